@@ -1,0 +1,236 @@
+"""A folder is a catalog, a file is one thing, and the file's name is the word that the user types.
+
+Names, first docstring lines and constructor signatures are read from the source text with `ast`, so that listing a
+folder, printing `--help` and checking a configuration import nothing. `load` imports the one file that is used.
+"""
+
+import ast
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from unlabeled.errors import UserError
+
+ROOT = Path(__file__).parent
+REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One setting of a thing: a keyword-only argument of its constructor (or any argument of a verb)."""
+
+    name: str
+    annotation: str
+    default: Any  # REQUIRED where there is none
+    help: str = ""
+    positional: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a catalog knows of one thing without importing it."""
+
+    folder: str
+    name: str
+    summary: str
+    doc: str
+    parameters: tuple[Parameter, ...]
+    facts: Mapping[str, Any]  # class attributes with literal values: modalities, family, ...
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A thing by name with the settings that differ from its defaults: `simclr(temperature=0.5)`."""
+
+    name: str
+    settings: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        inner = ", ".join(f"{key}={value!r}" for key, value in sorted(self.settings.items()))
+        return f"{self.name}({inner})" if inner else self.name
+
+
+def names(folder: str) -> list[str]:
+    """List the things in a catalog folder, alphabetically.
+
+    >>> "simclr" in names("methods")
+    True
+    """
+    return sorted(p.stem for p in (ROOT / folder).glob("*.py") if not p.name.startswith("_"))
+
+
+def entry(folder: str, name: str) -> Entry:
+    """Read one thing's summary, settings and facts from its source text.
+
+    Args:
+        folder: catalog folder, such as `methods`.
+        name: a name in it, or a path to a user's own `.py` file.
+
+    Raises:
+        UserError: when there is no such thing; the message names the nearest one.
+    """
+    return _entry(folder, name, locate(folder, name))
+
+
+def locate(folder: str, name: str) -> Path:
+    """The file behind a name; a path to a user's own file works the same."""
+    if name.endswith(".py"):
+        path = Path(name)
+        if not path.is_file():
+            raise UserError(f"cannot find {name}", "check the path of your own file")
+        return path
+    path = ROOT / folder / f"{name}.py"
+    if name.startswith("_") or not path.is_file():
+        known = names(folder)
+        near = difflib.get_close_matches(name, known, n=1)
+        one = folder.rstrip("s")
+        if near:
+            raise UserError(f'there is no {one} "{name}"', f'did you mean "{near[0]}"')
+        raise UserError(f'there is no {one} "{name}"', f"take one of {', '.join(known)}, or the path of a .py file")
+    return path
+
+
+def load(folder: str, name: str) -> Any:
+    """Import one thing's file and return the class or function that it is about."""
+    path = locate(folder, name)
+    attribute = _subject(ast.parse(path.read_text("utf-8")), path).name
+    if name.endswith(".py"):
+        key = f"_unlabeled_user_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+        if key not in sys.modules:
+            spec = importlib.util.spec_from_file_location(key, path)
+            if spec is None or spec.loader is None:
+                raise UserError(f"cannot import {name}", "give a Python file")
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[key] = module
+            spec.loader.exec_module(module)
+        return getattr(sys.modules[key], attribute)
+    return getattr(importlib.import_module(f"unlabeled.{folder}.{name}"), attribute)
+
+
+def parse(folder: str, text: str | Mapping[str, Any]) -> Spec:
+    """Read `name`, `name(key=value, ...)` or a mapping with `name` and settings, and check the settings' names.
+
+    >>> str(parse("methods", "simclr(temperature=0.5)"))
+    'simclr(temperature=0.5)'
+    """
+    if isinstance(text, Mapping):
+        settings = {str(k): v for k, v in text.items() if k != "name"}
+        if "name" not in text:
+            raise UserError(f"a {folder.rstrip('s')} without a name was given: {dict(text)}", 'add "name: ..."')
+        name = str(text["name"])
+    elif "(" in text:
+        name, _, inner = text.partition("(")
+        name = name.strip()
+        try:
+            call = ast.parse(f"f({inner}", mode="eval").body
+            if not isinstance(call, ast.Call) or call.args:
+                raise ValueError
+            settings = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+        except (SyntaxError, ValueError):
+            raise UserError(f'cannot read "{text}"', f'write it as "{name}(setting=value, other=value)"') from None
+    else:
+        name, settings = text.strip(), {}
+    check(entry(folder, name), settings)
+    return Spec(name, settings)
+
+
+def check(thing: Entry, settings: Mapping[str, Any]) -> None:
+    """Refuse settings that the thing does not have, naming the nearest that it has."""
+    known = [p.name for p in thing.parameters]
+    for key in settings:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            remedy = f'did you mean "{near[0]}"' if near else f"it has {', '.join(known) or 'none'}"
+            raise UserError(f'"{thing.name}" has no setting "{key}"', remedy)
+
+
+def split_specs(text: str) -> list[str]:
+    """Split `a,b(x=1,y=2),c` at the commas outside parentheses.
+
+    >>> split_specs("simclr(temperature=0.5, width=64),mae")
+    ['simclr(temperature=0.5, width=64)', 'mae']
+    """
+    parts, depth, start = [], 0, 0
+    for i, char in enumerate(text):
+        depth += (char in "([") - (char in ")]")
+        if char == "," and depth == 0:
+            parts.append(text[start:i].strip())
+            start = i + 1
+    return [p for p in [*parts, text[start:].strip()] if p]
+
+
+@cache
+def _entry(folder: str, name: str, path: Path) -> Entry:
+    tree = ast.parse(path.read_text("utf-8"))
+    subject = _subject(tree, path)
+    doc = ast.get_docstring(subject) or ast.get_docstring(tree) or ""
+    facts: dict[str, Any] = {}
+    if isinstance(subject, ast.ClassDef):
+        found = [n for n in subject.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+        function: ast.FunctionDef | None = found[0] if found else None
+        if function is not None:
+            doc += "\n" + (ast.get_docstring(function) or "")
+        for node in subject.body:
+            target = node.target if isinstance(node, ast.AnnAssign) else None
+            if isinstance(node, ast.Assign) and len(node.targets) == 1:
+                target = node.targets[0]
+            if isinstance(target, ast.Name) and isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
+                try:
+                    facts[target.id] = ast.literal_eval(node.value)
+                except ValueError:
+                    continue
+    else:
+        function = subject
+    parameters = _parameters(function, doc, isinstance(subject, ast.ClassDef)) if function else ()
+    summary = next((line.strip() for line in doc.splitlines() if line.strip()), "")
+    return Entry(folder, name, summary, doc, parameters, facts)
+
+
+def _subject(tree: ast.Module, path: Path) -> ast.ClassDef | ast.FunctionDef:
+    """The class or function that a file is about: the last public one at its top level."""
+    for node in reversed(tree.body):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            return node
+    raise UserError(f"{path.name} defines no public class or function", "define the one thing that the file is named after")
+
+
+def _parameters(function: ast.FunctionDef, doc: str, keyword_only: bool) -> tuple[Parameter, ...]:
+    out = []
+    args = function.args
+    defaults = [None] * (len(args.args) - len(args.defaults)) + list(args.defaults)
+    pairs: list[tuple[ast.arg, ast.expr | None, bool]] = []
+    if not keyword_only:
+        pairs += [(a, d, True) for a, d in zip(args.args, defaults, strict=True)]
+    pairs += [(a, d, False) for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True)]
+    for arg, default, positional in pairs:
+        annotation = ast.unparse(arg.annotation) if arg.annotation else "str"
+        value: Any = REQUIRED
+        if default is not None:
+            try:
+                value = ast.literal_eval(default)
+            except ValueError:
+                value = ast.unparse(default)  # a group of settings such as Budget()
+        out.append(Parameter(arg.arg, annotation, value, _argument_help(doc, arg.arg), positional))
+    return tuple(out)
+
+
+def _argument_help(doc: str, name: str) -> str:
+    """The text after `name:` in the docstring's `Args:` part, continued lines joined."""
+    lines = doc.splitlines()
+    for i, line in enumerate(lines):
+        if line.strip().startswith(f"{name}:"):
+            text = [line.strip().removeprefix(f"{name}:").strip()]
+            indent = len(line) - len(line.lstrip())
+            for more in lines[i + 1 :]:
+                if not more.strip() or len(more) - len(more.lstrip()) <= indent:
+                    break
+                text.append(more.strip())
+            return " ".join(text)
+    return ""

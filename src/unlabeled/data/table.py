@@ -1,0 +1,70 @@
+"""The table of items: one row a picture (or recording, record, text), whatever form the data had on disk."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+SPLITS = ("train", "val", "test", "unlabeled")
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A file that could not be used, and why, in words."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """All items of a data set, with what is known of each.
+
+    Args:
+        root: folder or file that was scanned.
+        form: how the data lie on disk, in words: `class folders`, `train and test folders`, `flat folder`, `manifest`, `arrays`.
+        modality: `image`, later also `series`, `audio`, `text`, ...
+        items: one row an item, index 0..n-1, with the columns
+            `path` (str, relative to root with forward slashes; `name.npz#17` for row 17 of an array file),
+            `label` (str or missing), `group` (str or missing: patient, part, plate), `domain` (str or missing: site, device),
+            `split` (`train`, `val`, `test`, `unlabeled`).
+        broken: files that were left out, with reasons.
+    """
+
+    root: Path
+    form: str
+    modality: str
+    items: pd.DataFrame
+    broken: tuple[Broken, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, sorted; empty when nothing is labelled."""
+        return sorted(self.items["label"].dropna().unique().tolist())
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class number of each item, shape (N,), int64, -1 where there is no label."""
+        codes = pd.Categorical(self.items["label"], categories=self.classes).codes
+        return np.asarray(codes, dtype=np.int64)
+
+    def rows(self, *splits: str, labelled: bool | None = None) -> np.ndarray:
+        """Row numbers of the items in the given splits (all when none is given), optionally only (un)labelled ones."""
+        keep = np.ones(len(self.items), dtype=bool)
+        if splits:
+            keep &= self.items["split"].isin(splits).to_numpy()
+        if labelled is not None:
+            keep &= self.items["label"].notna().to_numpy() == labelled
+        return np.flatnonzero(keep)
+
+    def without(self, broken: tuple[Broken, ...]) -> "Table":
+        """The same table less the items named in `broken`, which are added to its own list."""
+        if not broken:
+            return self
+        gone = {b.path for b in broken}
+        items = self.items[~self.items["path"].isin(gone)].reset_index(drop=True)
+        return replace(self, items=items, broken=(*self.broken, *broken))

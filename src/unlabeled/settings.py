@@ -1,0 +1,52 @@
+"""Groups of settings that several verbs share; every field is a flag, a line of a config file and a documented default.
+
+Nothing heavy is imported here: `unlabeled --help` reads this file.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+def option(default: Any, text: str) -> Any:
+    """A dataclass field that carries its own help text."""
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to learn: give one of the three. All arms of a comparison get the same."""
+
+    epochs: float | None = option(None, "passes over the training items")
+    steps: int | None = option(None, "optimizer steps")
+    minutes: float | None = option(None, "minutes on this machine; turned into steps after a short timing")
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the one loop runs; the defaults suit a laptop and a single GPU."""
+
+    batch_size: int = option(64, "items in one optimizer step, over all devices")
+    optimizer: Literal["adamw", "adam", "sgd", "lars"] = option("adamw", "kind of optimizer")
+    lr: float | None = option(None, "peak learning rate; the method's own recommendation when not given")
+    weight_decay: float | None = option(None, "weight decay of matrices; never of biases and norms")
+    warmup: float = option(0.05, "share of the steps in which the learning rate rises")
+    schedule: Literal["cosine", "constant"] = option("cosine", "what the learning rate does after the warm-up")
+    accumulate: int = option(1, "micro-batches that make one optimizer step")
+    precision: Literal["auto", "fp32", "bf16"] = option("auto", "bf16 where the machine multiplies it faster")
+    device: str = option("auto", "auto, cpu, cuda or cuda:N")
+    threads: int = option(0, "CPU threads; 0 takes the cores that other processes leave free")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random views of one picture; `None` lets the data decide (no hue on grey pictures, no flips where up matters)."""
+
+    crop: float = option(0.2, "smallest share of the picture's area that a random crop keeps, 0 to 1")
+    ratio: float = option(4 / 3, "largest stretch of a random crop's sides, 1 keeps the shape")
+    horizontal_flip: float = option(0.5, "probability of a mirror image, left and right")
+    vertical_flip: float = option(0.0, "probability of a mirror image, up and down")
+    rotation: float = option(0.0, "largest random turn, in degrees")
+    jitter: float = option(0.5, "strength of random brightness, contrast and colour, 0 to 1")
+    blur: float = option(0.5, "probability of a Gaussian blur (off below 48 px)")
+    noise: float = option(0.0, "standard deviation of Gaussian noise, in units of the full range, 0 to 1")
+    cutout: float = option(0.0, "largest share of the area that a grey rectangle hides, 0 to 1")
