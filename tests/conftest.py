@@ -1,0 +1,38 @@
+"""Shared fixtures: where the real data lie, and scikit-learn's digits as a folder of pictures."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def data_root() -> Path:
+    """The folder with the real data sets; it may be absent."""
+    given = os.environ.get("UNLABELED_DATA")
+    return Path(given) if given else Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def steel() -> Path:
+    """The NEU steel pictures, 6 classes, train and test folders."""
+    path = data_root() / "neu_steel"
+    if not path.is_dir():
+        pytest.skip("the steel pictures are not on this machine")
+    return path
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scikit-learn's 1,797 handwritten digits as `train/<digit>/*.png` and `test/<digit>/*.png`, 8 x 8 pixels, every fifth a test item."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    root = tmp_path_factory.mktemp("digits")
+    bunch = load_digits()
+    for i, (image, target) in enumerate(zip(bunch.images, bunch.target, strict=True)):
+        folder = root / ("test" if i % 5 == 0 else "train") / str(target)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((image * 15.9).astype("uint8"), "L").save(folder / f"{i:04d}.png")
+    return root
