@@ -1,0 +1,102 @@
+"""A vision transformer by width and depth that can look at the visible patches alone (Dosovitskiy et al. 2020, arXiv:2010.11929).
+
+Positions are fixed two-dimensional sines and cosines, as in MAE (He et al. 2021, arXiv:2111.06377); there is no class token, the
+feature of a picture is the mean of its patch tokens.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from unlabeled.encoders import Encoder
+from unlabeled.errors import UserError
+
+
+class ViT(Encoder):
+    """A vision transformer with global average pooling.
+
+    Args:
+        channels: channels C of the pictures.
+        size: side of the views in pixels.
+        patch_size: side of a patch in pixels; 0 takes the eighth part of the size, rounded to what divides it.
+        width: length of the token vectors.
+        depth: number of blocks.
+        heads: attention heads; divides the width.
+        drop_path: stochastic depth, 0 to 1, rising with the depth.
+
+    Raises:
+        UserError: when the patches do not fit the size or the heads do not fit the width.
+
+    >>> ViT(1, 64, width=64, depth=2, heads=2)(torch.zeros(2, 1, 64, 64)).shape
+    torch.Size([2, 64])
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        *,
+        patch_size: int = 0,
+        width: int = 512,
+        depth: int = 6,
+        heads: int = 8,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        from timm.models.vision_transformer import Block
+
+        patch = patch_size or max((p for p in range(1, size // 8 + 1) if size % p == 0), default=1)
+        if size % patch:
+            raise UserError(f"patches of {patch} px do not fit views of {size} px", "take a patch_size that divides the size")
+        if width % heads or width % 4:
+            raise UserError(f"{heads} heads do not fit a width of {width}", "take a width that 4 and the heads divide")
+        self.patch_size, self.grid = patch, size // patch
+        self.dim = self.token_dim = width
+        self.project = nn.Conv2d(channels, width, patch, patch)
+        self.positions: Tensor
+        self.register_buffer("positions", sine_positions(self.grid, width), persistent=False)
+        drops = torch.linspace(0, drop_path, depth).tolist()
+        self.blocks = nn.ModuleList(Block(width, heads, qkv_bias=True, drop_path=d) for d in drops)
+        self.norm = nn.LayerNorm(width)
+        initialise(self)
+        nn.init.xavier_uniform_(self.project.weight.view(width, -1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures (B, C, H, W) to mean-pooled features (B, D)."""
+        return self.tokens(x).mean(1)
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """Pictures (B, C, H, W) to patch tokens (B, T, D), row by row."""
+        return self._blocks(self._embed(x))
+
+    def visible(self, x: Tensor, keep: Tensor) -> Tensor:
+        """Tokens (B, V, D) of the patches whose numbers `keep` (B, V) names; the others are never computed."""
+        tokens = self._embed(x)
+        return self._blocks(tokens.gather(1, keep[..., None].expand(-1, -1, tokens.shape[-1])))
+
+    def _embed(self, x: Tensor) -> Tensor:
+        return self.project(x).flatten(2).transpose(1, 2) + self.positions
+
+    def _blocks(self, tokens: Tensor) -> Tensor:
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.norm(tokens)  # type: ignore[no-any-return]
+
+
+def sine_positions(grid: int, width: int) -> Tensor:
+    """Fixed position codes (1, grid * grid, width): a quarter each of sine and cosine of the row and of the column."""
+    steps = torch.arange(grid, dtype=torch.float32)
+    frequencies = 1.0 / 10_000 ** (torch.arange(width // 4, dtype=torch.float32) / (width // 4))
+    angles = steps[:, None] * frequencies  # (grid, width / 4)
+    line = torch.cat([angles.sin(), angles.cos()], 1)  # (grid, width / 2)
+    rows = line[:, None].expand(grid, grid, -1)
+    columns = line[None].expand(grid, grid, -1)
+    return torch.cat([rows, columns], 2).reshape(1, grid * grid, -1)
+
+
+def initialise(module: nn.Module) -> None:
+    """Xavier-uniform linear layers with zero biases, as MAE does."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

@@ -1,0 +1,50 @@
+"""Contrast two views of each item against all others (Chen et al. 2020, arXiv:2002.05709).
+
+As in the paper both views go through the encoder as one batch, so batch norm sees them together.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from unlabeled.encoders import Encoder
+from unlabeled.methods import Batch, Method
+from unlabeled.modalities import Modality
+from unlabeled.objectives.info_nce import info_nce
+
+
+class SimCLR(Method):
+    """Contrast two views of each item against all others (Chen et al. 2020, arXiv:2002.05709).
+
+    Args:
+        encoder: gives features (B, D).
+        temperature: of the softmax over similarities; 0.1 to 0.5, lower with larger batches.
+        hidden: width of the projector's hidden layer; 0 takes the encoder's own.
+        width: length of the projected vectors.
+    """
+
+    modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio")
+    family: ClassVar[str] = "contrastive"
+    default_encoder: ClassVar[str] = "resnet18"
+
+    def __init__(self, encoder: Encoder, *, temperature: float = 0.2, hidden: int = 0, width: int = 128) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.temperature = temperature
+        hidden = hidden or encoder.dim
+        self.projector = nn.Sequential(
+            nn.Linear(encoder.dim, hidden, bias=False),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, width),
+        )
+
+    def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor]:
+        """Two strong views (B, C, H, W) of each item."""
+        return modality.augment(batch.x), modality.augment(batch.x)
+
+    def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
+        """NT-Xent over the 2 B projected views, a scalar."""
+        a, b = self.projector(self.encoder(torch.cat(views))).chunk(2)
+        return info_nce(a, b, self.temperature)
