@@ -1,0 +1,146 @@
+"""What a person sees while they wait: one bar with speed, time left and a note, or a plain line now and then in a log.
+
+All of it goes to stderr, so that stdout holds results only; `UNLABELED_QUIET=1` silences it.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+LINE_SECONDS = 15.0  # between two lines where stderr is not a terminal
+
+
+class Bar(Protocol):
+    """What `bar` hands out."""
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Tell that `n` more are done; a note stays until the next one."""
+        ...
+
+
+@contextmanager
+def bar(title: str, total: int, start: int = 0) -> Iterator[Bar]:
+    """Show how far a job is.
+
+    Args:
+        title: what is going on, in a few words.
+        total: number of things to do.
+        start: number of them that were done before (a resumed run); they do not count for the speed.
+
+    >>> with bar("reading", total=2) as b:
+    ...     b.advance()
+    ...     b.advance(note="loss 0.31")
+    """
+    if _quiet():
+        yield _Silent()
+    elif not sys.stderr.isatty():
+        yield _Lines(title, total, start)
+    else:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[words]}", markup=False),
+        )
+        with Progress(*columns, console=_console(), transient=True, refresh_per_second=4) as shown:
+            yield _Shown(shown, title, total, start)
+
+
+def say(text: str) -> None:
+    """Write one line to stderr, above the bar when there is one."""
+    if _quiet():
+        return
+    if sys.stderr.isatty():
+        _console().print(text, markup=False, highlight=False, soft_wrap=True)
+    else:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    >>> duration(8.2), duration(95), duration(7500)
+    ('8 s', '1 min 35 s', '2 h 05 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class _Silent:
+    def advance(self, n: int = 1, note: str = "") -> None:
+        pass
+
+
+class _Count:
+    """Counts, and says in words how far it is: `120/600  35.1/s  14 s left  loss 4.20`."""
+
+    def __init__(self, total: int, start: int) -> None:
+        self.total, self.start, self.done = total, start, start
+        self.note = ""
+        self.began = time.monotonic()
+
+    def add(self, n: int, note: str) -> None:
+        self.done += n
+        self.note = note or self.note
+
+    def words(self) -> str:
+        seconds = time.monotonic() - self.began
+        parts = [f"{self.done:,}/{self.total:,}"]
+        if self.done > self.start and seconds > 0:
+            speed = (self.done - self.start) / seconds
+            left = max(self.total - self.done, 0) / speed
+            parts += [f"{speed:,.1f}/s" if speed >= 0.1 else f"{1 / speed:,.0f} s each", f"{duration(left)} left"]
+        return "  ".join([*parts, self.note] if self.note else parts)
+
+
+class _Lines:
+    """Plain lines for logs; a job shorter than the interval leaves none."""
+
+    def __init__(self, title: str, total: int, start: int) -> None:
+        self.title = title
+        self.count = _Count(total, start)
+        self.last = time.monotonic()
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        self.count.add(n, note)
+        now = time.monotonic()
+        if now - self.last >= LINE_SECONDS:
+            self.last = now
+            say(f"{self.title}  {self.count.words()}")
+
+
+class _Shown:
+    def __init__(self, progress: "Progress", title: str, total: int, start: int) -> None:
+        self.progress = progress
+        self.count = _Count(total, start)
+        self.task: TaskID = progress.add_task(title, total=total, completed=start, words=self.count.words())
+
+    def advance(self, n: int = 1, note: str = "") -> None:
+        self.count.add(n, note)
+        self.progress.update(self.task, completed=self.count.done, words=self.count.words())
+
+
+@cache
+def _console() -> "Console":
+    """One console for all bars and lines, so that rich keeps them apart."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _quiet() -> bool:
+    return os.environ.get("UNLABELED_QUIET", "") not in ("", "0")
