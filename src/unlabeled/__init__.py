@@ -1,6 +1,6 @@
 """Lots of data, few labels: learn without labels, see which method is worth it, keep a model that can be trusted.
 
-`import unlabeled as ul` costs nothing; each verb (`ul.scan`, `ul.pretrain`, `ul.compare`, ...) is imported at its first use.
+`import unlabeled as ul` costs nothing; each verb (`ul.scan`, `ul.pretrain`, ...) is imported at its first use.
 """
 
 import sys

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from unlabeled import values
 from unlabeled.errors import UserError
 
 ROOT = Path(__file__).parent
@@ -53,8 +54,7 @@ class Spec:
     settings: Mapping[str, Any]
 
     def __str__(self) -> str:
-        inner = ", ".join(f"{key}={value!r}" for key, value in sorted(self.settings.items()))
-        return f"{self.name}({inner})" if inner else self.name
+        return values.call(self.name, self.settings)
 
 
 def names(folder: str) -> list[str]:
@@ -76,7 +76,8 @@ def entry(folder: str, name: str) -> Entry:
     Raises:
         UserError: when there is no such thing; the message names the nearest one.
     """
-    return _entry(folder, name, locate(folder, name))
+    path = locate(folder, name)
+    return _entry(folder, name, path, path.stat().st_mtime_ns)
 
 
 def locate(folder: str, name: str) -> Path:
@@ -90,19 +91,29 @@ def locate(folder: str, name: str) -> Path:
     if name.startswith("_") or not path.is_file():
         known = names(folder)
         near = difflib.get_close_matches(name, known, n=1)
-        one = folder.rstrip("s")
+        one = singular(folder)
         if near:
             raise UserError(f'there is no {one} "{name}"', f'did you mean "{near[0]}"')
         raise UserError(f'there is no {one} "{name}"', f"take one of {', '.join(known)}, or the path of a .py file")
     return path
 
 
+def singular(folder: str) -> str:
+    """The word for one thing of a folder.
+
+    >>> singular("methods"), singular("modalities")
+    ('method', 'modality')
+    """
+    return folder.removesuffix("ies") + "y" if folder.endswith("ies") else folder.removesuffix("s")
+
+
 def load(folder: str, name: str) -> Any:
     """Import one thing's file and return the class or function that it is about."""
     path = locate(folder, name)
-    attribute = _subject(ast.parse(path.read_text("utf-8")), path).name
+    attribute = _subject(_tree(path), path).name
     if name.endswith(".py"):
-        key = f"_unlabeled_user_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+        state = hashlib.sha256(str(path.resolve()).encode() + path.read_bytes()).hexdigest()
+        key = f"_unlabeled_user_{path.stem}_{state[:12]}"
         if key not in sys.modules:
             spec = importlib.util.spec_from_file_location(key, path)
             if spec is None or spec.loader is None:
@@ -114,31 +125,44 @@ def load(folder: str, name: str) -> Any:
     return getattr(importlib.import_module(f"unlabeled.{folder}.{name}"), attribute)
 
 
-def parse(folder: str, text: str | Mapping[str, Any]) -> Spec:
-    """Read `name`, `name(key=value, ...)` or a mapping with `name` and settings, and check the settings' names.
+def read_spec(text: str | Mapping[str, Any] | Spec) -> Spec:
+    """Read `name`, `name(key=value, ...)` or a mapping with `name` and settings; check nothing.
 
-    >>> str(parse("methods", "simclr(temperature=0.5)"))
+    >>> read_spec("vit(width=256)")
+    Spec(name='vit', settings={'width': 256})
+    """
+    if isinstance(text, Spec):
+        return text
+    if isinstance(text, Mapping):
+        if "name" not in text:
+            raise UserError(f"settings without a name were given: {dict(text)}", 'add "name: ..."')
+        return Spec(str(text["name"]), {str(k): v for k, v in text.items() if k != "name"})
+    if "(" not in text or text.endswith(".py"):
+        return Spec(text.strip(), {})
+    name, _, inner = text.partition("(")
+    name = name.strip()
+    try:
+        call = ast.parse(f"f({inner}", mode="eval").body
+        if not isinstance(call, ast.Call) or call.args:
+            raise ValueError
+        return Spec(name, {str(k.arg): ast.literal_eval(k.value) for k in call.keywords})
+    except (SyntaxError, ValueError):
+        raise UserError(f'cannot read "{text}"', f'write it as "{name}(setting=value, other=value)"') from None
+
+
+def parse(folder: str, text: str | Mapping[str, Any] | Spec) -> Spec:
+    """Read a thing with its settings, and check the settings' names and values.
+
+    >>> str(parse("methods", {"name": "simclr", "temperature": "0.5"}))
     'simclr(temperature=0.5)'
     """
-    if isinstance(text, Mapping):
-        settings = {str(k): v for k, v in text.items() if k != "name"}
-        if "name" not in text:
-            raise UserError(f"a {folder.rstrip('s')} without a name was given: {dict(text)}", 'add "name: ..."')
-        name = str(text["name"])
-    elif "(" in text:
-        name, _, inner = text.partition("(")
-        name = name.strip()
-        try:
-            call = ast.parse(f"f({inner}", mode="eval").body
-            if not isinstance(call, ast.Call) or call.args:
-                raise ValueError
-            settings = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-        except (SyntaxError, ValueError):
-            raise UserError(f'cannot read "{text}"', f'write it as "{name}(setting=value, other=value)"') from None
-    else:
-        name, settings = text.strip(), {}
-    check(entry(folder, name), settings)
-    return Spec(name, settings)
+    spec = read_spec(text)
+    thing = entry(folder, spec.name)
+    check(thing, spec.settings)
+    annotations = {p.name: p.annotation for p in thing.parameters}
+    return Spec(
+        spec.name, {k: values.read(annotations[k], v, f'"{k}" of {spec.name}') for k, v in spec.settings.items()}
+    )
 
 
 def check(thing: Entry, settings: Mapping[str, Any]) -> None:
@@ -152,23 +176,13 @@ def check(thing: Entry, settings: Mapping[str, Any]) -> None:
 
 
 def split_specs(text: str) -> list[str]:
-    """Split `a,b(x=1,y=2),c` at the commas outside parentheses.
-
-    >>> split_specs("simclr(temperature=0.5, width=64),mae")
-    ['simclr(temperature=0.5, width=64)', 'mae']
-    """
-    parts, depth, start = [], 0, 0
-    for i, char in enumerate(text):
-        depth += (char in "([") - (char in ")]")
-        if char == "," and depth == 0:
-            parts.append(text[start:i].strip())
-            start = i + 1
-    return [p for p in [*parts, text[start:].strip()] if p]
+    """Split `a,b(x=1,y=2),c` at the commas outside parentheses."""
+    return values.split(text)
 
 
 @cache
-def _entry(folder: str, name: str, path: Path) -> Entry:
-    tree = ast.parse(path.read_text("utf-8"))
+def _entry(folder: str, name: str, path: Path, changed: int) -> Entry:
+    tree = _tree(path)
     subject = _subject(tree, path)
     doc = ast.get_docstring(subject) or ast.get_docstring(tree) or ""
     facts: dict[str, Any] = {}
@@ -178,7 +192,7 @@ def _entry(folder: str, name: str, path: Path) -> Entry:
         if function is not None:
             doc += "\n" + (ast.get_docstring(function) or "")
         for node in subject.body:
-            target = node.target if isinstance(node, ast.AnnAssign) else None
+            target: ast.expr | None = node.target if isinstance(node, ast.AnnAssign) else None
             if isinstance(node, ast.Assign) and len(node.targets) == 1:
                 target = node.targets[0]
             if isinstance(target, ast.Name) and isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
@@ -193,12 +207,21 @@ def _entry(folder: str, name: str, path: Path) -> Entry:
     return Entry(folder, name, summary, doc, parameters, facts)
 
 
+def _tree(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text("utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path} as Python: {error}", "mend that line") from None
+
+
 def _subject(tree: ast.Module, path: Path) -> ast.ClassDef | ast.FunctionDef:
     """The class or function that a file is about: the last public one at its top level."""
     for node in reversed(tree.body):
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
             return node
-    raise UserError(f"{path.name} defines no public class or function", "define the one thing that the file is named after")
+    raise UserError(
+        f"{path.name} defines no public class or function", "define the one thing that the file is named after"
+    )
 
 
 def _parameters(function: ast.FunctionDef, doc: str, keyword_only: bool) -> tuple[Parameter, ...]:

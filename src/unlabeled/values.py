@@ -1,0 +1,189 @@
+"""From what a person typed, or a file holds, to the value that an annotation asks for."""
+
+import ast
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from unlabeled.errors import UserError
+
+LISTS = ("list", "tuple", "Sequence", "Iterable", "set", "frozenset")
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+def read(annotation: str, raw: Any, what: str) -> Any:
+    """Turn a raw value (text from the command line; text, number, list or mapping from a file) into the annotated kind.
+
+    Args:
+        annotation: as it stands in a signature: `int`, `float | None`, `tuple[float, ...]`, `Path`, ...
+        raw: what was given.
+        what: its name in the message, such as `--epochs`.
+
+    Raises:
+        UserError: when it does not fit.
+
+    >>> read("tuple[float, ...]", "0.01,0.1,1", "--labels")
+    (0.01, 0.1, 1.0)
+    >>> read("float | None", "1e-3", "--lr")
+    0.001
+    """
+    return _read(ast.parse(annotation, mode="eval").body, raw, what)
+
+
+def choices(annotation: str) -> tuple[str, ...]:
+    """The words that a `Literal` allows, empty for everything else.
+
+    >>> choices("Literal['cosine', 'constant'] | None")
+    ('cosine', 'constant')
+    """
+    node = ast.parse(annotation, mode="eval").body
+    return tuple(str(c) for n in _members(node) for c in _literal(n))
+
+
+def kind(annotation: str) -> str:
+    """The annotation's main name without `None`: `float | None` is a `float`, `list[str]` a `list`."""
+    node = _members(ast.parse(annotation, mode="eval").body)[0]
+    return ast.unparse(node.value if isinstance(node, ast.Subscript) else node).rpartition(".")[2]
+
+
+def call(name: str, settings: Mapping[str, Any]) -> str:
+    """Write a thing with its settings as a person would: `simclr(temperature=0.5)`."""
+    inner = ", ".join(f"{key}={value!r}" for key, value in sorted(settings.items()))
+    return f"{name}({inner})" if inner else name
+
+
+def split(text: str) -> list[str]:
+    """Split `a,b(x=1,y=2),c` at the commas outside parentheses.
+
+    >>> split("simclr(temperature=0.5, width=64),mae")
+    ['simclr(temperature=0.5, width=64)', 'mae']
+    """
+    parts, depth, start = [], 0, 0
+    for i, char in enumerate(text):
+        depth += (char in "([") - (char in ")]")
+        if char == "," and depth == 0:
+            parts.append(text[start:i].strip())
+            start = i + 1
+    return [p for p in [*parts, text[start:].strip()] if p]
+
+
+def _read(node: ast.expr, raw: Any, what: str) -> Any:
+    members = _members(node)
+    if len(members) > 1 or _is_none(node) or isinstance(node, ast.BinOp):
+        return _union(node, members, raw, what)
+    if options := _literal(node):
+        return _choice(options, raw, what)
+    if isinstance(node, ast.Subscript):
+        name = ast.unparse(node.value).rpartition(".")[2]
+        return _list(name, node.slice, raw, what) if name in LISTS else raw
+    reader = _READERS.get(ast.unparse(node).rpartition(".")[2])
+    return reader(raw, what) if reader else raw
+
+
+def _union(node: ast.expr, members: list[ast.expr], raw: Any, what: str) -> Any:
+    optional = any(_is_none(n) for n in ast.walk(node) if isinstance(n, ast.expr))
+    if optional and (raw is None or (isinstance(raw, str) and raw.lower() in ("none", "null"))):
+        return None
+    for member in members[:-1]:
+        try:
+            return _read(member, raw, what)
+        except UserError:
+            continue
+    return _read(members[-1], raw, what)
+
+
+def _members(node: ast.expr) -> list[ast.expr]:
+    """The parts of `A | B | None` other than None."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return [*_members(node.left), *_members(node.right)]
+    return [] if _is_none(node) else [node]
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+def _literal(node: ast.expr) -> list[Any]:
+    if not (isinstance(node, ast.Subscript) and ast.unparse(node.value).rpartition(".")[2] == "Literal"):
+        return []
+    inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    return [ast.literal_eval(e) for e in inner]
+
+
+def _choice(options: list[Any], raw: Any, what: str) -> Any:
+    for option in options:
+        if raw == option or str(raw) == str(option):
+            return option
+    words = [str(o) for o in options]
+    near = difflib.get_close_matches(str(raw), words, n=1)
+    raise UserError(f'{what} got "{raw}"', f'did you mean "{near[0]}"' if near else f"take one of {', '.join(words)}")
+
+
+def _list(name: str, inner: ast.expr, raw: Any, what: str) -> Any:
+    kinds = [e for e in (inner.elts if isinstance(inner, ast.Tuple) else [inner]) if ast.unparse(e) != "..."]
+    if isinstance(raw, str):
+        found: list[Any] = list(split(raw.strip("[]")))
+    elif isinstance(raw, list | tuple):
+        found = list(raw)
+    else:
+        found = [raw]
+    if len(kinds) > 1 and len(found) != len(kinds):
+        raise UserError(f"{what} got {len(found)} values", f"give {len(kinds)}, separated by commas")
+    read_all = [_read(kinds[i % len(kinds)], item, what) for i, item in enumerate(found)]
+    return tuple(read_all) if name == "tuple" else read_all
+
+
+def _whole(raw: Any, what: str) -> int:
+    number = _number(raw, what, "a whole number, such as 3")
+    if number != int(number):
+        raise _misfit(raw, what, "a whole number, such as 3")
+    return int(number)
+
+
+def _real(raw: Any, what: str) -> float:
+    return _number(raw, what, "a number, such as 0.5")
+
+
+def _number(raw: Any, what: str, wanted: str) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        raise _misfit(raw, what, wanted)
+    try:
+        number = float(raw)
+    except ValueError:
+        raise _misfit(raw, what, wanted) from None
+    if number != number or abs(number) == float("inf"):
+        raise _misfit(raw, what, wanted)
+    return number
+
+
+def _truth(raw: Any, what: str) -> bool:
+    word = str(raw).lower()
+    if word not in (*TRUE, *FALSE):
+        raise _misfit(raw, what, "true or false")
+    return word in TRUE
+
+
+def _text(raw: Any, what: str) -> str:
+    if isinstance(raw, Mapping) and "name" in raw:
+        return call(str(raw["name"]), {str(k): v for k, v in raw.items() if k != "name"})
+    if isinstance(raw, Mapping | list | tuple | None):
+        raise _misfit(raw, what, "one word")
+    return str(raw)
+
+
+def _path(raw: Any, what: str) -> Path:
+    return Path(_text(raw, what))
+
+
+def _misfit(raw: Any, what: str, wanted: str) -> UserError:
+    return UserError(f"{what} got {raw!r}", f"give {wanted}")
+
+
+_READERS: Mapping[str, Callable[[Any, str], Any]] = {
+    "int": _whole,
+    "float": _real,
+    "bool": _truth,
+    "str": _text,
+    "Path": _path,
+}
