@@ -143,4 +143,5 @@ def _console() -> "Console":
 
 
 def _quiet() -> bool:
-    return os.environ.get("UNLABELED_QUIET", "") not in ("", "0")
+    """Silenced by the user, or one of several processes of which the first speaks."""
+    return os.environ.get("UNLABELED_QUIET", "") not in ("", "0") or os.environ.get("RANK", "0") != "0"

@@ -1,0 +1,75 @@
+"""What methods there are, and what can be set on each."""
+
+from dataclasses import dataclass
+
+from unlabeled import catalog
+
+
+@dataclass(frozen=True)
+class Methods:
+    """The catalog of methods, or one of them with its settings.
+
+    Args:
+        entries: what is known of each method.
+        arms: names of the arms that every comparison has beside the methods.
+        alone: whether one method was asked for by name.
+    """
+
+    entries: tuple[catalog.Entry, ...]
+    arms: tuple[str, ...]
+    alone: bool
+
+    def lines(self) -> list[str]:
+        """The catalog, one line a method; or all about the one that was asked for."""
+        if self.alone:
+            return _about(self.entries[0])
+        rows = [(e.name, str(e.facts.get("family", "")), _modalities(e), e.summary) for e in self.entries]
+        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        text = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
+        return [
+            *text,
+            "",
+            f"Each is compared with: {', '.join(self.arms)}.",
+            'Settings of one: "unlabeled methods NAME".',
+        ]
+
+
+def methods(name: str | None = None) -> Methods:
+    """List the methods, one line each; with a name, show what can be set on that one.
+
+    Args:
+        name: a method of the catalog, or the path of your own .py file.
+
+    Raises:
+        UserError: when there is no such method.
+
+    Example:
+        unlabeled methods simclr
+
+    >>> print(methods("simclr").lines()[0])
+    simclr: Contrast two views of each item against all others (Chen et al. 2020, arXiv:2002.05709).
+    """
+    chosen = [name] if name else catalog.names("methods")
+    entries = tuple(catalog.entry("methods", n) for n in chosen)
+    return Methods(entries, tuple(catalog.names("arms")), alone=name is not None)
+
+
+def _modalities(entry: catalog.Entry) -> str:
+    return " ".join(entry.facts.get("modalities", ("image",)))
+
+
+def _about(entry: catalog.Entry) -> list[str]:
+    encoder = entry.facts.get("default_encoder", "resnet18")
+    text = [
+        f"{entry.name}: {entry.summary}",
+        f"family {entry.facts.get('family') or 'not given'}; for {_modalities(entry)}; encoder {encoder} unless given",
+        "",
+    ]
+    names = [f"--{p.name.replace('_', '-')}" for p in entry.parameters]
+    width = max((len(n) for n in names), default=0)
+    for flag, parameter in zip(names, entry.parameters, strict=True):
+        default = "needed" if parameter.default is catalog.REQUIRED else f"default {parameter.default}"
+        text.append(f"  {flag.ljust(width)}  {parameter.help} [{parameter.annotation}, {default}]")
+    if not names:
+        text.append("  nothing to set")
+    return [*text, "", f"unlabeled pretrain photos/ --method {entry.name}"]
