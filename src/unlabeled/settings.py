@@ -50,3 +50,14 @@ class Augmentation:
     blur: float = option(0.5, "probability of a Gaussian blur (off below 48 px)")
     noise: float = option(0.0, "standard deviation of Gaussian noise, in units of the full range, 0 to 1")
     cutout: float = option(0.0, "largest share of the area that a grey rectangle hides, 0 to 1")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is learnt from, what learns, and where the results go."""
+
+    encoder: str | None = option(None, "encoder, such as resnet18 or vit(width=256); the method's own when not given")
+    size: int = option(0, "side of the views in pixels; 0 takes what suits the pictures, at most 64")
+    seed: int = option(0, "of weights, order, views and draws")
+    unlabeled: str | None = option(None, "another folder of items without labels, to learn from as well")
+    out: str | None = option(None, "folder for the results; named after data and method when not given")

@@ -13,17 +13,10 @@ def spec(text: str | Mapping[str, Any] | catalog.Spec) -> catalog.Spec:
     >>> str(spec("resnet18"))
     "timm(name='resnet18')"
     """
-    if isinstance(text, catalog.Spec):
-        return text
-    name = str(text.get("name", "")) if isinstance(text, Mapping) else text.partition("(")[0].strip()
-    if name in catalog.names("encoders") or name.endswith(".py"):
-        return catalog.parse("encoders", text)
-    if isinstance(text, Mapping):
-        settings = {str(k): v for k, v in text.items() if k != "name"}
-    else:
-        settings = dict(catalog.parse("encoders", "timm" + text[len(name) :].strip()).settings)
-    catalog.check(catalog.entry("encoders", "timm"), settings)
-    return catalog.Spec("timm", {"name": name, **settings})
+    what = catalog.read_spec(text)
+    if what.name in catalog.names("encoders") or what.name.endswith(".py"):
+        return catalog.parse("encoders", what)
+    return catalog.parse("encoders", catalog.Spec("timm", {"name": what.name, **what.settings}))
 
 
 def build(what: catalog.Spec, channels: int, size: int) -> Encoder:

@@ -88,6 +88,19 @@ class MAE(Method):
         back = order.argsort(1)[..., None].expand(-1, -1, shuffled.shape[-1])
         return self.leave(self.decoder(shuffled.gather(1, back) + self.positions))  # type: ignore[no-any-return]
 
+    def reconstruct(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
+        """Original, masked (hidden patches grey) and painted views (B, C, H, W) of the items, to look at."""
+        x, size = modality.plain(batch.x), self.encoder.patch_size
+        order = modality.keep(len(x), self.encoder.grid**2, self.mask_ratio, x.device)
+        target = modality.patches(x, size)
+        painted = self.paint(x, order).float()
+        if self.normalise:
+            painted = painted * (target.var(-1, keepdim=True) + 1e-6).sqrt() + target.mean(-1, keepdim=True)
+        hidden = torch.ones_like(order, dtype=torch.bool).scatter(1, order[:, : self.visible_count(order)], False)[..., None]
+        masked = torch.where(hidden, torch.zeros_like(target), target)
+        whole = torch.where(hidden, painted, target)
+        return x, modality.unpatch(masked, size), modality.unpatch(whole, size)
+
     def visible_count(self, order: Tensor) -> int:
         """How many of the T patches stay visible, at least one."""
         return max(1, round(order.shape[1] * (1 - self.mask_ratio)))

@@ -1,0 +1,83 @@
+"""From a path to items that a run can learn from: scanned, split, decoded, measured."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unlabeled.data.scan import scan
+from unlabeled.data.splits import holdout
+from unlabeled.data.store import Prep, Store, build, plan
+from unlabeled.data.table import Table
+from unlabeled.errors import UserError
+
+LEARN = ("train", "val", "unlabeled")
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A data set that is ready: row i of the table is row i of the store.
+
+    Args:
+        table: the items that decode.
+        store: their decoded form.
+        prep: how they were decoded.
+        size: side of the views in pixels.
+        mean: mean of each channel over the items that may be learnt from, 0 to 1.
+        std: standard deviation of each channel.
+    """
+
+    table: Table
+    store: Store
+    prep: Prep
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def learning(self) -> np.ndarray:
+        """Rows that pretraining may see: all but the test items."""
+        return self.table.rows(*LEARN)
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Labelled rows outside the test items."""
+        return self.table.rows("train", "val", labelled=True)
+
+    @property
+    def test(self) -> np.ndarray:
+        """Labelled test rows."""
+        return self.table.rows("test", labelled=True)
+
+
+def prepare(data: str | Path, *, size: int = 0, unlabeled: str | None = None, seed: int = 0, prep: Prep | None = None) -> Prepared:
+    """Scan, split, decode and measure a data set.
+
+    Args:
+        data: folder, manifest or array file.
+        size: side of the views in pixels; 0 takes what suits the pictures: their own side, at least 16, at most 64.
+        unlabeled: another folder of items without labels.
+        seed: of the test split, where the data bring none.
+        prep: how to decode, for a run that exists already.
+
+    Raises:
+        UserError: when there is nothing to learn from.
+    """
+    table = scan(data, unlabeled=unlabeled)
+    if len(table.rows("test")) == 0 and len(table.classes) > 1:
+        table = holdout(table, seed=seed)
+    view = size or suitable_size(table)
+    how = prep or plan(table, view)
+    table, store = build(table, how)
+    if len(table) == 0:
+        raise UserError(f"{data} holds no item that can be read", f'run "unlabeled scan {data} --broken" to see why')
+    learn = table.rows(*LEARN)
+    mean, std = store.statistics(learn if len(learn) else table.rows())
+    return Prepared(table, store, how, view, mean, std)
+
+
+def suitable_size(table: Table) -> int:
+    """The pictures' own typical side, rounded up to eights, at least 16 and at most 64 pixels."""
+    side = plan(table, 64).size
+    own = plan(table, 8).size // 2 if side >= 64 else side
+    return 64 if side >= 64 and own >= 8 else int(min(64, max(16, -(-side // 8) * 8)))

@@ -1,0 +1,187 @@
+"""Train a head on the frozen encoder first, then the whole net, from a few labelled items.
+
+Head first keeps the encoder from being torn by a random head (LP-FT, Kumar et al. 2022, arXiv:2202.10054); the encoder then learns at a lower
+rate than the head. From random weights the same protocol is the supervised arm, whose encoder learns at the full rate.
+Learning rate is tuned on an inner split of the *labelled* items alone, the same number of trials for every arm; then all labels are used.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unlabeled.data.splits import inner_folds
+from unlabeled.encoders import Encoder
+from unlabeled.modalities import Modality
+from unlabeled.protocols.linear import Linear
+from unlabeled.settings import Training
+from unlabeled.training import optim
+from unlabeled.training.devices import Device
+from unlabeled.training.loop import Items, embed, order
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """An encoder with its head.
+
+    Args:
+        encoder: features (B, D).
+        head: features to class scores (B, classes).
+        rate: share of the head's learning rate that the encoder learnt at.
+    """
+
+    encoder: Encoder
+    head: nn.Linear
+    rate: float
+
+    def predict(self, items: Items, modality: Modality, device: Device) -> np.ndarray:
+        """Class probabilities (N, classes) float32 of the items, from their plain view."""
+        features = embed(self.encoder, modality, items.store, items.rows, device)
+        with torch.no_grad():
+            return np.asarray(self.head(features.to(device.device)).softmax(1).cpu().numpy(), np.float32)
+
+
+class Finetune:
+    """Fine-tune an encoder on labelled items.
+
+    Args:
+        steps: optimizer steps of the whole net; 0 takes about 40 passes over the labels, within 200 to 1000 steps.
+        batch_size: labelled items a step.
+        lr: peak learning rate of the head.
+        encoder_lr: share of that rate for the encoder, 0 to 1; 0 keeps it frozen; below 0 tunes it.
+        trials: learning rates that are tried on an inner split before the final fit; 1 tries none.
+        views: `strong`, `mild` or `plain` pictures to train on.
+        smoothing: label smoothing, 0 to 1.
+        weight_decay: of matrices.
+    """
+
+    needs: ClassVar[str] = "encoder"
+
+    def __init__(
+        self,
+        *,
+        steps: int = 0,
+        batch_size: int = 64,
+        lr: float = 1e-3,
+        encoder_lr: float = -1.0,
+        trials: int = 3,
+        views: str = "mild",
+        smoothing: float = 0.1,
+        weight_decay: float = 0.05,
+    ) -> None:
+        self.steps, self.batch_size, self.lr, self.encoder_lr = steps, batch_size, lr, encoder_lr
+        self.trials, self.views, self.smoothing, self.weight_decay = trials, views, smoothing, weight_decay
+
+    def fit(
+        self,
+        encoder: Encoder,
+        items: Items,
+        y: np.ndarray,
+        modality: Modality,
+        device: Device,
+        *,
+        seed: int = 0,
+        fresh: bool = False,
+        each: Callable[[int], None] | None = None,
+    ) -> Classifier:
+        """Learn from labelled items; the given encoder is copied, never changed.
+
+        Args:
+            encoder: start of the fine-tuning.
+            items: the labelled items, N of them.
+            y: (N,) class numbers from 0.
+            modality: gives the views.
+            device: from `open_device`.
+            seed: of head, order and views.
+            fresh: the encoder's weights are random: no head-first phase, full learning rate.
+            each: called with 1 after each step, for a progress bar.
+        """
+        rates = self._rates(fresh)
+        chosen = rates[0]
+        classes = int(y.max()) + 1
+        folds = inner_folds(y, None, 4, seed) if len(rates) > 1 else []
+        if folds:
+            train, held = folds[0]
+            scores = []
+            for rate in rates:
+                trial = self._train(encoder, Items(items.store, items.rows[train]), y[train], classes, rate, modality, device, seed, fresh, each)
+                probability = trial.predict(Items(items.store, items.rows[held]), modality, device)
+                scores.append(float(-np.log(probability[np.arange(len(held)), y[held]] + 1e-6).mean()))
+            chosen = rates[int(np.argmin(scores))]
+        return self._train(encoder, items, y, classes, chosen, modality, device, seed, fresh, each)
+
+    def length(self, labels: int, fresh: bool = False) -> int:
+        """Steps that a fit with so many labels makes over all trials."""
+        return self._steps(labels) * (1 + (len(self._rates(fresh)) if len(self._rates(fresh)) > 1 else 0))
+
+    def _steps(self, labels: int) -> int:
+        return self.steps or int(np.clip(40 * labels / self.batch_size, 200, 1000))
+
+    def _rates(self, fresh: bool) -> list[tuple[float, float]]:
+        """Pairs of head and encoder learning rates to try, the middle of the grid first."""
+        if self.encoder_lr >= 0:
+            return [(self.lr * (max(self.encoder_lr, 0.3) if fresh else 1.0), self.lr * self.encoder_lr)]
+        grid = [1.0, 0.3, 3.0] if fresh else [0.1, 0.3, 1.0]
+        return [(self.lr * (max(g, 0.3) if fresh else 1.0), self.lr * g) for g in grid][: max(1, self.trials)]
+
+    def _train(
+        self,
+        encoder: Encoder,
+        items: Items,
+        y: np.ndarray,
+        classes: int,
+        rate: tuple[float, float],
+        modality: Modality,
+        device: Device,
+        seed: int,
+        fresh: bool,
+        each: Callable[[int], None] | None,
+    ) -> Classifier:
+        torch.manual_seed(seed)
+        net = copy.deepcopy(encoder).to(device.device)
+        head = nn.Linear(net.dim, classes)
+        nn.init.zeros_(head.bias)
+        if fresh:
+            nn.init.trunc_normal_(head.weight, std=0.02)
+        else:
+            _start_from_probe(head, embed(net, modality, items.store, items.rows, device), y, classes, seed)
+        head = head.to(device.device)
+        settings = Training(batch_size=self.batch_size, optimizer="adamw")
+        parts = optim.groups(head, self.weight_decay, rate[0]) + optim.groups(net, self.weight_decay, rate[1])
+        optimizer = optim.build(parts, settings, 1.0)
+        targets = torch.from_numpy(y).to(device.device)
+        net.train()
+        steps = self._steps(len(items))
+        for step in range(steps):
+            torch.manual_seed(int(np.random.SeedSequence([seed, 11, step]).generate_state(1)[0]))
+            optim.set_lr(optimizer, optim.factor(step, steps, 0.1, "cosine"))
+            mine = order(len(items), self.batch_size, seed, step)
+            raw = items.store.batch(items.rows[mine]).to(device.device)
+            x = self._look(modality.at(seed, step), raw)
+            with device.autocast():
+                scores: Tensor = head(net(x))
+            loss = nn.functional.cross_entropy(scores.float(), targets[mine], label_smoothing=self.smoothing)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            if each is not None:
+                each(1)
+        return Classifier(net.eval(), head, rate[1] / self.lr)
+
+    def _look(self, modality: Modality, raw: Tensor) -> Tensor:
+        if self.views == "plain":
+            return modality.plain(raw)
+        return modality.augment(raw, "strong" if self.views == "strong" else "mild")
+
+
+def _start_from_probe(head: nn.Linear, features: Tensor, y: np.ndarray, classes: int, seed: int) -> None:
+    """The head-first phase at its exact optimum: the linear probe's own weights, folded back through its standardisation."""
+    probe = Linear().fit(features.numpy(), y, seed=seed)
+    weight, bias = probe.coefficients()
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(np.asarray(weight, np.float32)))
+        head.bias.copy_(torch.from_numpy(np.asarray(bias, np.float32)))

@@ -1,0 +1,231 @@
+"""A study from start to end: pretrain every arm and seed, fit every cell, then open the test labels once."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unlabeled import progress
+from unlabeled.data import doctor
+from unlabeled.data.prepare import Prepared
+from unlabeled.data.splits import nested_draws
+from unlabeled.errors import UserError
+from unlabeled.settings import Budget
+from unlabeled.study import gallery, record
+from unlabeled.study.answer import Answer, answer
+from unlabeled.study.fits import Bench, fit, peak_memory
+from unlabeled.study.pace import seconds_per_step, steps
+from unlabeled.study.plan import Arm, Cell, cells, safe
+from unlabeled.training.devices import Device
+from unlabeled.training.loop import Items
+from unlabeled.training.run import Run, create, fingerprint, learn
+
+PRETRAIN_SHARE = 0.6  # of the minutes; the fits get the rest
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that a study does, fixed before it starts.
+
+    Args:
+        folder: where it writes.
+        data: the path as the user gave it.
+        prepared: the items.
+        arms: methods and baselines.
+        shares: label budgets, shares of the training labels or counts above 1.
+        seeds: pretraining seeds.
+        draws: number of label draws.
+        budget: for each pretraining (epochs, steps) or for the whole study (minutes).
+        finetune: settings of the fine-tuning protocol.
+        command: that repeats the study.
+    """
+
+    folder: Path
+    data: str
+    prepared: Prepared
+    arms: Sequence[Arm]
+    shares: Sequence[float]
+    seeds: Sequence[int]
+    draws: int
+    budget: Budget
+    device: Device
+    command: str
+    finetune: Mapping[str, Any] = field(default_factory=dict)
+
+
+def conduct(study: Study) -> Answer:
+    """Run what is not there yet and write all results; stopped at any moment, the next call goes on.
+
+    Raises:
+        UserError: when there are too few labels for a comparison.
+    """
+    began = time.monotonic()
+    prepared = study.prepared
+    check_labels(study.data, prepared)
+    draws = nested_draws(prepared.table.labels, prepared.labelled, study.shares, study.draws, 0)
+    study.folder.mkdir(parents=True, exist_ok=True)
+    findings = _data_card(study, draws)
+    arms, finetune = _paced(study, draws)
+    bench = Bench(study.folder, prepared, study.device, finetune, {})
+    costs = _pretrain(study, bench, arms)
+    todo = cells(arms, draws, study.seeds)
+    costs += _fit_all(bench, arms, todo, draws)
+    record.write_json(study.folder / "costs.json", costs)
+    progress.say(f"all {len(todo)} cells stand; opening the test labels")
+    results = record.tables(study.folder, prepared, arms, todo)
+    _pictures(study, bench, arms)
+    facts = {
+        "test": len(prepared.test),
+        "seeds": len(study.seeds),
+        "draws": study.draws,
+        "steps": ", ".join(sorted({f"{a.recipe.steps} steps of {a.recipe.training.batch_size}" for a in arms if a.kind == "method"})),
+        "cleared": prepared.table.form != "class folders" and "test" in prepared.table.form,
+        "findings": findings,
+    }
+    found = answer(results, arms, facts)
+    whole = found.to_json() | {"command": study.command, "created": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": time.monotonic() - began}
+    record.write_json(study.folder / "answer.json", whole)
+    return found
+
+
+def check_labels(data: str, prepared: Prepared) -> None:
+    """Refuse data on which no classifier can be fitted and tested.
+
+    Raises:
+        UserError: with fewer than two classes, no test items, or a class without a training label.
+    """
+    classes = prepared.table.classes
+    if len(classes) < 2:
+        what = f'only the class "{classes[0]}"' if classes else "no labels"
+        raise UserError(f"{data} holds {what}", "label items of two classes or more, or use pretrain and embed, which need none")
+    if len(prepared.test) == 0:
+        raise UserError(f"{data} holds no labelled test items", "label more items, or add a test folder")
+    seen = set(prepared.table.labels[prepared.labelled].tolist())
+    missing = [c for i, c in enumerate(classes) if i not in seen]
+    if missing:
+        raise UserError(f"{data} holds no training label for the class {missing[0]}", "label at least one training item of each class")
+
+
+def _data_card(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> list[str]:
+    """Write `data.json` and return the warnings that limit the answer."""
+    table, labels = study.prepared.table, study.prepared.table.labels
+    report = doctor.examine(table, store=study.prepared.store)
+    counts = {
+        split: {c: int((table.items["split"].eq(split) & table.items["label"].eq(c)).sum()) for c in table.classes}
+        for split in table.items["split"].unique()
+    }
+    card = {
+        "root": study.data,
+        "form": table.form,
+        "modality": table.modality,
+        "classes": table.classes,
+        "counts": counts,
+        "unlabeled": int(table.items["label"].isna().sum()),
+        "size": [study.prepared.size, study.prepared.size],
+        "channels": study.prepared.prep.channels,
+        "findings": [asdict(f) for f in report.findings],
+        "broken": [asdict(b) for b in table.broken],
+        "draws": [
+            {"share": float(share), "labels": len(rows), "draw": number,
+             "per_class": {c: int((labels[rows] == i).sum()) for i, c in enumerate(table.classes)}}
+            for number, draw in enumerate(draws) for share, rows in draw.items()
+        ],
+    }  # fmt: skip
+    record.write_json(study.folder / "data.json", card)
+    return [f.text for f in report.findings if f.severity == "warning"][:4]
+
+
+def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> tuple[list[Arm], dict[str, Any]]:
+    """Give the arms their steps: from the budget the first time, from `pace.json` when the study goes on."""
+    path = study.folder / "pace.json"
+    known: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    items = Items(study.prepared.store, study.prepared.learning)
+    methods = [a for a in study.arms if a.kind == "method"]
+    minutes = study.budget.minutes
+    each = study.budget if minutes is None else Budget(minutes=PRETRAIN_SHARE * minutes / max(1, len(methods) * len(study.seeds)))
+    pace: dict[str, Any] = {a.name: known.get(a.name) or steps(each, a.recipe, items, study.device) for a in methods}
+    finetune = dict(known.get("finetune", study.finetune))
+    if minutes is not None and "finetune" not in known:
+        finetune |= _fit_pace(study, draws, (1 - PRETRAIN_SHARE) * minutes, items)
+    record.write_json(path, pace | {"finetune": finetune})
+    arms = [replace(a, recipe=a.recipe.with_steps(pace[a.name])) if a.kind == "method" else a for a in study.arms]
+    return arms, finetune
+
+
+def _fit_pace(study: Study, draws: Sequence[Mapping[float, np.ndarray]], minutes: float, items: Items) -> dict[str, Any]:
+    """Steps of each fine-tuning, alike for all arms, that fit into the minutes; one learning rate is tried where three do not fit."""
+    todo = [c for c in cells(study.arms, draws, study.seeds) if c.protocol == "finetune"]
+    if not todo:
+        return {}
+    speed = {str(a.recipe.encoder): seconds_per_step(a.recipe, items, study.device) / 2 for a in study.arms if a.kind == "method"}
+    arms = {a.name: a for a in study.arms}
+    batch = study.arms[0].recipe.training.batch_size
+    per_step = sum(speed.get(str(arms[c.arm].recipe.encoder), 0.1) * min(1.0, c.labels / batch) for c in todo)
+    tuned = sum(speed.get(str(arms[c.arm].recipe.encoder), 0.1) * min(1.0, c.labels / batch) * 3 for c in todo if c.seed == study.seeds[0])
+    budget = minutes * 60
+    if budget / (per_step + tuned) >= 60:
+        return {"steps": int(min(600, budget / (per_step + tuned)))}
+    return {"steps": int(max(20, min(600, budget / per_step))), "trials": 1}
+
+
+def _pretrain(study: Study, bench: Bench, arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    costs = []
+    paths = study.prepared.table.items["path"].astype(str).tolist()
+    rows = study.prepared.learning
+    facts = {"data": study.data, "items": fingerprint(paths, rows)}
+    for arm in (a for a in arms if a.kind == "method"):
+        for seed in study.seeds:
+            run = create(bench.run(arm, seed), arm.for_seed(seed), facts)
+            learn(run, Items(study.prepared.store, rows), study.device, title=f"pretrain {arm.name} · seed {seed}")
+            last = run.metrics()[-1]
+            costs.append(
+                {"arm": arm.name, "encoder": str(arm.recipe.encoder), "seed": seed, "stage": "pretrain", "minutes": last["seconds"] / 60,
+                 "items_per_second": last["step"] * arm.recipe.training.batch_size / max(last["seconds"], 1e-9), "peak_memory_mb": peak_memory(),
+                 "steps": last["step"], "items_seen": last["step"] * arm.recipe.training.batch_size,
+                 "device": str(study.device.device), "threads": study.device.threads}
+            )  # fmt: skip
+    return costs
+
+
+def _fit_all(bench: Bench, arms: Sequence[Arm], todo: Sequence[Cell], draws: Sequence[Mapping[float, np.ndarray]]) -> list[dict[str, Any]]:
+    by_name = {a.name: a for a in arms}
+    rates: dict[tuple[str, float, int], float] = {}
+    costs: dict[tuple[str, int, str], dict[str, Any]] = {}
+    with progress.bar("fit and predict", len(todo)) as bar:
+        for cell in todo:
+            arm = by_name[cell.arm]
+            key = (cell.arm, cell.share, cell.draw)
+            facts = fit(bench, arm, cell, draws[cell.draw][cell.share], rates.get(key))
+            if "rate" in facts:
+                rates.setdefault(key, facts["rate"])
+            name = f"{cell.arm} ({cell.protocol})"
+            sum_up = costs.setdefault(
+                (name, cell.seed, "fit"),
+                {"arm": name, "encoder": str(arm.recipe.encoder), "seed": cell.seed, "stage": "fit", "minutes": 0.0, "steps": 0, "items_seen": 0,
+                 "items_per_second": None, "peak_memory_mb": 0.0, "device": facts["device"], "threads": facts["threads"]},
+            )  # fmt: skip
+            sum_up["minutes"] += facts["minutes"]
+            sum_up["steps"] += facts.get("steps", 0)
+            sum_up["items_seen"] += facts.get("items_seen", 0)
+            sum_up["peak_memory_mb"] = max(sum_up["peak_memory_mb"], facts["peak_memory_mb"])
+            bar.advance(1, f"{cell.arm} · {cell.labels} labels · {cell.protocol}")
+    return list(costs.values())
+
+
+def _pictures(study: Study, bench: Bench, arms: Sequence[Arm]) -> None:
+    gallery.test_items(study.folder, study.prepared)
+    gallery.views(study.folder, study.prepared, arms[0].recipe.looks())
+    seed = study.seeds[0]
+    pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    randoms = {str(a.recipe.encoder): a for a in arms if a.kind == "random"}
+    for arm in (a for a in arms if a.kind == "method"):
+        gallery.reconstructions(study.folder, safe(arm.name), Run.open(bench.run(arm, seed)), study.prepared)
+        before = randoms.get(str(arm.recipe.encoder)) or replace(arm, name=f"start of {arm.name}", kind="random")
+        pairs[arm.name] = (bench.features(before, seed)[1], bench.features(arm, seed)[1])
+    gallery.maps(study.folder, pairs, seed)
+

@@ -1,0 +1,154 @@
+"""The fits of a study: features are computed once an arm and seed, each cell leaves one file of test predictions.
+
+Predictions are stored without looking at the test labels; those are opened once, when all cells stand (`study.record`).
+"""
+
+import json
+import resource
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unlabeled import catalog
+from unlabeled.arms.pca import Pixels
+from unlabeled.data.prepare import Prepared
+from unlabeled.encoders import Encoder
+from unlabeled.protocols.finetune import Finetune
+from unlabeled.study.plan import Arm, Cell, safe
+from unlabeled.training.devices import Device
+from unlabeled.training.loop import Items, embed
+from unlabeled.training.run import Run
+
+TRAINED = ("method", "trained")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where a study works.
+
+    Args:
+        folder: of the study.
+        prepared: the data.
+        device: from `open_device`.
+        finetune: settings of the fine-tuning protocol.
+        elsewhere: runs of arms that were trained outside this folder.
+    """
+
+    folder: Path
+    prepared: Prepared
+    device: Device
+    finetune: Mapping[str, Any]
+    elsewhere: Mapping[str, Path]
+
+    def run(self, arm: Arm, seed: int) -> Path:
+        """Folder of the pretraining of an arm and seed."""
+        return self.elsewhere.get(arm.name) or self.folder / "runs" / f"{safe(arm.name)}-s{seed}"
+
+    def encoder(self, arm: Arm, seed: int) -> Encoder:
+        """The encoder that an arm starts from: trained for methods, fresh for all others."""
+        if arm.kind in TRAINED:
+            return Run.open(self.run(arm, seed)).encoder()
+        return arm.for_seed(seed).build_encoder()
+
+    def features(self, arm: Arm, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Features (N, D) of all items that may be learnt from, and of the test items; computed once and kept."""
+        path = self.folder / "features" / f"{safe(arm.name)}-s{seed}.npz"
+        if not path.is_file():
+            learn, test = self.prepared.learning, self.prepared.test
+            looks = arm.recipe.looks()
+            if arm.kind == "pca":
+                pca = Pixels().fit(self.prepared.store, learn, looks, seed)
+                pair = [pca.features(self.prepared.store, rows, looks) for rows in (learn, test)]
+            else:
+                encoder = self.device.place(self.encoder(arm, seed))
+                pair = [embed(encoder, looks, self.prepared.store, rows, self.device).numpy() for rows in (learn, test)]
+            write_arrays(path, {"learn": pair[0], "test": pair[1]})
+        with np.load(path) as arrays:
+            return arrays["learn"], arrays["test"]
+
+
+def fit(bench: Bench, arm: Arm, cell: Cell, rows: np.ndarray, rate: float | None = None, each: Callable[[int], None] | None = None) -> dict[str, Any]:
+    """Fit one cell and store its test predictions; a cell that stands already is read, not made again.
+
+    Args:
+        bench: where to work.
+        arm: the cell's arm.
+        cell: what to fit.
+        rows: row numbers of its labelled items.
+        rate: encoder learning-rate share found for the same labels with another seed, to spare the trials.
+        each: called with 1 after each fine-tuning step.
+
+    Returns:
+        The cell's facts: minutes, steps, chosen settings.
+    """
+    path = bench.folder / "predictions" / cell.file
+    if path.is_file():
+        with np.load(path) as arrays:
+            return dict(json.loads(str(arrays["facts"])))
+    began = time.monotonic()
+    data = bench.prepared
+    y = data.table.labels[rows]
+    facts: dict[str, Any] = {**asdict(cell), "threads": bench.device.threads, "device": str(bench.device.device)}
+    if cell.protocol in ("linear", "knn"):
+        learn, test = bench.features(arm, cell.seed)
+        x = learn[np.searchsorted(data.learning, rows)]
+        protocol = catalog.load("protocols", cell.protocol)()
+        if cell.protocol == "linear":
+            protocol.fit(x, y, groups=groups(data, rows), seed=cell.draw, unlabelled=learn)
+            facts |= {"strength": float(protocol.strength), "convergence": str(protocol.convergence or "")}
+        else:
+            protocol.fit(x, y, groups=groups(data, rows), seed=cell.draw)
+        probabilities = protocol.predict(test)
+    else:
+        settings = dict(bench.finetune)
+        if rate is not None:
+            settings |= {"encoder_lr": rate}
+        protocol = Finetune(**settings)
+        store = data.store
+        looks = arm.recipe.looks()
+        encoder = bench.encoder(arm, cell.seed)
+        model = protocol.fit(
+            bench.device.place(encoder), Items(store, rows), y, looks, bench.device, seed=cell.seed, fresh=arm.kind not in TRAINED, each=each
+        )  # fmt: skip
+        probabilities = model.predict(Items(store, data.test), looks, bench.device)
+        steps = protocol.length(len(rows))
+        facts |= {"rate": model.rate, "steps": steps, "items_seen": steps * min(protocol.batch_size, len(rows))}
+    facts |= {"minutes": (time.monotonic() - began) / 60, "peak_memory_mb": peak_memory()}
+    write_arrays(path, {"probabilities": full(probabilities, y, len(data.table.classes)), "facts": np.array(json.dumps(facts))})
+    return facts
+
+
+def groups(data: Prepared, rows: np.ndarray) -> np.ndarray | None:
+    """Group codes of the rows where the data name groups (patients, parts), else None."""
+    column = data.table.items["group"].iloc[rows]
+    if column.isna().all():
+        return None
+    return np.asarray(column.fillna("").astype("category").cat.codes.to_numpy(), np.int64)
+
+
+def full(probabilities: np.ndarray, y: np.ndarray, classes: int) -> np.ndarray:
+    """Probabilities over all classes, 0 for those that the labelled items do not hold."""
+    seen = np.unique(y)
+    if probabilities.shape[1] == classes:
+        return probabilities.astype(np.float32)
+    out = np.zeros((len(probabilities), classes), np.float32)
+    out[:, seen] = probabilities[:, : len(seen)] if probabilities.shape[1] == len(seen) else probabilities[:, seen]
+    return out
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write an .npz beside and rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    with beside.open("wb") as handle:
+        np.savez_compressed(handle, allow_pickle=False, **arrays)
+    beside.replace(path)

@@ -1,0 +1,164 @@
+"""What a study consists of: the arms, the label draws and the cells, fixed before any method runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from unlabeled import catalog
+from unlabeled.data.prepare import Prepared
+from unlabeled.encoders import _build
+from unlabeled.errors import UserError
+from unlabeled.settings import Augmentation, Training
+from unlabeled.training.recipe import Recipe
+
+FEATURES, NETS = ("linear", "knn"), ("finetune",)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to get a classifier.
+
+    Args:
+        name: how tables call it: `simclr`, `random[resnet18]`, `pca`, `supervised[resnet18]`.
+        kind: `method`, `random`, `pca` or `supervised`.
+        recipe: encoder and training; the steps are 0 where nothing is pretrained.
+        protocols: how labels are used.
+    """
+
+    name: str
+    kind: str
+    recipe: Recipe
+    protocols: tuple[str, ...]
+
+    def for_seed(self, seed: int) -> Recipe:
+        """The recipe with one pretraining seed."""
+        return replace(self.recipe, seed=seed)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One fit: an arm's features or encoder, a draw of labels, a protocol.
+
+    Args:
+        arm: name of the arm.
+        share: share of the training labels, or 1.0 for all.
+        labels: how many labels that is.
+        seed: pretraining seed.
+        draw: number of the label draw.
+        protocol: name of the protocol.
+    """
+
+    arm: str
+    share: float
+    labels: int
+    seed: int
+    draw: int
+    protocol: str
+
+    @property
+    def file(self) -> str:
+        """Name of the cell's file of predictions."""
+        return f"{safe(self.arm)}-{self.share:g}-s{self.seed}-d{self.draw}-{self.protocol}.npz"
+
+
+def safe(name: str) -> str:
+    """A name with everything but letters, digits, dot, underscore and dash replaced.
+
+    >>> safe("random[vit]")
+    'random_vit_'
+    """
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)
+
+
+def method_and_encoder(text: str | Mapping[str, Any], encoder: str | None) -> tuple[catalog.Spec, catalog.Spec]:
+    """Read a method's text or mapping; a mapping may bring an `encoder` of its own.
+
+    >>> [str(s) for s in method_and_encoder({"name": "mae", "encoder": "vit(width=64)"}, None)]
+    ['mae', 'vit(width=64)']
+    """
+    own = encoder
+    if isinstance(text, Mapping):
+        own = text.get("encoder", encoder)
+        text = {k: v for k, v in text.items() if k != "encoder"}
+    method = catalog.parse("methods", text)
+    default = catalog.entry("methods", method.name).facts.get("default_encoder", "resnet18")
+    return method, _build.spec(own or default)
+
+
+def compose(
+    prepared: Prepared, method: catalog.Spec, encoder: catalog.Spec, augmentation: Augmentation, training: Training, steps: int, seed: int
+) -> Recipe:
+    """The recipe of a run on prepared data."""
+    return Recipe(
+        method=method,
+        encoder=encoder,
+        modality=prepared.table.modality,
+        size=prepared.size,
+        channels=prepared.prep.channels,
+        mean=prepared.mean,
+        std=prepared.std,
+        prep=prepared.prep.__dict__,
+        augmentation=augmentation,
+        training=training,
+        steps=steps,
+        seed=seed,
+    )
+
+
+def arms(
+    prepared: Prepared,
+    methods: Sequence[str | Mapping[str, Any]],
+    encoder: str | None,
+    protocols: Sequence[str],
+    augmentation: Augmentation,
+    training: Training,
+    seed: int,
+) -> list[Arm]:
+    """The methods as arms, and random, pca and supervised for every encoder in use.
+
+    Raises:
+        UserError: when a protocol does not exist or a method is named twice.
+    """
+    for protocol in protocols:
+        catalog.entry("protocols", protocol)
+    on_features = tuple(p for p in protocols if p in FEATURES)
+    out: list[Arm] = []
+    encoders: dict[str, Recipe] = {}
+    for text in methods:
+        method, enc = method_and_encoder(text, encoder)
+        recipe = compose(prepared, method, enc, augmentation, training, 0, seed)
+        encoders.setdefault(str(enc), recipe)
+        name = str(method)
+        taken = [a for a in out if a.name == name]
+        name = f"{name}[{_build.short(enc)}]" if taken else name
+        if any(a.name == name for a in out):
+            raise UserError(f"the method {name} was given twice", "give each method once, or with other settings")
+        out.append(Arm(name, "method", recipe, tuple(protocols)))
+    for recipe in encoders.values():
+        tag = f"[{_build.short(recipe.encoder)}]" if len(encoders) > 1 else ""
+        if on_features:
+            out.append(Arm(f"random{tag}", "random", recipe, on_features))
+        out.append(Arm(f"supervised{tag}", "supervised", recipe, NETS))
+    if on_features:
+        out.append(Arm("pca", "pca", next(iter(encoders.values())), on_features))
+    return out
+
+
+def cells(plan: Sequence[Arm], draws: Sequence[Mapping[float, Any]], seeds: Sequence[int]) -> list[Cell]:
+    """All fits of a study; with all labels there is one draw only, and PCA has one seed only."""
+    out = []
+    for arm in plan:
+        for seed in seeds if arm.kind != "pca" else seeds[:1]:
+            for number, draw in enumerate(draws):
+                for share, rows in draw.items():
+                    if number > 0 and len(rows) == max(len(r) for r in draw.values()) and share == 1.0:
+                        continue
+                    out.extend(Cell(arm.name, float(share), len(rows), seed, number, p) for p in arm.protocols)
+    return out
+
+
+def folder_name(data: str, word: str) -> Path:
+    """A default folder for results in the working directory: `unlabeled-steel-simclr`."""
+    stem = Path(data).resolve().stem or "data"
+    return Path(f"unlabeled-{safe(stem)}-{safe(word)}")

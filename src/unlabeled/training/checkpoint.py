@@ -1,0 +1,88 @@
+"""One safetensors file holds all of a run's state: weights, optimizer, step. No pickle is written or read.
+
+Tensors are named `model/...` and `optimizer/<parameter number>/<state>`; the header is JSON. The file is written beside and renamed into
+place, so a kill at any moment leaves the last whole one.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from unlabeled.errors import UserError
+
+
+def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, header: Mapping[str, Any]) -> None:
+    """Write model, optimizer and a JSON-able header to `path`, atomically and flushed to the disk."""
+    tensors = {f"model/{k}": v.detach().cpu().contiguous().clone() for k, v in model.state_dict().items()}
+    if optimizer is not None:
+        for number, state in optimizer.state_dict()["state"].items():
+            for key, value in state.items():
+                tensor = value if isinstance(value, Tensor) else torch.tensor(value)
+                tensors[f"optimizer/{number}/{key}"] = tensor.detach().cpu().contiguous().clone()
+    beside = path.with_name(path.name + ".part")
+    try:
+        save_file(tensors, beside, {"header": json.dumps(dict(header))})
+        with beside.open("rb") as handle:
+            os.fsync(handle.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def header(path: Path) -> dict[str, Any]:
+    """The JSON header of a checkpoint.
+
+    Raises:
+        UserError: when the file is not a checkpoint of this program.
+    """
+    try:
+        with safe_open(path, "pt") as handle:
+            return dict(json.loads((handle.metadata() or {})["header"]))
+    except (SafetensorError, KeyError, OSError, ValueError) as error:
+        raise UserError(f"cannot read {path} ({error})", "give the folder of a run, or train it again") from error
+
+
+def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[str, Any]:
+    """Put a checkpoint's tensors into model and optimizer and return its header.
+
+    Raises:
+        UserError: when the file does not fit the model.
+    """
+    head = header(path)
+    weights: dict[str, Tensor] = {}
+    states: dict[int, dict[str, Tensor]] = {}
+    with safe_open(path, "pt") as handle:
+        for name in handle.keys():  # noqa: SIM118 (not a mapping)
+            part, _, rest = name.partition("/")
+            if part == "model":
+                weights[rest] = handle.get_tensor(name)
+            else:
+                number, _, key = rest.partition("/")
+                states.setdefault(int(number), {})[key] = handle.get_tensor(name)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit this model ({str(error).splitlines()[0]})", "use the settings it was trained with") from error
+    if optimizer is not None:
+        whole = optimizer.state_dict()
+        whole["state"] = states
+        optimizer.load_state_dict(whole)
+        _lay_out_as_parameters(optimizer)
+    return head
+
+
+def _lay_out_as_parameters(optimizer: torch.optim.Optimizer) -> None:
+    """Give each state tensor the memory layout of its parameter, as it had when it was made: fused kernels ask for it."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            for key, value in optimizer.state.get(parameter, {}).items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    optimizer.state[parameter][key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

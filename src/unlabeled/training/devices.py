@@ -1,0 +1,96 @@
+"""Where the numbers are computed: device, precision, threads and ranks.
+
+Many devices and machines are torch's own engine: `torchrun --nproc-per-node 2 -m unlabeled pretrain ...`.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from unlabeled.errors import UserError
+from unlabeled.settings import Training
+from unlabeled.training.threads import free_threads
+
+
+@dataclass(frozen=True)
+class Device:
+    """One process's place in the computation.
+
+    Args:
+        device: where tensors live.
+        precision: bf16 or float32, the type of matrix products.
+        threads: CPU threads in use.
+        rank: number of this process among `world`.
+        world: number of processes.
+    """
+
+    device: torch.device
+    precision: torch.dtype
+    threads: int
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def lead(self) -> bool:
+        """Whether this process writes files and shows progress."""
+        return self.rank == 0
+
+    def autocast(self) -> Any:
+        """The context in which matrix products run in the chosen precision."""
+        if self.precision == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.precision)
+
+    def place(self, module: nn.Module) -> nn.Module:
+        """Move a module here, with convolution weights laid out as this device likes them."""
+        return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def open_device(training: Training) -> Device:
+    """Choose device, precision and threads; join the process group when started by torchrun.
+
+    Raises:
+        UserError: when a CUDA device is asked for and there is none, or the precision does not fit.
+    """
+    world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    name = training.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"device {name} was asked for and torch sees no CUDA device", "take --device cpu")
+    device = torch.device(f"cuda:{local}" if name == "cuda" else name)
+    if world > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    threads = training.threads or (1 if world > 1 else free_threads())
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    return Device(device, _precision(training.precision, device), threads, rank, world)
+
+
+def _precision(wanted: str, device: torch.device) -> torch.dtype:
+    if wanted == "fp32":
+        return torch.float32
+    if wanted == "bf16":
+        return torch.bfloat16
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    flags = (torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported())
+    return torch.bfloat16 if any(flags) else torch.float32
+
+
+@contextmanager
+def quiet_threads(threads: int) -> Iterator[None]:
+    """Use so many threads inside the block and the former number after it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

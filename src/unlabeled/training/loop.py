@@ -1,0 +1,190 @@
+"""The one loop: a generator of optimizer steps, in reading order = time order.
+
+What other frameworks do by callbacks (logging, checkpoints, early stops) is the body of the caller's `for`. Everything random is
+drawn from (seed, step, rank), so that a run continued from step n gives the numbers of the run that was never stopped.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from unlabeled.data.store import Store
+from unlabeled.methods import Batch, Method
+from unlabeled.modalities import Modality
+from unlabeled.settings import Training
+from unlabeled.training import optim
+from unlabeled.training.devices import Device
+
+
+@dataclass(frozen=True)
+class Items:
+    """The items that a run learns from: rows of a store, and their domain numbers where known.
+
+    Args:
+        store: decoded items.
+        rows: (N,) row numbers in the store.
+        domains: (N,) int64, -1 where unknown, or None.
+    """
+
+    store: Store
+    rows: np.ndarray
+    domains: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step as the caller sees it.
+
+    Args:
+        number: step number from 0.
+        epoch: passes over the data so far, with fraction.
+        loss: the scalar loss, still a tensor: reading it waits for the device.
+        lr: learning rate of this step.
+        wait: seconds spent waiting for data.
+        views: what the method looked at, of the last micro-batch.
+    """
+
+    number: int
+    epoch: float
+    loss: Tensor
+    lr: float
+    wait: float
+    views: object
+
+
+def order(count: int, batch: int, seed: int, step: int) -> np.ndarray:
+    """Positions 0..count-1 of the items in a step's batch: a fresh permutation each epoch, the odd rest left out.
+
+    >>> sorted(int(i) for s in range(2) for i in order(4, 2, seed=0, step=s))
+    [0, 1, 2, 3]
+    """
+    batch = min(batch, count)
+    epoch, place = divmod(step, count // batch)
+    permutation = np.random.default_rng([seed, 7, epoch]).permutation(count)
+    return permutation[place * batch : (place + 1) * batch]
+
+
+def train(
+    method: Method,
+    optimizer: torch.optim.Optimizer,
+    items: Items,
+    modality: Modality,
+    *,
+    steps: int,
+    training: Training,
+    device: Device,
+    seed: int,
+    start: int = 0,
+) -> Iterator[Step]:
+    """Train a method, yielding after each optimizer step.
+
+    Args:
+        method: already on the device; it is changed in place.
+        optimizer: over its parameters; its learning rate is set here from the schedule.
+        items: what to learn from.
+        modality: gives the views.
+        steps: length of the whole run; the schedule is a function of step / steps.
+        training: batch size, schedule, accumulation.
+        device: from `open_device`.
+        seed: of everything random.
+        start: first step to make, for a run that is continued.
+
+    Yields:
+        A `Step` after each step; the caller may stop at any.
+    """
+    peak = optim.peak_lr(training, method.lr)
+    batch = min(training.batch_size, len(items))
+    per_epoch = len(items) // batch
+    model = method if device.world == 1 else DistributedDataParallel(method)
+    method.train()
+
+    def fetch(step: int) -> tuple[Tensor, np.ndarray]:
+        mine = order(len(items), batch, seed, step)[device.rank :: device.world]
+        raw = items.store.batch(items.rows[mine])
+        return (raw.pin_memory() if device.device.type == "cuda" else raw), mine
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(fetch, start)
+        for step in range(start, steps):
+            if step % per_epoch == 0:
+                method.before_epoch(lambda: embed(method.encoder, modality, items.store, items.rows, device))
+                method.train()
+            began = time.perf_counter()
+            raw, mine = coming.result()
+            wait = time.perf_counter() - began
+            if step + 1 < steps:
+                coming = pool.submit(fetch, step + 1)
+            torch.manual_seed(int(np.random.SeedSequence([seed, step, device.rank]).generate_state(1)[0]))
+            lr = peak * optim.factor(step, steps, training.warmup, training.schedule)
+            optim.set_lr(optimizer, lr)
+            optimizer.zero_grad(set_to_none=True)
+            looks = modality.at(seed, step, device.rank)
+            total = torch.zeros((), device=device.device)
+            views: object = None
+            pieces = np.array_split(np.arange(len(mine)), min(training.accumulate, len(mine)))
+            for number, piece in enumerate(pieces):
+                views = method.views(_batch(raw, mine, piece, items, device), looks)
+                last = number == len(pieces) - 1
+                wait_for_ranks = nullcontext() if last or not isinstance(model, DistributedDataParallel) else model.no_sync()
+                with wait_for_ranks:
+                    with device.autocast():
+                        loss = model(views) / len(pieces)
+                    loss.backward()
+                total += loss.detach()
+            optimizer.step()
+            method.after_step((step + 1) / steps)
+            yield Step(step, (step + 1) / per_epoch, total, lr, wait, views)
+
+
+def _batch(raw: Tensor, mine: np.ndarray, piece: np.ndarray, items: Items, device: Device) -> Batch:
+    x = raw[piece[0] : piece[-1] + 1].to(device.device, non_blocking=True)
+    index = torch.from_numpy(items.rows[mine[piece]])
+    domain = None if items.domains is None else torch.from_numpy(items.domains[mine[piece]]).to(device.device)
+    return Batch(x, index.to(device.device), None, domain)
+
+
+@torch.no_grad()
+def embed(
+    encoder: torch.nn.Module,
+    modality: Modality,
+    store: Store,
+    rows: np.ndarray,
+    device: Device,
+    *,
+    batch: int = 256,
+    each: Callable[[int], None] | None = None,
+) -> Tensor:
+    """Features (N, D) float32 on the CPU of the given rows, from the plain view, with dropout and batch norm at rest.
+
+    Args:
+        encoder: any module that maps views to features.
+        modality: gives the plain view.
+        store: decoded items.
+        rows: (N,) row numbers.
+        device: from `open_device`.
+        batch: items at a time.
+        each: called with the number of items after each batch, for a progress bar.
+    """
+    was = encoder.training
+    encoder.eval()
+    out = []
+    try:
+        for at in range(0, len(rows), batch):
+            raw = store.batch(rows[at : at + batch]).to(device.device)
+            with device.autocast():
+                out.append(encoder(modality.plain(raw)).float().cpu())
+            if each is not None:
+                each(len(raw))
+    finally:
+        encoder.train(was)
+    return torch.cat(out) if out else torch.zeros(0, 1)

@@ -1,0 +1,112 @@
+"""Everything that determines a run's numbers, as one value that is written to and read from JSON."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from unlabeled import catalog
+from unlabeled.encoders import Encoder, _build
+from unlabeled.errors import UserError
+from unlabeled.methods import Method
+from unlabeled.modalities import Modality
+from unlabeled.settings import Augmentation, Training
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a run is made of.
+
+    Args:
+        method: self-supervised method and its settings.
+        encoder: encoder and its settings.
+        modality: name of the modality.
+        size: side of the views, pixels.
+        channels: channels of the items.
+        mean: mean of each channel over the training items, 0 to 1.
+        std: standard deviation of each channel.
+        prep: how items were decoded (`data.store.Prep` as a mapping).
+        augmentation: the random views.
+        training: how the loop runs.
+        steps: length of the run.
+        seed: of weights, order and views.
+    """
+
+    method: catalog.Spec
+    encoder: catalog.Spec
+    modality: str
+    size: int
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    prep: Mapping[str, Any]
+    augmentation: Augmentation
+    training: Training
+    steps: int
+    seed: int
+
+    def looks(self) -> Modality:
+        """The modality with this recipe's views."""
+        kind = catalog.load("modalities", self.modality)
+        look: Modality = kind(
+            size=self.size, channels=self.channels, mean=self.mean, std=self.std, augmentation=self.augmentation
+        )
+        return look
+
+    def build_encoder(self) -> Encoder:
+        """The encoder with the weights that this recipe's seed draws."""
+        torch.manual_seed(self.seed)
+        return _build.build(self.encoder, self.channels, self.size)
+
+    def build(self) -> Method:
+        """The method around its encoder, with the weights that this recipe's seed draws.
+
+        Raises:
+            UserError: when the method does not serve the modality.
+        """
+        kind = catalog.load("methods", self.method.name)
+        if self.modality not in kind.modalities:
+            raise UserError(
+                f"{self.method.name} does not work on data of kind {self.modality}, only on {', '.join(kind.modalities)}",
+                'see "unlabeled methods"',
+            )
+        method: Method = kind(self.build_encoder(), **self.method.settings)
+        return method
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as plain values."""
+        out = {k: v for k, v in self.__dict__.items() if not isinstance(v, catalog.Spec | Augmentation | Training)}
+        out |= {"mean": list(self.mean), "std": list(self.std), "prep": dict(self.prep)}
+        for key in ("method", "encoder"):
+            spec: catalog.Spec = getattr(self, key)
+            out[key] = {"name": spec.name, "settings": dict(spec.settings)}
+        return out | {"augmentation": asdict(self.augmentation), "training": asdict(self.training)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Recipe":
+        """Read what `to_json` wrote."""
+        specs = {k: catalog.Spec(values[k]["name"], values[k]["settings"]) for k in ("method", "encoder")}
+        return cls(
+            **specs,
+            modality=values["modality"],
+            size=values["size"],
+            channels=values["channels"],
+            mean=tuple(values["mean"]),
+            std=tuple(values["std"]),
+            prep=values["prep"],
+            augmentation=Augmentation(**values["augmentation"]),
+            training=Training(**values["training"]),
+            steps=values["steps"],
+            seed=values["seed"],
+        )
+
+    def with_steps(self, steps: int) -> "Recipe":
+        """The same recipe for another length."""
+        return replace(self, steps=steps)
+
+    def numbers(self) -> dict[str, Any]:
+        """What the run's numbers depend on: all but the place where it is computed."""
+        out = self.to_json()
+        out["training"] = {k: v for k, v in out["training"].items() if k not in ("threads", "device")}
+        return out

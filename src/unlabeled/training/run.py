@@ -1,0 +1,216 @@
+"""A run is a folder: `config.json`, `metrics.jsonl` and an atomic `checkpoint.safetensors`; killed at any moment, it resumes to the same numbers."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import unlabeled
+from unlabeled import progress
+from unlabeled.encoders import Encoder
+from unlabeled.errors import UserError
+from unlabeled.methods import Method
+from unlabeled.modalities import Modality
+from unlabeled.training import checkpoint, optim
+from unlabeled.training.devices import Device
+from unlabeled.training.health import Health
+from unlabeled.training.loop import Items, train
+from unlabeled.training.recipe import Recipe
+
+CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training on disk.
+
+    Args:
+        folder: where it lies.
+        config: the content of its `config.json`: `recipe`, `data`, `items`, `versions`.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Run":
+        """Open an existing run.
+
+        Raises:
+            UserError: when the folder holds none.
+        """
+        path = Path(folder)
+        if not (path / CONFIG).is_file():
+            raise UserError(f"{path} is not the folder of a run", 'give the folder that "unlabeled pretrain" wrote')
+        return cls(path, json.loads((path / CONFIG).read_text("utf-8")))
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the run is made of."""
+        return Recipe.from_json(self.config["recipe"])
+
+    @property
+    def step(self) -> int:
+        """Steps that the last checkpoint holds; 0 when there is none."""
+        path = self.folder / CHECKPOINT
+        return int(checkpoint.header(path)["step"]) if path.is_file() else 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last step has been made and saved."""
+        return self.step >= self.recipe.steps
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of `metrics.jsonl`, oldest first."""
+        path = self.folder / METRICS
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
+
+    def modality(self) -> Modality:
+        """The views of this run."""
+        return self.recipe.looks()
+
+    def method(self) -> Method:
+        """The method with the weights of the last checkpoint, or as it starts when there is none."""
+        method = self.recipe.build()
+        if (self.folder / CHECKPOINT).is_file():
+            checkpoint.load(self.folder / CHECKPOINT, method)
+        return method
+
+    def encoder(self) -> Encoder:
+        """The trained encoder alone, in evaluation mode."""
+        return self.method().encoder.eval()
+
+    def lines(self) -> list[str]:
+        """What a person wants to know of the run."""
+        rows = self.metrics()
+        last = rows[-1] if rows else {}
+        text = [f"run {self.folder}: {self.recipe.method} with {self.recipe.encoder}, step {self.step} of {self.recipe.steps}"]
+        if last:
+            text.append(f"loss {last['loss']:.4f}, {last['items_per_second']:.0f} items/s, {last['health']}")
+        text.append(f"next: unlabeled evaluate {self.folder} {self.config['data']} --labels 0.1")
+        return text
+
+
+def create(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> Run:
+    """Make a run's folder, or open the one that is there when it was made from the same recipe on the same data.
+
+    Args:
+        folder: where to put it.
+        recipe: what it is made of.
+        facts: `data` (path as given) and `items` (fingerprint of the training items).
+
+    Raises:
+        UserError: when the folder holds another run.
+    """
+    config = {"recipe": recipe.to_json(), **facts, "version": unlabeled.__version__, "torch": torch.__version__}
+    if (folder / CONFIG).is_file():
+        old = Run.open(folder)
+        same = old.recipe.numbers() == recipe.numbers() and old.config.get("items") == facts.get("items")
+        if not same:
+            mine, theirs = recipe.numbers(), old.recipe.numbers()
+            differs = [k for k in mine if mine[k] != theirs[k]] or ["items"]
+            raise UserError(
+                f"{folder} holds a run that differs in {', '.join(differs)}",
+                "take another --out, or delete the folder to start afresh",
+            )
+        return old
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / (CONFIG + ".part")
+    beside.write_text(json.dumps(config, indent=1), "utf-8")
+    beside.replace(folder / CONFIG)
+    return Run(folder, json.loads(json.dumps(config)))
+
+
+def learn(run: Run, items: Items, device: Device, *, save_every: float = 30.0, title: str = "") -> Run:
+    """Train a run to its end from wherever it stands.
+
+    Args:
+        run: made by `create`.
+        items: the items to learn from.
+        device: from `open_device`.
+        save_every: seconds between checkpoints.
+        title: words before the progress bar.
+
+    Returns:
+        The same run, finished.
+    """
+    recipe = run.recipe
+    path = run.folder / CHECKPOINT
+    method = recipe.build()
+    device.place(method)
+    optimizer = optim.build(optim.groups(method, _decay(recipe, method)), recipe.training, optim.peak_lr(recipe.training, method.lr))
+    start, spent = 0, 0.0
+    if path.is_file():
+        head = checkpoint.load(path, method, optimizer)
+        start, spent = int(head["step"]), float(head["seconds"])
+    if start >= recipe.steps:
+        return run
+    _rewind(run, start)
+    watch = Health(recipe.steps)
+    watch_every = min(100, max(10, recipe.steps // 60))
+    for row in run.metrics():
+        watch.note_loss(row["step"] - 1, row["loss"])
+    saved = began = mark = time.monotonic()
+    losses: list[torch.Tensor] = []
+    waits = 0.0
+    note = ""
+    steps = train(
+        method, optimizer, items, recipe.looks(), steps=recipe.steps, training=recipe.training, device=device, seed=recipe.seed, start=start
+    )
+    with progress.bar(title or f"{recipe.method.name} seed {recipe.seed}", recipe.steps, start) as bar:
+        for step in steps:
+            losses.append(step.loss)
+            waits += step.wait
+            last = step.number + 1 == recipe.steps
+            now = time.monotonic()
+            if (step.number + 1) % watch_every == 0 or last:
+                loss = float(torch.stack(losses).mean())
+                watch.check_loss(step.number, loss, step.lr)
+                method.eval()
+                with device.autocast():
+                    features = method.embedding(step.views)
+                method.train()
+                now = time.monotonic()
+                wide, rank, text = watch.observe(step.number, loss, features, waits / max(now - mark, 1e-9))
+                speed = len(losses) * min(recipe.training.batch_size, len(items)) / max(now - mark, 1e-9)
+                note = f"loss {loss:.3f} · {speed:.0f} items/s · {text}"
+                if device.lead:
+                    _append(run, {"step": step.number + 1, "epoch": round(step.epoch, 3), "loss": loss, "lr": step.lr,
+                                  "items_per_second": speed, "seconds": spent + now - began, "spread": wide, "rank": rank,
+                                  "wait": waits / max(now - mark, 1e-9), "health": text})  # fmt: skip
+                if device.lead and (last or now - saved > save_every):
+                    checkpoint.save(path, method, optimizer, {"step": step.number + 1, "seconds": spent + now - began})
+                    saved = time.monotonic()
+                losses, waits, mark = [], 0.0, time.monotonic()
+            bar.advance(1, note)
+    return run
+
+
+def fingerprint(paths: list[str], rows: np.ndarray) -> str:
+    """A short code for the set of training items, so that a run is never continued on others."""
+    import hashlib
+
+    return hashlib.sha256("\n".join(paths[i] for i in rows).encode()).hexdigest()[:16]
+
+
+def _decay(recipe: Recipe, method: Method) -> float:
+    given = recipe.training.weight_decay
+    return method.weight_decay if given is None else given
+
+
+def _append(run: Run, row: Mapping[str, Any]) -> None:
+    with (run.folder / METRICS).open("a", encoding="utf-8") as handle:
+        handle.write(json.dumps(row) + "\n")
+
+
+def _rewind(run: Run, step: int) -> None:
+    """Drop metric lines after the checkpoint that the run continues from."""
+    rows = [row for row in run.metrics() if row["step"] <= step]
+    beside = run.folder / (METRICS + ".part")
+    beside.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    beside.replace(run.folder / METRICS)

@@ -1,0 +1,107 @@
+"""Which method is worth it on these data, with how many labels, how sure."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from unlabeled.data.prepare import prepare
+from unlabeled.errors import UserError
+from unlabeled.report.page import write
+from unlabeled.settings import Augmentation, Budget, Setup, Training
+from unlabeled.study.answer import Answer
+from unlabeled.study.conduct import Study, conduct
+from unlabeled.study.plan import arms, folder_name
+from unlabeled.training.devices import open_device
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What a comparison found.
+
+    Args:
+        folder: where everything lies.
+        answer: the sentence, the winner, details and limits.
+        summary: mean, sd and interval of every contender and budget.
+        differences: paired differences in accuracy at equal labels.
+        report: the page to open.
+    """
+
+    folder: Path
+    answer: Answer
+    summary: pd.DataFrame
+    differences: pd.DataFrame
+    report: Path
+
+    def lines(self) -> list[str]:
+        """The answer, a small table, and where the page is."""
+        accuracy = self.summary[self.summary["metric"] == "accuracy"]
+        wide = accuracy.pivot_table(index=["arm", "protocol"], columns="labels", values="mean")
+        out = [self.answer.sentence, *self.answer.details, ""]
+        out.append(f"{'accuracy with so many labels':<36}" + "".join(f"{int(n):>8}" for n in wide.columns))
+        for (arm, protocol), row in wide.sort_values(list(wide.columns)[0], ascending=False).iterrows():
+            out.append(f"{arm + ', ' + protocol:<36}" + "".join(f"{v:>8.3f}" for v in row))
+        return [*out, "", f"open {self.report}"]
+
+
+def compare(
+    data: str,
+    *,
+    methods: Sequence[str | dict[str, Any]] = ("simclr", "mae"),
+    labels: Sequence[float] = (0.01, 0.1, 1.0),
+    seeds: int = 3,
+    draws: int = 3,
+    protocols: Sequence[str] = ("linear", "knn", "finetune"),
+    setup: Setup = Setup(),
+    budget: Budget = Budget(),
+    training: Training = Training(),
+    augmentation: Augmentation = Augmentation(),
+) -> Comparison:
+    """Compare methods on these data at several label budgets, against random, PCA and supervised arms.
+
+    Every cell is kept on disk: stopped at any moment, the same command goes on. All arms get the same budget, the label draws are
+    fixed before any method runs, and the test labels are opened once, at the end.
+
+    Args:
+        data: folder, manifest (.csv, .parquet) or array file (.npz) with some labels.
+        methods: names from "unlabeled methods", with settings as simclr(temperature=0.5).
+        labels: label budgets: shares of the training labels (0.1), or counts (20).
+        seeds: how many times each method is pretrained.
+        draws: how many times the labelled items are drawn.
+        protocols: how labels are used: linear, knn, finetune.
+        setup: encoder, size, seed, further unlabelled items, where to write.
+        budget: minutes for the whole study, or epochs or steps of each pretraining.
+        training: how the loop runs.
+        augmentation: random views.
+
+    Raises:
+        UserError: when the data cannot be used or the settings do not fit.
+
+    Example:
+        unlabeled compare steel/ --methods simclr,mae --labels 0.01,0.1,1 --seeds 3 --minutes 30
+    """
+    if seeds < 1 or draws < 1:
+        raise UserError(f"{seeds} seeds and {draws} draws were asked for", "give one or more of each")
+    prepared = prepare(data, size=setup.size, unlabeled=setup.unlabeled, seed=setup.seed)
+    plan = arms(prepared, methods, setup.encoder, protocols, augmentation, training, setup.seed)
+    folder = Path(setup.out) if setup.out else folder_name(data, "study")
+    study = Study(
+        folder=folder,
+        data=data,
+        prepared=prepared,
+        arms=plan,
+        shares=[float(x) for x in labels],
+        seeds=[setup.seed + i for i in range(seeds)],
+        draws=draws,
+        budget=budget,
+        device=open_device(training),
+        command=shlex.join(["unlabeled", *sys.argv[1:]]) if Path(sys.argv[0]).stem in ("unlabeled", "__main__") else f"ul.compare({data!r}, ...)",
+    )
+    found = conduct(study)
+    page = write(folder)
+    summary, differences = (pd.read_csv(folder / f"{name}.csv") for name in ("summary", "differences"))
+    return Comparison(folder, found, summary, differences, page)

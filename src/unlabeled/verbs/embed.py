@@ -1,0 +1,83 @@
+"""Features of items from a trained encoder, as a table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from unlabeled import progress
+from unlabeled.data.scan import scan
+from unlabeled.data.store import Prep, build
+from unlabeled.data.table import Table
+from unlabeled.errors import UserError
+from unlabeled.settings import Training
+from unlabeled.training.devices import open_device
+from unlabeled.training.loop import embed as features_of
+from unlabeled.training.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Features with what is known of their items.
+
+    Args:
+        frame: one row an item: path, label, group, domain, split, then f0, f1, ... float32.
+        file: where it was written, or None.
+        table: the items, with the broken ones by name.
+    """
+
+    frame: pd.DataFrame
+    file: Path | None
+    table: Table
+
+    def lines(self) -> list[str]:
+        """What a person wants to know."""
+        width = sum(c.startswith("f") and c[1:].isdigit() for c in self.frame.columns)
+        out = [f"{len(self.frame):,} items, {width} features each" + (f", in {self.file}" if self.file else "")]
+        out += [f"left out: {b.path}: {b.reason}" for b in self.table.broken[:10]]
+        return out
+
+
+def embed(run: str, data: str, *, output: str | None = None, device: str = "auto") -> Embedded:
+    """Compute the features of items with the encoder of a run.
+
+    Args:
+        run: folder of a run.
+        data: folder, manifest or array file; labels are carried along where there are any.
+        output: file to write, .parquet, .csv or .npz; nothing is written when not given.
+        device: auto, cpu, cuda or cuda:N.
+
+    Raises:
+        UserError: when the run or the data cannot be read, or the file's ending is unknown.
+
+    Example:
+        unlabeled embed unlabeled-steel-simclr pictures/ --output features.parquet
+    """
+    file = Path(output) if output else None
+    if file and file.suffix not in (".parquet", ".csv", ".npz"):
+        raise UserError(f'cannot write "{file.name}"', "take a name that ends in .parquet, .csv or .npz")
+    trained = Run.open(run)
+    place = open_device(Training(device=device))
+    table, store = build(scan(data), Prep(**trained.recipe.prep))
+    encoder = place.place(trained.encoder())
+    with progress.bar("embed", len(table)) as bar:
+        x = features_of(encoder, trained.modality(), store, table.rows(), place, each=bar.advance).numpy()
+    names = [f"f{i}" for i in range(x.shape[1])]
+    frame = pd.concat([table.items.reset_index(drop=True), pd.DataFrame(x, columns=names)], axis=1)
+    if file:
+        _write(frame, file)
+    return Embedded(frame, file, table)
+
+
+def _write(frame: pd.DataFrame, file: Path) -> None:
+    beside = file.with_name(f".part-{file.name}")
+    if file.suffix == ".parquet":
+        frame.to_parquet(beside, index=False)
+    elif file.suffix == ".csv":
+        frame.to_csv(beside, index=False)
+    else:
+        from unlabeled.study.fits import write_arrays
+
+        columns = [c for c in frame.columns if c.startswith("f") and c[1:].isdigit()]
+        write_arrays(beside, {"features": frame[columns].to_numpy("float32"), "paths": frame["path"].astype(str).to_numpy(dtype=str)})
+    beside.replace(file)

@@ -1,0 +1,102 @@
+"""How good are a run's features with few labels? Probe, nearest neighbours and fine-tuning, beside the random start."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from unlabeled import catalog, progress
+from unlabeled.data.prepare import prepare
+from unlabeled.data.splits import nested_draws
+from unlabeled.data.store import Prep
+from unlabeled.errors import UserError
+from unlabeled.settings import Training
+from unlabeled.study import record
+from unlabeled.study.conduct import check_labels
+from unlabeled.study.fits import Bench, fit
+from unlabeled.study.plan import Arm, cells, safe
+from unlabeled.training.devices import open_device
+from unlabeled.training.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """How a run does with labels.
+
+    Args:
+        folder: where tables and predictions lie.
+        summary: mean, sd and interval: arm, share, labels, protocol, metric, mean, sd, low, high, n.
+        table: one row a figure of a cell.
+        differences: paired differences in accuracy.
+    """
+
+    folder: Path
+    summary: pd.DataFrame
+    table: pd.DataFrame
+    differences: pd.DataFrame
+
+    def lines(self) -> list[str]:
+        """A small table: accuracy with its 95 % interval, and macro-F1."""
+        out = [f"{'labels':>7} {'arm':<24} {'protocol':<9} {'accuracy':<24} macro-F1"]
+        wide = self.summary.pivot_table(index=["labels", "arm", "protocol"], columns="metric", values=["mean", "low", "high"])
+        for (labels, arm, protocol), row in wide.sort_index().iterrows():
+            accuracy = f"{row['mean', 'accuracy']:.3f} ({row['low', 'accuracy']:.3f} to {row['high', 'accuracy']:.3f})"
+            out.append(f"{int(labels):>7} {arm:<24} {protocol:<9} {accuracy:<24} {row['mean', 'macro_f1']:.3f}")
+        return [*out, f"tables and predictions: {self.folder}"]
+
+
+def evaluate(
+    run: str,
+    data: str,
+    *,
+    labels: Sequence[float] = (1.0,),
+    draws: int = 3,
+    protocols: Sequence[str] = ("linear", "knn", "finetune"),
+    out: str | None = None,
+    training: Training = Training(),
+) -> Evaluation:
+    """Measure a run on labelled items, beside the same encoder with random weights.
+
+    Args:
+        run: folder of a run.
+        data: the labelled items; a test split is drawn where there is none.
+        labels: shares of the training labels (0.1), or counts (20).
+        draws: how many times the labelled items are drawn anew.
+        protocols: how labels are used: linear, knn, finetune.
+        out: folder for the results; `evaluation` in the run's folder when not given.
+        training: device, threads and precision.
+
+    Raises:
+        UserError: when the run or the data cannot be used.
+
+    Example:
+        unlabeled evaluate unlabeled-steel-simclr steel/ --labels 0.01,0.1,1
+    """
+    trained = Run.open(run)
+    if not trained.finished:
+        raise UserError(f"{run} stopped at step {trained.step} of {trained.recipe.steps}", "let it finish: run the same pretrain command again")
+    recipe = trained.recipe
+    for protocol in protocols:
+        catalog.entry("protocols", protocol)
+    prepared = prepare(data, size=recipe.size, prep=Prep(**recipe.prep))
+    check_labels(data, prepared)
+    folder = Path(out) if out else trained.folder / "evaluation" / safe(Path(data).resolve().stem)
+    device = open_device(training)
+    mine = Arm(recipe.method.name, "trained", recipe, tuple(protocols))
+    random = Arm("random", "random", recipe, tuple(p for p in protocols if p != "finetune"))
+    arms = [a for a in (mine, random) if a.protocols]
+    bench = Bench(folder, prepared, device, {}, {mine.name: trained.folder})
+    drawn = nested_draws(prepared.table.labels, prepared.labelled, [float(x) for x in labels], draws, 0)
+    todo = cells(arms, drawn, [recipe.seed])
+    rates: dict[tuple[float, int], float] = {}
+    with progress.bar("fit and predict", len(todo)) as bar:
+        for cell in todo:
+            arm = mine if cell.arm == mine.name else random
+            facts = fit(bench, arm, cell, np.asarray(drawn[cell.draw][cell.share]), rates.get((cell.share, cell.draw)))
+            if "rate" in facts:
+                rates.setdefault((cell.share, cell.draw), facts["rate"])
+            bar.advance(1, f"{cell.arm} · {cell.labels} labels · {cell.protocol}")
+    results = record.tables(folder, prepared, arms, todo)
+    return Evaluation(folder, results.summary, results.table, results.differences)
