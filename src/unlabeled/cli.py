@@ -57,7 +57,7 @@ class Option(click.Option):
         parameter = flag.parameter
         dashed = parameter.name.replace("_", "-")
         kind, words = values.kind(parameter.annotation), values.choices(parameter.annotation)
-        names = ["-o"] if parameter.name == "out" else []
+        names = ["-o"] if parameter.name in ("out", "output") else []
         names.append(f"--{dashed}/--no-{dashed}" if kind == "bool" else f"--{dashed}")
         metavar = "|".join(words) if words else METAVARS.get(kind, "TEXT")
         super().__init__(
@@ -85,7 +85,10 @@ class Verb(click.Command):
         self.params = []
         for flag in self.signature.flags.values():
             if flag.parameter.positional and not flag.owner:
-                self.params.append(click.Argument([flag.parameter.name], required=False))
+                name = flag.parameter.name
+                required = flag.parameter.default is catalog.REQUIRED
+                shown = name.upper() if required else f"[{name.upper()}]"
+                self.params.append(click.Argument([name], required=False, metavar=shown))
             else:
                 self.params.append(Option(flag))
         self.params.append(
@@ -126,7 +129,7 @@ class Verb(click.Command):
         return name.upper() if flag.parameter.positional and not flag.owner else f"--{name.replace('_', '-')}"
 
 
-@click.group(cls=Verbs, invoke_without_command=True)
+@click.group(cls=Verbs, invoke_without_command=True, context_settings={"max_content_width": 100})
 @click.version_option(unlabeled.__version__, message="unlabeled %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
@@ -208,12 +211,12 @@ def _help(parameter: catalog.Parameter) -> str:
     default = parameter.default
     if default is catalog.REQUIRED:
         note = "" if parameter.positional else " [needed]"
-    elif default is None or default == "":
+    elif default is None or default is False or default == "":
         note = ""
     else:
         shown = ",".join(map(str, default)) if isinstance(default, list | tuple) else default
         note = f" [default: {f'{shown:.3g}' if isinstance(shown, float) else shown}]"
-    return parameter.help + note
+    return parameter.help.rstrip(".") + note
 
 
 def _parts(doc: str) -> dict[str, list[str]]:
