@@ -50,7 +50,9 @@ class Prepared:
         return self.table.rows("test", labelled=True)
 
 
-def prepare(data: str | Path, *, size: int = 0, unlabeled: str | None = None, seed: int = 0, prep: Prep | None = None) -> Prepared:
+def prepare(
+    data: str | Path, *, size: int = 0, unlabeled: str | None = None, seed: int = 0, prep: Prep | None = None
+) -> Prepared:
     """Scan, split, decode and measure a data set.
 
     Args:

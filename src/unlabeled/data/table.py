@@ -1,5 +1,6 @@
 """The table of items: one row a picture (or recording, record, text), whatever form the data had on disk."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class Table:
             `label` (str or missing), `group` (str or missing: patient, part, plate), `domain` (str or missing: site, device),
             `split` (`train`, `val`, `test`, `unlabeled`).
         broken: files that were left out, with reasons.
+        notes: what else lay there and was left aside, in sentences.
     """
 
     root: Path
@@ -37,9 +39,15 @@ class Table:
     modality: str
     items: pd.DataFrame
     broken: tuple[Broken, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.items)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the paths start from: the root, or where the root lies when it is a file."""
+        return self.root if self.root.is_dir() else self.root.parent
 
     @property
     def classes(self) -> list[str]:
@@ -68,3 +76,20 @@ class Table:
         gone = {b.path for b in broken}
         items = self.items[~self.items["path"].isin(gone)].reset_index(drop=True)
         return replace(self, items=items, broken=(*self.broken, *broken))
+
+
+def frame(
+    path: Sequence[str],
+    split: Sequence[str],
+    label: Sequence[str | None] | None = None,
+    group: Sequence[str | None] | None = None,
+    domain: Sequence[str | None] | None = None,
+) -> pd.DataFrame:
+    """The items of a table from its columns, each of length N; what is not given is missing.
+
+    >>> frame(["a.png", "b.png"], ["train", "test"], ["cat", None])["label"].isna().tolist()
+    [False, True]
+    """
+    columns = {"path": path, "label": label, "group": group, "domain": domain, "split": split}
+    nothing = [None] * len(path)
+    return pd.DataFrame({k: pd.Series(nothing if v is None else v, dtype="str") for k, v in columns.items()})

@@ -7,7 +7,6 @@ small-picture stem (3 x 3, stride 1, no max-pool) that CIFAR studies use (Chen e
 import difflib
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from unlabeled.encoders import Encoder
@@ -48,7 +47,9 @@ class Timm(Encoder):
         settings = {"num_classes": 0, "in_chans": channels, "drop_path_rate": drop_path, "pretrained": pretrained}
         if not timm.is_model(name):
             near = difflib.get_close_matches(name, timm.list_models(), n=3)
-            raise UserError(f'timm has no model "{name}"', f"did you mean {' or '.join(near)}" if near else "see timm.list_models()")
+            raise UserError(
+                f'timm has no model "{name}"', f"did you mean {' or '.join(near)}" if near else "see timm.list_models()"
+            )
         try:
             if any(word in name for word in ("vit_", "deit", "beit", "swin", "eva", "mixer")):
                 settings["img_size"] = size
@@ -57,7 +58,9 @@ class Timm(Encoder):
             if not pretrained:
                 raise
             first = str(error).splitlines()[0]
-            raise UserError(f"the published weights of {name} cannot be had ({first})", "go online once, or leave out pretrained") from error
+            raise UserError(
+                f"the published weights of {name} cannot be had ({first})", "go online once, or leave out pretrained"
+            ) from error
         if stem == "small" or (stem == "auto" and size <= 40):
             self._small_stem(channels)
         self.dim = self.token_dim = int(self.net.num_features)  # type: ignore[arg-type]

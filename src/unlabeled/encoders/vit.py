@@ -46,7 +46,9 @@ class ViT(Encoder):
 
         patch = patch_size or max((p for p in range(1, size // 8 + 1) if size % p == 0), default=1)
         if size % patch:
-            raise UserError(f"patches of {patch} px do not fit views of {size} px", "take a patch_size that divides the size")
+            raise UserError(
+                f"patches of {patch} px do not fit views of {size} px", "take a patch_size that divides the size"
+            )
         if width % heads or width % 4:
             raise UserError(f"{heads} heads do not fit a width of {width}", "take a width that 4 and the heads divide")
         self.patch_size, self.grid = patch, size // patch

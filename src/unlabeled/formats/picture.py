@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from unlabeled.formats import Unreadable
 
 Fit = Literal["squash", "crop", "pad"]
+Planes = list[Image.Image]  # one picture: [L] or [RGB] with 8 bits; one or three [F], 0 to 65,535, with 16
 
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .dib .tif .tiff .gif .webp .ppm .pgm .pbm .pnm .jp2 .j2k .tga .avif .ico .pcx".split()
+    ".jpg .jpeg .jpe .jfif .png .bmp .dib .tif .tiff .gif .webp .ppm .pgm .pbm .pnm .jp2 .j2k .tga .avif .pcx".split()
 )
-LIMIT = 178_956_970  # pixels of one picture in memory: Pillow's guard against decompression bombs
+LIMIT = 178_956_970  # pixels of one picture in memory, Pillow's own guard against decompression bombs
 FAULTS = (
-    OSError,  # includes PIL's own UnidentifiedImageError
+    OSError,
     SyntaxError,
     ValueError,
     TypeError,
@@ -38,7 +39,6 @@ FAULTS = (
     zlib.error,
     Image.DecompressionBombError,
 )
-DEEP = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 ORIENTATION = 0x0112  # EXIF tag
 
 
@@ -47,10 +47,9 @@ class Look:
     """What a picture is, and a small copy of it.
 
     Args:
-        width: in pixels, after turning it upright; `height` likewise.
-        channels: 1 when all its pixels are grey (also in a colour file), else 3.
+        width: in pixels, once upright; `height` likewise.
+        channels: 1 when all pixels are grey (also in a colour file), else 3.
         bits: 8 or 16 per channel.
-        alpha: whether it had transparent parts.
         thumb: (side, side, 3) uint8.
     """
 
@@ -58,28 +57,45 @@ class Look:
     height: int
     channels: int
     bits: int
-    alpha: bool
     thumb: np.ndarray
 
 
 def look(path: str | Path, side: int = 32) -> Look:
-    """Decode a picture whole, and keep its facts and a thumbnail of side x side pixels.
+    """Decode a picture whole; keep its facts and a thumbnail of side x side pixels.
 
     Raises:
         Unreadable: with the reason in words.
     """
-    with _opened(path) as picture:
+    with _told(path), Path(path).open("rb") as file:
+        picture = _open(file)
         width, height = picture.size
-        planes = _upright(_loaded(picture, path, side))
         if picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8):
             width, height = height, width
-        alpha = _has_alpha(picture)
-    bits = 16 if planes[0].mode == "F" else 8
-    small = _array([_square(p, side, "squash") for p in planes], 8)
-    small = small.transpose(1, 2, 0)
-    grey = small.shape[2] == 1 or int(np.ptp(small.astype(np.int16), axis=2).max()) <= 2
-    thumb = np.ascontiguousarray(np.broadcast_to(small, (side, side, 3)))
-    return Look(width, height, 1 if grey else 3, bits, alpha, thumb)
+        planes = _load(picture, file, side)
+        small = _array([_square(p, side, "squash") for p in planes], 8).transpose(1, 2, 0)
+    return Look(width, height, 1 if is_grey(small) else 3, 16 if planes[0].mode == "F" else 8, _rgb(small))
+
+
+def look_at(pixels: np.ndarray, side: int = 32) -> Look:
+    """The same for a picture that is an array already: (H, W) or (H, W, C), uint8 or uint16."""
+    small = square(pixels, side, 1 if pixels.ndim == 2 else 3).transpose(1, 2, 0)
+    height, width = pixels.shape[:2]
+    return Look(width, height, 1 if is_grey(small) else 3, 16 if pixels.dtype == np.uint16 else 8, _rgb(small))
+
+
+def is_grey(pixels: np.ndarray) -> bool:
+    """Whether the channels (..., C) uint8 are equal but for rounding."""
+    return pixels.shape[-1] == 1 or int((pixels.max(-1).astype(int) - pixels.min(-1)).max()) <= 2
+
+
+def square(pixels: np.ndarray, size: int, channels: int, fit: Fit = "squash", bits: int = 8) -> np.ndarray:
+    """Bring an array (H, W) or (H, W, C), uint8 or uint16, to (channels, size, size); arguments as for `read`."""
+    pixels = pixels[..., :3] if pixels.ndim == 3 and pixels.shape[2] > 1 else pixels.reshape(pixels.shape[:2])
+    if pixels.dtype == np.uint16:
+        planes = [Image.fromarray(p.astype(np.float32)) for p in np.atleast_3d(pixels).transpose(2, 0, 1)]
+    else:
+        planes = [Image.fromarray(np.ascontiguousarray(pixels))]
+    return _array([_square(p, size, fit) for p in _with_channels(planes, channels)], bits)
 
 
 def read(path: str | Path, size: int, channels: int = 3, fit: Fit = "squash", bits: int = 8) -> np.ndarray:
@@ -95,21 +111,145 @@ def read(path: str | Path, size: int, channels: int = 3, fit: Fit = "squash", bi
     Raises:
         Unreadable: with the reason in words.
     """
-    with _opened(path) as picture:
-        planes = _upright(_loaded(picture, path, size))
-    with _told(path):
-        if channels == 1 and len(planes) == 3:
-            planes = [Image.merge("RGB", planes).convert("L")] if planes[0].mode == "L" else [_grey(planes)]
-        elif channels == 1 and planes[0].mode == "RGB":
-            planes = [planes[0].convert("L")]
-        out = _array([_square(p, size, fit) for p in planes], bits)
-        return out if len(out) == channels else np.repeat(out, channels, axis=0)
+    with _told(path), Path(path).open("rb") as file:
+        planes = _with_channels(_load(_open(file), file, size), channels)
+        return _array([_square(p, size, fit) for p in planes], bits)
 
 
-def square(pixels: np.ndarray, size: int, channels: int, fit: Fit, bits: int) -> np.ndarray:
-    """The same for a picture that is an array already: (H, W) or (H, W, C) uint8 or uint16 to (channels, size, size)."""
-    planes = [_plane(p) for p in np.atleast_3d(pixels).transpose(2, 0, 1)[:3]]
-    if channels == 1 and len(planes) == 3:
-        planes = [_grey([p.convert("F") for p in planes])] if planes[0].mode == "F" else [Image.merge("RGB", planes).convert("L")]
-    out = _array([_square(p, size, fit) for p in planes], bits)
-    return out if len(out) == channels else np.repeat(out, channels, axis=0)
+@contextmanager
+def _told(path: str | Path) -> Iterator[None]:
+    """Whatever goes wrong with one file becomes one reason in words."""
+    try:
+        yield
+    except FAULTS as fault:
+        raise Unreadable(_reason(Path(path), fault)) from None
+
+
+def _reason(path: Path, fault: BaseException) -> str:
+    if isinstance(fault, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(fault, PermissionError):
+        return "no permission to read it"
+    if isinstance(fault, UnidentifiedImageError):
+        return "the file is empty" if path.stat().st_size == 0 else "it is not a picture"
+    if isinstance(fault, Image.DecompressionBombError):
+        return f"more than {LIMIT:,} pixels would fill the memory; make it smaller first"
+    if isinstance(fault, MemoryError):
+        return "not enough memory to decode it"
+    text = str(fault).split("\n")[0]
+    return f"it is cut short ({text})" if "truncated" in text.lower() else text or type(fault).__name__
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    try:
+        return Image.open(file)
+    except Image.DecompressionBombError:
+        file.seek(0)
+        if file.read(3) != b"\xff\xd8\xff":
+            raise
+        file.seek(0)
+        picture = JpegImageFile(file)  # a baseline JPEG is decoded row by row, and small at once
+        if picture.info.get("progressive"):
+            raise
+        return picture
+    except UnidentifiedImageError:
+        file.seek(0)
+        if file.read(4) in (b"II*\0", b"MM\0*"):
+            return Image.Image()  # a TIFF that Pillow does not know; `_load` turns to tifffile
+        raise
+
+
+def _load(picture: Image.Image, file: BinaryIO, side: int) -> Planes:
+    """Decode the first frame to upright planes; a JPEG at once near twice the wanted side."""
+    if not isinstance(picture, JpegImageFile):
+        tags = picture.tag_v2 if isinstance(picture, TiffImagePlugin.TiffImageFile) else {}
+        if not picture.mode or (picture.mode in ("RGB", "RGBA") and 16 in np.atleast_1d(tags.get(258, 8))):
+            return _tiff(file)
+    else:
+        picture.draft(None, (2 * side, 2 * side))
+        if picture.width * picture.height > LIMIT:
+            raise Image.DecompressionBombError
+    picture.load()
+    if picture.getexif().get(ORIENTATION, 1) != 1:
+        picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith(("I", "F")):
+        return [_deep(picture)]
+    if picture.mode in ("LA", "RGBA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        grey = picture.mode in ("L", "LA", "La")
+        over = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", over.size, "white"), over).convert("L" if grey else "RGB")
+    if picture.mode not in ("L", "RGB"):
+        picture = picture.convert("L" if picture.mode == "1" else "RGB")
+    return [picture]
+
+
+def _deep(picture: Image.Image) -> Image.Image:
+    """One grey plane of more than 8 bits as floats from 0 to 65,535."""
+    plane = picture.convert("F")
+    low, high = plane.getextrema()
+    if picture.mode == "F" and 0 <= low and high <= 1:  # type: ignore[operator]
+        return plane.point(lambda v: v * 65535 + 0)
+    if not (0 <= low and high <= 65535):  # type: ignore[operator]
+        raise ValueError(f"its values run from {low:g} to {high:g}, not from 0 to 65,535")
+    return plane
+
+
+def _tiff(file: BinaryIO) -> Planes:
+    """Colour TIFFs of 16 bits and other kinds that Pillow does not read."""
+    import tifffile
+
+    file.seek(0)
+    pixels = np.squeeze(tifffile.imread(file, key=0))
+    if pixels.ndim == 3 and pixels.shape[0] in (3, 4) and pixels.shape[2] not in (3, 4):
+        pixels = pixels.transpose(1, 2, 0)
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):
+        raise ValueError(f"its shape {pixels.shape} is neither grey nor colour")
+    if pixels.dtype == np.uint8:
+        return [Image.fromarray(pixels[..., :3] if pixels.ndim == 3 else pixels)]
+    planes = np.atleast_3d(pixels).transpose(2, 0, 1)[:3]
+    return [_deep(Image.fromarray(p.astype(np.float32))) for p in planes]
+
+
+def _with_channels(planes: Planes, channels: int) -> Planes:
+    if planes[0].mode == "F":
+        if channels == len(planes):
+            return planes
+        if channels == 3:
+            return planes * 3
+        r, g, b = (np.asarray(p) for p in planes)
+        return [Image.fromarray(0.299 * r + 0.587 * g + 0.114 * b)]
+    mode = "L" if channels == 1 else "RGB"
+    return [planes[0] if planes[0].mode == mode else planes[0].convert(mode)]
+
+
+def _square(plane: Image.Image, size: int, fit: Fit) -> Image.Image:
+    width, height = plane.size
+    left = top = 0.0
+    if fit == "crop":
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        width = height = side
+    if (width, height) == (size, size) and left == int(left) and top == int(top):
+        return plane if fit != "crop" else plane.crop((int(left), int(top), int(left) + size, int(top) + size))
+    how = Image.Resampling.LANCZOS if min(width, height) >= size else Image.Resampling.BICUBIC
+    if fit == "pad":
+        scale = size / max(width, height)
+        inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+        out = Image.new(plane.mode, (size, size))
+        out.paste(plane.resize(inner, how, reducing_gap=3.0), ((size - inner[0]) // 2, (size - inner[1]) // 2))
+        return out
+    return plane.resize((size, size), how, box=(left, top, left + width, top + height), reducing_gap=3.0)
+
+
+def _array(planes: Planes, bits: int) -> np.ndarray:
+    """Planes to (C, H, W) in the wanted depth."""
+    if planes[0].mode == "F":
+        deep = np.stack([np.asarray(p) for p in planes]).clip(0, 65535)
+        return np.rint(deep if bits == 16 else deep / 257).astype(np.uint16 if bits == 16 else np.uint8)
+    flat = np.asarray(planes[0])
+    out = np.ascontiguousarray(flat[None] if flat.ndim == 2 else flat.transpose(2, 0, 1))
+    return out if bits == 8 else out.astype(np.uint16) * 257
+
+
+def _rgb(small: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.broadcast_to(small, (*small.shape[:2], 3)))

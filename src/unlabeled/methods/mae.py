@@ -56,7 +56,9 @@ class MAE(Method):
         self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_width))
         self.positions: Tensor
         self.register_buffer("positions", sine_positions(encoder.grid, decoder_width), persistent=False)
-        self.decoder = nn.Sequential(*(Block(decoder_width, decoder_heads, qkv_bias=True) for _ in range(decoder_depth)))
+        self.decoder = nn.Sequential(
+            *(Block(decoder_width, decoder_heads, qkv_bias=True) for _ in range(decoder_depth))
+        )
         pixels = encoder.patch_size**2 * encoder.project.in_channels
         self.leave = nn.Sequential(nn.LayerNorm(decoder_width), nn.Linear(decoder_width, pixels))
         for part in (self.enter, self.decoder, self.leave):
@@ -96,7 +98,9 @@ class MAE(Method):
         painted = self.paint(x, order).float()
         if self.normalise:
             painted = painted * (target.var(-1, keepdim=True) + 1e-6).sqrt() + target.mean(-1, keepdim=True)
-        hidden = torch.ones_like(order, dtype=torch.bool).scatter(1, order[:, : self.visible_count(order)], False)[..., None]
+        hidden = torch.ones_like(order, dtype=torch.bool).scatter(1, order[:, : self.visible_count(order)], False)[
+            ..., None
+        ]
         masked = torch.where(hidden, torch.zeros_like(target), target)
         whole = torch.where(hidden, painted, target)
         return x, modality.unpatch(masked, size), modality.unpatch(whole, size)

@@ -49,7 +49,8 @@ class Finetune:
     """Fine-tune an encoder on labelled items.
 
     Args:
-        steps: optimizer steps of the whole net; 0 takes about 40 passes over the labels, within 200 to 1000 steps.
+        epochs: passes over the labels; 0 takes the steps.
+        steps: optimizer steps; 0 takes about 40 passes over the labels, within 200 to 1,000 steps.
         batch_size: labelled items a step.
         lr: peak learning rate of the head.
         encoder_lr: share of that rate for the encoder, 0 to 1; 0 keeps it frozen; below 0 tunes it.
@@ -64,6 +65,7 @@ class Finetune:
     def __init__(
         self,
         *,
+        epochs: float = 0.0,
         steps: int = 0,
         batch_size: int = 64,
         lr: float = 1e-3,
@@ -74,6 +76,7 @@ class Finetune:
         weight_decay: float = 0.05,
     ) -> None:
         self.steps, self.batch_size, self.lr, self.encoder_lr = steps, batch_size, lr, encoder_lr
+        self.epochs = epochs
         self.trials, self.views, self.smoothing, self.weight_decay = trials, views, smoothing, weight_decay
 
     def fit(
@@ -108,7 +111,18 @@ class Finetune:
             train, held = folds[0]
             scores = []
             for rate in rates:
-                trial = self._train(encoder, Items(items.store, items.rows[train]), y[train], classes, rate, modality, device, seed, fresh, each)
+                trial = self._train(
+                    encoder,
+                    Items(items.store, items.rows[train]),
+                    y[train],
+                    classes,
+                    rate,
+                    modality,
+                    device,
+                    seed,
+                    fresh,
+                    each,
+                )
                 probability = trial.predict(Items(items.store, items.rows[held]), modality, device)
                 scores.append(float(-np.log(probability[np.arange(len(held)), y[held]] + 1e-6).mean()))
             chosen = rates[int(np.argmin(scores))]
@@ -119,6 +133,8 @@ class Finetune:
         return self._steps(labels) * (1 + (len(self._rates(fresh)) if len(self._rates(fresh)) > 1 else 0))
 
     def _steps(self, labels: int) -> int:
+        if self.epochs:
+            return max(1, round(self.epochs * max(1, labels // self.batch_size)))
         return self.steps or int(np.clip(40 * labels / self.batch_size, 200, 1000))
 
     def _rates(self, fresh: bool) -> list[tuple[float, float]]:

@@ -94,9 +94,17 @@ def _gain(differences: pd.DataFrame, a: tuple[str, str], b: tuple[str, str], lab
     return f"{points} against {b[0]} with {_words(b[1])}{sure}"
 
 
-def _difference(differences: pd.DataFrame, a: tuple[str, str], b: tuple[str, str], labels: float) -> Mapping[Any, Any] | None:
+def _difference(
+    differences: pd.DataFrame, a: tuple[str, str], b: tuple[str, str], labels: float
+) -> Mapping[Any, Any] | None:
     d = differences
-    part = d[(d["arm_a"] == a[0]) & (d["protocol_a"] == a[1]) & (d["arm_b"] == b[0]) & (d["protocol_b"] == b[1]) & (d["labels"] == labels)]
+    part = d[
+        (d["arm_a"] == a[0])
+        & (d["protocol_a"] == a[1])
+        & (d["arm_b"] == b[0])
+        & (d["protocol_b"] == b[1])
+        & (d["labels"] == labels)
+    ]
     return None if part.empty else part.iloc[0].to_dict()
 
 
@@ -117,19 +125,25 @@ def _saved(accuracy: pd.DataFrame, kinds: Mapping[str, str], mine: pd.DataFrame)
     return f"supervised training needs about {round(need)} labels for that, {need / few:.0f} times as many"
 
 
-def _verdicts(differences: pd.DataFrame, accuracy: pd.DataFrame, learned: Sequence[tuple[str, str]], kinds: Mapping[str, str]) -> list[str]:
+def _verdicts(
+    differences: pd.DataFrame, accuracy: pd.DataFrame, learned: Sequence[tuple[str, str]], kinds: Mapping[str, str]
+) -> list[str]:
     """For each method: did it learn anything that random weights do not have?"""
     out = []
     few = accuracy["labels"].min()
     for arm in dict.fromkeys(a for a, _ in learned):
         randoms = [a for a, k in kinds.items() if k == "random"]
-        rows = [r for name in randoms if (r := _difference(differences, (arm, "linear"), (name, "linear"), few)) is not None]
+        rows = [
+            r for name in randoms if (r := _difference(differences, (arm, "linear"), (name, "linear"), few)) is not None
+        ]
         if not rows:
             continue
         worst = min(rows, key=lambda r: float(r["low"]))
         span = f"{100 * worst['difference']:+.1f} points, {100 * worst['low']:+.1f} to {100 * worst['high']:+.1f}"
         if worst["low"] > 0:
-            out.append(f"{arm} learned something: its frozen features beat random weights at {int(few)} labels by {span}.")
+            out.append(
+                f"{arm} learned something: its frozen features beat random weights at {int(few)} labels by {span}."
+            )
         else:
             out.append(f"{arm} learned nothing that shows at {int(few)} labels: frozen against random weights {span}.")
     return out
@@ -144,7 +158,8 @@ def _limits(facts: Mapping[str, Any], kinds: Mapping[str, str], winner: str) -> 
         "Test items come from the same source as the training items; another site, camera or season was not tried.",
     ]
     if not facts["cleared"]:
-        out.append("The test split was drawn from the data at random: items of one part, patient or day may stand on both sides if no group column says so.")
+        out.append(
+            "The test split was drawn from the data at random: items of one part, patient or day may stand on both sides if no group column says so."
+        )
     out.extend(facts["findings"])
     return out
-

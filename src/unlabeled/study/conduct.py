@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from unlabeled.study import gallery, record
 from unlabeled.study.answer import Answer, answer
 from unlabeled.study.fits import Bench, fit, peak_memory
 from unlabeled.study.pace import seconds_per_step, steps
-from unlabeled.study.plan import Arm, Cell, cells, safe
+from unlabeled.study.plan import Arm, Cell, cells, needs, safe
 from unlabeled.training.devices import Device
 from unlabeled.training.loop import Items
 from unlabeled.training.run import Run, create, fingerprint, learn
@@ -41,7 +41,7 @@ class Study:
         seeds: pretraining seeds.
         draws: number of label draws.
         budget: for each pretraining (epochs, steps) or for the whole study (minutes).
-        finetune: settings of the fine-tuning protocol.
+        device: from `open_device`.
         command: that repeats the study.
     """
 
@@ -55,7 +55,6 @@ class Study:
     budget: Budget
     device: Device
     command: str
-    finetune: Mapping[str, Any] = field(default_factory=dict)
 
 
 def conduct(study: Study) -> Answer:
@@ -70,8 +69,8 @@ def conduct(study: Study) -> Answer:
     draws = nested_draws(prepared.table.labels, prepared.labelled, study.shares, study.draws, 0)
     study.folder.mkdir(parents=True, exist_ok=True)
     findings = _data_card(study, draws)
-    arms, finetune = _paced(study, draws)
-    bench = Bench(study.folder, prepared, study.device, finetune, {})
+    arms, pace = _paced(study, draws)
+    bench = Bench(study.folder, prepared, study.device, pace, {})
     costs = _pretrain(study, bench, arms)
     todo = cells(arms, draws, study.seeds)
     costs += _fit_all(bench, arms, todo, draws)
@@ -83,12 +82,18 @@ def conduct(study: Study) -> Answer:
         "test": len(prepared.test),
         "seeds": len(study.seeds),
         "draws": study.draws,
-        "steps": ", ".join(sorted({f"{a.recipe.steps} steps of {a.recipe.training.batch_size}" for a in arms if a.kind == "method"})),
+        "steps": ", ".join(
+            sorted({f"{a.recipe.steps} steps of {a.recipe.training.batch_size}" for a in arms if a.kind == "method"})
+        ),
         "cleared": prepared.table.form != "class folders" and "test" in prepared.table.form,
         "findings": findings,
     }
     found = answer(results, arms, facts)
-    whole = found.to_json() | {"command": study.command, "created": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": time.monotonic() - began}
+    whole = found.to_json() | {
+        "command": study.command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": time.monotonic() - began,
+    }
     record.write_json(study.folder / "answer.json", whole)
     return found
 
@@ -102,13 +107,18 @@ def check_labels(data: str, prepared: Prepared) -> None:
     classes = prepared.table.classes
     if len(classes) < 2:
         what = f'only the class "{classes[0]}"' if classes else "no labels"
-        raise UserError(f"{data} holds {what}", "label items of two classes or more, or use pretrain and embed, which need none")
+        raise UserError(
+            f"{data} holds {what}", "label items of two classes or more, or use pretrain and embed, which need none"
+        )
     if len(prepared.test) == 0:
         raise UserError(f"{data} holds no labelled test items", "label more items, or add a test folder")
     seen = set(prepared.table.labels[prepared.labelled].tolist())
     missing = [c for i, c in enumerate(classes) if i not in seen]
     if missing:
-        raise UserError(f"{data} holds no training label for the class {missing[0]}", "label at least one training item of each class")
+        raise UserError(
+            f"{data} holds no training label for the class {missing[0]}",
+            "label at least one training item of each class",
+        )
 
 
 def _data_card(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> list[str]:
@@ -147,26 +157,41 @@ def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> tuple[l
     items = Items(study.prepared.store, study.prepared.learning)
     methods = [a for a in study.arms if a.kind == "method"]
     minutes = study.budget.minutes
-    each = study.budget if minutes is None else Budget(minutes=PRETRAIN_SHARE * minutes / max(1, len(methods) * len(study.seeds)))
+    each = (
+        study.budget
+        if minutes is None
+        else Budget(minutes=PRETRAIN_SHARE * minutes / max(1, len(methods) * len(study.seeds)))
+    )
     pace: dict[str, Any] = {a.name: known.get(a.name) or steps(each, a.recipe, items, study.device) for a in methods}
-    finetune = dict(known.get("finetune", study.finetune))
-    if minutes is not None and "finetune" not in known:
-        finetune |= _fit_pace(study, draws, (1 - PRETRAIN_SHARE) * minutes, items)
-    record.write_json(path, pace | {"finetune": finetune})
+    fits = dict(known.get("fits", {}))
+    if minutes is not None and "fits" not in known:
+        fits = _fit_pace(study, draws, (1 - PRETRAIN_SHARE) * minutes, items)
+    record.write_json(path, pace | {"fits": fits})
     arms = [replace(a, recipe=a.recipe.with_steps(pace[a.name])) if a.kind == "method" else a for a in study.arms]
-    return arms, finetune
+    return arms, fits
 
 
-def _fit_pace(study: Study, draws: Sequence[Mapping[float, np.ndarray]], minutes: float, items: Items) -> dict[str, Any]:
+def _fit_pace(
+    study: Study, draws: Sequence[Mapping[float, np.ndarray]], minutes: float, items: Items
+) -> dict[str, Any]:
     """Steps of each fine-tuning, alike for all arms, that fit into the minutes; one learning rate is tried where three do not fit."""
-    todo = [c for c in cells(study.arms, draws, study.seeds) if c.protocol == "finetune"]
+    nets = {str(p) for a in study.arms for p in a.protocols if needs(p) == "encoder"}
+    todo = [c for c in cells(study.arms, draws, study.seeds) if c.protocol in nets]
     if not todo:
         return {}
-    speed = {str(a.recipe.encoder): seconds_per_step(a.recipe, items, study.device) / 2 for a in study.arms if a.kind == "method"}
+    speed = {
+        str(a.recipe.encoder): seconds_per_step(a.recipe, items, study.device) / 2
+        for a in study.arms
+        if a.kind == "method"
+    }
     arms = {a.name: a for a in study.arms}
     batch = study.arms[0].recipe.training.batch_size
     per_step = sum(speed.get(str(arms[c.arm].recipe.encoder), 0.1) * min(1.0, c.labels / batch) for c in todo)
-    tuned = sum(speed.get(str(arms[c.arm].recipe.encoder), 0.1) * min(1.0, c.labels / batch) * 3 for c in todo if c.seed == study.seeds[0])
+    tuned = sum(
+        speed.get(str(arms[c.arm].recipe.encoder), 0.1) * min(1.0, c.labels / batch) * 3
+        for c in todo
+        if c.seed == study.seeds[0]
+    )
     budget = minutes * 60
     if budget / (per_step + tuned) >= 60:
         return {"steps": int(min(600, budget / (per_step + tuned)))}
@@ -192,14 +217,16 @@ def _pretrain(study: Study, bench: Bench, arms: Sequence[Arm]) -> list[dict[str,
     return costs
 
 
-def _fit_all(bench: Bench, arms: Sequence[Arm], todo: Sequence[Cell], draws: Sequence[Mapping[float, np.ndarray]]) -> list[dict[str, Any]]:
+def _fit_all(
+    bench: Bench, arms: Sequence[Arm], todo: Sequence[Cell], draws: Sequence[Mapping[float, np.ndarray]]
+) -> list[dict[str, Any]]:
     by_name = {a.name: a for a in arms}
-    rates: dict[tuple[str, float, int], float] = {}
+    rates: dict[tuple[str, float, int, str], float] = {}
     costs: dict[tuple[str, int, str], dict[str, Any]] = {}
     with progress.bar("fit and predict", len(todo)) as bar:
         for cell in todo:
             arm = by_name[cell.arm]
-            key = (cell.arm, cell.share, cell.draw)
+            key = (cell.arm, cell.share, cell.draw, cell.protocol)
             facts = fit(bench, arm, cell, draws[cell.draw][cell.share], rates.get(key))
             if "rate" in facts:
                 rates.setdefault(key, facts["rate"])
@@ -228,4 +255,3 @@ def _pictures(study: Study, bench: Bench, arms: Sequence[Arm]) -> None:
         before = randoms.get(str(arm.recipe.encoder)) or replace(arm, name=f"start of {arm.name}", kind="random")
         pairs[arm.name] = (bench.features(before, seed)[1], bench.features(arm, seed)[1])
     gallery.maps(study.folder, pairs, seed)
-

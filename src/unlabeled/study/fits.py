@@ -17,8 +17,7 @@ from unlabeled import catalog
 from unlabeled.arms.pca import Pixels
 from unlabeled.data.prepare import Prepared
 from unlabeled.encoders import Encoder
-from unlabeled.protocols.finetune import Finetune
-from unlabeled.study.plan import Arm, Cell, safe
+from unlabeled.study.plan import Arm, Cell, needs, safe
 from unlabeled.training.devices import Device
 from unlabeled.training.loop import Items, embed
 from unlabeled.training.run import Run
@@ -34,14 +33,14 @@ class Bench:
         folder: of the study.
         prepared: the data.
         device: from `open_device`.
-        finetune: settings of the fine-tuning protocol.
+        pace: settings of protocols that train an encoder, where the study's minutes set them and the user did not.
         elsewhere: runs of arms that were trained outside this folder.
     """
 
     folder: Path
     prepared: Prepared
     device: Device
-    finetune: Mapping[str, Any]
+    pace: Mapping[str, Any]
     elsewhere: Mapping[str, Path]
 
     def run(self, arm: Arm, seed: int) -> Path:
@@ -71,7 +70,14 @@ class Bench:
             return arrays["learn"], arrays["test"]
 
 
-def fit(bench: Bench, arm: Arm, cell: Cell, rows: np.ndarray, rate: float | None = None, each: Callable[[int], None] | None = None) -> dict[str, Any]:
+def fit(
+    bench: Bench,
+    arm: Arm,
+    cell: Cell,
+    rows: np.ndarray,
+    rate: float | None = None,
+    each: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
     """Fit one cell and store its test predictions; a cell that stands already is read, not made again.
 
     Args:
@@ -93,21 +99,20 @@ def fit(bench: Bench, arm: Arm, cell: Cell, rows: np.ndarray, rate: float | None
     data = bench.prepared
     y = data.table.labels[rows]
     facts: dict[str, Any] = {**asdict(cell), "threads": bench.device.threads, "device": str(bench.device.device)}
-    if cell.protocol in ("linear", "knn"):
+    spec = next(p for p in arm.protocols if str(p) == cell.protocol)
+    if needs(spec) == "features":
         learn, test = bench.features(arm, cell.seed)
         x = learn[np.searchsorted(data.learning, rows)]
-        protocol = catalog.load("protocols", cell.protocol)()
-        if cell.protocol == "linear":
+        protocol = catalog.load("protocols", spec.name)(**spec.settings)
+        if spec.name == "linear":
             protocol.fit(x, y, groups=groups(data, rows), seed=cell.draw, unlabelled=learn)
             facts |= {"strength": float(protocol.strength), "convergence": str(protocol.convergence or "")}
         else:
             protocol.fit(x, y, groups=groups(data, rows), seed=cell.draw)
         probabilities = protocol.predict(test)
     else:
-        settings = dict(bench.finetune)
-        if rate is not None:
-            settings |= {"encoder_lr": rate}
-        protocol = Finetune(**settings)
+        found = {} if rate is None else {"encoder_lr": rate}
+        protocol = catalog.load("protocols", spec.name)(**{**bench.pace, **found, **spec.settings})
         store = data.store
         looks = arm.recipe.looks()
         encoder = bench.encoder(arm, cell.seed)
@@ -118,7 +123,9 @@ def fit(bench: Bench, arm: Arm, cell: Cell, rows: np.ndarray, rate: float | None
         steps = protocol.length(len(rows))
         facts |= {"rate": model.rate, "steps": steps, "items_seen": steps * min(protocol.batch_size, len(rows))}
     facts |= {"minutes": (time.monotonic() - began) / 60, "peak_memory_mb": peak_memory()}
-    write_arrays(path, {"probabilities": full(probabilities, y, len(data.table.classes)), "facts": np.array(json.dumps(facts))})
+    write_arrays(
+        path, {"probabilities": full(probabilities, y, len(data.table.classes)), "facts": np.array(json.dumps(facts))}
+    )
     return facts
 
 

@@ -34,7 +34,8 @@ def test_items(folder: Path, prepared: Prepared) -> None:
     rows = prepared.test
     paths = prepared.table.items["path"].iloc[rows].astype(str).to_numpy(dtype=str)
     write_arrays(
-        folder / "test.npz", {"rows": rows, "labels": prepared.table.labels[rows], "paths": paths, "thumbs": thumbnails(prepared, rows)}
+        folder / "test.npz",
+        {"rows": rows, "labels": prepared.table.labels[rows], "paths": paths, "thumbs": thumbnails(prepared, rows)},
     )
 
 

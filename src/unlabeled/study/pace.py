@@ -43,7 +43,9 @@ def seconds_per_step(recipe: Recipe, items: Items, device: Device, count: int = 
     times = []
     mark = time.perf_counter()
     calm = replace(recipe.training, lr=1e-6)
-    for step in train(method, optimizer, items, recipe.looks(), steps=count + 3, training=calm, device=device, seed=recipe.seed):
+    for step in train(
+        method, optimizer, items, recipe.looks(), steps=count + 3, training=calm, device=device, seed=recipe.seed
+    ):
         float(step.loss)  # waits for the device
         now = time.perf_counter()
         times.append(now - mark)

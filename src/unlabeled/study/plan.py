@@ -12,8 +12,6 @@ from unlabeled.errors import UserError
 from unlabeled.settings import Augmentation, Training
 from unlabeled.training.recipe import Recipe
 
-FEATURES, NETS = ("linear", "knn"), ("finetune",)
-
 
 @dataclass(frozen=True)
 class Arm:
@@ -23,13 +21,13 @@ class Arm:
         name: how tables call it: `simclr`, `random[resnet18]`, `pca`, `supervised[resnet18]`.
         kind: `method`, `random`, `pca` or `supervised`.
         recipe: encoder and training; the steps are 0 where nothing is pretrained.
-        protocols: how labels are used.
+        protocols: how labels are used, each a name with its settings.
     """
 
     name: str
     kind: str
     recipe: Recipe
-    protocols: tuple[str, ...]
+    protocols: tuple[catalog.Spec, ...]
 
     def for_seed(self, seed: int) -> Recipe:
         """The recipe with one pretraining seed."""
@@ -46,7 +44,7 @@ class Cell:
         labels: how many labels that is.
         seed: pretraining seed.
         draw: number of the label draw.
-        protocol: name of the protocol.
+        protocol: the protocol as it was written, `finetune(encoder_lr=0)`.
     """
 
     arm: str
@@ -59,7 +57,7 @@ class Cell:
     @property
     def file(self) -> str:
         """Name of the cell's file of predictions."""
-        return f"{safe(self.arm)}-{self.share:g}-s{self.seed}-d{self.draw}-{self.protocol}.npz"
+        return f"{safe(self.arm)}-{self.share:g}-s{self.seed}-d{self.draw}-{safe(self.protocol)}.npz"
 
 
 def safe(name: str) -> str:
@@ -87,7 +85,13 @@ def method_and_encoder(text: str | Mapping[str, Any], encoder: str | None) -> tu
 
 
 def compose(
-    prepared: Prepared, method: catalog.Spec, encoder: catalog.Spec, augmentation: Augmentation, training: Training, steps: int, seed: int
+    prepared: Prepared,
+    method: catalog.Spec,
+    encoder: catalog.Spec,
+    augmentation: Augmentation,
+    training: Training,
+    steps: int,
+    seed: int,
 ) -> Recipe:
     """The recipe of a run on prepared data."""
     return Recipe(
@@ -110,7 +114,7 @@ def arms(
     prepared: Prepared,
     methods: Sequence[str | Mapping[str, Any]],
     encoder: str | None,
-    protocols: Sequence[str],
+    protocols: Sequence[str | Mapping[str, Any]],
     augmentation: Augmentation,
     training: Training,
     seed: int,
@@ -120,9 +124,8 @@ def arms(
     Raises:
         UserError: when a protocol does not exist or a method is named twice.
     """
-    for protocol in protocols:
-        catalog.entry("protocols", protocol)
-    on_features = tuple(p for p in protocols if p in FEATURES)
+    uses = tuple(catalog.parse("protocols", p) for p in protocols)
+    on_features, on_nets = (tuple(p for p in uses if needs(p) == what) for what in ("features", "encoder"))
     out: list[Arm] = []
     encoders: dict[str, Recipe] = {}
     for text in methods:
@@ -134,12 +137,13 @@ def arms(
         name = f"{name}[{_build.short(enc)}]" if taken else name
         if any(a.name == name for a in out):
             raise UserError(f"the method {name} was given twice", "give each method once, or with other settings")
-        out.append(Arm(name, "method", recipe, tuple(protocols)))
+        out.append(Arm(name, "method", recipe, uses))
     for recipe in encoders.values():
         tag = f"[{_build.short(recipe.encoder)}]" if len(encoders) > 1 else ""
         if on_features:
             out.append(Arm(f"random{tag}", "random", recipe, on_features))
-        out.append(Arm(f"supervised{tag}", "supervised", recipe, NETS))
+        if on_nets:
+            out.append(Arm(f"supervised{tag}", "supervised", recipe, on_nets))
     if on_features:
         out.append(Arm("pca", "pca", next(iter(encoders.values())), on_features))
     return out
@@ -154,8 +158,13 @@ def cells(plan: Sequence[Arm], draws: Sequence[Mapping[float, Any]], seeds: Sequ
                 for share, rows in draw.items():
                     if number > 0 and len(rows) == max(len(r) for r in draw.values()) and share == 1.0:
                         continue
-                    out.extend(Cell(arm.name, float(share), len(rows), seed, number, p) for p in arm.protocols)
+                    out.extend(Cell(arm.name, float(share), len(rows), seed, number, str(p)) for p in arm.protocols)
     return out
+
+
+def needs(protocol: catalog.Spec) -> str:
+    """What a protocol learns from: `features`, or an `encoder` that it changes."""
+    return str(catalog.entry("protocols", protocol.name).facts.get("needs", "features"))
 
 
 def folder_name(data: str, word: str) -> Path:

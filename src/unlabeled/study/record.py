@@ -46,7 +46,9 @@ def tables(folder: Path, prepared: Prepared, plan: Sequence[Arm], cells: Sequenc
             probabilities = arrays["probabilities"]
         facts = {"arm": cell.arm, "encoder": encoders[cell.arm], "share": cell.share, "labels": cell.labels}
         facts |= {"seed": cell.seed, "draw": cell.draw, "protocol": cell.protocol}
-        rows.extend({**facts, "metric": k, "value": v} for k, v in metrics.report(probabilities, labels, classes).items())
+        rows.extend(
+            {**facts, "metric": k, "value": v} for k, v in metrics.report(probabilities, labels, classes).items()
+        )
         key = (cell.arm, cell.share, cell.labels, cell.protocol)
         hits.setdefault(key, []).append((cell.seed, cell.draw, probabilities.argmax(1) == labels))
     table = pd.DataFrame(rows)
@@ -57,7 +59,9 @@ def tables(folder: Path, prepared: Prepared, plan: Sequence[Arm], cells: Sequenc
     return Tables(table, summary, differences)
 
 
-def _summary(table: pd.DataFrame, hits: Mapping[tuple[str, float, int, str], list[tuple[int, int, np.ndarray]]]) -> pd.DataFrame:
+def _summary(
+    table: pd.DataFrame, hits: Mapping[tuple[str, float, int, str], list[tuple[int, int, np.ndarray]]]
+) -> pd.DataFrame:
     rows = []
     plain = table[~table["metric"].str.contains("/")]
     for (arm, share, labels, protocol, metric), part in plain.groupby([*KEYS, "metric"], sort=False):
@@ -68,7 +72,11 @@ def _summary(table: pd.DataFrame, hits: Mapping[tuple[str, float, int, str], lis
             row |= {"mean": s.mean, "sd": s.sd, "low": s.low, "high": s.high}
         else:
             mean, sd = float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-            half = float(scipy_stats.t.ppf(0.975, len(values) - 1)) * sd / len(values) ** 0.5 if len(values) > 1 else float("nan")
+            half = (
+                float(scipy_stats.t.ppf(0.975, len(values) - 1)) * sd / len(values) ** 0.5
+                if len(values) > 1
+                else float("nan")
+            )
             row |= {"mean": mean, "sd": sd, "low": mean - half, "high": mean + half}
         rows.append(row)
     return pd.DataFrame(rows)[[*KEYS, "metric", "mean", "sd", "low", "high", "n"]]
@@ -83,12 +91,32 @@ def _differences(hits: Mapping[tuple[str, float, int, str], list[tuple[int, int,
         if not first:
             continue
         d = stats.paired_difference(first, second)
-        where = {"share": a[1], "labels": a[2], "protocol": a[3] if a[3] == b[3] else "", "metric": "accuracy", "n": d.n}
+        where = {
+            "share": a[1],
+            "labels": a[2],
+            "protocol": a[3] if a[3] == b[3] else "",
+            "metric": "accuracy",
+            "n": d.n,
+        }
         there = {"difference": d.difference, "low": d.low, "high": d.high, "probability": d.probability}
         back = {"difference": -d.difference, "low": -d.high, "high": -d.low, "probability": 1 - d.probability}
         rows.append({"arm_a": a[0], "protocol_a": a[3], "arm_b": b[0], "protocol_b": b[3], **where, **there})
         rows.append({"arm_a": b[0], "protocol_a": b[3], "arm_b": a[0], "protocol_b": a[3], **where, **back})
-    columns = ["arm_a", "protocol_a", "arm_b", "protocol_b", "share", "labels", "protocol", "metric", "difference", "low", "high", "n", "probability"]
+    columns = [
+        "arm_a",
+        "protocol_a",
+        "arm_b",
+        "protocol_b",
+        "share",
+        "labels",
+        "protocol",
+        "metric",
+        "difference",
+        "low",
+        "high",
+        "n",
+        "probability",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 

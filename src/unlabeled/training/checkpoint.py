@@ -70,7 +70,9 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None =
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise UserError(f"{path} does not fit this model ({str(error).splitlines()[0]})", "use the settings it was trained with") from error
+        raise UserError(
+            f"{path} does not fit this model ({str(error).splitlines()[0]})", "use the settings it was trained with"
+        ) from error
     if optimizer is not None:
         whole = optimizer.state_dict()
         whole["state"] = states

@@ -135,7 +135,9 @@ def train(
             for number, piece in enumerate(pieces):
                 views = method.views(_batch(raw, mine, piece, items, device), looks)
                 last = number == len(pieces) - 1
-                wait_for_ranks = nullcontext() if last or not isinstance(model, DistributedDataParallel) else model.no_sync()
+                wait_for_ranks = (
+                    nullcontext() if last or not isinstance(model, DistributedDataParallel) else model.no_sync()
+                )
                 with wait_for_ranks:
                     with device.autocast():
                         loss = model(views) / len(pieces)

@@ -23,7 +23,9 @@ class LARS(torch.optim.Optimizer):
         trust: trust coefficient.
     """
 
-    def __init__(self, groups: Iterable[dict[str, object]], *, lr: float, momentum: float = 0.9, trust: float = 1e-3) -> None:
+    def __init__(
+        self, groups: Iterable[dict[str, object]], *, lr: float, momentum: float = 0.9, trust: float = 1e-3
+    ) -> None:
         super().__init__(groups, {"lr": lr, "momentum": momentum, "trust": trust, "weight_decay": 0.0})
 
     @torch.no_grad()

@@ -89,7 +89,9 @@ class Run:
         """What a person wants to know of the run."""
         rows = self.metrics()
         last = rows[-1] if rows else {}
-        text = [f"run {self.folder}: {self.recipe.method} with {self.recipe.encoder}, step {self.step} of {self.recipe.steps}"]
+        text = [
+            f"run {self.folder}: {self.recipe.method} with {self.recipe.encoder}, step {self.step} of {self.recipe.steps}"
+        ]
         if last:
             text.append(f"loss {last['loss']:.4f}, {last['items_per_second']:.0f} items/s, {last['health']}")
         text.append(f"next: unlabeled evaluate {self.folder} {self.config['data']} --labels 0.1")
@@ -143,7 +145,9 @@ def learn(run: Run, items: Items, device: Device, *, save_every: float = 30.0, t
     path = run.folder / CHECKPOINT
     method = recipe.build()
     device.place(method)
-    optimizer = optim.build(optim.groups(method, _decay(recipe, method)), recipe.training, optim.peak_lr(recipe.training, method.lr))
+    optimizer = optim.build(
+        optim.groups(method, _decay(recipe, method)), recipe.training, optim.peak_lr(recipe.training, method.lr)
+    )
     start, spent = 0, 0.0
     if path.is_file():
         head = checkpoint.load(path, method, optimizer)
@@ -160,7 +164,15 @@ def learn(run: Run, items: Items, device: Device, *, save_every: float = 30.0, t
     waits = 0.0
     note = ""
     steps = train(
-        method, optimizer, items, recipe.looks(), steps=recipe.steps, training=recipe.training, device=device, seed=recipe.seed, start=start
+        method,
+        optimizer,
+        items,
+        recipe.looks(),
+        steps=recipe.steps,
+        training=recipe.training,
+        device=device,
+        seed=recipe.seed,
+        start=start,
     )
     with progress.bar(title or f"{recipe.method.name} seed {recipe.seed}", recipe.steps, start) as bar:
         for step in steps:

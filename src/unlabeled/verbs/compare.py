@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from unlabeled.report.page import write
 
 from unlabeled.data.prepare import prepare
 from unlabeled.errors import UserError
-from unlabeled.report.page import write
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.study.answer import Answer
 from unlabeled.study.conduct import Study, conduct
@@ -55,7 +55,7 @@ def compare(
     labels: Sequence[float] = (0.01, 0.1, 1.0),
     seeds: int = 3,
     draws: int = 3,
-    protocols: Sequence[str] = ("linear", "knn", "finetune"),
+    protocols: Sequence[str | dict[str, Any]] = ("linear", "knn", "finetune"),
     setup: Setup = Setup(),
     budget: Budget = Budget(),
     training: Training = Training(),
@@ -99,7 +99,9 @@ def compare(
         draws=draws,
         budget=budget,
         device=open_device(training),
-        command=shlex.join(["unlabeled", *sys.argv[1:]]) if Path(sys.argv[0]).stem in ("unlabeled", "__main__") else f"ul.compare({data!r}, ...)",
+        command=shlex.join(["unlabeled", *sys.argv[1:]])
+        if Path(sys.argv[0]).stem in ("unlabeled", "__main__")
+        else f"ul.compare({data!r}, ...)",
     )
     found = conduct(study)
     page = write(folder)

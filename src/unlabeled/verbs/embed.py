@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from unlabeled.data.store import Prep, build
 
 from unlabeled import progress
 from unlabeled.data.scan import scan
-from unlabeled.data.store import Prep, build
 from unlabeled.data.table import Table
 from unlabeled.errors import UserError
 from unlabeled.settings import Training
@@ -38,22 +38,22 @@ class Embedded:
         return out
 
 
-def embed(run: str, data: str, *, output: str | None = None, device: str = "auto") -> Embedded:
+def embed(run: str, data: str, *, out: str | None = None, device: str = "auto") -> Embedded:
     """Compute the features of items with the encoder of a run.
 
     Args:
         run: folder of a run.
         data: folder, manifest or array file; labels are carried along where there are any.
-        output: file to write, .parquet, .csv or .npz; nothing is written when not given.
+        out: file to write, .parquet, .csv or .npz; nothing is written when not given.
         device: auto, cpu, cuda or cuda:N.
 
     Raises:
         UserError: when the run or the data cannot be read, or the file's ending is unknown.
 
     Example:
-        unlabeled embed unlabeled-steel-simclr pictures/ --output features.parquet
+        unlabeled embed unlabeled-steel-simclr pictures/ -o features.parquet
     """
-    file = Path(output) if output else None
+    file = Path(out) if out else None
     if file and file.suffix not in (".parquet", ".csv", ".npz"):
         raise UserError(f'cannot write "{file.name}"', "take a name that ends in .parquet, .csv or .npz")
     trained = Run.open(run)
@@ -79,5 +79,8 @@ def _write(frame: pd.DataFrame, file: Path) -> None:
         from unlabeled.study.fits import write_arrays
 
         columns = [c for c in frame.columns if c.startswith("f") and c[1:].isdigit()]
-        write_arrays(beside, {"features": frame[columns].to_numpy("float32"), "paths": frame["path"].astype(str).to_numpy(dtype=str)})
+        write_arrays(
+            beside,
+            {"features": frame[columns].to_numpy("float32"), "paths": frame["path"].astype(str).to_numpy(dtype=str)},
+        )
     beside.replace(file)

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from unlabeled.data.splits import nested_draws
+from unlabeled.data.store import Prep
 
 from unlabeled import catalog, progress
 from unlabeled.data.prepare import prepare
-from unlabeled.data.splits import nested_draws
-from unlabeled.data.store import Prep
 from unlabeled.errors import UserError
 from unlabeled.settings import Training
 from unlabeled.study import record
 from unlabeled.study.conduct import check_labels
 from unlabeled.study.fits import Bench, fit
-from unlabeled.study.plan import Arm, cells, safe
+from unlabeled.study.plan import Arm, cells, needs, safe
 from unlabeled.training.devices import open_device
 from unlabeled.training.run import Run
 
@@ -40,7 +40,9 @@ class Evaluation:
     def lines(self) -> list[str]:
         """A small table: accuracy with its 95 % interval, and macro-F1."""
         out = [f"{'labels':>7} {'arm':<24} {'protocol':<9} {'accuracy':<24} macro-F1"]
-        wide = self.summary.pivot_table(index=["labels", "arm", "protocol"], columns="metric", values=["mean", "low", "high"])
+        wide = self.summary.pivot_table(
+            index=["labels", "arm", "protocol"], columns="metric", values=["mean", "low", "high"]
+        )
         for (labels, arm, protocol), row in wide.sort_index().iterrows():
             accuracy = f"{row['mean', 'accuracy']:.3f} ({row['low', 'accuracy']:.3f} to {row['high', 'accuracy']:.3f})"
             out.append(f"{int(labels):>7} {arm:<24} {protocol:<9} {accuracy:<24} {row['mean', 'macro_f1']:.3f}")
@@ -76,16 +78,18 @@ def evaluate(
     """
     trained = Run.open(run)
     if not trained.finished:
-        raise UserError(f"{run} stopped at step {trained.step} of {trained.recipe.steps}", "let it finish: run the same pretrain command again")
+        raise UserError(
+            f"{run} stopped at step {trained.step} of {trained.recipe.steps}",
+            "let it finish: run the same pretrain command again",
+        )
     recipe = trained.recipe
-    for protocol in protocols:
-        catalog.entry("protocols", protocol)
+    uses = tuple(catalog.parse("protocols", p) for p in protocols)
     prepared = prepare(data, size=recipe.size, prep=Prep(**recipe.prep))
     check_labels(data, prepared)
     folder = Path(out) if out else trained.folder / "evaluation" / safe(Path(data).resolve().stem)
     device = open_device(training)
-    mine = Arm(recipe.method.name, "trained", recipe, tuple(protocols))
-    random = Arm("random", "random", recipe, tuple(p for p in protocols if p != "finetune"))
+    mine = Arm(recipe.method.name, "trained", recipe, uses)
+    random = Arm("random", "random", recipe, tuple(p for p in uses if needs(p) == "features"))
     arms = [a for a in (mine, random) if a.protocols]
     bench = Bench(folder, prepared, device, {}, {mine.name: trained.folder})
     drawn = nested_draws(prepared.table.labels, prepared.labelled, [float(x) for x in labels], draws, 0)

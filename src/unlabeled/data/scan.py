@@ -1,0 +1,268 @@
+"""Find out how a data set lies on disk, from what is there: names are read, no picture is opened.
+
+Known forms: class folders; train and test folders (also val and unlabeled) of class folders; a flat folder; labelled and
+unlabelled pictures side by side; a manifest (CSV, TSV, Parquet), given or found in the folder; arrays in an `.npz` file.
+"""
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from unlabeled.data.table import SPLITS, Table, frame
+from unlabeled.errors import UserError
+from unlabeled.formats import manifest, npz, picture
+
+SPLIT_WORDS = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+    "unlabeled": "unlabeled", "unlabelled": "unlabeled", "unsup": "unlabeled", "unsupervised": "unlabeled",
+}  # fmt: skip
+PLAIN_WORDS = frozenset(
+    ("images", "imgs", "img", "image", "pictures", "photos", "data", "frames", "jpg", "jpeg", "png")
+)
+
+
+@dataclass
+class _Tree:
+    """Pictures by folder, relative to the root: `{"train/cat": ["1.png", ...]}`; and what else was seen."""
+
+    folders: dict[str, list[str]] = field(default_factory=dict)
+    others: Counter[str] = field(default_factory=Counter)
+    tables: list[str] = field(default_factory=list)
+
+    @property
+    def tops(self) -> list[str]:
+        return sorted({folder.split("/")[0] for folder in self.folders if folder})
+
+
+def scan(path: str | Path, *, unlabeled: str | Path | None = None) -> Table:
+    """Index a data set: one row a picture, with its label, group, domain and split as far as they are there.
+
+    Without a test split the labelled items are all `train` and the others `unlabeled`; `splits.holdout` takes a test split
+    from the first. A manifest inside the folder that has no `split` column tells labels only: pictures that it does not name
+    are unlabelled. With a `split` column, and when it is given itself, it is the whole list.
+
+    Args:
+        path: a folder, a manifest, an `.npz` file, or one picture.
+        unlabeled: another folder (or file) whose items are added without labels, to learn from.
+
+    Raises:
+        UserError: when there is nothing, or nothing that can be understood.
+    """
+    root = Path(path)
+    if not root.exists():
+        raise UserError(f"cannot scan {root}: there is no such file or folder", "check the path")
+    table = _folder(root) if root.is_dir() else _file(root)
+    return table if unlabeled is None else _beside(table, Path(unlabeled))
+
+
+def _file(path: Path) -> Table:
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        known = npz.index(path)
+        names = [f"{path.name}#{i}" for i in range(len(known["split"]))]
+        splits = [s or "unlabeled" for s in known["split"]]
+        return Table(path, "arrays", "image", frame(names, splits, known["label"], known["group"], known["domain"]))
+    if suffix in manifest.SUFFIXES:
+        return Table(path, "manifest", "image", _listed(manifest.read(path), path))
+    if suffix in picture.SUFFIXES:
+        return Table(path, "one picture", "image", frame([path.name], ["unlabeled"]))
+    raise UserError(
+        f"cannot scan {path}: it is neither picture, manifest nor .npz file", "give the folder of the pictures"
+    )
+
+
+def _folder(root: Path) -> Table:
+    tree = _walk(root)
+    if not tree.folders:
+        arrays = sorted(root.glob("*.npz"))
+        if len(arrays) == 1:
+            return _file(arrays[0])
+        seen = ", ".join(f"{n:,} {kind}" for kind, n in tree.others.most_common(3)) or "nothing"
+        raise UserError(f"there are no pictures in {root} (found: {seen})", "give the folder that holds the pictures")
+    for name in tree.tables:
+        items = _own_manifest(root, name, tree)
+        if items is not None:
+            return Table(root, f"manifest {name}", "image", items, notes=_notes(tree, len(items)))
+    form, items, skipped = _shape(tree)
+    return Table(root, form, "image", items, notes=(*skipped, *_notes(tree, None)))
+
+
+def _walk(root: Path) -> _Tree:
+    """All pictures below a folder, sorted; links are followed once, hidden folders are not."""
+    tree = _Tree()
+    open_folders = [("", str(root))]
+    seen: set[tuple[int, int]] = set()
+    while open_folders:
+        relative, folder = open_folders.pop()
+        try:
+            status = os.stat(folder)  # noqa: PTH116 (a Path for each of a million files costs seconds)
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as entries:
+                found = list(entries)
+        except OSError as fault:
+            raise UserError(f"cannot look into {folder}: {fault.strerror}", "check its permissions") from None
+        names = []
+        for entry in found:
+            name = entry.name
+            if name[0] in "._" and (name[0] == "." or name == "__MACOSX"):
+                continue
+            dot = name.rfind(".")
+            suffix = name[dot:].lower() if dot > 0 else ""
+            if suffix in picture.SUFFIXES:
+                names.append(name)
+            elif entry.is_dir():
+                open_folders.append((f"{relative}/{name}" if relative else name, entry.path))
+            else:
+                tree.others[suffix or "files without a suffix"] += 1
+                if not relative and suffix in manifest.SUFFIXES:
+                    tree.tables.append(name)
+        if names:
+            names.sort()
+            tree.folders[relative] = names
+    tree.folders = dict(sorted(tree.folders.items()))
+    tree.tables.sort()
+    return tree
+
+
+def _notes(tree: _Tree, listed: int | None) -> tuple[str, ...]:
+    notes = []
+    total = sum(map(len, tree.folders.values()))
+    if listed is not None and listed < total:
+        notes.append(
+            f"{total - listed:,} of {total:,} pictures in the folder are not in the manifest and were left aside"
+        )
+    if tree.others:
+        kinds = ", ".join(f"{n:,} {kind}" for kind, n in tree.others.most_common(4))
+        notes.append(f"other files were left aside: {kinds}")
+    return tuple(notes)
+
+
+def _shape(tree: _Tree) -> tuple[str, pd.DataFrame, list[str]]:
+    """Decide between split folders, class folders and a flat folder."""
+    depth = 0  # folders that wrap all others are stepped into
+    while True:
+        below = {f.split("/")[depth] for f in tree.folders if f.count("/") >= depth and f}
+        loose = any(not f or f.count("/") < depth for f in tree.folders)
+        wraps = len(below) == 1 and not loose and all(f.count("/") > depth for f in tree.folders)
+        if not wraps or next(iter(below)).lower() in SPLIT_WORDS:
+            break
+        depth += 1
+    parted = {SPLIT_WORDS[b.lower()] for b in below if b.lower() in SPLIT_WORDS}
+    with_splits = bool(parted & {"train", "test"})
+    plain = len(below) == 1 and not loose and next(iter(below)).lower() in PLAIN_WORDS
+    paths: list[str] = []
+    labels: list[str | None] = []
+    splits: list[str] = []
+    skipped: Counter[str] = Counter()
+    inner: dict[str, set[str]] = {}
+    for folder, names in tree.folders.items():
+        parts = folder.split("/")[depth:] if folder else []
+        split = SPLIT_WORDS.get(parts[0].lower()) if parts else None
+        if with_splits:
+            if parts and split is None:
+                skipped[parts[0]] += len(names)
+                continue
+            label = parts[1] if len(parts) > 1 and split != "unlabeled" else None
+            if label is None and split in (None, "train"):
+                split = "unlabeled"
+        else:
+            label = None if not parts or split == "unlabeled" or plain else parts[0]
+            split = "unlabeled" if label is None else "train"
+            if label is not None:
+                inner.setdefault(label, set()).add("/".join(parts[1:2]))
+        prefix = f"{folder}/" if folder else ""
+        paths += [prefix + name for name in names]
+        labels += [label] * len(names)
+        splits += [split or "unlabeled"] * len(names)
+    notes = [f"the {n:,} pictures in {name}/ beside the splits were left aside" for name, n in skipped.items()]
+    common = set.intersection(*inner.values()) if len(inner) > 1 else set()
+    if len(common) > 1:
+        some = ", ".join(sorted(common)[:3])
+        notes.append(
+            f"every class folder has the folders {some}: if those are the classes, give a manifest with path and label"
+        )
+    return _form(with_splits, labels, splits), frame(paths, splits, labels), notes
+
+
+def _form(with_splits: bool, labels: list[str | None], splits: list[str]) -> str:
+    present = set(splits)
+    if with_splits:
+        return " and ".join(s for s in SPLITS if s in present) + " folders"
+    if all(label is None for label in labels):
+        return "flat folder"
+    return "class folders and unlabelled pictures" if "unlabeled" in present else "class folders"
+
+
+def _own_manifest(root: Path, name: str, tree: _Tree) -> pd.DataFrame | None:
+    """The items of a table that lies in the folder, when it lists the folder's pictures once each; else nothing."""
+    try:
+        listed = manifest.read(root / name)
+    except UserError:
+        return None
+    known = {f"{folder}/{n}" if folder else n for folder, names in tree.folders.items() for n in names}
+    told = {"label", "split", "group", "domain"} & set(listed.columns)
+    paths = listed["path"].dropna().map(_tidy)
+    if not told or paths.empty or paths.duplicated().any() or paths.isin(known).mean() < 0.9:
+        return None
+    items = _items(listed, root / name)
+    if "split" in listed:
+        return items
+    named = set(items["path"])
+    for column in listed.columns.difference(["path", "label", "group", "domain", "split"]):
+        named |= set(listed[column].dropna().map(_tidy))  # masks and other companions are not items of their own
+    rest = sorted(known - named)
+    return pd.concat([items, frame(rest, ["unlabeled"] * len(rest))], ignore_index=True) if rest else items
+
+
+def _listed(listed: pd.DataFrame, path: Path) -> pd.DataFrame:
+    twice = listed[listed["path"].duplicated(keep=False)]
+    if "label" in twice and (twice.groupby("path")["label"].nunique() > 1).any():
+        first = twice["path"].iloc[0]
+        raise UserError(f"{path} names {first} with several labels", "give one row and one label a picture")
+    return _items(listed.drop_duplicates("path"), path)
+
+
+def _items(listed: pd.DataFrame, path: Path) -> pd.DataFrame:
+    listed = listed[listed["path"].notna()]
+    if listed.empty:
+        raise UserError(f"{path} names no files", 'fill its column "path"')
+    columns = {
+        c: listed[c].tolist() if c in listed else [None] * len(listed) for c in ("label", "group", "domain", "split")
+    }
+    splits = []
+    for given, label in zip(columns["split"], columns["label"], strict=True):
+        if isinstance(given, str):
+            split = SPLIT_WORDS.get(given.strip().lower())
+            if split is None:
+                raise UserError(
+                    f'{path} has the split "{given}"', f"take one of {', '.join(SPLITS)}, or leave it empty"
+                )
+        else:
+            split = "train"
+        splits.append("unlabeled" if split == "train" and not isinstance(label, str) else split)
+    return frame([_tidy(p) for p in listed["path"]], splits, columns["label"], columns["group"], columns["domain"])
+
+
+def _tidy(path: str) -> str:
+    return path.replace("\\", "/").removeprefix("./")
+
+
+def _beside(table: Table, other: Path) -> Table:
+    """Add the items of another folder as unlabelled ones; a picture that lies in both is taken once."""
+    more = scan(other)
+    here, there = table.folder.resolve(), more.folder.resolve()
+    items, added = table.items, more.items["path"].map(lambda p: str(there / p))
+    if there.is_relative_to(here):
+        prefix = "" if there == here else there.relative_to(here).as_posix() + "/"
+        items = items[~(items["path"].str.startswith(prefix) & (items["split"] != "test"))] if prefix else items
+    added = added[~added.isin({str(here / p) for p in items["path"]})].tolist()
+    both = pd.concat([items, frame(added, ["unlabeled"] * len(added))], ignore_index=True)
+    notes = (*table.notes, *more.notes)
+    return Table(table.root, f"{table.form}, and unlabelled from {other}", table.modality, both, table.broken, notes)

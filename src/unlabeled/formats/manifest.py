@@ -1,0 +1,53 @@
+"""Manifests: a CSV or Parquet table that names the files and says what is known of each.
+
+The columns may be called by any of the words in `WORDS`; the first that is there counts.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from unlabeled.errors import UserError
+
+SUFFIXES = frozenset((".csv", ".tsv", ".parquet", ".pq"))
+WORDS = {
+    "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path"),
+    "label": ("label", "class", "class_name", "target", "category", "diagnosis", "y"),
+    "group": ("group", "patient", "patient_id", "subject", "subject_id", "case", "part", "plate", "track"),
+    "domain": ("domain", "site", "device", "scanner", "camera", "hospital", "center", "centre"),
+    "split": ("split", "set", "subset", "partition"),
+}
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read a manifest as strings, its columns named `path`, `label`, `group`, `domain`, `split` where it has them.
+
+    Other columns keep their names. Empty cells are missing; `None` and `NA` are words like any other.
+
+    Raises:
+        UserError: when it cannot be read or names no files.
+    """
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            frame = pd.read_parquet(path)
+            frame = frame.astype("str").where(frame.notna())
+        else:
+            between = "\t" if path.suffix.lower() == ".tsv" else ","
+            frame = pd.read_csv(
+                path, dtype="str", keep_default_na=False, na_values=[""], sep=between, encoding="utf-8-sig"
+            )
+    except (OSError, ValueError) as fault:  # pandas' and pyarrow's own errors are ValueErrors
+        raise UserError(
+            f"cannot read the manifest {path}: {str(fault).splitlines()[0]}", "give a CSV or Parquet table"
+        ) from None
+    lower = {str(column).strip().lower(): column for column in reversed(list(frame.columns))}
+    names = {}
+    for name, words in WORDS.items():
+        found = next((lower[word] for word in words if word in lower), None)
+        if found is not None:
+            names[found] = name
+    frame = frame.rename(columns=names)
+    if "path" not in frame:
+        columns = ", ".join(map(str, frame.columns)) or "none"
+        raise UserError(f"{path} has no column that names files (it has: {columns})", 'call that column "path"')
+    return frame

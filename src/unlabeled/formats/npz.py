@@ -1,0 +1,135 @@
+"""Array files: NumPy's `.npz` with pictures and what is known of them; pickled objects are never loaded.
+
+Names that are understood: `x` or `images` with `y` or `labels`, `groups`, `domains`; or the same for each split, as in
+`x_train`, `y_train`, `x_test`, `y_test`, `x_unlabeled`. Rows are numbered through in the order train, val, test, unlabeled.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from unlabeled.errors import UserError
+
+PICTURES = ("x", "images", "image", "data")
+KNOWN = {"label": ("y", "labels", "label", "targets"), "group": ("groups", "group"), "domain": ("domains", "domain")}
+SPLITS = ("train", "val", "test", "unlabeled")
+
+
+def index(path: Path) -> dict[str, list[str | None]]:
+    """What is known of each row, without reading the pictures: `label`, `group`, `domain`, `split`, each of length N.
+
+    Raises:
+        UserError: when the file has no pictures, or labels of another length than they.
+    """
+    out: dict[str, list[str | None]] = {"label": [], "group": [], "domain": [], "split": []}
+    shapes = _shapes(path)
+    for name, split in _pictures(path, shapes):
+        count = shapes[name][0]
+        _layout(path, name, shapes[name])
+        suffix = name[len(name.split("_")[0]) :]
+        for column, words in KNOWN.items():
+            values: list[str | None] = [None] * count
+            found = next((w + suffix for w in words if w + suffix in shapes), None)
+            if found is not None:
+                array = _member(path, found)
+                if array.ndim != 1 or len(array) != count:
+                    raise UserError(
+                        f"{path}: {found} has the shape {array.shape}, {name} has {count} rows", "give one value a row"
+                    )
+                values = [_word(v) for v in array.tolist()]
+            out[column] += values
+        labelled = any(v is not None for v in out["label"][len(out["label"]) - count :])
+        out["split"] += [split or ("train" if labelled else "unlabeled")] * count
+    return out
+
+
+def read(path: Path) -> np.ndarray:
+    """All pictures of the file, (N, H, W) or (N, H, W, C), uint8 or uint16.
+
+    Booleans and floats from 0 to 1 are spread over 0 to 255; whole numbers up to 255 or 65,535 are taken as they are.
+    """
+    shapes = _shapes(path)
+    parts = []
+    for name, _ in _pictures(path, shapes):
+        array = _member(path, name)
+        if _layout(path, name, array.shape) == "first":
+            array = np.moveaxis(array, 1, -1)
+        parts.append(_whole(path, name, array[..., 0] if array.ndim == 4 and array.shape[3] == 1 else array))
+    if len({(p.shape[1:], p.dtype) for p in parts}) > 1:
+        told = ", ".join(f"{p.shape[1:]} {p.dtype}" for p in parts)
+        raise UserError(
+            f"the pictures in {path} differ between the splits ({told})", "give all splits one shape and type"
+        )
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _pictures(path: Path, shapes: dict[str, tuple[int, ...]]) -> Iterator[tuple[str, str | None]]:
+    whole = [(w, None) for w in PICTURES if w in shapes]
+    parts = [(f"{w}_{s}", s) for s in SPLITS for w in PICTURES if f"{w}_{s}" in shapes]
+    if not whole and not parts:
+        names = ", ".join(shapes) or "nothing"
+        raise UserError(f"{path} has no array of pictures (it has: {names})", 'call it "x", or "x_train" and "x_test"')
+    yield from parts or whole[:1]
+
+
+def _layout(path: Path, name: str, shape: tuple[int, ...]) -> str:
+    """Whether the channels of (N, ...) come `last`, `first`, or there are none."""
+    if len(shape) == 3 and min(shape) > 0:
+        return "none"
+    if len(shape) == 4 and min(shape) > 0:
+        if shape[3] in (1, 3, 4):
+            return "last"
+        if shape[1] in (1, 3, 4):
+            return "first"
+    raise UserError(f"{path}: {name} has the shape {shape}", "pictures are (N, H, W), (N, H, W, C) or (N, C, H, W)")
+
+
+def _whole(path: Path, name: str, array: np.ndarray) -> np.ndarray:
+    if array.dtype in (np.uint8, np.uint16):
+        return array
+    low, high = float(array.min()), float(array.max())
+    if array.dtype == np.bool_ or (array.dtype.kind == "f" and 0 <= low and high <= 1):
+        return np.rint(array.astype(np.float32) * 255).astype(np.uint8)
+    if array.dtype.kind in "iuf" and 0 <= low and high <= 65535 and np.array_equal(array, np.rint(array)):
+        return array.astype(np.uint8 if high <= 255 else np.uint16)
+    raise UserError(
+        f"{path}: {name} is {array.dtype} from {low:g} to {high:g}", "give whole numbers from 0 or floats from 0 to 1"
+    )
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each array, from the headers alone."""
+    shapes = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                with archive.open(name) as file:
+                    version = np.lib.format.read_magic(file)
+                    header = (
+                        np.lib.format.read_array_header_1_0
+                        if version == (1, 0)
+                        else np.lib.format.read_array_header_2_0
+                    )
+                    shapes[name.removesuffix(".npy")] = tuple(header(file)[0])
+    except (OSError, ValueError, zipfile.BadZipFile) as fault:
+        raise UserError(f"cannot read {path}: {fault}", "give a file that numpy.savez has written") from None
+    return shapes
+
+
+def _member(path: Path, name: str) -> np.ndarray:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return np.asarray(archive[name])
+    except (OSError, ValueError, zipfile.BadZipFile) as fault:
+        raise UserError(f"cannot read {name} in {path}: {fault}", "write it again, without pickled objects") from None
+
+
+def _word(value: object) -> str | None:
+    """A label as a word; missing are empty text, NaN and -1."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if value is None or value == "" or value != value or value == -1:
+        return None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

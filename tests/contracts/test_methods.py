@@ -1,0 +1,185 @@
+"""One battery for every method in the catalog: a new file in `methods/` is tested because it exists."""
+
+import os
+import signal
+import time
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from unlabeled import UserError, catalog
+from unlabeled.data.prepare import Prepared, prepare
+from unlabeled.encoders import _build
+from unlabeled.methods import Batch
+from unlabeled.settings import Augmentation, Training
+from unlabeled.study.plan import compose
+from unlabeled.training import checkpoint
+from unlabeled.training.devices import Device, open_device
+from unlabeled.training.loop import Items, embed
+from unlabeled.training.recipe import Recipe
+from unlabeled.training.run import CHECKPOINT, METRICS, Run, create, learn
+
+METHODS = catalog.names("methods")
+SMALL = "vit(width=64, depth=2, heads=2, patch_size=4)"
+TRAINING = Training(batch_size=64, threads=1, precision="fp32", device="cpu")
+# what a digit is survives no mirror and no strong crop
+VIEWS = Augmentation(crop=0.5, horizontal_flip=0.0, blur=0.0)
+
+
+@pytest.fixture(scope="module")
+def ready(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return prepare(digits, size=16)
+
+
+@pytest.fixture(scope="module")
+def device() -> Device:
+    return open_device(TRAINING)
+
+
+def recipe_of(name: str, ready: Prepared, steps: int, seed: int = 0) -> Recipe:
+    return compose(ready, catalog.parse("methods", name), _build.spec(SMALL), VIEWS, TRAINING, steps, seed)
+
+
+def accuracy(recipe: Recipe, encoder: torch.nn.Module, ready: Prepared, device: Device) -> float:
+    """Linear probe on 100 training digits, scored on the other training digits: no test item is needed here."""
+    rows = ready.labelled
+    x = StandardScaler().fit_transform(embed(encoder, recipe.looks(), ready.store, rows, device).numpy())
+    y = ready.table.labels[rows]
+    few = np.random.default_rng(0).permutation(len(rows))[:100]
+    rest = np.setdiff1d(np.arange(len(rows)), few)
+    return float(LogisticRegression(C=0.1, max_iter=2000).fit(x[few], y[few]).score(x[rest], y[rest]))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_learns(name: str, ready: Prepared, device: Device, tmp_path: Path) -> None:
+    """The loss falls and the frozen features beat the same weights before training."""
+    recipe = recipe_of(name, ready, steps=500)
+    run = learn(create(tmp_path / "run", recipe, {"data": "digits"}), Items(ready.store, ready.learning), device)
+    losses = [row["loss"] for row in run.metrics()]
+    assert losses[-1] < losses[0]
+    before = accuracy(recipe, recipe.build_encoder(), ready, device)
+    after = accuracy(recipe, run.encoder(), ready, device)
+    assert after > before + 0.03, f"{name}: {before:.3f} before, {after:.3f} after"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_resumes_bit_equal_after_sigkill(name: str, ready: Prepared, device: Device, tmp_path: Path) -> None:
+    """Killed in the middle and started again, a run ends with the very bytes of the run that was left alone."""
+    recipe = recipe_of(name, ready, steps=90)
+    items = Items(ready.store, ready.learning)
+    whole = learn(create(tmp_path / "whole", recipe, {"data": "digits"}), items, device, save_every=0.0)
+    broken = create(tmp_path / "broken", recipe, {"data": "digits"})
+    child = os.fork()
+    if child == 0:  # only the child ever gets here; it is killed or it exits
+        learn(broken, items, device, save_every=0.0)
+        os._exit(0)
+    deadline = time.monotonic() + 60
+    while broken.step < 20 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert 0 < broken.step < recipe.steps, "the kill came too early or too late to prove anything"
+    learn(broken, items, device, save_every=0.0)
+    one, two = whole.method().state_dict(), broken.method().state_dict()
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[k], two[k]) for k in one)
+    exact = ("step", "epoch", "loss", "lr", "spread", "rank")
+    assert [[r[k] for k in exact] for r in whole.metrics()] == [[r[k] for k in exact] for r in broken.metrics()]
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("count", [1, 3, 70])
+def test_any_number_of_items(name: str, count: int, ready: Prepared, device: Device, tmp_path: Path) -> None:
+    """Fewer items than a batch, and a rest that fills none, train as well; one item alone is trained or refused in words."""
+    recipe = recipe_of(name, ready, steps=3)
+    run = create(tmp_path / "run", recipe, {"data": "digits"})
+    try:
+        learn(run, Items(ready.store, ready.learning[:count]), device)
+    except UserError as error:
+        assert count == 1 and "item" in str(error)
+    else:
+        assert run.finished
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_gradients_reach_everything_that_learns(name: str, ready: Prepared, device: Device) -> None:
+    """No parameter is dead weight: each one moves in two steps."""
+    recipe = recipe_of(name, ready, steps=2)
+    method = recipe.build()
+    start = {k: v.clone() for k, v in method.named_parameters() if v.requires_grad}
+    optimizer = torch.optim.SGD([p for p in method.parameters() if p.requires_grad], lr=0.1)
+    from unlabeled.training.loop import train
+
+    for _ in train(
+        method,
+        optimizer,
+        Items(ready.store, ready.learning),
+        recipe.looks(),
+        steps=2,
+        training=TRAINING,
+        device=device,
+        seed=0,
+    ):
+        pass
+    still = [k for k, v in method.named_parameters() if v.requires_grad and torch.equal(v, start[k])]
+    assert not still
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_state_is_registered(name: str, ready: Prepared) -> None:
+    """Every tensor is a parameter or a buffer, so checkpoint, resume and device moves see it."""
+    method = recipe_of(name, ready, steps=1).build()
+    for path, module in method.named_modules():
+        loose = [k for k, v in vars(module).items() if isinstance(v, torch.Tensor)]
+        assert not loose, f"{path}: {loose}"
+    if torch.cuda.is_available():
+        moved = method.to("cuda")
+        assert {p.device.type for p in [*moved.parameters(), *moved.buffers()]} == {"cuda"}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_checkpoint_holds_no_pickle_and_loads(name: str, ready: Prepared, device: Device, tmp_path: Path) -> None:
+    recipe = recipe_of(name, ready, steps=2)
+    run = learn(create(tmp_path / "run", recipe, {"data": "digits"}), Items(ready.store, ready.learning), device)
+    raw = (run.folder / CHECKPOINT).read_bytes()
+    assert raw[8:9] == b"{" and b"__reduce__" not in raw  # safetensors: eight bytes of length, then JSON
+    again = Run.open(tmp_path / "run")
+    assert again.recipe == recipe and again.finished
+    x = torch.randn(4, 1, 16, 16)
+    assert torch.equal(again.encoder()(x), run.encoder()(x))
+    (run.folder / CHECKPOINT).write_bytes(raw[: len(raw) // 2])
+    with pytest.raises(UserError, match="cannot read"):
+        again.encoder()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_refuses_what_it_cannot_serve(name: str, ready: Prepared) -> None:
+    wrong = replace(recipe_of(name, ready, steps=1), modality="smell")
+    with pytest.raises(UserError, match="smell"):
+        wrong.build()
+
+
+def test_a_batch_has_no_label() -> None:
+    assert {f.name for f in fields(Batch)} == {"x", "index", "mask", "domain"}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_another_run_is_never_overwritten(name: str, ready: Prepared, device: Device, tmp_path: Path) -> None:
+    run = learn(
+        create(tmp_path / "run", recipe_of(name, ready, steps=2), {"data": "digits"}),
+        Items(ready.store, ready.learning),
+        device,
+    )
+    before = (run.folder / METRICS).read_bytes()
+    with pytest.raises(UserError, match="differs in seed"):
+        create(tmp_path / "run", recipe_of(name, ready, steps=2, seed=1), {"data": "digits"})
+    assert (run.folder / METRICS).read_bytes() == before
+    with pytest.raises(UserError, match="does not fit"):
+        checkpoint.load(run.folder / CHECKPOINT, recipe_of(name, ready, 2).build_encoder())
