@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -37,7 +37,14 @@ All verbs: unlabeled --help    One of them: unlabeled compare --help
 No data at hand? Type: unlabeled demo"""
 
 HEADING = re.compile(r"^(Args|Attributes|Returns|Raises|Examples?|References?):\s*$")
-METAVARS = {"int": "N", "float": "X", "Path": "PATH", "list": "A,B,...", "tuple": "X,Y,...", "Sequence": "A,B,..."}
+METAVARS: Mapping[str, str] = {
+    "int": "N",
+    "float": "X",
+    "Path": "PATH",
+    "list": "A,B,...",
+    "tuple": "X,Y,...",
+    "Sequence": "A,B,...",
+}
 
 
 class Verbs(click.Group):
