@@ -1,1 +1,1 @@
-"""Pure functions on batches of pictures: every item has its own parameters, and what comes out depends on nothing else."""
+"""Pure functions on batches of pictures: every item has its own parameters, and its result depends on nothing else."""

@@ -1,4 +1,4 @@
-"""Gaussian blur with a width of its own for each item, as two one-dimensional convolutions over the chosen items only."""
+"""Gaussian blur with a width of its own for each item, as two one-dimensional convolutions."""
 
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,7 @@
 """Light and colour: a bend of the midtones, then brightness, contrast, saturation and hue as one affine map per item.
 
-Brightness and contrast follow torchvision's ColorJitter; saturation and hue act on the YIQ plane, where a turn of hue is
-linear, so that all of it and the normalisation are one matrix and one offset.
+Brightness and contrast follow torchvision's ColorJitter; saturation and hue act on the YIQ plane, where a turn of
+hue is linear, so that all of it and the normalisation are one matrix and one offset.
 """
 
 import math
@@ -64,7 +64,7 @@ def chroma(saturation: Tensor, hue: Tensor) -> Tensor:
 
 def _luma(mean: Tensor) -> Tensor:
     """Channel means (B, C) to one brightness (B,)."""
-    return mean @ mean.new_tensor(GREY) if mean.shape[1] == 3 else mean.mean(1)
+    return torch.mv(mean, mean.new_tensor(GREY)) if mean.shape[1] == 3 else mean.mean(1)
 
 
 def _column(values: Tensor) -> Tensor:

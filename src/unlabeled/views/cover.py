@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def rectangles(u: Tensor, smallest: float, largest: float) -> Tensor:
-    """Random boxes (B, 4) as shares of the sides: left, top, right, bottom; area between two shares, sides up to 2 to 1.
+    """Random boxes (B, 4) as shares of the sides: left, top, right, bottom; sides up to 2 to 1.
 
     Args:
         u: uniform draws (B, 4).

@@ -62,7 +62,7 @@ def resample(raw: Tensor, boxes: Tensor, mirror: Tensor, size: int) -> Tensor:
 
 
 def weights(span: Tensor, mirror: Tensor, side: int, size: int) -> Tensor:
-    """The matrices (B, size, side) that cut `span` (B, 2) out of a line of pixels and resize it with a triangle filter."""
+    """The matrices (B, size, side) that cut `span` (B, 2) out of a line of pixels and resize it."""
     low, high = span[:, 0, None, None].double(), span[:, 1, None, None].double()  # (B, 1, 1)
     step = (high - low) / size
     place = torch.arange(size, dtype=torch.float64)[None, :, None] + 0.5

@@ -1,0 +1,209 @@
+"""Pictures: grey, coloured or of any number of channels, 8 or 16 bit.
+
+The work is done by the pure functions of `unlabeled.views`; here they are put in order and given their random draws.
+"""
+
+import copy
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unlabeled.errors import UserError
+from unlabeled.modalities import Modality, Style
+from unlabeled.settings import Augmentation
+from unlabeled.views import blur, colour, corruption, cover, draw, geometry, style
+
+CHUNK = 2**18  # values worked on at a time: what stays in a core's cache
+
+
+class Image(Modality):
+    """Pictures, one size for all.
+
+    Args:
+        size: side of the views in pixels.
+        channels: 1 for grey, 3 for colour, or any other number.
+        mean: mean of each channel, 0 to 1; one number serves all channels.
+        std: standard deviation of each channel, above 0; one number serves all channels.
+        augmentation: how far the random views go.
+    """
+
+    name: ClassVar[str] = "image"
+
+    def __init__(
+        self,
+        *,
+        size: int = 64,
+        channels: int = 1,
+        mean: tuple[float, ...] = (0.5,),
+        std: tuple[float, ...] = (0.25,),
+        augmentation: Augmentation = Augmentation(),
+    ) -> None:
+        if size < 1 or channels < 1:
+            raise UserError(
+                f"pictures of {size} pixels and {channels} channels were asked for", "give at least 1 of each"
+            )
+        for what, given in (("mean", mean), ("std", std)):
+            if len(given) not in (1, channels):
+                raise UserError(
+                    f"{len(given)} numbers were given as {what} of {channels} channels", "give one for each"
+                )
+        if min(std) <= 0:
+            raise UserError(f"a standard deviation of {min(std)} was given", "give numbers above 0")
+        self.size = size
+        self.channels = channels
+        self.mean = torch.tensor(tuple(mean) * (channels // len(mean)))
+        self.std = torch.tensor(tuple(std) * (channels // len(std)))
+        self.augmentation = augmentation
+        self._source = draw.generator(0, 0, 0)
+
+    def at(self, seed: int, step: int, rank: int = 0) -> Self:
+        """The same modality with its random state set from (seed, step, rank): equal arguments draw equal views."""
+        other = copy.copy(self)
+        other._source = draw.generator(seed, step, rank)
+        return other
+
+    def plain(self, raw: Tensor) -> Tensor:
+        """The one deterministic view (B, C, size, size), float32: resized and normalised."""
+        return self._normalise(self._resized(raw))
+
+    def augment(self, raw: Tensor, strength: Literal["strong", "mild"] = "strong") -> Tensor:
+        """A random view (B, C, size, size) of each item, float32; `mild` only crops and flips.
+
+        >>> raw = torch.randint(0, 256, (2, 1, 80, 80), dtype=torch.uint8)
+        >>> Image(size=64).at(seed=0, step=0).augment(raw).shape
+        torch.Size([2, 1, 64, 64])
+        """
+        self._check(raw)
+        items, strong = len(raw), strength == "strong"
+        u = draw.uniforms(self._source, items, 24)  # a fixed table: one kind of change never shifts another's draws
+        seeds = draw.seeds(self._source, items) if strong and self.augmentation.noise > 0 else []
+        out = torch.empty(items, self.channels, self.size, self.size, device=raw.device)
+        rows = max(1, CHUNK // (self.channels * self.size**2)) if raw.device.type == "cpu" else max(1, items)
+        for i in range(0, items, rows):
+            part = slice(i, i + rows)
+            view = self._looked(raw[part], u[part], strong)
+            if strong:
+                view = self._lit(view, u[part], seeds[part])
+            torch.mul(view, self._scale(view)[0], out=out[part]).add_(self._scale(view)[1])
+        return out
+
+    def intervene(self, raw: Tensor) -> tuple[Tensor, Style]:
+        """A view in which only the style was changed, and by how much: `views.style` names kinds and ranges."""
+        x = self._resized(raw)
+        names = style.names(self.channels)
+        values = (2 * draw.uniforms(self._source, len(raw), len(names)) - 1).to(raw.device)
+        return self._normalise(style.restyle(x, values)), Style(names, values)
+
+    def corrupt(self, raw: Tensor, kind: str, severity: int) -> Tensor:
+        """Raw items as a worse world would give them, in the same shape and kind of number.
+
+        Args:
+            raw: (B, C, H, W) uint8 or uint16.
+            kind: one of `corruptions()`.
+            severity: 1 to 5.
+
+        Raises:
+            UserError: for another kind or severity.
+        """
+        self._check(raw)
+        if kind not in corruption.KINDS:
+            raise UserError(f'there is no corruption "{kind}"', f"take one of {', '.join(corruption.KINDS)}")
+        if severity not in range(1, 6):
+            raise UserError(f"a severity of {severity} was asked for", "give a whole number from 1 to 5")
+        worse = corruption.corrupt(raw.float() / _top(raw), kind, severity, self._source)
+        return (worse * _top(raw)).round().to(raw.dtype)
+
+    def corruptions(self) -> list[str]:
+        """The kinds that `corrupt` knows."""
+        return list(corruption.KINDS)
+
+    def keep(self, items: int, tokens: int, ratio: float, device: Any) -> Tensor:
+        """A random order of token numbers (items, tokens), int64, drawn per item; the first (1 - ratio) stay visible."""
+        if not 0 <= ratio < 1:
+            raise UserError(f"a mask ratio of {ratio} was given", "give a share from 0 up to, but not, 1")
+        return draw.uniforms(self._source, items, tokens).argsort(1).to(device)
+
+    def patches(self, view: Tensor, size: int) -> Tensor:
+        """A view cut into non-overlapping patches: (B, C, H, W) to (B, T, size * size * C), row by row."""
+        b, c, h, w = view.shape
+        if h % size or w % size:
+            raise UserError(
+                f"{h} x {w} pixels cannot be cut into patches of {size}", "take a patch size that divides them"
+            )
+        cut = view.reshape(b, c, h // size, size, w // size, size)
+        return cut.permute(0, 2, 4, 3, 5, 1).reshape(b, (h // size) * (w // size), size * size * c)
+
+    def unpatch(self, patches: Tensor, size: int) -> Tensor:
+        """The inverse of `patches` for square views."""
+        b, t, d = patches.shape
+        side, c = round(t**0.5), d // size**2
+        if side * side != t or c * size**2 != d:
+            raise UserError(
+                f"{t} patches of {d} numbers make no square picture", f"give patches of {size} x {size} pixels"
+            )
+        whole = patches.reshape(b, side, side, size, size, c)
+        return whole.permute(0, 5, 1, 3, 2, 4).reshape(b, c, side * size, side * size)
+
+    def show(self, view: Tensor) -> np.ndarray:
+        """Views as a person can see them: (B, H, W, 3) uint8; grey is repeated, and of many channels the first three show."""
+        x = view.detach().to("cpu", torch.float32) * self.std.view(-1, 1, 1) + self.mean.view(-1, 1, 1)
+        x = x[:, :3] if self.channels >= 3 else x[:, :1].expand(-1, 3, -1, -1)
+        return np.asarray((x.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy())
+
+    def _looked(self, raw: Tensor, u: Tensor, strong: bool) -> Tensor:
+        """Crop, mirror and turn; float32 in 0 to 1."""
+        how = self.augmentation
+        boxes = geometry.crops(u[:, :4], raw.shape[-1], how.crop, how.ratio)
+        mirror = u[:, 4:6] < torch.tensor((how.horizontal_flip, how.vertical_flip))
+        if strong and how.rotation > 0:
+            x = geometry.turn(raw, boxes, mirror, how.rotation * (2 * u[:, 6] - 1), self.size)
+        else:
+            x = geometry.resample(raw, boxes, mirror, self.size).float()
+        return x.mul_(1 / _top(raw))
+
+    def _lit(self, x: Tensor, u: Tensor, seeds: list[int]) -> Tensor:
+        """Jitter, blur, noise and cutout, each only where it is asked for."""
+        how = self.augmentation
+        if how.jitter > 0:
+            x = colour.jitter(x, u[:, 8:15], how.jitter)
+        blurred = (u[:, 15] < how.blur).nonzero()[:, 0] if self.size >= 48 else u.new_empty(0)
+        if len(blurred):
+            widest = self.size / 112  # pixels; 2.0 at 224, as SimCLR has it
+            sigma = draw.between(u[blurred, 16], 0.05 * widest, widest).to(x.device)
+            rows = blurred.to(x.device)
+            x[rows] = blur.blur(x[rows], sigma, max(1, round(3 * widest)))
+        if seeds:
+            x = x.add_(draw.normals(seeds, tuple(x.shape[1:])).to(x.device), alpha=how.noise).clamp_(0, 1)
+        if how.cutout > 0:
+            hidden = cover.inside(cover.rectangles(u[:, 17:21], 0.0, how.cutout), self.size, self.size).to(x.device)
+            x = torch.where(hidden, self.mean.to(x.device).view(-1, 1, 1), x)
+        return x
+
+    def _resized(self, raw: Tensor) -> Tensor:
+        """The whole picture at the views' size, float32 in 0 to 1."""
+        self._check(raw)
+        boxes, upright = geometry.whole(len(raw), raw.shape[-1]), torch.zeros(len(raw), 2, dtype=torch.bool)
+        return geometry.resample(raw, boxes, upright, self.size).float().mul_(1 / _top(raw))
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        scale, shift = self._scale(x)
+        return x.mul_(scale).add_(shift)
+
+    def _scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Factor and summand (C, 1, 1) that normalise."""
+        return (1 / self.std).view(-1, 1, 1).to(x.device), (-self.mean / self.std).view(-1, 1, 1).to(x.device)
+
+    def _check(self, raw: Tensor) -> None:
+        if raw.ndim != 4 or raw.shape[1] != self.channels or raw.shape[2] != raw.shape[3]:
+            raise UserError(
+                f"a raw batch of shape {tuple(raw.shape)} was given", f"give (items, {self.channels}, side, side)"
+            )
+        if raw.dtype not in (torch.uint8, torch.uint16):
+            raise UserError(f"raw pictures of {raw.dtype} were given", "give uint8 or uint16")
+
+
+def _top(raw: Tensor) -> float:
+    """The value that white has."""
+    return 255.0 if raw.dtype == torch.uint8 else 65535.0
