@@ -1,7 +1,7 @@
 """Find out how a data set lies on disk, from what is there: names are read, no picture is opened.
 
-Known forms: class folders; train and test folders (also val and unlabeled) of class folders; a flat folder; labelled and
-unlabelled pictures side by side; a manifest (CSV, TSV, Parquet), given or found in the folder; arrays in an `.npz` file.
+Known forms: class folders; train and test folders (also val and unlabeled) of class folders; a flat folder; labelled
+and unlabelled pictures side by side; a manifest (CSV, TSV, Parquet), given or found in the folder; arrays in `.npz`.
 """
 
 import os
@@ -42,9 +42,9 @@ class _Tree:
 def scan(path: str | Path, *, unlabeled: str | Path | None = None) -> Table:
     """Index a data set: one row a picture, with its label, group, domain and split as far as they are there.
 
-    Without a test split the labelled items are all `train` and the others `unlabeled`; `splits.holdout` takes a test split
-    from the first. A manifest inside the folder that has no `split` column tells labels only: pictures that it does not name
-    are unlabelled. With a `split` column, and when it is given itself, it is the whole list.
+    Without a test split the labelled items are all `train` and the others `unlabeled`; `splits.holdout` takes a test
+    split from the first. A manifest inside the folder that has no `split` column tells labels only: pictures that it
+    does not name are unlabelled. With a `split` column, and when it is given itself, it is the whole list.
 
     Args:
         path: a folder, a manifest, an `.npz` file, or one picture.
@@ -258,11 +258,12 @@ def _beside(table: Table, other: Path) -> Table:
     """Add the items of another folder as unlabelled ones; a picture that lies in both is taken once."""
     more = scan(other)
     here, there = table.folder.resolve(), more.folder.resolve()
-    items, added = table.items, more.items["path"].map(lambda p: str(there / p))
+    items = table.items
     if there.is_relative_to(here):
         prefix = "" if there == here else there.relative_to(here).as_posix() + "/"
         items = items[~(items["path"].str.startswith(prefix) & (items["split"] != "test"))] if prefix else items
-    added = added[~added.isin({str(here / p) for p in items["path"]})].tolist()
+    mine = {str(here / p) for p in items["path"]}
+    added = [p for p in (str(there / p) for p in more.items["path"]) if p not in mine]
     both = pd.concat([items, frame(added, ["unlabeled"] * len(added))], ignore_index=True)
     notes = (*table.notes, *more.notes)
     return Table(table.root, f"{table.form}, and unlabelled from {other}", table.modality, both, table.broken, notes)

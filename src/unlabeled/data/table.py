@@ -24,12 +24,12 @@ class Table:
 
     Args:
         root: folder or file that was scanned.
-        form: how the data lie on disk, in words: `class folders`, `train and test folders`, `flat folder`, `manifest`, `arrays`.
+        form: how the data lie on disk, in words: `class folders`, `train and test folders`, `flat folder`, `arrays`.
         modality: `image`, later also `series`, `audio`, `text`, ...
         items: one row an item, index 0..n-1, with the columns
             `path` (str, relative to root with forward slashes; `name.npz#17` for row 17 of an array file),
-            `label` (str or missing), `group` (str or missing: patient, part, plate), `domain` (str or missing: site, device),
-            `split` (`train`, `val`, `test`, `unlabeled`).
+            `label` (str or missing), `group` (str or missing: patient, part, plate),
+            `domain` (str or missing: site, device), `split` (`train`, `val`, `test`, `unlabeled`).
         broken: files that were left out, with reasons.
         notes: what else lay there and was left aside, in sentences.
     """
@@ -92,4 +92,4 @@ def frame(
     """
     columns = {"path": path, "label": label, "group": group, "domain": domain, "split": split}
     nothing = [None] * len(path)
-    return pd.DataFrame({k: pd.Series(nothing if v is None else v, dtype="str") for k, v in columns.items()})
+    return pd.DataFrame({k: pd.Series(nothing if v is None else list(v), dtype="str") for k, v in columns.items()})

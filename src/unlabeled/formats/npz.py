@@ -1,7 +1,7 @@
 """Array files: NumPy's `.npz` with pictures and what is known of them; pickled objects are never loaded.
 
 Names that are understood: `x` or `images` with `y` or `labels`, `groups`, `domains`; or the same for each split, as in
-`x_train`, `y_train`, `x_test`, `y_test`, `x_unlabeled`. Rows are numbered through in the order train, val, test, unlabeled.
+`x_train`, `y_train`, `x_test`, `y_test`, `x_unlabeled`. Rows are numbered through: train, val, test, unlabeled.
 """
 
 import zipfile
@@ -90,9 +90,9 @@ def _whole(path: Path, name: str, array: np.ndarray) -> np.ndarray:
     if array.dtype in (np.uint8, np.uint16):
         return array
     low, high = float(array.min()), float(array.max())
-    if array.dtype == np.bool_ or (array.dtype.kind == "f" and 0 <= low and high <= 1):
+    if array.dtype == np.bool_ or (array.dtype.kind == "f" and low >= 0 and high <= 1):
         return np.rint(array.astype(np.float32) * 255).astype(np.uint8)
-    if array.dtype.kind in "iuf" and 0 <= low and high <= 65535 and np.array_equal(array, np.rint(array)):
+    if array.dtype.kind in "iuf" and low >= 0 and high <= 65535 and np.array_equal(array, np.rint(array)):
         return array.astype(np.uint8 if high <= 255 else np.uint16)
     raise UserError(
         f"{path}: {name} is {array.dtype} from {low:g} to {high:g}", "give whole numbers from 0 or floats from 0 to 1"

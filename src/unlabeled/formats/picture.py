@@ -1,7 +1,7 @@
 """Pictures: JPEG, PNG, BMP, TIFF, GIF, WebP and the like, 8 or 16 bit, grey, colour, palette, CMYK or with alpha.
 
-Alpha is laid on white, the EXIF orientation is applied, of several frames the first counts, and a file that is cut short is
-an error, never a half-grey picture. Colour PNGs with 16 bits are read at 8 (Pillow has no such mode); all others keep 16.
+Alpha is laid on white, the EXIF orientation is applied, of several frames the first counts, and a file that is cut
+short is an error, never a half-grey picture. Colour PNGs of 16 bits are read at 8 (Pillow has no such mode).
 """
 
 import struct
@@ -22,7 +22,9 @@ Fit = Literal["squash", "crop", "pad"]
 Planes = list[Image.Image]  # one picture: [L] or [RGB] with 8 bits; one or three [F], 0 to 65,535, with 16
 
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .dib .tif .tiff .gif .webp .ppm .pgm .pbm .pnm .jp2 .j2k .tga .avif .pcx".split()
+    f".{suffix}"
+    for line in ("jpg jpeg jpe jfif png bmp dib tif tiff gif webp", "ppm pgm pbm pnm jp2 j2k tga avif pcx")
+    for suffix in line.split()
 )
 LIMIT = 178_956_970  # pixels of one picture in memory, Pillow's own guard against decompression bombs
 FAULTS = (
@@ -186,10 +188,11 @@ def _load(picture: Image.Image, file: BinaryIO, side: int) -> Planes:
 def _deep(picture: Image.Image) -> Image.Image:
     """One grey plane of more than 8 bits as floats from 0 to 65,535."""
     plane = picture.convert("F")
-    low, high = plane.getextrema()
-    if picture.mode == "F" and 0 <= low and high <= 1:  # type: ignore[operator]
-        return plane.point(lambda v: v * 65535 + 0)
-    if not (0 <= low and high <= 65535):  # type: ignore[operator]
+    values = np.asarray(plane)
+    low, high = float(values.min()), float(values.max())
+    if picture.mode == "F" and low >= 0 and high <= 1:
+        return Image.fromarray(values * np.float32(65535))
+    if not (low >= 0 and high <= 65535):
         raise ValueError(f"its values run from {low:g} to {high:g}, not from 0 to 65,535")
     return plane
 

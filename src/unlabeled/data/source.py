@@ -1,0 +1,55 @@
+"""Where the items of a table come from: files of their own, or rows of an array file."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from unlabeled.data.table import Table
+from unlabeled.formats import npz, picture
+
+
+class Source:
+    """Where the items of a table come from: files, or rows of array files, which are loaded at once."""
+
+    def __init__(self, table: Table) -> None:
+        self.paths: list[str] = table.items["path"].tolist()
+        self.folder = str(table.folder)
+        self.arrays: dict[str, np.ndarray] = {}
+        for name in {file for file, row in map(self.split, range(len(self.paths))) if row >= 0}:
+            self.arrays[name] = npz.read(Path(name))
+
+    def split(self, row: int) -> tuple[str, int]:
+        """The file of an item, and its row in it (-1 for a picture of its own)."""
+        path = os.path.join(self.folder, self.paths[row])  # noqa: PTH118 (a million of them)
+        name, mark, number = path.rpartition("#")
+        return (name, int(number)) if mark and name.endswith(".npz") else (path, -1)
+
+    def look(self, row: int) -> picture.Look:
+        """Facts and thumbnail of one item."""
+        file, inner = self.split(row)
+        return picture.look(file) if inner < 0 else picture.look_at(self.arrays[file][inner])
+
+    def read(self, row: int, size: int, channels: int, fit: picture.Fit, bits: int) -> np.ndarray:
+        """One item (channels, size, size); arguments as for `picture.read`."""
+        file, inner = self.split(row)
+        if inner < 0:
+            return picture.read(file, size, channels, fit, bits)
+        return picture.square(self.arrays[file][inner], size, channels, fit, bits)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Keep Pillow's remarks on odd files from the terminal; what matters is told by the doctor."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def workers() -> int:
+    """Threads for decoding: the cores this process may use (decoding leaves Python's lock)."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return max(1, min(len(affinity(0)) if affinity else os.cpu_count() or 1, 32))

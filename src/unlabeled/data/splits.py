@@ -1,0 +1,187 @@
+"""Who is in the test split, and which items carry labels: stratified, by group, drawn before any method runs.
+
+No group (patient, part) ever has items on both sides of a split.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from unlabeled.data.table import Table
+from unlabeled.errors import UserError
+
+
+def holdout(table: Table, *, share: float = 0.2, seed: int = 0) -> Table:
+    """Give a table a test split where it has none; a table that has one comes back as it is.
+
+    Args:
+        table: with labelled items in `train`.
+        share: part of the labelled items that become `test`, 0 to 1; at least one of a class that has two.
+        seed: another seed, another split.
+
+    Raises:
+        UserError: when nothing is labelled, or when whole groups cannot be parted.
+    """
+    if len(table.rows("test", labelled=True)):
+        return table
+    if not 0 < share < 1:
+        raise UserError(f"the share of test items is {share}", "give a number between 0 and 1")
+    rows = table.rows("train", labelled=True)
+    if not len(rows):
+        raise UserError(
+            f"nothing in {table.root} is labelled, so there is nothing to test on", "label some items first"
+        )
+    labels, units = table.labels[rows], unit_numbers(table, rows)
+    parts = max(2, round(1 / share))
+    if units is None:
+        test = _part(labels, share, np.random.default_rng([seed, 11]))
+    else:
+        test = _deal(labels, units, parts, seed) == 0
+        if test.all() or not test.any():
+            raise UserError(f"all labelled items of {table.root} are of one group", "give a test split of other groups")
+    items = table.items.copy()
+    items.loc[rows[test], "split"] = "test"
+    if units is not None:  # unlabelled pictures of a test group would give the test away
+        out = set(items.loc[rows[test], "group"].dropna())
+        items.loc[(items["split"] != "test") & items["group"].isin(out), "split"] = "test"
+    return replace(table, items=items)
+
+
+def unit_numbers(table: Table, rows: np.ndarray) -> np.ndarray | None:
+    """The group of each given row as a number (N,) int64, items without a group being one each; None without groups."""
+    groups = table.items["group"].to_numpy(dtype=object)[rows]
+    known = pd.notna(groups)
+    if not known.any():
+        return None
+    codes: np.ndarray = np.asarray(pd.factorize(groups)[0], dtype=np.int64)
+    codes[~known] = codes.max() + 1 + np.arange(int((~known).sum()))
+    return codes
+
+
+def nested_draws(
+    labels: np.ndarray,
+    rows: np.ndarray,
+    shares: Sequence[float],
+    draws: int,
+    seed: int,
+    groups: np.ndarray | None = None,
+) -> list[dict[float, np.ndarray]]:
+    """Draw which items carry labels: stratified, nested (1 % lies in 10 % lies in 100 %), at least one item a class.
+
+    Each draw is one order of the items in which every beginning is stratified; a share takes a beginning of it.
+
+    Args:
+        labels: class number of every item of the table, (N,) int, -1 where there is none.
+        rows: the labelled training rows to draw from, (M,) int.
+        shares: parts of these rows, 0 to 1; above 1 numbers of labels.
+        draws: how many independent draws.
+        seed: another seed, other draws.
+        groups: group number of every item of the table, (N,); whole groups are drawn then, the last one may go over.
+
+    Returns:
+        For each draw, the sorted row numbers of each share.
+    """
+    rows = np.asarray(rows)
+    y = np.asarray(labels)[rows]
+    if not len(rows) or (y < 0).any():
+        raise UserError(
+            f"{int((y < 0).sum())} of the {len(rows)} items to draw from have no label", "draw from labelled items"
+        )
+    classes = len(np.unique(y))
+    counts = {}
+    for share in shares:
+        if share <= 0 or share > len(rows):
+            raise UserError(
+                f"cannot draw {share:g} of {len(rows)} labels", f"give a share up to 1 or a number up to {len(rows)}"
+            )
+        counts[share] = max(classes, round(share * len(rows)) if share <= 1 else round(share))
+    units = np.arange(len(rows)) if groups is None else pd.factorize(np.asarray(groups)[rows])[0]
+    out = []
+    for draw in range(draws):
+        order, ends = _order(y, units, np.random.default_rng([seed, 12, draw]))
+        take = {
+            share: int(ends[np.searchsorted(ends, count).clip(max=len(ends) - 1)]) for share, count in counts.items()
+        }
+        out.append({share: np.sort(rows[order[:end]]) for share, end in take.items()})
+    return out
+
+
+def inner_folds(y: np.ndarray, groups: np.ndarray | None, k: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Stratified (and grouped) folds for choosing settings inside the labelled items: pairs of (learn, check) indices.
+
+    `k` falls to the number of items (groups) of the smallest class; a class with a single one is always learnt from.
+    An empty list says that there is too little to choose with: take the default.
+
+    Args:
+        y: class numbers (N,).
+        groups: group of each item (N,) or None; no group is on both sides.
+        k: number of folds wanted.
+        seed: another seed, other folds.
+    """
+    units = np.arange(len(y)) if groups is None else pd.factorize(np.asarray(groups))[0]
+    have = {c: len(np.unique(units[y == c])) for c in np.unique(y)}
+    several = [n for n in have.values() if n > 1]
+    k = min([k, *several])
+    if not several or k < 2:
+        return []
+    fold = _deal(y, units, k, seed)
+    for c, n in have.items():
+        if n == 1:
+            fold[np.isin(units, units[y == c])] = -1
+    pairs = [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(k)]
+    return [(learn, check) for learn, check in pairs if len(check) and len(np.unique(y[learn])) == len(have)]
+
+
+def _part(y: np.ndarray, share: float, random: np.random.Generator) -> np.ndarray:
+    """Mark a share of each class, at least one item where it has two or more, never all of a class."""
+    marked = np.zeros(len(y), dtype=bool)
+    for c in np.unique(y):
+        own = random.permutation(np.flatnonzero(y == c))
+        marked[own[: min(max(1, round(share * len(own))), len(own) - 1)]] = True
+    return marked
+
+
+def _order(y: np.ndarray, units: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """An order of all items in which every beginning is stratified, units staying together, and where units end in it.
+
+    A unit (group, or single item) counts for the class that most of its items have.
+    """
+    number = int(units.max()) + 1
+    table = np.zeros((number, int(y.max()) + 1), dtype=np.int64)
+    np.add.at(table, (units, y), 1)
+    kind = table.argmax(axis=1)
+    shuffled = random.permutation(number)
+    place = np.empty(number)
+    first = np.zeros(number, dtype=bool)
+    for c in np.unique(kind):
+        own = shuffled[kind[shuffled] == c]
+        place[own] = (np.arange(len(own)) + random.uniform(0.25, 0.75)) / len(own)
+    missing = set(np.flatnonzero(table.sum(axis=0)).tolist())
+    for unit in shuffled:  # the first units are those that show every class once
+        new = missing & set(np.flatnonzero(table[unit]).tolist())
+        if kind[unit] in new or (new and not any(kind[u] in new for u in shuffled)):
+            first[unit] = True
+            missing -= new
+    sequence = np.lexsort((place, ~first))
+    rank = np.empty(number, dtype=np.int64)
+    rank[sequence] = np.arange(number)
+    return np.argsort(rank[units], kind="stable"), np.cumsum(table.sum(axis=1)[sequence])
+
+
+def _deal(y: np.ndarray, units: np.ndarray, parts: int, seed: int) -> np.ndarray:
+    """A part number (N,) for each item: big units first, each to the part that is shortest of its classes."""
+    random = np.random.default_rng([seed, 13])
+    classes, y = np.unique(y, return_inverse=True)
+    table = np.zeros((int(units.max()) + 1, len(classes)))
+    np.add.at(table, (units, y), 1)
+    share = table / table.sum(axis=0)
+    held = np.zeros((parts, len(classes)))
+    part = np.empty(len(table), dtype=np.int64)
+    shuffled = random.permutation(len(table))
+    for unit in shuffled[np.argsort(-table[shuffled].sum(axis=1), kind="stable")]:
+        lack = held @ share[unit] + 1e-6 * held.sum(axis=1)
+        part[unit] = np.argmin(lack)
+        held[part[unit]] += share[unit]
+    return np.asarray(part[units])

@@ -1,0 +1,327 @@
+"""Decode every picture once, into one memory-mapped array on disk that later runs open at once.
+
+The cache lies in `$UNLABELED_CACHE` or `~/.cache/unlabeled`, under a key made of paths, sizes, times of change and the
+preparation. Items are appended in order and a log says how far they are safe on disk, so a run that was killed goes on
+where it was, and what is half written never counts.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from unlabeled.data.source import Source, silent, workers
+from unlabeled.data.table import Broken, Table
+from unlabeled.errors import UserError
+from unlabeled.formats import Unreadable
+from unlabeled.progress import Bar, bar
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VERSION = 1  # of the decoding; another number, other caches
+SAMPLE = 64  # pictures that `plan` looks at
+CHUNK_BYTES = 1 << 22
+
+
+@dataclass(frozen=True)
+class Prep:
+    """How pictures are brought to one shape.
+
+    Args:
+        size: side of the stored square in pixels.
+        channels: 1 (grey) or 3 (colour).
+        fit: `squash` changes the shape to a square, `crop` takes the middle, `pad` adds black bars.
+        dtype: `uint16` for pictures with more than 8 bits.
+    """
+
+    size: int
+    channels: int
+    fit: Literal["squash", "crop", "pad"] = "squash"
+    dtype: Literal["uint8", "uint16"] = "uint8"
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a sample of the pictures is like: typical shorter side in pixels, channels 1 or 3, bits 8 or 16."""
+
+    side: int
+    channels: int
+    bits: int
+
+
+class Store:
+    """All items of a table, decoded: row i of the table is row i of the store.
+
+    Attributes:
+        array: (N, C, H, W) uint8 or uint16, memory-mapped, read-only.
+        shape: (C, H, W).
+    """
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.shape: tuple[int, int, int] = (array.shape[1], array.shape[2], array.shape[3])
+        self.dtype = array.dtype
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def batch(self, rows: np.ndarray) -> "Tensor":
+        """The given rows as a contiguous tensor (B, C, H, W) of the store's own type."""
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(self.array[np.asarray(rows)]))
+
+    def statistics(self, rows: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel, in 0..1, over the given (training) rows, 4,000 at most."""
+        rows = np.asarray(rows)
+        rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), 4000)).astype(np.int64)]
+        full = float(np.iinfo(self.dtype).max)
+        total, squares, count = np.zeros(self.shape[0]), np.zeros(self.shape[0]), 0
+        for at in range(0, len(rows), 64):
+            x = self.array[rows[at : at + 64]].astype(np.float64) / full
+            total += x.sum(axis=(0, 2, 3))
+            squares += (x * x).sum(axis=(0, 2, 3))
+            count += x[:, 0].size
+        mean = total / max(count, 1)
+        spread = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0))
+        return tuple(mean.tolist()), tuple(spread.tolist())
+
+
+def plan(table: Table, size: int, rows: np.ndarray | None = None) -> Prep:
+    """Choose how to store pictures for views of `size` pixels, from a sample of them.
+
+    Grey pictures (also in colour files) get one channel. The side is twice the views' side, so that random crops stay
+    sharp, but not above the pictures' own typical shorter side, and never below `size`.
+
+    Args:
+        table: the items.
+        size: side of the views in pixels.
+        rows: the items to look at, all when not given.
+
+    Raises:
+        UserError: when no item of the sample can be read.
+    """
+    seen = survey(table, rows)
+    return Prep(max(size, min(2 * size, seen.side)), seen.channels, dtype="uint16" if seen.bits == 16 else "uint8")
+
+
+def survey(table: Table, rows: np.ndarray | None = None) -> Survey:
+    """Look at a sample of the items: side, channels and depth; raises UserError when none can be read."""
+    rows = np.arange(len(table)) if rows is None else np.asarray(rows)
+    some = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(np.int64))]
+    source = Source(table)
+    looks, last = [], ""
+    with silent():
+        for row in some.tolist():
+            try:
+                looks.append(source.look(row))
+            except Unreadable as fault:
+                last = f" ({source.paths[row]}: {fault})"
+    if not looks:
+        raise UserError(
+            f"none of {len(some)} pictures in {table.root} can be read{last}", "check that they are pictures"
+        )
+    return Survey(
+        side=int(np.median([min(look.width, look.height) for look in looks])),
+        channels=max(look.channels for look in looks),
+        bits=max(look.bits for look in looks),
+    )
+
+
+def build(table: Table, prep: Prep, *, cache: Path | None = None, progress: bool = True) -> tuple[Table, Store]:
+    """Decode all items, or open what an earlier run has decoded.
+
+    Args:
+        table: the items.
+        prep: how to bring them to one shape.
+        cache: folder for the decoded items; `$UNLABELED_CACHE` or `~/.cache/unlabeled` when not given.
+        progress: show a bar.
+
+    Returns:
+        The table without the items that do not decode (they are in its `broken`), and the store of the others.
+
+    Raises:
+        UserError: when no item decodes, or when the disk cannot hold them; what was decoded until then is kept.
+    """
+    home = cache or Path(os.environ.get("UNLABELED_CACHE") or Path.home() / ".cache" / "unlabeled")
+    done = home / key(table, prep)
+    found = _open(table, prep, done)
+    if found is not None:
+        return found
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with _alone(done.with_suffix(".lock")):
+            found = _open(table, prep, done)  # another process may have made it meanwhile
+            if found is None:
+                _decode(table, prep, done, progress)
+                found = _open(table, prep, done)
+    except OSError as fault:
+        remedy = "free some space, or set UNLABELED_CACHE to a folder on a larger disk; what is decoded is kept"
+        raise UserError(f"cannot write the decoded pictures to {home}: {fault.strerror or fault}", remedy) from None
+    if found is None:
+        raise UserError(f"the decoded pictures in {done} vanished while they were opened", "run it again")
+    return found
+
+
+def key(table: Table, prep: Prep) -> str:
+    """The name of a table's cache: another file, size, time of change, order or preparation is another name."""
+    digest = hashlib.sha256(f"{VERSION} {prep} {table.folder.resolve()}\n".encode())
+    stamps: dict[str, str] = {}
+    for path in table.items["path"]:
+        file = path.rpartition("#")[0] if ".npz#" in path else path
+        if file not in stamps:
+            try:
+                status = os.stat(os.path.join(table.folder, file))  # noqa: PTH116, PTH118 (a million of them)
+                stamps[file] = f"{status.st_size} {status.st_mtime_ns}"
+            except OSError:
+                stamps[file] = "absent"
+        digest.update(f"{path}\0{stamps[file]}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:32]
+
+
+def _open(table: Table, prep: Prep, folder: Path) -> tuple[Table, Store] | None:
+    """Open a finished cache; nothing when there is none or its size is wrong."""
+    try:
+        about = json.loads((folder / "about.json").read_text("utf-8"))
+        shape = tuple(about["shape"])
+        if (folder / "items.bin").stat().st_size != int(np.prod(shape)) * np.dtype(prep.dtype).itemsize:
+            return None
+        array = np.memmap(folder / "items.bin", dtype=prep.dtype, mode="r", shape=shape)
+    except (OSError, ValueError, KeyError):
+        return None
+    broken = tuple(Broken(path, reason) for path, reason in about["broken"])
+    return table.without(broken), Store(array)
+
+
+def _decode(table: Table, prep: Prep, done: Path, progress: bool) -> None:
+    """Append all items to a file beside, chunk by chunk, and rename the whole into place."""
+    part = done.with_suffix(".part")
+    part.mkdir(exist_ok=True)
+    shape = (prep.channels, prep.size, prep.size)
+    each = int(np.prod(shape)) * np.dtype(prep.dtype).itemsize
+    start, kept, broken = _resume(part, each)
+    _check_disk(part, (len(table) - start) * each)
+    source = Source(table)
+    step = max(1, min(256, CHUNK_BYTES // each))
+
+    def decode(rows: range) -> tuple[range, list[np.ndarray], list[tuple[str, str]]]:
+        good, bad = [], []
+        for row in rows:
+            try:
+                good.append(source.read(row, prep.size, prep.channels, prep.fit, 16 if prep.dtype == "uint16" else 8))
+            except Unreadable as fault:
+                bad.append((source.paths[row], str(fault)))
+        return rows, good, bad
+
+    chunks = iter([range(at, min(at + step, len(table))) for at in range(start, len(table), step)])
+    waiting: deque[Future[tuple[range, list[np.ndarray], list[tuple[str, str]]]]] = deque()
+    with (
+        silent(),
+        ThreadPoolExecutor(workers()) as pool,
+        (part / "items.bin").open("r+b" if start else "wb") as items,
+        (part / "log.jsonl").open("a" if start else "w", encoding="utf-8") as log,
+        _bar(progress, len(table), start) as shown,
+    ):
+        items.seek(kept * each)
+        items.truncate()
+        try:
+            while True:
+                while len(waiting) < 2 * workers() + 1 and (chunk := next(chunks, None)) is not None:
+                    waiting.append(pool.submit(decode, chunk))
+                if not waiting:
+                    break
+                rows, good, bad = waiting.popleft().result()
+                for item in good:
+                    items.write(item.data)
+                _sync(items)
+                kept += len(good)
+                broken += bad
+                log.write(json.dumps({"until": rows.stop, "kept": kept, "broken": bad}) + "\n")
+                _sync(log)
+                shown.advance(len(rows))
+        finally:
+            for future in waiting:
+                future.cancel()
+    if not kept:
+        shutil.rmtree(part)
+        path, reason = broken[0] if broken else ("the table", "it has no items")
+        where = f'run "unlabeled scan {table.root} --broken" to list them all'
+        raise UserError(f"none of the {len(table):,} pictures in {table.root} can be read ({path}: {reason})", where)
+    about = {
+        "shape": (kept, *shape),
+        "dtype": prep.dtype,
+        "broken": broken,
+        "prep": asdict(prep),
+        "root": str(table.root),
+    }
+    with (part / "about.json").open("w", encoding="utf-8") as file:
+        json.dump(about, file)
+        _sync(file)
+    if done.exists():  # left over with a wrong size
+        shutil.rmtree(done)
+    part.rename(done)
+
+
+def _resume(part: Path, each: int) -> tuple[int, int, list[tuple[str, str]]]:
+    """How far an earlier run came: the next row, the items written, and the broken ones."""
+    start, kept = 0, 0
+    broken: list[tuple[str, str]] = []
+    log, sound = part / "log.jsonl", ""
+    try:
+        size = (part / "items.bin").stat().st_size
+        for line in log.read_text("utf-8").splitlines(keepends=True):
+            entry = json.loads(line)
+            if entry["kept"] * each > size or not line.endswith("\n"):
+                break
+            start, kept = entry["until"], entry["kept"]
+            broken += [(path, reason) for path, reason in entry["broken"]]
+            sound += line
+    except (OSError, ValueError, KeyError):
+        pass  # no log, or its last line is half written: go on from the line before
+    if start:
+        log.write_text(sound, "utf-8")
+    return start, kept, broken
+
+
+def _check_disk(folder: Path, need: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if need > free:
+        wrong = f"the decoded pictures need {need / 1e9:.2f} GB, and {folder.parent} has {free / 1e9:.2f} GB free"
+        raise UserError(wrong, "set UNLABELED_CACHE to a folder on a larger disk, or take a smaller size")
+
+
+def _sync(file: IO[Any]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _bar(progress: bool, total: int, start: int) -> AbstractContextManager[Bar | "_Mute"]:
+    return bar("decoding pictures", total, start) if progress else nullcontext(_Mute())
+
+
+class _Mute:
+    def advance(self, n: int = 1, note: str = "") -> None:
+        """Show nothing."""
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Let one process at a time decode the same pictures; the others wait, and then find them done."""
+    with lock.open("w") as file:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    lock.unlink(missing_ok=True)
