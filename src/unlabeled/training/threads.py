@@ -16,7 +16,7 @@ def free_threads(*, sample: float = 0.3) -> int:
     """The number of cores that other processes leave free, at least 1.
 
     The user's own word goes first: OMP_NUM_THREADS is taken as it is. Otherwise the cores that this process may use
-    (affinity, cgroup quota, physical cores) are watched for a moment, and what other processes burn on them is taken off.
+    (affinity, quota, physical cores) are watched for a moment, and what other processes burn on them is subtracted.
 
     Args:
         sample: seconds to watch.
