@@ -306,13 +306,13 @@ def _sync(file: IO[Any]) -> None:
     os.fsync(file.fileno())
 
 
-def _bar(progress: bool, total: int, start: int) -> AbstractContextManager[Bar | "_Mute"]:
-    return bar("decoding pictures", total, start) if progress else nullcontext(_Mute())
-
-
 class _Mute:
     def advance(self, n: int = 1, note: str = "") -> None:
         """Show nothing."""
+
+
+def _bar(progress: bool, total: int, start: int) -> AbstractContextManager[Bar]:
+    return bar("decoding pictures", total, start) if progress else nullcontext(_Mute())
 
 
 @contextmanager
