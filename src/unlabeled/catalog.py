@@ -215,13 +215,14 @@ def _tree(path: Path) -> ast.Module:
 
 
 def _subject(tree: ast.Module, path: Path) -> ast.ClassDef | ast.FunctionDef:
-    """The class or function that a file is about: the last public one at its top level."""
-    for node in reversed(tree.body):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
-            return node
-    raise UserError(
-        f"{path.name} defines no public class or function", "define the one thing that the file is named after"
-    )
+    """The class or function that a file is about: the one with the file's name, else the last public one."""
+    public = [n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef) and not n.name.startswith("_")]
+    named = [n for n in public if n.name.lower() == path.stem.replace("_", "").lower()]
+    if not public:
+        raise UserError(
+            f"{path.name} defines no public class or function", "define the one thing that the file is named after"
+        )
+    return (named or public)[-1]
 
 
 def _parameters(function: ast.FunctionDef, doc: str, keyword_only: bool) -> tuple[Parameter, ...]:

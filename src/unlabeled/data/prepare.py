@@ -80,6 +80,7 @@ def prepare(
 
 def suitable_size(table: Table) -> int:
     """The pictures' own typical side, rounded up to eights, at least 16 and at most 64 pixels."""
-    side = plan(table, 64).size
-    own = plan(table, 8).size // 2 if side >= 64 else side
-    return 64 if side >= 64 and own >= 8 else int(min(64, max(16, -(-side // 8) * 8)))
+    side = plan(table, 32).size  # 32 to 64
+    if side == 32:
+        side = plan(table, 16).size  # 16 to 32
+    return -(-side // 8) * 8

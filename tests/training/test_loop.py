@@ -1,0 +1,146 @@
+"""The loop: every item once an epoch, the schedule's shape, micro-batches, ranks, and what the watch says."""
+
+import math
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from unlabeled import UserError
+from unlabeled.settings import Training
+from unlabeled.training import checkpoint, optim
+from unlabeled.training.health import Health, effective_rank, spread
+from unlabeled.training.loop import order
+
+
+@given(st.integers(1, 200), st.integers(1, 64), st.integers(0, 5))
+def test_an_epoch_sees_each_item_at_most_once(count: int, batch: int, seed: int) -> None:
+    per_epoch = count // min(batch, count)
+    seen = np.concatenate([order(count, batch, seed, s) for s in range(per_epoch)])
+    assert len(seen) == len(set(seen.tolist())) == per_epoch * min(batch, count)
+    assert 0 <= seen.min() and seen.max() < count
+
+
+def test_epochs_differ_and_repeat_from_the_seed() -> None:
+    assert order(100, 10, 0, 3).tolist() == order(100, 10, 0, 3).tolist()
+    assert order(100, 100, 0, 0).tolist() != order(100, 100, 0, 1).tolist()
+    assert order(100, 100, 0, 0).tolist() != order(100, 100, 1, 0).tolist()
+
+
+def test_schedule_by_hand() -> None:
+    """Ten steps of which the first two rise: 1/2, 1, then 1/2 (1 + cos(pi k / 8))."""
+    found = [optim.factor(s, 10, 0.2, "cosine") for s in range(10)]
+    assert found[:2] == [0.5, 1.0]
+    assert found[2:] == pytest.approx([0.5 * (1 + math.cos(math.pi * k / 8)) for k in range(8)])
+    assert optim.factor(9, 10, 0.2, "constant") == 1.0
+
+
+def test_lars_by_hand() -> None:
+    """One step of LARS on a matrix with decay and a bias without, computed with plain numbers."""
+    layer = nn.Linear(2, 1)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[3.0, 4.0]]))  # norm 5
+        layer.bias.fill_(1.0)
+    layer.weight.grad, layer.bias.grad = torch.tensor([[0.0, 1.0]]), torch.tensor([2.0])
+    optimizer = optim.LARS(optim.groups(layer, 0.5), lr=0.1)
+    optimizer.step()
+    update = np.array([0.0, 1.0]) + 0.5 * np.array([3.0, 4.0])  # gradient + decay
+    step = 0.1 * 0.001 * 5.0 / np.linalg.norm(update) * update
+    assert layer.weight.detach().numpy()[0] == pytest.approx(np.array([3.0, 4.0]) - step)
+    assert layer.bias.item() == pytest.approx(1.0 - 0.1 * 2.0)
+
+
+def test_decay_spares_biases_and_norms() -> None:
+    net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    with_decay, without = optim.groups(net, 0.1)
+    assert [tuple(p.shape) for p in with_decay["params"]] == [(3, 3)]  # type: ignore[attr-defined]
+    assert without["weight_decay"] == 0.0 and len(without["params"]) == 3  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["adamw", "adam", "sgd", "lars"])
+def test_optimizer_state_survives_the_disk(kind: str, tmp_path: Path) -> None:
+    """Two steps in a row equal one step, a save, a load into fresh objects, and another step."""
+
+    def step(net: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
+        torch.manual_seed(seed)
+        net(torch.randn(4, 3, 8, 8)).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def fresh() -> tuple[nn.Module, torch.optim.Optimizer]:
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 2)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return net, optim.build(optim.groups(net, 0.1), Training(optimizer=kind), 0.01)  # type: ignore[arg-type]
+
+    one, straight = fresh()
+    step(one, straight, 1)
+    checkpoint.save(tmp_path / "c.safetensors", one, straight, {"step": 1})
+    step(one, straight, 2)
+    two, resumed = fresh()
+    assert checkpoint.load(tmp_path / "c.safetensors", two, resumed) == {"step": 1}
+    step(two, resumed, 2)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def test_a_failed_save_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = nn.Linear(2, 2)
+    path = tmp_path / "c.safetensors"
+    checkpoint.save(path, net, None, {"step": 1})
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoint.save(path, net, None, {"step": 2})
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["c.safetensors"]
+
+
+def test_health_sees_collapse_waiting_and_standstill() -> None:
+    torch.manual_seed(0)
+    good = torch.randn(64, 16)
+    watch = Health(100)
+    assert watch.observe(10, 5.0, good, 0.0)[2] == "healthy"
+    assert "collapsed" in watch.observe(20, 4.0, torch.ones(64, 16) + 1e-4 * good, 0.0)[2]
+    assert "waiting for data" in watch.observe(30, 3.0, good, 0.6)[2]
+    assert "no gain since step 30" in [watch.observe(s, 3.5, good, 0.0)[2] for s in (50, 70)][-1]
+    with pytest.raises(UserError, match="became nan at step 71"):
+        watch.check_loss(71, float("nan"), 1e-3)
+
+
+def test_spread_and_rank_by_hand() -> None:
+    """Four unit vectors along +-x and +-y: mean 0, standard deviation 1/sqrt(2) each way, two equal singular values."""
+    cross = torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]])
+    assert spread(cross) == pytest.approx(1.0)
+    assert effective_rank(cross) == pytest.approx(2.0)
+    assert effective_rank(torch.ones(4, 2)) == 1.0
+
+
+def test_two_ranks_make_one_run(digits: Path, tmp_path: Path) -> None:
+    """torchrun with two gloo processes trains one run; MAE has no batch statistics, so its loss must be near that of one process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {**os.environ, "UNLABELED_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1", "UNLABELED_QUIET": "1"}
+    args = ["-m", "unlabeled", "pretrain", str(digits), "--method", "mae", "--encoder", "vit(width=32, depth=1, heads=2, patch_size=4)"]
+    args += ["--size", "16", "--steps", "60", "--device", "cpu", "--precision", "fp32"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
+    for command, out in (([sys.executable], "one"), (torchrun, "two")):
+        done = subprocess.run([*command, *args, "-o", str(tmp_path / out)], env=env, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr[-2000:]
+    from unlabeled.training.run import Run
+
+    one, two = (Run.open(tmp_path / out) for out in ("one", "two"))
+    assert two.finished and len(two.metrics()) == len(one.metrics())
+    assert two.metrics()[-1]["loss"] == pytest.approx(one.metrics()[-1]["loss"], rel=0.05)
+    assert two.metrics()[-1]["loss"] < two.metrics()[0]["loss"]
