@@ -11,6 +11,26 @@ from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 
 
+def sine_positions(grid: int, width: int) -> Tensor:
+    """Fixed position codes (1, grid * grid, width): a quarter each of sine and cosine of the row and of the column."""
+    steps = torch.arange(grid, dtype=torch.float32)
+    frequencies = 1.0 / 10_000 ** (torch.arange(width // 4, dtype=torch.float32) / (width // 4))
+    angles = steps[:, None] * frequencies  # (grid, width / 4)
+    line = torch.cat([angles.sin(), angles.cos()], 1)  # (grid, width / 2)
+    rows = line[:, None].expand(grid, grid, -1)
+    columns = line[None].expand(grid, grid, -1)
+    return torch.cat([rows, columns], 2).reshape(1, grid * grid, -1)
+
+
+def initialise(module: nn.Module) -> None:
+    """Xavier-uniform linear layers with zero biases, as MAE does."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
 class ViT(Encoder):
     """A vision transformer with global average pooling.
 
@@ -82,23 +102,3 @@ class ViT(Encoder):
         for block in self.blocks:
             tokens = block(tokens)
         return self.norm(tokens)  # type: ignore[no-any-return]
-
-
-def sine_positions(grid: int, width: int) -> Tensor:
-    """Fixed position codes (1, grid * grid, width): a quarter each of sine and cosine of the row and of the column."""
-    steps = torch.arange(grid, dtype=torch.float32)
-    frequencies = 1.0 / 10_000 ** (torch.arange(width // 4, dtype=torch.float32) / (width // 4))
-    angles = steps[:, None] * frequencies  # (grid, width / 4)
-    line = torch.cat([angles.sin(), angles.cos()], 1)  # (grid, width / 2)
-    rows = line[:, None].expand(grid, grid, -1)
-    columns = line[None].expand(grid, grid, -1)
-    return torch.cat([rows, columns], 2).reshape(1, grid * grid, -1)
-
-
-def initialise(module: nn.Module) -> None:
-    """Xavier-uniform linear layers with zero biases, as MAE does."""
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
