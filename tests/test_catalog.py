@@ -145,7 +145,12 @@ def test_files_that_cannot_be_read_are_told_in_one_line(tmp_path: Path) -> None:
         ("Literal['a', 'b']", "b", "b"),
         ("Literal[1, 2]", "2", 2),
         ("list[str]", "simclr(a=1,b=2),mae", ["simclr(a=1,b=2)", "mae"]),
-        ("Sequence[str | dict[str, Any]]", [{"name": "mae", "depth": 2}, "simclr"], ["mae(depth=2)", "simclr"]),
+        (
+            "Sequence[str | dict[str, Any]]",
+            [{"name": "mae", "depth": 2}, "simclr"],
+            [{"name": "mae", "depth": 2}, "simclr"],
+        ),
+        ("list[str]", [{"name": "mae", "depth": 2}, "simclr"], ["mae(depth=2)", "simclr"]),
         ("tuple[float, ...]", [1, "0.5"], (1.0, 0.5)),
         ("tuple[float, ...]", 0.5, (0.5,)),
         ("tuple[int, str]", "3,x", (3, "x")),

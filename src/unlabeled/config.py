@@ -61,9 +61,11 @@ class Signature:
             flag = self.flags.get(role)
             text = flag and (given(role) or _word(flag.parameter.default) or usual)
             if text:
+                if isinstance(text, Mapping) and role == "method":
+                    usual = text.get("encoder")
                 self.chosen[role] = catalog.read_spec(text)
                 thing = _thing(role, self.chosen[role].name)
-                usual = thing.facts.get("default_encoder")
+                usual = usual or thing.facts.get("default_encoder")
                 for parameter in thing.parameters:
                     self.flags.setdefault(
                         parameter.name, Flag(parameter, role, f"Settings of {self.chosen[role].name}")
@@ -99,7 +101,9 @@ class Signature:
         for role, spec in self.chosen.items():
             extra = {name: flat.pop(name) for name in given if self.flags[name].owner == role}
             if extra:
-                flat[role] = str(catalog.Spec(spec.name, {**spec.settings, **extra}))
+                both = {**spec.settings, **extra}
+                written = isinstance(flat.get(role), Mapping)
+                flat[role] = {"name": spec.name, **both} if written else str(catalog.Spec(spec.name, both))
         out: dict[str, Any] = {}
         for parameter in self.verb.parameters:
             if group := _group(parameter.annotation):

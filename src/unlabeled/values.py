@@ -8,6 +8,7 @@ from typing import Any
 
 from unlabeled.errors import UserError
 
+MAPPINGS = ("dict", "Mapping")
 LISTS = ("list", "tuple", "Sequence", "Iterable", "set", "frozenset")
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
@@ -43,8 +44,7 @@ def choices(annotation: str) -> tuple[str, ...]:
 
 def kind(annotation: str) -> str:
     """The annotation's main name without `None`: `float | None` is a `float`, `list[str]` a `list`."""
-    node = _members(ast.parse(annotation, mode="eval").body)[0]
-    return ast.unparse(node.value if isinstance(node, ast.Subscript) else node).rpartition(".")[2]
+    return _name(_members(ast.parse(annotation, mode="eval").body)[0])
 
 
 def call(name: str, settings: Mapping[str, Any]) -> str:
@@ -75,9 +75,8 @@ def _read(node: ast.expr, raw: Any, what: str) -> Any:
     if options := _literal(node):
         return _choice(options, raw, what)
     if isinstance(node, ast.Subscript):
-        name = ast.unparse(node.value).rpartition(".")[2]
-        return _list(name, node.slice, raw, what) if name in LISTS else raw
-    reader = _READERS.get(ast.unparse(node).rpartition(".")[2])
+        return _list(_name(node), node.slice, raw, what) if _name(node) in LISTS else raw
+    reader = _READERS.get(_name(node))
     return reader(raw, what) if reader else raw
 
 
@@ -85,6 +84,8 @@ def _union(node: ast.expr, members: list[ast.expr], raw: Any, what: str) -> Any:
     optional = any(_is_none(n) for n in ast.walk(node) if isinstance(n, ast.expr))
     if optional and (raw is None or (isinstance(raw, str) and raw.lower() in ("none", "null"))):
         return None
+    if isinstance(raw, Mapping) and any(_name(member) in MAPPINGS for member in members):
+        return dict(raw)
     for member in members[:-1]:
         try:
             return _read(member, raw, what)
@@ -100,12 +101,17 @@ def _members(node: ast.expr) -> list[ast.expr]:
     return [] if _is_none(node) else [node]
 
 
+def _name(node: ast.expr) -> str:
+    """`dict` of `dict[str, Any]`, `Path` of `pathlib.Path`."""
+    return ast.unparse(node.value if isinstance(node, ast.Subscript) else node).rpartition(".")[2]
+
+
 def _is_none(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
 
 
 def _literal(node: ast.expr) -> list[Any]:
-    if not (isinstance(node, ast.Subscript) and ast.unparse(node.value).rpartition(".")[2] == "Literal"):
+    if not isinstance(node, ast.Subscript) or _name(node) != "Literal":
         return []
     inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     return [ast.literal_eval(e) for e in inner]
