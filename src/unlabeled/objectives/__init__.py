@@ -1,0 +1,1 @@
+"""Objectives are pure functions: tensors in, one number out, no state."""
