@@ -164,7 +164,7 @@ class Finetune:
         if fresh:
             nn.init.trunc_normal_(head.weight, std=0.02)
         else:
-            _start_from_probe(head, embed(net, modality, items.store, items.rows, device), y, classes, seed)
+            _start_from_probe(head, embed(net, modality, items.store, items.rows, device), y, seed)
         head = head.to(device.device)
         settings = Training(batch_size=self.batch_size, optimizer="adamw")
         parts = optim.groups(head, self.weight_decay, rate[0]) + optim.groups(net, self.weight_decay, rate[1])
@@ -194,10 +194,12 @@ class Finetune:
         return modality.augment(raw, "strong" if self.views == "strong" else "mild")
 
 
-def _start_from_probe(head: nn.Linear, features: Tensor, y: np.ndarray, classes: int, seed: int) -> None:
-    """The head-first phase at its exact optimum: the linear probe's own weights, folded back through its standardisation."""
+def _start_from_probe(head: nn.Linear, features: Tensor, y: np.ndarray, seed: int) -> None:
+    """The head-first phase at its exact optimum: the linear probe's own weights, standardisation folded in."""
     probe = Linear().fit(features.numpy(), y, seed=seed)
-    weight, bias = probe.coefficients()
+    weight, bias = (torch.from_numpy(np.asarray(v, np.float32)) for v in probe.coefficients())
+    seen = torch.from_numpy(np.unique(y))
     with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(np.asarray(weight, np.float32)))
-        head.bias.copy_(torch.from_numpy(np.asarray(bias, np.float32)))
+        head.bias.fill_(float(bias.min()) - 10.0)  # a class that no label shows is never the answer
+        head.weight.zero_()
+        head.weight[seen], head.bias[seen] = weight, bias

@@ -4,8 +4,7 @@ Many devices and machines are torch's own engine: `torchrun --nproc-per-node 2 -
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from unlabeled.encoders._fast import accelerate
 from unlabeled.errors import UserError
 from unlabeled.settings import Training
 from unlabeled.training.threads import free_threads
@@ -48,8 +48,9 @@ class Device:
         return torch.autocast(self.device.type, self.precision)
 
     def place(self, module: nn.Module) -> nn.Module:
-        """Move a module here, with convolution weights laid out as this device likes them."""
-        return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        """Move a module here, with convolutions laid out and computed as this device likes them."""
+        module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return accelerate(module, device=self.device)
 
 
 def open_device(training: Training) -> Device:
@@ -84,13 +85,3 @@ def _precision(wanted: str, device: torch.device) -> torch.dtype:
     flags = (torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported())
     return torch.bfloat16 if any(flags) else torch.float32
 
-
-@contextmanager
-def quiet_threads(threads: int) -> Iterator[None]:
-    """Use so many threads inside the block and the former number after it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
