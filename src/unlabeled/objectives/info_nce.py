@@ -26,10 +26,13 @@ def info_nce(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
 
     >>> views = torch.eye(4)
     >>> round(info_nce(views, views, temperature=0.5).item(), 4)  # log(1 + 6 exp(-2))
-    0.5945
+    0.5944
     """
     if a.shape != b.shape or a.ndim != 2:
-        raise UserError(f"the two views have shapes {tuple(a.shape)} and {tuple(b.shape)}", "give two tensors of the same shape (B, D)")
+        raise UserError(
+            f"the two views have shapes {tuple(a.shape)} and {tuple(b.shape)}",
+            "give two tensors of the same shape (B, D)",
+        )
     if temperature <= 0:
         raise UserError(f"the temperature is {temperature}", "choose one above 0, such as 0.2")
     with torch.autocast(a.device.type, enabled=False):

@@ -65,12 +65,21 @@ def solve(
         done = -slope <= tolerance * objective
         if done.any():
             ended, keep = live[done], ~done
-            out.weights[:, ended], out.objective[ended], out.logits[:, ended] = weights[:, done], objective[done], logits[:, done]
+            out.weights[:, ended], out.objective[ended], out.logits[:, ended] = (
+                weights[:, done],
+                objective[done],
+                logits[:, done],
+            )
             out.converged[ended] = True
             live, items, penalty, scale = live[keep], items[keep], penalty[keep], scale[keep]
             if not len(live):
                 return out
-            weights, logits, gradient, direction = weights[:, keep], logits[:, keep], gradient[:, keep], direction[:, keep]
+            weights, logits, gradient, direction = (
+                weights[:, keep],
+                logits[:, keep],
+                gradient[:, keep],
+                direction[:, keep],
+            )
             objective, slope = objective[keep], slope[keep]
             history = [(s[:, keep], g[:, keep], r[keep]) for s, g, r in history]
         along = (direction.reshape(-1, width) @ z.T).view_as(logits)

@@ -31,7 +31,9 @@ class Knn:
     def fit(self, x: np.ndarray, y: np.ndarray, *, groups: np.ndarray | None = None, seed: int = 0) -> Self:
         """Keep labelled features (N, D) and their class numbers (N,); nothing is random, so `groups` and `seed` change nothing."""
         if len(x) != len(y) or not len(x):
-            raise UserError(f"{len(x)} features came with {len(y)} labels", "give one label for each feature, and at least one")
+            raise UserError(
+                f"{len(x)} features came with {len(y)} labels", "give one label for each feature, and at least one"
+            )
         self.classes, codes = np.unique(y, return_inverse=True)
         self.neighbours = min(len(x), self.k or max(1, min(20, round(len(x) / len(self.classes)))))
         self._bank = functional.normalize(torch.from_numpy(np.asarray(x, np.float32)), dim=1)

@@ -59,9 +59,14 @@ class Linear:
         """
         x = np.asarray(x, np.float64)
         if x.ndim != 2 or len(x) != len(y):
-            raise UserError(f"features of shape {x.shape} came with {len(y)} labels", "give features (N, D) and one label for each")
+            raise UserError(
+                f"features of shape {x.shape} came with {len(y)} labels", "give features (N, D) and one label for each"
+            )
         if not np.isfinite(x).all():
-            raise UserError(f"{int((~np.isfinite(x).all(1)).sum())} of {len(x)} features are not finite", "look at the health of the pretraining")
+            raise UserError(
+                f"{int((~np.isfinite(x).all(1)).sum())} of {len(x)} features are not finite",
+                "look at the health of the pretraining",
+            )
         self.classes, codes = np.unique(y, return_inverse=True)
         if len(self.classes) < 2:
             raise UserError(f"all {len(x)} labelled items are of one class", "label some items of another class")
@@ -127,7 +132,9 @@ class Linear:
                 1e-4,
                 self.steps,
             )
-            losses = torch.nn.functional.cross_entropy(found.logits.movedim(0, 1), y.expand(many * len(folds), -1), reduction="none")  # (P, N)
+            losses = torch.nn.functional.cross_entropy(
+                found.logits.movedim(0, 1), y.expand(many * len(folds), -1), reduction="none"
+            )  # (P, N)
             scores.append((losses.view(many, len(folds), -1) * check).sum((1, 2)) / check.sum())
             means.append(found.weights.view(classes, many, len(folds), width).mean(2))
         best = int(torch.cat(scores).argmin())

@@ -1,0 +1,289 @@
+"""How sure is a mean over seeds, label draws and test items, and is one contender really better than another?
+
+The same test items (and usually the same label draws) stand behind every pretraining seed, so seeds, draws and items are resampled each on
+their own and multiplied (pigeonhole bootstrap, Owen 2007, arXiv:0712.1111), which is a little too wide rather than too narrow. From n
+seeds, draws or groups n - 1 are drawn, which makes the variance of the mean right for small n (Rao & Wu 1988). Two contenders are compared
+by the interval of their paired difference, never by two overlapping bars. With few seeds no test of significance is made at all.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats as scipy_stats
+
+from unlabeled.errors import UserError
+
+Cell = tuple[int, int, np.ndarray]
+Metric = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+ENOUGH_SEEDS = 5  # a paired test on fewer says little: Wilcoxon's cannot even go below 0.06
+TABLE = 2_000_000  # weights that are held at once
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A mean over cells with its uncertainty.
+
+    Args:
+        mean: over all cells.
+        sd: standard deviation of the cells' means, ddof 1; nan for one cell.
+        low: lower end of the 95 % interval.
+        high: its upper end.
+        n: number of cells.
+        seeds: number of pretraining seeds behind it.
+        caution: empty, or a sentence about what the interval cannot tell.
+    """
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    n: int
+    seeds: int
+    caution: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A paired difference of two contenders, first minus second.
+
+    Args:
+        difference: mean over the paired cells.
+        low: lower end of its 95 % interval.
+        high: its upper end.
+        n: number of paired cells.
+        probability: share of the paired cells in which the first is better, ties half (Bouthillier et al. 2021, arXiv:2103.03098).
+        p: of the paired t test over seeds; nan when there are not enough seeds for one.
+        seeds: number of pretraining seeds behind it.
+        caution: empty, or a sentence that says why there is no test.
+    """
+
+    difference: float
+    low: float
+    high: float
+    n: int
+    probability: float
+    p: float
+    seeds: int
+    caution: str
+
+
+def summarise(
+    cells: Sequence[Cell],
+    *,
+    groups: np.ndarray | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+    metric: Metric | None = None,
+) -> Summary:
+    """Mean and 95 % interval over cells by bootstrap of seeds, draws and items.
+
+    Args:
+        cells: (seed, draw, values) with a value (N,) for each test item, such as right or wrong; the same items in every cell.
+        groups: (N,) patients, parts ...: whole groups are resampled instead of items.
+        resamples: of the bootstrap, 2000 or more for a report.
+        seed: of the bootstrap.
+        metric: from one cell's values (N,) and item weights (R, N) to figures (R,); by default the weighted mean.
+
+    Raises:
+        UserError: when there is no cell, or the cells do not hold the same number of items.
+
+    >>> s = summarise([(0, 0, np.array([1, 1, 0, 1])), (1, 0, np.array([1, 1, 0, 0]))])
+    >>> s.mean, s.n, s.low <= s.mean <= s.high
+    (0.625, 2, True)
+    """
+    points, replicates = _bootstrap(cells, groups, resamples, seed, metric)
+    low, high = _ends(replicates)
+    sd = float(points.std(ddof=1)) if len(points) > 1 else float("nan")
+    seeds = len({s for s, _, _ in cells})
+    return Summary(float(points.mean()), sd, low, high, len(points), seeds, _caution(seeds))
+
+
+def paired_difference(
+    a: Sequence[Cell],
+    b: Sequence[Cell],
+    *,
+    groups: np.ndarray | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+    metric: Metric | None = None,
+) -> Difference:
+    """Difference of two contenders over the cells that both have, paired on seed, draw and item.
+
+    Args:
+        a: cells of the first contender, as for `summarise`.
+        b: cells of the second, on the same items.
+        groups: (N,) resampled as wholes.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+        metric: as for `summarise`.
+
+    Raises:
+        UserError: when they share no (seed, draw).
+
+    >>> a, b = np.array([1, 1, 1, 1, 0]), np.array([0, 1, 0, 1, 0])
+    >>> d = paired_difference([(0, 0, a), (1, 0, a)], [(0, 0, b), (1, 0, b)])
+    >>> d.difference, d.probability, d.caution[:16]
+    (0.4, 1.0, 'not enough seeds')
+    """
+    first, second = ({(s, d): v for s, d, v in cells} for cells in (a, b))
+    both = sorted(first.keys() & second.keys())
+    if not both:
+        raise UserError("the two contenders share no pair of seed and draw", "run both with the same seeds and draws")
+    pair = [[(*key, cells[key]) for key in both] for cells in (first, second)]
+    if metric is None:  # a difference of means is a mean of differences
+        points, replicates = _bootstrap([(s, d, np.subtract(v, w, dtype=np.float64)) for (s, d, v), (_, _, w) in zip(*pair, strict=True)], groups, resamples, seed, None)  # fmt: skip
+    else:
+        results = [_bootstrap(cells, groups, resamples, seed, metric) for cells in pair]
+        points, replicates = (x - y for x, y in zip(*results, strict=True))
+    low, high = _ends(replicates)
+    own = np.array([s for s, _ in both])
+    seeds = np.unique(own)
+    by_seed = np.array([points[own == s].mean() for s in seeds])
+    p = float("nan") if len(seeds) < ENOUGH_SEEDS else paired_t(by_seed)
+    better = float(np.mean((points > 0) + 0.5 * (points == 0))) if np.isfinite(points).all() else float("nan")
+    return Difference(float(points.mean()), low, high, len(points), better, p, len(seeds), _caution(len(seeds)))
+
+
+def interval(values: np.ndarray, *, level: float = 0.95) -> tuple[float, float]:
+    """Interval of the mean of a few independent values, such as one figure a seed, by Student's t; (nan, nan) for one value.
+
+    A bootstrap of so few values would be too narrow.
+
+    >>> [round(end, 3) for end in interval(np.array([0.9, 0.8, 0.85]))]
+    [0.726, 0.974]
+    """
+    values = np.asarray(values, np.float64)
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    half = float(scipy_stats.t.ppf((1 + level) / 2, len(values) - 1)) * float(values.std(ddof=1)) / len(values) ** 0.5
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
+def paired_t(differences: np.ndarray, *, test_share: float = 0.0) -> float:
+    """Two-sided p of a mean difference of 0.
+
+    Args:
+        differences: (n,) one for each seed, or for each split of a cross-validation.
+        test_share: for splits that overlap, test items per training item (Nadeau & Bengio 2003); 0 for independent values.
+
+    >>> round(paired_t(np.array([0.1, 0.2, 0.15, 0.05, 0.1])), 4)
+    0.0093
+    """
+    d = np.asarray(differences, np.float64)
+    n, mean, spread = len(d), float(np.mean(d)), float(np.std(d, ddof=1))
+    if spread == 0:
+        return 1.0 if mean == 0 else 0.0
+    return float(2 * scipy_stats.t.sf(abs(mean) / (spread * (1 / n + test_share) ** 0.5), n - 1))
+
+
+def holm(p: Sequence[float]) -> np.ndarray:
+    """P values corrected for several comparisons (Holm 1979); nan, a test that was not made, stays nan and does not count.
+
+    >>> holm([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    out = np.asarray(p, np.float64).copy()
+    made = np.flatnonzero(~np.isnan(out))
+    order = made[np.argsort(out[made], kind="stable")]
+    out[order] = np.maximum.accumulate(out[order] * np.arange(len(order), 0, -1)).clip(max=1)
+    return out
+
+
+def crossing(labels: np.ndarray, scores: np.ndarray, target: float) -> float | None:
+    """Number of labels at which a curve first reaches a target, straight in the logarithm of the labels between points.
+
+    Args:
+        labels: (n,) label counts above 0, in any order.
+        scores: (n,) what was reached with them.
+        target: the score looked for.
+
+    Returns:
+        The count; the smallest of `labels` if the curve starts above the target; None if it never gets there.
+
+    >>> round(crossing(np.array([10, 100, 1000]), np.array([0.5, 0.7, 0.9]), 0.8), 1)
+    316.2
+    """
+    order = np.argsort(labels, kind="stable")
+    x, y = np.log(np.asarray(labels, np.float64)[order]), np.asarray(scores, np.float64)[order]
+    there = np.flatnonzero(y >= target)
+    if not len(there):
+        return None
+    i = int(there[0])
+    if i == 0:
+        return float(np.asarray(labels)[order][0])
+    return float(np.exp(x[i - 1] + (x[i] - x[i - 1]) * (target - y[i - 1]) / (y[i] - y[i - 1])))
+
+
+def _bootstrap(
+    cells: Sequence[Cell], groups: np.ndarray | None, resamples: int, seed: int, metric: Metric | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Figures of the cells (cells,) and of the resampled whole (resamples,)."""
+    sizes = {len(v) for _, _, v in cells}
+    if len(sizes) != 1 or 0 in sizes:
+        raise UserError(
+            f"the cells hold {sorted(sizes)} test items", "give at least one cell, all on the same test items"
+        )
+    items = sizes.pop()
+    if groups is not None and len(groups) != items:
+        raise UserError(f"{len(groups)} groups came with {items} test items", "give one group for each test item")
+    random = np.random.default_rng([seed, 21])
+    of_cell = _cell_weights(np.array([c[0] for c in cells]), np.array([c[1] for c in cells]), resamples, random)
+    unit = np.arange(items) if groups is None else np.unique(groups, return_inverse=True)[1].ravel()
+    values = [np.asarray(v) for _, _, v in cells]
+    whole = np.ones((1, items))
+    stack = np.stack([v.astype(np.float64) for v in values]) if metric is None else None
+    points = (
+        stack.mean(1)
+        if stack is not None
+        else np.array([float(metric(v, whole)[0]) for v in values])
+        if metric
+        else np.empty(0)
+    )
+    parts = []
+    step = max(1, TABLE // items)
+    for begin in range(0, resamples, step):
+        mine = of_cell[begin : begin + step]
+        of_item = _draw(int(unit.max()) + 1, len(mine), random)[:, unit]
+        if stack is not None:
+            parts.append(((mine @ stack) * of_item).sum(1) / of_item.sum(1))
+        elif metric is not None:
+            parts.append(np.einsum("rc,cr->r", mine, np.stack([metric(v, of_item) for v in values])))
+    return points, np.concatenate(parts)
+
+
+def _cell_weights(seeds: np.ndarray, draws: np.ndarray, resamples: int, random: np.random.Generator) -> np.ndarray:
+    """Weights (resamples, cells) that sum to 1: seeds and draws crossed where every seed has the same draws, else draws within seeds."""
+    names, s = np.unique(seeds, return_inverse=True)
+    labels, d = np.unique(draws, return_inverse=True)
+    weights = _draw(len(names), resamples, random)[:, s]
+    if len(names) * len(labels) == len(seeds):
+        weights = weights * _draw(len(labels), resamples, random)[:, d]
+    else:
+        for i in range(len(names)):
+            own = np.flatnonzero(s == i)
+            within = _draw(len(own), resamples, random)
+            weights[:, own] *= within / within.sum(1, keepdims=True)
+    return np.asarray(weights / weights.sum(1, keepdims=True))
+
+
+def _draw(units: int, resamples: int, random: np.random.Generator) -> np.ndarray:
+    """How often each unit is drawn (resamples, units): one fewer than there are, with replacement; a lone unit always."""
+    if units == 1:
+        return np.ones((resamples, 1))
+    picks = random.integers(units, size=(resamples, units - 1)) + units * np.arange(resamples)[:, None]
+    return np.bincount(picks.ravel(), minlength=resamples * units).reshape(resamples, units).astype(np.float64)
+
+
+def _ends(replicates: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(replicates, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _caution(seeds: int) -> str:
+    if seeds >= ENOUGH_SEEDS:
+        return ""
+    return (
+        f"not enough seeds ({seeds} of {ENOUGH_SEEDS}) to claim significance: read the interval and the single points"
+    )
