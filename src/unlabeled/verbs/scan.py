@@ -1,0 +1,90 @@
+"""What lies in a folder, and what is wrong with it."""
+
+from dataclasses import dataclass
+
+from unlabeled.data import doctor
+from unlabeled.data.doctor import Report
+from unlabeled.data.scan import scan as index
+from unlabeled.data.table import Table
+
+MOST_CLASSES = 12  # that are listed by name
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """What was found.
+
+    Args:
+        table: the items that can be read, one row each.
+        report: what the doctor says.
+        listed: whether `lines` lists the broken files instead.
+    """
+
+    table: Table
+    report: Report
+    listed: bool = False
+
+    def lines(self) -> list[str]:
+        """The same for people: form, counts, classes, findings, and what to do next."""
+        if self.listed:
+            return [f"{b.path}: {b.reason}" for b in self.report.broken] or ["every file can be read"]
+        facts = self.report.facts
+        splits = ", ".join(f"{n:,} {split}" for split, n in facts["splits"].items())
+        out = [f"{self.table.root}: {self.table.form}, {len(self.table):,} pictures ({splits})", *self._kinds(), ""]
+        out += self.report.lines()
+        remedy = self._next()
+        return [*out, "", f"next: {remedy}"] if remedy else out
+
+    def _kinds(self) -> list[str]:
+        facts = self.report.facts
+        out = []
+        if facts["classes"]:
+            out.append(f"{len(facts['classes'])} classes, {facts['labelled']:,} labelled items")
+            width = max(len(name) for name in facts["classes"])
+            for name, parts in list(facts["classes"].items())[:MOST_CLASSES]:
+                out.append(f"  {name:<{width}}  " + ", ".join(f"{n:,} {split}" for split, n in parts.items()))
+            if len(facts["classes"]) > MOST_CLASSES:
+                out.append(f"  and {len(facts['classes']) - MOST_CLASSES} more")
+        else:
+            out.append("no labels")
+        if facts["groups"]:
+            out.append(f"{facts['groups']:,} groups")
+        if facts["domains"]:
+            out.append("domains: " + ", ".join(f"{name} {n:,}" for name, n in facts["domains"].items()))
+        if "sizes" in facts:
+            size = next(iter(facts["sizes"]), "unknown")
+            depth = " and ".join(f"{bits} bit" for bits in facts["bits"])
+            colour = " and ".join("grey" if c == 1 else "colour" for c in facts["channels"])
+            out.append(f"{size} pixels{' mostly' if facts['different_sizes'] > 1 else ''}, {colour}, {depth}")
+        return out
+
+    def _next(self) -> str:
+        root = self.table.root
+        if len(self.table) < 2:
+            return ""
+        if len(self.report.facts["classes"]) > 1:
+            return f"unlabeled compare {root} --methods simclr,mae"
+        return f"unlabeled pretrain {root} --method simclr"
+
+
+def scan(data: str, *, broken: bool = False, deep: bool = True, unlabeled: str | None = None) -> ScanResult:
+    """Say what is in a data set and what is wrong with it; nothing is changed.
+
+    Args:
+        data: folder, manifest (.csv, .parquet) or array file (.npz).
+        broken: list the files that cannot be read, with the reasons.
+        deep: decode the pictures and compare them; without it only names are read.
+        unlabeled: another folder of items without labels.
+
+    Returns:
+        The table of items and the report.
+
+    Raises:
+        UserError: when there is no such path, or no picture in it.
+
+    Example:
+        unlabeled scan steel/
+    """
+    table = index(data, unlabeled=unlabeled)
+    report = doctor.examine(table, deep=deep or broken)
+    return ScanResult(table.without(report.broken[len(table.broken) :]), report, broken)
