@@ -11,12 +11,10 @@ class Methods:
 
     Args:
         entries: what is known of each method.
-        arms: names of the arms that every comparison has beside the methods.
         alone: whether one method was asked for by name.
     """
 
     entries: tuple[catalog.Entry, ...]
-    arms: tuple[str, ...]
     alone: bool
 
     def lines(self) -> list[str]:
@@ -29,8 +27,7 @@ class Methods:
         return [
             *text,
             "",
-            f"Each is compared with: {', '.join(self.arms)}.",
-            'Settings of one: "unlabeled methods NAME".',
+            'Settings of one: "unlabeled methods NAME". Compared with random, PCA and supervised: "unlabeled compare".',
         ]
 
 
@@ -51,7 +48,7 @@ def methods(name: str | None = None) -> Methods:
     """
     chosen = [name] if name else catalog.names("methods")
     entries = tuple(catalog.entry("methods", n) for n in chosen)
-    return Methods(entries, tuple(catalog.names("arms")), alone=name is not None)
+    return Methods(entries, alone=name is not None)
 
 
 def _modalities(entry: catalog.Entry) -> str:

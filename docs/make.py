@@ -1,0 +1,72 @@
+"""Write the pages that are made from the source: `python docs/make.py`.
+
+The table of methods comes from the catalog, the example method from its file; a test says when they are stale.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+from unlabeled import catalog
+
+DOCS = Path(__file__).parent
+FOLDERS = ("methods", "encoders", "protocols", "arms")
+LEADS = {
+    "methods": "Written by `python docs/make.py` from the source. A method with settings is written "
+    "`simclr(temperature=0.5)`, or its settings are given as flags: `--method simclr --temperature 0.5`.",
+    "encoders": "`vit(width=256)`, or any model of [timm](https://huggingface.co/docs/timm) by its name with the "
+    'settings of `timm`: `resnet18`, `convnext_atto`, `resnet50(stem="small")`.',
+    "protocols": "How labels are used: `--protocols linear,knn`. What is behind them: "
+    "[how it is measured](protocols.md).",
+    "arms": "They stand in every comparison beside the methods, with `supervised`: the same encoder from scratch on "
+    "the labels alone, by the protocol `finetune`.",
+}
+
+
+def methods_page() -> str:
+    """All catalogs with their settings."""
+    text = []
+    for level, folder in enumerate(FOLDERS):
+        text += [f"{'#' if level == 0 else '##'} {folder.capitalize()}", "", LEADS[folder], ""]
+        entries = [catalog.entry(folder, name) for name in catalog.names(folder)]
+        if folder == "methods":
+            text += ["| name | family | for | in one sentence |", "|---|---|---|---|"]
+            for e in entries:
+                kinds = ", ".join(e.facts.get("modalities", ("image",)))
+                text.append(f"| [`{e.name}`](#{e.name}) | {e.facts.get('family', '')} | {kinds} | {_cell(e.summary)} |")
+            text.append("")
+        for e in entries:
+            text += [f"### {e.name}", "", e.summary, ""]
+            if folder == "methods":
+                text += [f"Encoder unless given: `{e.facts.get('default_encoder', 'resnet18')}`.", ""]
+            if e.parameters:
+                text += ["| setting | kind | default | |", "|---|---|---|---|"]
+                for p in e.parameters:
+                    default = "needed" if p.default is catalog.REQUIRED else f"`{p.default!r}`"
+                    text.append(f"| `{p.name}` | `{_cell(p.annotation)}` | {default} | {_cell(p.help)} |")
+                text.append("")
+    return "\n".join(text).rstrip() + "\n"
+
+
+def write_a_method_page() -> str:
+    """The page as it stands, with the class of the example as it stands in its file."""
+    source = (DOCS.parent / "examples" / "turns.py").read_text("utf-8")
+    [node] = [n for n in ast.parse(source).body if isinstance(n, ast.ClassDef)]
+    page = (DOCS / "write-a-method.md").read_text("utf-8")
+    mark = re.compile(r"(<!-- the class of examples/turns\.py -->\n```python\n).*?(```)", re.DOTALL)
+    return mark.sub(lambda m: f"{m[1]}{ast.get_source_segment(source, node)}\n{m[2]}", page)
+
+
+def pages() -> dict[str, str]:
+    """Name and text of every page that is made."""
+    return {"methods.md": methods_page(), "write-a-method.md": write_a_method_page()}
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    for name, text in pages().items():
+        (DOCS / name).write_text(text, "utf-8")
+        print(f"docs/{name}")
