@@ -27,6 +27,7 @@ class Timm(Encoder):
     Raises:
         UserError: when timm has no such model, or its weights cannot be had.
 
+    >>> import torch
     >>> Timm(1, 32, name="resnet18")(torch.zeros(2, 1, 32, 32)).shape
     torch.Size([2, 512])
     """
