@@ -65,7 +65,7 @@ def near_pairs(rows: np.ndarray, some: np.ndarray, others: np.ndarray) -> np.nda
     components proposes the pairs, and the work grows with N log N. Of many likenesses of one picture some are told.
 
     Args:
-        rows: (N, D) as `unit` gives them.
+        rows: (N, S * S) as `unit` gives them, S even.
         some: numbers of rows, (A,).
         others: numbers of rows, (B,); may be the same.
     """
@@ -74,8 +74,12 @@ def near_pairs(rows: np.ndarray, some: np.ndarray, others: np.ndarray) -> np.nda
     some, others = (part[np.any(rows[part] != 0, axis=1)] for part in (some, others))
     if not len(some) or not len(others):
         return np.empty((0, 2), dtype=np.int64)
-    _, axes = np.linalg.eigh(rows[others].T @ rows[others])
-    small = rows @ axes[:, -8:]
+    half = int(rows.shape[1] ** 0.5) // 2
+    coarse = (
+        rows.reshape(-1, half, 2, half, 2).sum(axis=(2, 4)).reshape(len(rows), -1) / 2
+    )  # an orthogonal projection too
+    _, axes = np.linalg.eigh(coarse[others].T @ coarse[others])
+    small = coarse @ axes[:, -8:]
     reach = float(np.sqrt(2 - 2 * ALIKE))
     count = min(NEIGHBOURS, len(others))
     _, found = cKDTree(small[others]).query(small[some], k=range(1, count + 1), distance_upper_bound=reach + 1e-4)

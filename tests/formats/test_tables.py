@@ -1,0 +1,102 @@
+"""Manifests and array files are understood by their names, and what is wrong with them is told in one line."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from unlabeled.errors import UserError
+from unlabeled.formats import manifest, npz
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
+def test_columns_are_known_by_other_words(tmp_path: Path, suffix: str) -> None:
+    frame = pd.DataFrame(
+        {"File": ["a.png", "b.png"], "class": [3, None], "patient_id": ["NA", "7"], "note": ["x", "y"]}
+    )
+    frame["class"] = frame["class"].astype("Int64")
+    path = tmp_path / f"m.{suffix}"
+    if suffix == "parquet":
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if suffix == "tsv" else ",")
+    out = manifest.read(path)
+    assert out["path"].tolist() == ["a.png", "b.png"]
+    assert out["label"].iloc[0] == "3"
+    assert out["label"].isna().tolist() == [False, True]
+    assert out["group"].tolist() == ["NA", "7"]
+
+
+def test_a_table_without_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("height,width\n1,2\n")
+    with pytest.raises(UserError, match="no column that names files.*height, width"):
+        manifest.read(tmp_path / "m.csv")
+
+
+def test_a_broken_table_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.parquet").write_bytes(b"PAR1 nonsense")
+    with pytest.raises(UserError, match="cannot read the manifest"):
+        manifest.read(tmp_path / "m.parquet")
+
+
+def test_splits_and_labels_of_arrays(tmp_path: Path) -> None:
+    x = np.arange(5 * 4 * 4, dtype=np.uint8).reshape(5, 4, 4)
+    np.savez(tmp_path / "a.npz", x_test=x[3:], x_train=x[:3], y_train=np.array([0, 1, -1]), y_test=np.array([1, 0]))
+    known = npz.index(tmp_path / "a.npz")
+    assert known["split"] == ["train"] * 3 + ["test"] * 2
+    assert known["label"] == ["0", "1", None, "1", "0"]
+    assert np.array_equal(npz.read(tmp_path / "a.npz"), x)
+
+
+@pytest.mark.parametrize("layout", ["first", "last"])
+def test_channels_come_first_or_last(tmp_path: Path, layout: str) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", images=x if layout == "last" else x.transpose(0, 3, 1, 2), labels=list("aabbcc"))
+    assert np.array_equal(npz.read(tmp_path / "a.npz"), x)
+    assert npz.index(tmp_path / "a.npz")["label"] == list("aabbcc")
+
+
+def test_number_types(tmp_path: Path) -> None:
+    cases = {
+        np.uint8(255): (np.array([[[0.0, 1.0], [0.5, 0.25]]]), [0, 255, 128, 64]),
+        np.uint16(0): (np.array([[[0, 1000], [2, 3]]]), [0, 1000, 2, 3]),
+        np.uint8(1): (np.array([[[0, 16.0], [2, 3]]]), [0, 16, 2, 3]),
+    }
+    for kind, (x, want) in cases.items():
+        np.savez(tmp_path / "a.npz", x=x)
+        out = npz.read(tmp_path / "a.npz")
+        assert out.dtype == kind.dtype
+        assert out.ravel().tolist() == want
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"weights": np.zeros((3, 3))}, "no array of pictures"),
+        ({"x": np.zeros((3, 64), dtype=np.uint8)}, "has the shape"),
+        ({"x": np.zeros((3, 4, 4), dtype=np.uint8), "y": np.zeros(2)}, "y has the shape"),
+    ],
+)
+def test_unusable_arrays_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], words: str) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=words):
+        npz.index(tmp_path / "a.npz")
+
+
+def test_values_without_a_known_range_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.array([[[-1.5, 2.5]]]))
+    with pytest.raises(UserError, match=r"float64 from -1.5 to 2.5"):
+        npz.read(tmp_path / "a.npz")
+
+
+def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 4, 4), dtype=np.uint8), y=np.array([{}, []], dtype=object))
+    with pytest.raises(UserError, match="cannot read y"):
+        npz.index(tmp_path / "a.npz")
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(b"PK\x03\x04 nothing")
+    with pytest.raises(UserError, match="cannot read"):
+        npz.index(tmp_path / "a.npz")
