@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 
-import torch
 from torch import Tensor, nn
 
 
@@ -24,13 +23,3 @@ class Encoder(nn.Module):
     @abstractmethod
     def tokens(self, x: Tensor) -> Tensor:
         """Items (B, C, ...) to one vector a place (B, T, token_dim)."""
-
-    @torch.no_grad()
-    def frozen(self, x: Tensor) -> Tensor:
-        """Features (B, D) in float32 with dropout off and batch-norm statistics untouched."""
-        was = self.training
-        self.eval()
-        try:
-            return self(x).float()
-        finally:
-            self.train(was)

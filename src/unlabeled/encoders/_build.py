@@ -6,6 +6,8 @@ from typing import Any
 from unlabeled import catalog
 from unlabeled.encoders import Encoder
 
+FIXED_SIZE = ("vit_", "deit", "beit", "swin", "eva", "mixer")  # words in the names of timm models with fixed positions
+
 
 def spec(text: str | Mapping[str, Any] | catalog.Spec) -> catalog.Spec:
     """Read `vit(width=256)`, `resnet18`, `resnet18(stem="small")` or a mapping with `name`.
@@ -28,3 +30,12 @@ def build(what: catalog.Spec, channels: int, size: int) -> Encoder:
 def short(what: catalog.Spec) -> str:
     """The name that a person uses: timm's own name, or the catalog's."""
     return str(what.settings.get("name", what.name)) if what.name == "timm" else what.name
+
+
+def any_size(what: catalog.Spec) -> bool:
+    """Whether the encoder takes pictures of other sizes than it was built for: convolutions do, fixed positions do not.
+
+    >>> any_size(spec("resnet18")), any_size(spec("vit"))
+    (True, False)
+    """
+    return what.name == "timm" and not any(word in str(what.settings.get("name", "")) for word in FIXED_SIZE)

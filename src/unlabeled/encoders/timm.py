@@ -5,11 +5,12 @@ small-picture stem (3 x 3, stride 1, no max-pool) that CIFAR studies use (Chen e
 """
 
 import difflib
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from unlabeled.encoders import Encoder
+from unlabeled.encoders._build import FIXED_SIZE
 from unlabeled.errors import UserError
 
 
@@ -45,14 +46,14 @@ class Timm(Encoder):
         super().__init__()
         import timm
 
-        settings = {"num_classes": 0, "in_chans": channels, "drop_path_rate": drop_path, "pretrained": pretrained}
+        settings: dict[str, Any] = {"num_classes": 0, "in_chans": channels, "drop_path_rate": drop_path, "pretrained": pretrained}
         if not timm.is_model(name):
             near = difflib.get_close_matches(name, timm.list_models(), n=3)
             raise UserError(
                 f'timm has no model "{name}"', f"did you mean {' or '.join(near)}" if near else "see timm.list_models()"
             )
         try:
-            if any(word in name for word in ("vit_", "deit", "beit", "swin", "eva", "mixer")):
+            if any(word in name for word in FIXED_SIZE):
                 settings["img_size"] = size
             self.net: nn.Module = timm.create_model(name, **settings)
         except (OSError, RuntimeError) as error:

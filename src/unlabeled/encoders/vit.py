@@ -96,9 +96,11 @@ class ViT(Encoder):
         return self._blocks(tokens.gather(1, keep[..., None].expand(-1, -1, tokens.shape[-1])))
 
     def _embed(self, x: Tensor) -> Tensor:
-        return self.project(x).flatten(2).transpose(1, 2) + self.positions
+        patches: Tensor = self.project(x)
+        return patches.flatten(2).transpose(1, 2) + self.positions
 
     def _blocks(self, tokens: Tensor) -> Tensor:
         for block in self.blocks:
             tokens = block(tokens)
-        return self.norm(tokens)  # type: ignore[no-any-return]
+        normed: Tensor = self.norm(tokens)
+        return normed

@@ -65,4 +65,5 @@ class Method(nn.Module):
         """Features (B, D) of one view, for the health watch; without gradients."""
         x = views[0] if isinstance(views, tuple | list) else views
         with torch.no_grad():
-            return self.encoder(x)
+            features: Tensor = self.encoder(x)
+        return features

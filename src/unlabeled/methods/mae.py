@@ -34,6 +34,7 @@ class MAE(Method):
     default_encoder: ClassVar[str] = "vit"
     lr: ClassVar[float] = 5e-4
     weight_decay: ClassVar[float] = 0.05
+    encoder: ViT
 
     def __init__(
         self,

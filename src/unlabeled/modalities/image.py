@@ -15,7 +15,7 @@ from unlabeled.modalities import Modality, Style
 from unlabeled.settings import Augmentation
 from unlabeled.views import blur, colour, corruption, cover, draw, geometry, style
 
-CHUNK = 2**18  # values worked on at a time: what stays in a core's cache
+CHUNK = 2**20  # values worked on at a time: what the caches of a core hold
 
 
 class Image(Modality):
@@ -27,6 +27,8 @@ class Image(Modality):
         mean: mean of each channel, 0 to 1; one number serves all channels.
         std: standard deviation of each channel, above 0; one number serves all channels.
         augmentation: how far the random views go.
+        plain_size: side of the plain view in pixels; 0 takes `size`. Random crops show things larger than the whole picture
+            does, so a network that takes any size sees more in a larger plain view (Touvron et al. 2019, arXiv:1906.06423).
     """
 
     name: ClassVar[str] = "image"
@@ -39,6 +41,7 @@ class Image(Modality):
         mean: tuple[float, ...] = (0.5,),
         std: tuple[float, ...] = (0.25,),
         augmentation: Augmentation = Augmentation(),
+        plain_size: int = 0,
     ) -> None:
         if size < 1 or channels < 1:
             raise UserError(
@@ -52,6 +55,7 @@ class Image(Modality):
         if min(std) <= 0:
             raise UserError(f"a standard deviation of {min(std)} was given", "give numbers above 0")
         self.size = size
+        self.plain_size = plain_size or size
         self.channels = channels
         self.mean = torch.tensor(tuple(mean) * (channels // len(mean)))
         self.std = torch.tensor(tuple(std) * (channels // len(std)))
@@ -65,8 +69,9 @@ class Image(Modality):
         return other
 
     def plain(self, raw: Tensor) -> Tensor:
-        """The one deterministic view (B, C, size, size), float32: resized and normalised."""
-        return self._normalise(self._resized(raw))
+        """The one deterministic view (B, C, plain_size, plain_size), float32: resized and normalised."""
+        x = self._resized(raw, self.plain_size)
+        return self._normalise(x, x)
 
     def augment(self, raw: Tensor, strength: Literal["strong", "mild"] = "strong") -> Tensor:
         """A random view (B, C, size, size) of each item, float32; `mild` only crops and flips.
@@ -76,25 +81,43 @@ class Image(Modality):
         torch.Size([2, 1, 64, 64])
         """
         self._check(raw)
-        items, strong = len(raw), strength == "strong"
+        how, items, side = self.augmentation, len(raw), raw.shape[-1]
         u = draw.uniforms(self._source, items, 24)  # a fixed table: one kind of change never shifts another's draws
-        seeds = draw.seeds(self._source, items) if strong and self.augmentation.noise > 0 else []
+        boxes = geometry.crops(u[:, :4], side, how.crop, how.ratio)
+        mirror = u[:, 4:6] < torch.tensor((how.horizontal_flip, how.vertical_flip))
+        degrees = how.rotation * (2 * u[:, 6] - 1)
+        light = colour.lights(u[:, 8:15], how.jitter)
+        sigma = self._sigma(u[:, 15:17])
+        hidden = cover.rectangles(u[:, 17:21], 0.0, how.cutout)
+        strong = strength == "strong"
+        seeds = draw.seeds(self._source, items) if strong and how.noise > 0 else []
+
         out = torch.empty(items, self.channels, self.size, self.size, device=raw.device)
-        rows = max(1, CHUNK // (self.channels * self.size**2)) if raw.device.type == "cpu" else max(1, items)
-        for i in range(0, items, rows):
-            part = slice(i, i + rows)
-            view = self._looked(raw[part], u[part], strong)
-            if strong:
-                view = self._lit(view, u[part], seeds[part])
-            torch.mul(view, self._scale(view)[0], out=out[part]).add_(self._scale(view)[1])
+        rows = max(1, CHUNK // out[:1].numel()) if raw.device.type == "cpu" else max(1, items)
+        for part in (slice(i, i + rows) for i in range(0, items, rows)):
+            if strong and how.rotation > 0:
+                x = geometry.turn(raw[part], boxes[part], mirror[part], degrees[part], self.size)
+            else:
+                x = geometry.resample(raw[part], boxes[part], mirror[part], self.size).float()
+            x = x.mul_(1 / _top(raw))
+            if strong and how.jitter > 0:
+                x = colour.jitter(x, light.part(part, x.device))
+            if strong and how.blur > 0:
+                x = blur.some(x, sigma[part], self._radius)
+            if seeds:
+                x = x.add_(draw.normals(seeds[part], x.shape[1:]).to(x.device), alpha=how.noise).clamp_(0, 1)
+            self._normalise(x, out[part])
+            if strong and how.cutout > 0:
+                out[part].masked_fill_(cover.inside(hidden[part].to(x.device), self.size, self.size), 0.0)
         return out
 
     def intervene(self, raw: Tensor) -> tuple[Tensor, Style]:
         """A view in which only the style was changed, and by how much: `views.style` names kinds and ranges."""
-        x = self._resized(raw)
+        x = self._resized(raw, self.size)
         names = style.names(self.channels)
         values = (2 * draw.uniforms(self._source, len(raw), len(names)) - 1).to(raw.device)
-        return self._normalise(style.restyle(x, values)), Style(names, values)
+        x = style.restyle(x, values)
+        return self._normalise(x, x), Style(names, values)
 
     def corrupt(self, raw: Tensor, kind: str, severity: int) -> Tensor:
         """Raw items as a worse world would give them, in the same shape and kind of number.
@@ -120,7 +143,7 @@ class Image(Modality):
         return list(corruption.KINDS)
 
     def keep(self, items: int, tokens: int, ratio: float, device: Any) -> Tensor:
-        """A random order of token numbers (items, tokens), int64, drawn per item; the first (1 - ratio) stay visible."""
+        """A random order of token numbers (items, tokens), int64, drawn per item; the first (1 - ratio) are seen."""
         if not 0 <= ratio < 1:
             raise UserError(f"a mask ratio of {ratio} was given", "give a share from 0 up to, but not, 1")
         return draw.uniforms(self._source, items, tokens).argsort(1).to(device)
@@ -147,53 +170,31 @@ class Image(Modality):
         return whole.permute(0, 5, 1, 3, 2, 4).reshape(b, c, side * size, side * size)
 
     def show(self, view: Tensor) -> np.ndarray:
-        """Views as a person can see them: (B, H, W, 3) uint8; grey is repeated, and of many channels the first three show."""
+        """Views as a person can see them: (B, H, W, 3) uint8; grey is repeated, of many channels three show."""
         x = view.detach().to("cpu", torch.float32) * self.std.view(-1, 1, 1) + self.mean.view(-1, 1, 1)
         x = x[:, :3] if self.channels >= 3 else x[:, :1].expand(-1, 3, -1, -1)
         return np.asarray((x.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy())
 
-    def _looked(self, raw: Tensor, u: Tensor, strong: bool) -> Tensor:
-        """Crop, mirror and turn; float32 in 0 to 1."""
-        how = self.augmentation
-        boxes = geometry.crops(u[:, :4], raw.shape[-1], how.crop, how.ratio)
-        mirror = u[:, 4:6] < torch.tensor((how.horizontal_flip, how.vertical_flip))
-        if strong and how.rotation > 0:
-            x = geometry.turn(raw, boxes, mirror, how.rotation * (2 * u[:, 6] - 1), self.size)
-        else:
-            x = geometry.resample(raw, boxes, mirror, self.size).float()
-        return x.mul_(1 / _top(raw))
+    @property
+    def _radius(self) -> int:
+        """Where the blur's kernels are cut off: three times the widest."""
+        return max(1, round(3 * self.size / 112))
 
-    def _lit(self, x: Tensor, u: Tensor, seeds: list[int]) -> Tensor:
-        """Jitter, blur, noise and cutout, each only where it is asked for."""
-        how = self.augmentation
-        if how.jitter > 0:
-            x = colour.jitter(x, u[:, 8:15], how.jitter)
-        blurred = (u[:, 15] < how.blur).nonzero()[:, 0] if self.size >= 48 else u.new_empty(0)
-        if len(blurred):
-            widest = self.size / 112  # pixels; 2.0 at 224, as SimCLR has it
-            sigma = draw.between(u[blurred, 16], 0.05 * widest, widest).to(x.device)
-            rows = blurred.to(x.device)
-            x[rows] = blur.blur(x[rows], sigma, max(1, round(3 * widest)))
-        if seeds:
-            x = x.add_(draw.normals(seeds, tuple(x.shape[1:])).to(x.device), alpha=how.noise).clamp_(0, 1)
-        if how.cutout > 0:
-            hidden = cover.inside(cover.rectangles(u[:, 17:21], 0.0, how.cutout), self.size, self.size).to(x.device)
-            x = torch.where(hidden, self.mean.to(x.device).view(-1, 1, 1), x)
-        return x
+    def _sigma(self, u: Tensor) -> Tensor:
+        """Widths of the blur in pixels (B,), 0 for none, from draws (B, 2); up to 2 at 224 pixels, as SimCLR has it."""
+        widest = self.size / 112
+        on = (u[:, 0] < self.augmentation.blur) & (self.size >= 48)
+        return torch.where(on, draw.between(u[:, 1], 0.05 * widest, widest), 0.0)
 
-    def _resized(self, raw: Tensor) -> Tensor:
-        """The whole picture at the views' size, float32 in 0 to 1."""
+    def _resized(self, raw: Tensor, size: int) -> Tensor:
+        """The whole picture with sides of `size` pixels, float32 in 0 to 1."""
         self._check(raw)
         boxes, upright = geometry.whole(len(raw), raw.shape[-1]), torch.zeros(len(raw), 2, dtype=torch.bool)
-        return geometry.resample(raw, boxes, upright, self.size).float().mul_(1 / _top(raw))
+        return geometry.resample(raw, boxes, upright, size).float().mul_(1 / _top(raw))
 
-    def _normalise(self, x: Tensor) -> Tensor:
-        scale, shift = self._scale(x)
-        return x.mul_(scale).add_(shift)
-
-    def _scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Factor and summand (C, 1, 1) that normalise."""
-        return (1 / self.std).view(-1, 1, 1).to(x.device), (-self.mean / self.std).view(-1, 1, 1).to(x.device)
+    def _normalise(self, x: Tensor, out: Tensor) -> Tensor:
+        scale, shift = (1 / self.std).view(-1, 1, 1), (-self.mean / self.std).view(-1, 1, 1)
+        return torch.mul(x, scale.to(x.device), out=out).add_(shift.to(x.device))
 
     def _check(self, raw: Tensor) -> None:
         if raw.ndim != 4 or raw.shape[1] != self.channels or raw.shape[2] != raw.shape[3]:

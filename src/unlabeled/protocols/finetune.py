@@ -182,7 +182,7 @@ class Finetune:
                 scores: Tensor = head(net(x))
             loss = nn.functional.cross_entropy(scores.float(), targets[mine], label_smoothing=self.smoothing)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             if each is not None:
                 each(1)

@@ -99,6 +99,7 @@ def compose(
         encoder=encoder,
         modality=prepared.table.modality,
         size=prepared.size,
+        plain_size=prepared.prep.size if _build.any_size(encoder) else prepared.size,
         channels=prepared.prep.channels,
         mean=prepared.mean,
         std=prepared.std,
@@ -151,7 +152,7 @@ def arms(
 
 def cells(plan: Sequence[Arm], draws: Sequence[Mapping[float, Any]], seeds: Sequence[int]) -> list[Cell]:
     """All fits of a study; with all labels there is one draw only, and PCA has one seed only."""
-    out = []
+    out: list[Cell] = []
     for arm in plan:
         for seed in seeds if arm.kind != "pca" else seeds[:1]:
             for number, draw in enumerate(draws):

@@ -65,10 +65,11 @@ def _summary(
     rows = []
     plain = table[~table["metric"].str.contains("/")]
     for (arm, share, labels, protocol, metric), part in plain.groupby([*KEYS, "metric"], sort=False):
+        key = (str(arm), float(str(share)), int(str(labels)), str(protocol))
         values = part["value"].to_numpy(float)
         row = {"arm": arm, "share": share, "labels": labels, "protocol": protocol, "metric": metric, "n": len(values)}
         if metric == "accuracy":
-            s = stats.summarise(hits[(arm, share, labels, protocol)])
+            s = stats.summarise(hits[key])
             row |= {"mean": s.mean, "sd": s.sd, "low": s.low, "high": s.high}
         else:
             mean, sd = float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")

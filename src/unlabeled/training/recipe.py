@@ -23,6 +23,7 @@ class Recipe:
         encoder: encoder and its settings.
         modality: name of the modality.
         size: side of the views, pixels.
+        plain_size: side of the plain view that features are read from, pixels.
         channels: channels of the items.
         mean: mean of each channel over the training items, 0 to 1.
         std: standard deviation of each channel.
@@ -37,6 +38,7 @@ class Recipe:
     encoder: catalog.Spec
     modality: str
     size: int
+    plain_size: int
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -50,7 +52,12 @@ class Recipe:
         """The modality with this recipe's views."""
         kind = catalog.load("modalities", self.modality)
         look: Modality = kind(
-            size=self.size, channels=self.channels, mean=self.mean, std=self.std, augmentation=self.augmentation
+            size=self.size,
+            plain_size=self.plain_size,
+            channels=self.channels,
+            mean=self.mean,
+            std=self.std,
+            augmentation=self.augmentation,
         )
         return look
 
@@ -91,6 +98,7 @@ class Recipe:
             **specs,
             modality=values["modality"],
             size=values["size"],
+            plain_size=values["plain_size"],
             channels=values["channels"],
             mean=tuple(values["mean"]),
             std=tuple(values["std"]),

@@ -1,15 +1,14 @@
 """Which method is worth it on these data, with how many labels, how sure."""
 
-import shlex
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from unlabeled.report.page import write
 
+from unlabeled import config
 from unlabeled.data.prepare import prepare
 from unlabeled.errors import UserError
 from unlabeled.settings import Augmentation, Budget, Setup, Training
@@ -43,8 +42,9 @@ class Comparison:
         wide = accuracy.pivot_table(index=["arm", "protocol"], columns="labels", values="mean")
         out = [self.answer.sentence, *self.answer.details, ""]
         out.append(f"{'accuracy with so many labels':<36}" + "".join(f"{int(n):>8}" for n in wide.columns))
-        for (arm, protocol), row in wide.sort_values(list(wide.columns)[0], ascending=False).iterrows():
-            out.append(f"{arm + ', ' + protocol:<36}" + "".join(f"{v:>8.3f}" for v in row))
+        wide = wide.sort_values(next(iter(wide.columns)), ascending=False)
+        for name, row in zip(wide.index.map(", ".join), wide.to_numpy(), strict=True):
+            out.append(f"{name:<36}" + "".join(f"{v:>8.3f}" for v in row))
         return [*out, "", f"open {self.report}"]
 
 
@@ -99,10 +99,11 @@ def compare(
         draws=draws,
         budget=budget,
         device=open_device(training),
-        command=shlex.join(["unlabeled", *sys.argv[1:]])
-        if Path(sys.argv[0]).stem in ("unlabeled", "__main__")
-        else f"ul.compare({data!r}, ...)",
+        command=f"unlabeled compare --config {folder / 'config.yaml'}",
     )
+    settings = {"data": data, "methods": list(methods), "labels": list(labels), "seeds": seeds, "draws": draws}
+    settings |= {"protocols": list(protocols), "setup": replace(setup, out=str(folder)), "budget": budget}
+    config.dump(settings | {"training": training, "augmentation": augmentation}, folder / "config.yaml")
     found = conduct(study)
     page = write(folder)
     summary, differences = (pd.read_csv(folder / f"{name}.csv") for name in ("summary", "differences"))

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from unlabeled.data.store import Prep, build
 
 from unlabeled import progress
 from unlabeled.data.scan import scan
+from unlabeled.data.store import Prep, build
 from unlabeled.data.table import Table
 from unlabeled.errors import UserError
 from unlabeled.settings import Training

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from unlabeled.data.splits import nested_draws
-from unlabeled.data.store import Prep
 
 from unlabeled import catalog, progress
 from unlabeled.data.prepare import prepare
+from unlabeled.data.splits import nested_draws
+from unlabeled.data.store import Prep
 from unlabeled.errors import UserError
 from unlabeled.settings import Training
 from unlabeled.study import record
@@ -43,7 +43,8 @@ class Evaluation:
         wide = self.summary.pivot_table(
             index=["labels", "arm", "protocol"], columns="metric", values=["mean", "low", "high"]
         )
-        for (labels, arm, protocol), row in wide.sort_index().iterrows():
+        for key, row in zip(wide.index.to_list(), wide.to_dict("records"), strict=True):
+            labels, arm, protocol = key
             accuracy = f"{row['mean', 'accuracy']:.3f} ({row['low', 'accuracy']:.3f} to {row['high', 'accuracy']:.3f})"
             out.append(f"{int(labels):>7} {arm:<24} {protocol:<9} {accuracy:<24} {row['mean', 'macro_f1']:.3f}")
         return [*out, f"tables and predictions: {self.folder}"]

@@ -1,9 +1,10 @@
 """Learn from items without labels; a run that was stopped goes on where it was."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from unlabeled import config
 from unlabeled.data.prepare import prepare
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.study.pace import steps
@@ -54,7 +55,10 @@ def pretrain(
     count = _steps_of(folder, budget) or steps(budget, recipe, items, device)
     paths = prepared.table.items["path"].astype(str).tolist()
     facts = {"data": data, "unlabeled": setup.unlabeled, "items": fingerprint(paths, rows), "budget": asdict(budget)}
-    return learn(create(folder, recipe.with_steps(count), facts), items, device)
+    run = create(folder, recipe.with_steps(count), facts)
+    settings = {"data": data, "method": method, "setup": replace(setup, out=str(folder)), "budget": budget}
+    config.dump(settings | {"training": training, "augmentation": augmentation}, folder / "config.yaml")
+    return learn(run, items, device)
 
 
 def _steps_of(folder: Path, budget: Budget) -> int | None:
