@@ -24,7 +24,7 @@ from unlabeled.training.loop import Items, embed
 from unlabeled.training.recipe import Recipe
 from unlabeled.training.run import CHECKPOINT, METRICS, Run, create, learn
 
-METHODS = catalog.names("methods")
+METHODS = [*catalog.names("methods"), *os.environ.get("UNLABELED_METHODS", "").split()]  # names, and paths of own files
 SMALL = "vit(width=64, depth=2, heads=2, patch_size=4)"
 TRAINING = Training(batch_size=64, threads=1, precision="fp32", device="cpu")
 # what a digit is survives no mirror and no strong crop
