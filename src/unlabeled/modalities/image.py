@@ -27,8 +27,9 @@ class Image(Modality):
         mean: mean of each channel, 0 to 1; one number serves all channels.
         std: standard deviation of each channel, above 0; one number serves all channels.
         augmentation: how far the random views go.
-        plain_size: side of the plain view in pixels; 0 takes `size`. Random crops show things larger than the whole picture
-            does, so a network that takes any size sees more in a larger plain view (Touvron et al. 2019, arXiv:1906.06423).
+        plain_size: side of the plain view in pixels; 0 takes `size`. Random crops show things larger than the whole
+            picture does, so a network that takes any size sees more in a larger plain view (Touvron et al. 2019,
+            arXiv:1906.06423).
     """
 
     name: ClassVar[str] = "image"

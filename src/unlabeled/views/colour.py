@@ -5,6 +5,7 @@ hue is linear, so that all of it and the normalisation are one matrix and one of
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,28 +22,42 @@ def bend(x: Tensor, by: Tensor) -> Tensor:
     return x * (1 + by - by * x)
 
 
-def jitter(x: Tensor, u: Tensor, strength: float) -> Tensor:
-    """Random brightness, contrast, midtones and, in three channels, saturation and hue; four items in five are changed.
+class Light(NamedTuple):
+    """What a jitter does to each item: bend of the midtones, brightness, contrast (B,), and colours (B, 3, 3)."""
+
+    tone: Tensor
+    bright: Tensor
+    contrast: Tensor
+    colour: Tensor
+
+    def part(self, items: slice, device: torch.device) -> "Light":
+        """The same for some of the items, on a device."""
+        return Light(*(t[items].to(device) for t in self))
+
+
+def lights(u: Tensor, strength: float) -> Light:
+    """Random changes of brightness, contrast, midtones, saturation and hue for four items in five, none for the fifth.
 
     Args:
-        x: (B, C, H, W) float32 in 0 to 1; it is overwritten.
-        u: uniform draws (B, 7) on the CPU.
+        u: uniform draws (B, 7).
         strength: 0 to 1; 0.5 gives factors 0.6 to 1.4 and hues within 36 degrees, as SimCLR has it on small pictures.
-            Of coloured items a share of 0.4 * strength turns grey.
+            A share of 0.4 * strength of the items loses its colours.
     """
-    on = (u[:, 0] < 0.8).float() * strength
-    swing = (2 * u[:, 1:6] - 1) * on[:, None]  # (B, 5)
-    bright, contrast, colourful = (1 + 0.8 * swing[:, :3]).unbind(1)
-    tone, scale = swing[:, 3], bright * contrast
-    pivot = _luma(x.mean((2, 3)))
-    tone, scale, shift = (t.to(x.device) for t in (tone, scale, bright - scale))
-    offset = shift * bend(pivot, tone)
-    x = torch.mul(x, _column(-tone)).add_(_column(1 + tone)).mul_(x)
+    on = (u[:, :1] < 0.8).float() * strength
+    swing = (2 * u[:, 1:6] - 1) * on  # (B, 5)
+    bright, contrast, saturation = (1 + 0.8 * swing[:, :3]).unbind(1)
+    saturation = torch.where(u[:, 6] < 0.4 * strength, 0.0, saturation)
+    return Light(swing[:, 3], bright, contrast, chroma(saturation, 0.4 * math.pi * swing[:, 4]))
+
+
+def jitter(x: Tensor, light: Light) -> Tensor:
+    """Apply light to pictures x (B, C, H, W) in 0 to 1, clipped to it; colours only in three channels."""
+    scale = light.bright * light.contrast
+    offset = (light.bright - scale) * bend(_luma(x.mean((2, 3))), light.tone)
+    x = torch.mul(x, _column(-light.tone)).add_(_column(1 + light.tone)).mul_(x)  # bend
     if x.shape[1] != 3:
         return x.mul_(_column(scale)).add_(_column(offset)).clamp_(0, 1)
-    colourful = torch.where(u[:, 6] < 0.4 * strength, 0.0, colourful)
-    matrix = scale[:, None, None] * chroma(colourful, swing[:, 4] * (0.4 * math.pi)).to(x.device)
-    mixed = torch.baddbmm(offset[:, None, None], matrix, x.flatten(2))
+    mixed = torch.baddbmm(offset[:, None, None], scale[:, None, None] * light.colour, x.flatten(2))
     return mixed.view_as(x).clamp_(0, 1)
 
 
@@ -59,12 +74,14 @@ def chroma(saturation: Tensor, hue: Tensor) -> Tensor:
     mid[:, 0, 0] = 1
     mid[:, 1, 1], mid[:, 1, 2] = c, -s
     mid[:, 2, 1], mid[:, 2, 2] = s, c
-    return (torch.linalg.inv(there) @ mid @ there).float()
+    back: Tensor = torch.linalg.inv(there)
+    return (back @ mid @ there).float()
 
 
 def _luma(mean: Tensor) -> Tensor:
     """Channel means (B, C) to one brightness (B,)."""
-    return torch.mv(mean, mean.new_tensor(GREY)) if mean.shape[1] == 3 else mean.mean(1)
+    weights = mean.new_tensor(GREY) if mean.shape[1] == 3 else mean.new_full((mean.shape[1],), 1 / mean.shape[1])
+    return torch.mv(mean, weights)
 
 
 def _column(values: Tensor) -> Tensor:

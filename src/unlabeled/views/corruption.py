@@ -1,8 +1,9 @@
 """A worse world: fourteen corruptions in five severities.
 
-In the spirit of ImageNet-C (Hendrycks & Dietterich 2019, arXiv:1903.12261). Strengths start from that paper's tables (noise, brightness and contrast from its CIFAR form); lengths are shares of the
-picture's side, so that a severity means the same at every size. Everything acts on values in 0 to 1, and an item's
-corruption depends on its own seed alone: the same seed at a higher severity is the same corruption, stronger.
+In the spirit of ImageNet-C (Hendrycks & Dietterich 2019, arXiv:1903.12261). Strengths start from that paper's tables
+(noise, brightness and contrast from its CIFAR form); lengths are shares of the picture's side, so that a severity means
+the same at every size. Everything acts on values in 0 to 1, and an item's corruption depends on its own seed alone: the
+same seed at a higher severity is the same corruption, stronger.
 
 Blur, brightness and noise overlap in spirit with augmentations, brightness and contrast with `style`; none is the same
 operation in the same range (style stays below the first severity). Name that overlap where a result rests on it.
@@ -112,7 +113,7 @@ def occlusion(x: Tensor, level: int, u: Draws, seeds: Seeds) -> Tensor:
 
 def rain(x: Tensor, level: int, u: Draws, seeds: Seeds) -> Tensor:
     """Bright steep streaks, and a little less light."""
-    share, length = (0.004, 0.007, 0.011, 0.016, 0.022)[level], 0.16
+    share, length = (0.002, 0.004, 0.006, 0.009, 0.013)[level], 0.16
     streaks = _drops(seeds, x, share, length, math.pi * (0.45 + 0.1 * u[:, 0]))
     return x * (0.96, 0.94, 0.92, 0.9, 0.88)[level] + 0.6 * streaks * (1 - x)
 
@@ -144,7 +145,7 @@ def _source(seed: int) -> torch.Generator:
 
 
 def _normals(seeds: Seeds, x: Tensor) -> Tensor:
-    return draw.normals(seeds, tuple(x.shape[1:])).to(x.device)
+    return draw.normals(seeds, x.shape[1:]).to(x.device)
 
 
 def _places(x: Tensor) -> Tensor:
@@ -187,13 +188,13 @@ def _clouds(seeds: Seeds, x: Tensor) -> Tensor:
 
 
 def _drops(seeds: Seeds, x: Tensor, share: float, length: float, angle: Tensor) -> Tensor:
-    """Streaks (B, 1, H, W) in 0 to 1 from a share of the pixels, each smeared over a length (share of the side)."""
-    h, w = x.shape[-2:]
-    r = torch.stack([torch.rand(1, h, w, generator=_source(s)) for s in seeds])
-    kernels = _lines(max(1.0, length * w), angle)
+    """Streaks (B, 1, H, W) in 0 to 1: points, each smeared over a length (share of the side), drawn at 96 pixels."""
+    r = torch.stack([torch.rand(1, 96, 96, generator=_source(s)) for s in seeds])
+    kernels = _lines(96 * length, angle)
     smeared = _convolve((r < share).float(), kernels)
     peak = kernels.amax((1, 2)) / kernels.sum((1, 2))
-    return (smeared / peak[:, None, None, None]).clamp(0, 1).to(x.device)
+    drops = (smeared / peak[:, None, None, None]).clamp(0, 1)
+    return F.interpolate(drops, size=x.shape[-2:], mode="bilinear", antialias=True).to(x.device)
 
 
 def _through_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:

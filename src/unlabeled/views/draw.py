@@ -4,6 +4,7 @@ Parameters are drawn on the CPU, so that every device gets the same; they are sm
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -29,9 +30,9 @@ def seeds(source: torch.Generator, items: int) -> list[int]:
     return [int(s) for s in torch.randint(2**62, (items,), generator=source).tolist()]
 
 
-def normals(items: list[int], shape: tuple[int, ...]) -> Tensor:
+def normals(items: list[int], shape: Sequence[int]) -> Tensor:
     """Standard normal numbers (items, *shape), each item's from its own seed."""
-    return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in items])
+    return torch.stack([torch.randn(tuple(shape), generator=torch.Generator().manual_seed(s)) for s in items])
 
 
 def between(u: Tensor, low: float, high: float) -> Tensor:

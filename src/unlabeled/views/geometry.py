@@ -63,15 +63,15 @@ def resample(raw: Tensor, boxes: Tensor, mirror: Tensor, size: int) -> Tensor:
 
 def weights(span: Tensor, mirror: Tensor, side: int, size: int) -> Tensor:
     """The matrices (B, size, side) that cut `span` (B, 2) out of a line of pixels and resize it."""
-    low, high = span[:, 0, None, None].double(), span[:, 1, None, None].double()  # (B, 1, 1)
+    low, high = span[:, 0, None, None].float(), span[:, 1, None, None].float()  # (B, 1, 1)
     step = (high - low) / size
-    place = torch.arange(size, dtype=torch.float64)[None, :, None] + 0.5
+    place = torch.arange(size)[None, :, None] + 0.5
     place = torch.where(mirror[:, None, None], size - place, place)
     centre = low + place * step  # (B, size, 1)
-    pixel = torch.arange(side, dtype=torch.float64) + 0.5
+    pixel = torch.arange(side) + 0.5
     w = (1 - (pixel - centre).abs() / step.clamp(min=1)).clamp(min=0)
     w = w * ((pixel > low) & (pixel < high))
-    return (w / w.sum(2, keepdim=True)).float()
+    return w / w.sum(2, keepdim=True)
 
 
 def turn(raw: Tensor, boxes: Tensor, mirror: Tensor, degrees: Tensor, size: int) -> Tensor:

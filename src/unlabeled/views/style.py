@@ -5,11 +5,11 @@ Each item draws one value in -1 to 1 for each kind; 0 changes nothing. In this o
 | name | what happens | at -1, at 1 |
 |---|---|---|
 | gamma | x ** (1.4 ** -v) | darker, brighter midtones |
-| contrast | mean + (x - mean) * 1.25 ** v | 0.8, 1.25 |
+| contrast | mean + (x - mean) * 1.2 ** v | 0.83, 1.2 |
 | warmth, tint (three channels) | red * k, blue / k; green / k: k = 1.15 ** v | blue, red; green, magenta |
-| gain | x * 1.4 ** v | 0.71, 1.4 |
-| offset | x + 0.08 * v | -0.08, 0.08 |
-| slope_x, slope_y | x * (1 + 0.25 * v * place), place -1 to 1 across, down | light from left or top, right or bottom |
+| gain | x * 1.25 ** v | 0.8, 1.25 |
+| offset | x + 0.05 * v | -0.05, 0.05 |
+| slope_x, slope_y | x * (1 + 0.2 * v * place), place -1 to 1 across, down | light from left or top, right or bottom |
 """
 
 import torch
@@ -31,14 +31,14 @@ def restyle(x: Tensor, values: Tensor) -> Tensor:
     v = {name: values[:, i, None, None, None] for i, name in enumerate(names(x.shape[1]))}
     x = x ** (1.4 ** -v["gamma"])
     mean = x.mean((1, 2, 3), keepdim=True)
-    x = mean + (x - mean) * 1.25 ** v["contrast"]
+    x = mean + (x - mean) * 1.2 ** v["contrast"]
     if "warmth" in v:
         warm, tint = 1.15 ** v["warmth"], 1.15 ** v["tint"]
         x = x * torch.cat((warm, 1 / tint, 1 / warm), 1)
-    x = x * 1.4 ** v["gain"] + 0.08 * v["offset"]
+    x = x * 1.25 ** v["gain"] + 0.05 * v["offset"]
     across = _places(x.shape[3], x.device)
     down = _places(x.shape[2], x.device)[:, None]
-    x = x * (1 + 0.25 * v["slope_x"] * across) * (1 + 0.25 * v["slope_y"] * down)
+    x = x * (1 + 0.2 * v["slope_x"] * across) * (1 + 0.2 * v["slope_y"] * down)
     return x.clamp(0, 1)
 
 
