@@ -30,7 +30,7 @@ def test_columns_are_known_by_other_words(tmp_path: Path, suffix: str) -> None:
 
 def test_a_table_without_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("height,width\n1,2\n")
-    with pytest.raises(UserError, match="no column that names files.*height, width"):
+    with pytest.raises(UserError, match=r"no column that names files.*height, width"):
         manifest.read(tmp_path / "m.csv")
 
 
@@ -44,7 +44,7 @@ def test_splits_and_labels_of_arrays(tmp_path: Path) -> None:
     x = np.arange(5 * 4 * 4, dtype=np.uint8).reshape(5, 4, 4)
     np.savez(tmp_path / "a.npz", x_test=x[3:], x_train=x[:3], y_train=np.array([0, 1, -1]), y_test=np.array([1, 0]))
     known = npz.index(tmp_path / "a.npz")
-    assert known["split"] == ["train"] * 3 + ["test"] * 2
+    assert known["split"] == ["train", "train", "unlabeled", "test", "test"]
     assert known["label"] == ["0", "1", None, "1", "0"]
     assert np.array_equal(npz.read(tmp_path / "a.npz"), x)
 

@@ -194,7 +194,8 @@ def _shape(tree: _Tree) -> tuple[str, pd.DataFrame, list[str]]:
 def _form(with_splits: bool, labels: list[str | None], splits: list[str]) -> str:
     present = set(splits)
     if with_splits:
-        return " and ".join(s for s in SPLITS if s in present) + " folders"
+        *most, last = [s for s in SPLITS if s in present]
+        return f"{', '.join(most)} and {last} folders" if most else f"{last} folder"
     if all(label is None for label in labels):
         return "flat folder"
     return "class folders and unlabelled pictures" if "unlabeled" in present else "class folders"

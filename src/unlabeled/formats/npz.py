@@ -40,8 +40,8 @@ def index(path: Path) -> dict[str, list[str | None]]:
                     )
                 values = [_word(v) for v in array.tolist()]
             out[column] += values
-        labelled = any(v is not None for v in out["label"][len(out["label"]) - count :])
-        out["split"] += [split or ("train" if labelled else "unlabeled")] * count
+        own = out["label"][len(out["label"]) - count :]
+        out["split"] += [split if split in ("val", "test") else "train" if v is not None else "unlabeled" for v in own]
     return out
 
 

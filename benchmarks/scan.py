@@ -1,0 +1,85 @@
+"""Time the way from files to items: the index of many paths, a scan with all its checks, decoding, and the second opening.
+
+    python benchmarks/scan.py --pictures steel/train --paths 1000000
+
+Without `--pictures` it writes pictures of its own (200 x 200 grey JPEGs of smoothed noise). The one ratio, decoding with all
+cores over decoding with one, is taken within the run, in turns.
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from unlabeled.data import store
+from unlabeled.data.scan import scan as index
+from unlabeled.verbs.scan import scan
+
+
+def timed(job: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    job()
+    return time.perf_counter() - start
+
+
+def folders(root: Path, paths: int) -> None:
+    """Empty files in 100 class folders; the index opens none."""
+    for c in range(100):
+        (root / f"class_{c:02d}").mkdir(parents=True)
+        for i in range(paths // 100):
+            os.close(os.open(root / f"class_{c:02d}" / f"picture_{i:06d}.jpg", os.O_CREAT | os.O_WRONLY))
+
+
+def pictures(root: Path, count: int) -> None:
+    random = np.random.default_rng(0)
+    for i in range(count):
+        (root / str(i % 6)).mkdir(parents=True, exist_ok=True)
+        noise = Image.fromarray(random.integers(0, 256, (200, 200), dtype=np.uint8))
+        noise.filter(ImageFilter.GaussianBlur(1)).save(root / str(i % 6) / f"{i}.jpg", quality=90)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=Path, help="a folder of pictures")
+    parser.add_argument("--count", type=int, default=2000, help="pictures that are written when no folder is given")
+    parser.add_argument("--paths", type=int, default=1_000_000, help="empty files for the index; 0 leaves it out")
+    parser.add_argument("--size", type=int, default=64, help="side of the views")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of one core and all cores")
+    given = parser.parse_args()
+    os.environ["UNLABELED_QUIET"] = "1"
+    print(f"| what | figure |\n|---|---|\n| cores | {store.workers()} |")
+    with tempfile.TemporaryDirectory() as scratch:
+        here = Path(scratch)
+        if given.paths:
+            folders(here / "many", given.paths)
+            print(f"| index of {given.paths:,} paths | {timed(lambda: index(here / 'many')):.1f} s |")
+            shutil.rmtree(here / "many")
+        data = given.pictures or here / "pictures"
+        if given.pictures is None:
+            pictures(data, given.count)
+        count = len(index(data))
+        print(f"| scan of {count:,} pictures with all checks | {timed(lambda: scan(str(data))):.1f} s |")
+        table = index(data)
+        prep = store.plan(table, given.size)
+        every, rates = store.workers, {}
+        for _ in range(given.rounds):
+            for cores in dict.fromkeys((1, every())):
+                store.workers = lambda n=cores: n  # type: ignore[misc]
+                shutil.rmtree(here / "cache", ignore_errors=True)
+                seconds = timed(lambda: store.build(table, prep, cache=here / "cache", progress=False))
+                rates.setdefault(cores, []).append(count / seconds)
+        store.workers = every
+        for cores, rate in rates.items():
+            print(f"| decoding to {prep.size} px with {cores} threads | {np.median(rate):,.0f} pictures/s |")
+        again = timed(lambda: store.build(table, prep, cache=here / "cache", progress=False))
+        print(f"| opening the decoded items again | {again * 1000:.0f} ms |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""The doctor finds what was planted, and is quiet about data that are well."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unlabeled.data import doctor, likeness
+from unlabeled.data.doctor import Report, examine
+from unlabeled.data.scan import scan
+from unlabeled.data.store import Prep, build
+from unlabeled.data.table import Broken, Table, frame
+
+RNG = np.random.default_rng(0)
+
+
+def kinds(report: Report, severity: str) -> list[str]:
+    return [f.kind for f in report.findings if f.severity == severity]
+
+
+def put(root: Path, name: str, pixels: np.ndarray, **options: int) -> None:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(root / name, **options)  # type: ignore[arg-type]
+
+
+def smooth(side: int = 48) -> np.ndarray:
+    """A random picture with large and small parts, as photos have them."""
+    coarse = Image.fromarray(RNG.integers(0, 256, (6, 6), dtype=np.uint8)).resize(
+        (side, side), Image.Resampling.BICUBIC
+    )
+    return np.asarray(coarse)
+
+
+@pytest.fixture
+def well(tmp_path: Path) -> Path:
+    """Two classes of 20 and 5 pictures in train and test, none like another."""
+    for label in "ab":
+        for i in range(25):
+            put(tmp_path, f"{'train' if i < 20 else 'test'}/{label}/{i}.png", smooth())
+    return tmp_path
+
+
+def test_nothing_is_said_against_data_that_are_well(well: Path) -> None:
+    report = examine(scan(well))
+    assert kinds(report, "error") == kinds(report, "warning") == []
+    assert report.facts["classes"] == {"a": {"train": 20, "test": 5}, "b": {"train": 20, "test": 5}}
+    assert (report.facts["channels"], report.facts["bits"], report.facts["sizes"]) == (
+        {1: 50},
+        {8: 50},
+        {"48 x 48": 50},
+    )
+
+
+def test_steel_is_well(steel: Path) -> None:
+    report = examine(scan(steel))
+    assert kinds(report, "error") == kinds(report, "warning") == []
+
+
+def test_equal_files_across_the_test_split_and_under_two_labels(well: Path) -> None:
+    (well / "test/a/copy.png").write_bytes((well / "train/b/3.png").read_bytes())
+    report = examine(scan(well))
+    leak, labels = (next(f for f in report.findings if f.kind == kind) for kind in ("leak", "labels"))
+    assert (leak.severity, leak.examples) == ("error", ["test/a/copy.png = train/b/3.png"])
+    assert labels.severity == "error"
+    assert report.facts["duplicates"] == report.facts["duplicates_across_splits"] == 1
+    assert report.facts["near_duplicates"] == 0  # equal ones are not told twice
+
+
+@pytest.mark.parametrize("how", ["jpeg", "resized", "brighter"])
+def test_nearly_equal_pictures_across_the_test_split(well: Path, how: str) -> None:
+    pixels = np.asarray(Image.open(well / "train/a/3.png"))
+    if how == "resized":
+        pixels = np.asarray(Image.fromarray(pixels).resize((60, 60), Image.Resampling.LANCZOS))
+    elif how == "brighter":
+        pixels = (pixels * 0.8 + 20).astype(np.uint8)
+    put(well, f"test/a/near.{'jpg' if how == 'jpeg' else 'png'}", pixels, **({"quality": 60} if how == "jpeg" else {}))
+    report = examine(scan(well))
+    assert kinds(report, "warning") == ["leak"]
+    assert (report.facts["near_duplicates"], report.facts["near_duplicates_across_splits"]) == (1, 1)
+
+
+def test_near_pairs_agree_with_all_pairs() -> None:
+    pictures = np.stack([smooth(32) for _ in range(300)]).astype(np.float32)
+    pictures[200:] = pictures[:100] + RNG.normal(0, RNG.uniform(1, 12, (100, 1, 1)), (100, 32, 32))
+    rows = likeness.unit(pictures)
+    alike = rows @ rows.T
+    want = [(a, b) for a in range(300) for b in range(a + 1, 300) if alike[a, b] >= likeness.ALIKE]
+    every = np.arange(300)
+    assert 20 < len(want) < 100
+    assert [tuple(pair) for pair in likeness.near_pairs(rows, every, every).tolist()] == want
+
+
+def test_groups_that_straddle(tmp_path: Path) -> None:
+    items = frame(["1.png", "2.png", "3.png"], ["train", "test", "train"], ["a", "a", "b"], ["p1", "p1", "p2"])
+    report = examine(Table(tmp_path, "made", "image", items), deep=False)
+    finding = report.findings[0]
+    assert (finding.kind, finding.severity, finding.examples) == ("groups", "error", ["p1"])
+
+
+def test_classes_that_are_missing_single_or_uneven(tmp_path: Path) -> None:
+    labels = [*"a" * 20, "b", "c", "d"]
+    parts = ["train"] * 22 + ["test"]
+    items = frame([f"{i}.png" for i in range(23)], parts, labels)
+    text = " ".join(examine(Table(tmp_path, "made", "image", items), deep=False).lines())
+    assert "one class is only in the test split" in text
+    assert "3 classes are not in the test split" in text
+    assert "2 classes are told by a single labelled item" in text
+    assert '"a" has 20 items, "b" 1' in text
+
+
+@pytest.mark.parametrize(("number", "word"), [(1, "only one item"), (5, "only one class")])
+def test_too_little_is_said(tmp_path: Path, number: int, word: str) -> None:
+    for i in range(number):
+        put(tmp_path, f"a/{i}.png", smooth())
+    assert any(word in line for line in examine(scan(tmp_path)).lines())
+
+
+def test_broken_files_by_name_and_the_rest_is_used(well: Path) -> None:
+    (well / "train/a/diary.png").write_text("dear diary")
+    report = examine(scan(well))
+    assert report.broken == (Broken("train/a/diary.png", "it is not a picture"),)
+    assert "train/a/diary.png: it is not a picture" in " ".join(report.lines())
+    assert report.facts["looked_at"] == 51
+
+
+def test_plain_pictures_and_a_size_that_gives_the_class_away(tmp_path: Path) -> None:
+    for i in range(30):
+        put(tmp_path, f"a/{i}.png", smooth(48))
+        put(tmp_path, f"b/{i}.png", smooth(60))
+    put(tmp_path, "a/plain.png", np.full((48, 48), 9, dtype=np.uint8))
+    report = examine(scan(tmp_path))
+    found = {f.kind: f for f in report.findings if f.severity == "warning"}
+    assert set(found) == {"constant", "sizes"}
+    assert found["constant"].examples == ["a/plain.png"]
+    assert "100% of the items (chance 51%)" in found["sizes"].text
+
+
+def test_digits_that_a_turn_exchanges(digits: Path) -> None:
+    facts = examine(scan(digits)).facts["views"]
+    assert [swap[:2] for swap in facts["half turn"]["swaps"]] == [("6", "9")]
+    assert [swap[:2] for swap in facts["mirror image upside down"]["swaps"]] == [("2", "5")]
+
+
+def test_mirrored_classes_are_warned_of(tmp_path: Path) -> None:
+    ramp = np.tile(np.linspace(40, 200, 32), (32, 1))
+    for i in range(30):
+        noise = RNG.normal(0, 10, (32, 32))
+        put(tmp_path, f"left/{i}.png", (ramp + noise).astype(np.uint8))
+        put(tmp_path, f"right/{i}.png", (ramp[:, ::-1] + noise.T).astype(np.uint8))
+    table = scan(tmp_path)
+    text = [f.text for f in examine(table).findings if f.severity == "warning"]
+    assert len(text) == 1
+    assert "--horizontal-flip 0" in text[0]
+    _, items = build(table, Prep(32, 1), cache=tmp_path / "cache", progress=False)
+    assert not doctor.flips(table, items)["horizontal_flip"]
+
+
+def test_flips_of_real_data(digits: Path, steel: Path, tmp_path: Path) -> None:
+    want = {
+        steel: {"horizontal_flip": True, "vertical_flip": True},
+        digits: dict.fromkeys(("horizontal_flip", "vertical_flip"), False),
+    }
+    for root, advice in want.items():
+        table, items = build(scan(root), Prep(32, 1), cache=tmp_path, progress=False)
+        assert doctor.flips(table, items) == advice
+
+
+def test_classes_of_one_brightness(tmp_path: Path) -> None:
+    for i in range(30):
+        put(tmp_path, f"dark/{i}.png", smooth() // 4)
+        put(tmp_path, f"light/{i}.png", smooth() // 4 + 180)
+    assert any("of the brightness" in f.text for f in examine(scan(tmp_path)).findings if f.severity == "warning")
+
+
+def test_a_store_saves_the_look_at_files_and_finds_the_same(well: Path) -> None:
+    (well / "test/a/copy.png").write_bytes((well / "train/b/3.png").read_bytes())
+    table, items = build(scan(well), Prep(48, 1), cache=well / "cache", progress=False)
+    assert kinds(examine(table, store=items), "error") == kinds(examine(table), "error") == ["leak", "labels"]
+
+
+def test_the_report_is_plain_data(well: Path) -> None:
+    report = examine(scan(well))
+    assert json.loads(json.dumps(report.to_json()))["facts"]["items"] == 50

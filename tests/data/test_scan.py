@@ -1,0 +1,202 @@
+"""Every form in which data lie on disk is found, and nothing else is taken for one."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from unlabeled.data.scan import scan
+from unlabeled.data.table import Table
+from unlabeled.errors import UserError
+
+
+def touch(root: Path, *names: str) -> Path:
+    """Files with a picture's name; the index never opens them."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return root
+
+
+def told(table: Table) -> dict[str, tuple[str | None, str]]:
+    items = table.items.astype(object).where(table.items.notna(), None)
+    return {p: (label, split) for p, label, split in zip(items["path"], items["label"], items["split"], strict=True)}
+
+
+def test_steel_has_train_and_test_folders(steel: Path) -> None:
+    table = scan(steel)
+    assert table.form == "train and test folders"  # boxes.csv names pictures several times: it is no manifest
+    assert table.classes == ["crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches"]
+    assert (len(table.rows("train")), len(table.rows("test"))) == (1199, 360)
+    assert (steel / table.items["path"].iloc[-1]).is_file()
+
+
+def test_real_manifests_bring_groups_and_domains(steel: Path) -> None:
+    tiles, objects = steel.parent / "magnetic_tile", steel.parent / "pacs_mini"
+    if not (tiles.is_dir() and objects.is_dir()):
+        pytest.skip("these pictures are not on this machine")
+    table = scan(tiles)
+    assert len(table) == 1344  # the masks beside them are no items
+    assert table.items["group"].nunique() == 321
+    assert sorted(scan(objects).items["domain"].unique()) == ["art_painting", "cartoon", "photo", "sketch"]
+
+
+def test_class_folders(tmp_path: Path) -> None:
+    touch(tmp_path, "cat/1.jpg", "cat/more/2.JPG", "dog/1.png", "dog/notes.txt", ".git/x.png", "__MACOSX/cat/1.jpg")
+    table = scan(tmp_path)
+    assert table.form == "class folders"
+    assert told(table) == {
+        "cat/1.jpg": ("cat", "train"),
+        "cat/more/2.JPG": ("cat", "train"),
+        "dog/1.png": ("dog", "train"),
+    }
+    assert table.notes == ("other files were left aside: 1 .txt",)
+
+
+def test_split_folders_with_all_four_and_something_beside(tmp_path: Path) -> None:
+    touch(tmp_path, "Training/a/1.png", "Training/2.png", "valid/a/3.png", "test/b/4.png", "unlabelled/x/5.png")
+    touch(tmp_path, "masks/6.png")
+    table = scan(tmp_path)
+    assert table.form == "train, val, test and unlabeled folders"
+    assert told(table) == {
+        "Training/a/1.png": ("a", "train"),
+        "Training/2.png": (None, "unlabeled"),
+        "valid/a/3.png": ("a", "val"),
+        "test/b/4.png": ("b", "test"),
+        "unlabelled/x/5.png": (None, "unlabeled"),
+    }
+    assert "the 1 pictures in masks/ beside the splits were left aside" in table.notes
+
+
+def test_labelled_beside_unlabelled(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png", "b/2.png", "3.png", "unlabeled/4.png")
+    table = scan(tmp_path)
+    assert table.form == "class folders and unlabelled pictures"
+    assert {k: v[1] for k, v in told(table).items()} == {
+        "a/1.png": "train",
+        "b/2.png": "train",
+        "3.png": "unlabeled",
+        "unlabeled/4.png": "unlabeled",
+    }
+
+
+@pytest.mark.parametrize("folder", ["", "images/", "wrapper/images/"])
+def test_a_flat_folder_has_no_labels(tmp_path: Path, folder: str) -> None:
+    table = scan(touch(tmp_path, f"{folder}1.png", f"{folder}2.png"))
+    assert (table.form, table.classes, len(table.rows("unlabeled"))) == ("flat folder", [], 2)
+
+
+def test_a_wrapping_folder_is_stepped_into(tmp_path: Path) -> None:
+    table = scan(touch(tmp_path, "archive/train/a/1.png", "archive/test/a/2.png"))
+    assert table.form == "train and test folders"
+    assert told(table)["archive/test/a/2.png"] == ("a", "test")
+
+
+def test_one_class_stays_a_class(tmp_path: Path) -> None:
+    assert scan(touch(tmp_path, "scratches/1.png", "scratches/2.png")).classes == ["scratches"]
+
+
+def test_folders_that_repeat_below_the_classes_are_pointed_at(tmp_path: Path) -> None:
+    table = scan(touch(tmp_path, "photo/cat/1.png", "photo/dog/1.png", "sketch/cat/1.png", "sketch/dog/1.png"))
+    assert any("cat, dog" in note for note in table.notes)
+
+
+def test_a_link_in_a_circle_is_walked_once(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png", "b/2.png")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    assert len(scan(tmp_path)) == 2
+
+
+def test_a_manifest_with_splits_is_the_whole_list(tmp_path: Path) -> None:
+    touch(tmp_path, "p/1.png", "p/2.png", "p/3.png")
+    (tmp_path / "list.csv").write_text("path,label,patient,site,split\n./p/1.png,a,x,s1,Train\np\\2.png,,y,s2,test\n")
+    for given in (tmp_path, tmp_path / "list.csv"):
+        table = scan(given)
+        assert told(table) == {"p/1.png": ("a", "train"), "p/2.png": (None, "test")}
+        assert table.items["group"].tolist() == ["x", "y"]
+        assert table.items["domain"].tolist() == ["s1", "s2"]
+        assert table.folder == tmp_path
+
+
+def test_a_manifest_of_some_labels_leaves_the_rest_unlabelled(tmp_path: Path) -> None:
+    touch(tmp_path, "1.png", "2.png", "mask.png")
+    pd.DataFrame({"file": ["1.png"], "class": ["a"], "mask": ["mask.png"]}).to_parquet(tmp_path / "labels.parquet")
+    assert told(scan(tmp_path)) == {"1.png": ("a", "train"), "2.png": (None, "unlabeled")}
+
+
+@pytest.mark.parametrize(
+    "text", ["file,class\n1.png,a\n1.png,b\n", "file,class\ngone.png,a\n", "id,score\n1,2\n", '"unclosed\n', ""]
+)
+def test_an_unrelated_table_is_left_aside(tmp_path: Path, text: str) -> None:
+    touch(tmp_path, "1.png", "2.png")
+    (tmp_path / "other.csv").write_text(text)
+    assert scan(tmp_path).form == "flat folder"
+
+
+def test_arrays(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.zeros((3, 4, 4), dtype=np.uint8), y=np.array([1, 0, -1]))
+    for given in (tmp_path, tmp_path / "a.npz"):
+        table = scan(given)
+        assert told(table) == {"a.npz#0": ("1", "train"), "a.npz#1": ("0", "train"), "a.npz#2": (None, "unlabeled")}
+
+
+def test_one_picture(tmp_path: Path) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    assert len(scan(tmp_path)) == len(scan(tmp_path / "a.png")) == 1
+
+
+def test_another_folder_joins_without_labels(tmp_path: Path) -> None:
+    touch(tmp_path / "small", "a/1.png", "b/2.png")
+    touch(tmp_path / "big", "x/3.png", "y/4.png")
+    table = scan(tmp_path / "small", unlabeled=tmp_path / "big")
+    assert len(table.rows("train", labelled=True)) == 2
+    added = table.items["path"].iloc[table.rows("unlabeled")]
+    assert [(table.folder / p).resolve() for p in added] == [tmp_path / "big" / "x/3.png", tmp_path / "big" / "y/4.png"]
+    assert table.items["label"].iloc[table.rows("unlabeled")].isna().all()
+
+
+def test_another_folder_inside_or_around_is_taken_once(tmp_path: Path) -> None:
+    touch(tmp_path, "lab/a/1.png", "lab/b/2.png", "lab/pool/3.png", "4.png")
+    inside = scan(tmp_path / "lab", unlabeled=tmp_path / "lab" / "pool")
+    assert (inside.classes, len(inside)) == (["a", "b"], 3)
+    around = scan(tmp_path / "lab", unlabeled=tmp_path)
+    assert len(around) == 4
+    assert len(around.rows("unlabeled")) == 1
+
+
+@pytest.mark.parametrize("name", ["gone", "empty", "notes.txt"])
+def test_what_cannot_be_scanned_is_told_in_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(UserError) as told_error:
+        scan(tmp_path / name)
+    assert name in str(told_error.value)
+    assert "\n" not in str(told_error.value)
+
+
+def test_a_manifest_with_a_strange_split_or_two_labels_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("path,split\na.png,holdout\n")
+    with pytest.raises(UserError, match='the split "holdout"'):
+        scan(path)
+    path.write_text("path,label\na.png,x\na.png,y\n")
+    with pytest.raises(UserError, match="several labels"):
+        scan(path)
+
+
+def test_the_order_does_not_depend_on_the_disk(tmp_path: Path) -> None:
+    names = [f"{c}/{i}.png" for c in "cab" for i in (10, 9, 1)]
+    assert scan(touch(tmp_path, *names)).items["path"].tolist() == sorted(names)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the administrator may look everywhere")
+def test_a_folder_without_permission(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png")
+    (tmp_path / "a").chmod(0)
+    with pytest.raises(UserError, match="cannot look into"):
+        scan(tmp_path)
+    (tmp_path / "a").chmod(0o700)

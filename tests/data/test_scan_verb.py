@@ -1,0 +1,43 @@
+"""What a person reads after `unlabeled scan`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unlabeled.errors import UserError
+from unlabeled.verbs.scan import scan
+
+
+def test_steel_in_words(steel: Path) -> None:
+    result = scan(str(steel))
+    lines = result.lines()
+    assert lines[0] == f"{steel}: train and test folders, 1,559 pictures (1,199 train, 360 test)"
+    assert "  patches          199 train, 60 test" in lines
+    assert "200 x 200 pixels, grey, 8 bit" in lines
+    assert lines[-1] == f"next: unlabeled compare {steel} --methods simclr,mae"
+    assert len(result.table) == 1559
+
+
+def test_broken_files_are_listed(digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(next(digits.glob("train/0/*.png")).read_bytes())
+    (tmp_path / "b.png").write_text("no")
+    result = scan(str(tmp_path), broken=True)
+    assert result.lines() == ["b.png: it is not a picture"]
+    assert result.table.items["path"].tolist() == ["a.png"]
+
+
+def test_nothing_readable_is_still_a_report(tmp_path: Path) -> None:
+    (tmp_path / "b.png").write_text("no")
+    assert "error: no file can be read" in scan(str(tmp_path)).lines()
+
+
+def test_a_wrong_path_is_one_line() -> None:
+    with pytest.raises(UserError, match="there is no such file or folder"):
+        scan("no/such/folder")
+
+
+def test_torch_is_not_needed(digits: Path) -> None:
+    code = f"import sys, unlabeled; unlabeled.scan({str(digits)!r}); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
