@@ -1,9 +1,9 @@
 """A worse world: fourteen corruptions in five severities.
 
 In the spirit of ImageNet-C (Hendrycks & Dietterich 2019, arXiv:1903.12261). Strengths start from that paper's tables
-(noise, brightness and contrast from its CIFAR form); lengths are shares of the picture's side, so that a severity means
-the same at every size. Everything acts on values in 0 to 1, and an item's corruption depends on its own seed alone: the
-same seed at a higher severity is the same corruption, stronger.
+(noise, brightness and contrast from its CIFAR form). Lengths are shares of the picture's side, so that a severity means
+the same at every size, but never so short that nothing happens. Everything acts on values in 0 to 1, and an item's
+corruption depends on its own seed alone: the same seed at a higher severity is the same corruption, stronger.
 
 Blur, brightness and noise overlap in spirit with augmentations, brightness and contrast with `style`; none is the same
 operation in the same range (style stays below the first severity). Name that overlap where a result rests on it.
@@ -47,7 +47,7 @@ def dead_pixels(x: Tensor, level: int, u: Draws, seeds: Seeds) -> Tensor:
 
 def defocus_blur(x: Tensor, level: int, u: Draws, seeds: Seeds) -> Tensor:
     """Out of focus: a disk of light for every point."""
-    radius = (0.013, 0.018, 0.027, 0.036, 0.045)[level] * x.shape[-1]
+    radius = max((0.013, 0.018, 0.027, 0.036, 0.045)[level] * x.shape[-1], 0.6 + 0.1 * level)
     at = _grid(math.ceil(radius) + 1)
     kernel = (radius + 0.5 - at.norm(dim=0)).clamp(0, 1)
     return _convolve(x, kernel.expand(len(x), -1, -1))
@@ -55,7 +55,7 @@ def defocus_blur(x: Tensor, level: int, u: Draws, seeds: Seeds) -> Tensor:
 
 def motion_blur(x: Tensor, level: int, u: Draws, seeds: Seeds) -> Tensor:
     """Camera or thing moved during the exposure, in any direction."""
-    length = (0.04, 0.06, 0.08, 0.11, 0.14)[level] * x.shape[-1]
+    length = max((0.04, 0.06, 0.08, 0.11, 0.14)[level] * x.shape[-1], 1.5 + 0.3 * level)
     return _convolve(x, _lines(length, math.pi * u[:, 0]))
 
 

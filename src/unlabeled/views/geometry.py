@@ -96,7 +96,7 @@ def turn(raw: Tensor, boxes: Tensor, mirror: Tensor, degrees: Tensor, size: int)
     shrinks = (half.amax(1) * side / size > 1.4).nonzero()[:, 0].to(raw.device)
     out = F.grid_sample(x, grid, padding_mode="reflection", align_corners=False)
     if len(shrinks):
-        coarse = F.avg_pool2d(x[shrinks], 2)
+        coarse = F.interpolate(x[shrinks], size=(side + 1) // 2, mode="area")
         out[shrinks] = F.grid_sample(coarse, grid[shrinks], padding_mode="reflection", align_corners=False)
     return out
 
