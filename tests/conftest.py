@@ -25,7 +25,9 @@ def steel() -> Path:
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Scikit-learn's 1,797 handwritten digits as `train/<digit>/*.png` and `test/<digit>/*.png`, 8 x 8 pixels, every fifth a test item."""
+    """Scikit-learn's 1,797 handwritten digits as `train/<digit>/*.png` and `test/<digit>/*.png`, 8 x 8 pixels, every
+    fifth a test item.
+    """
     from PIL import Image
     from sklearn.datasets import load_digits
 

@@ -97,7 +97,9 @@ def test_resumes_bit_equal_after_sigkill(name: str, ready: Prepared, device: Dev
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("count", [1, 3, 70])
 def test_any_number_of_items(name: str, count: int, ready: Prepared, device: Device, tmp_path: Path) -> None:
-    """Fewer items than a batch, and a rest that fills none, train as well; one item alone is trained or refused in words."""
+    """Fewer items than a batch, and a rest that fills none, train as well; one item alone is trained or refused in
+    words.
+    """
     recipe = recipe_of(name, ready, steps=3)
     run = create(tmp_path / "run", recipe, {"data": "digits"})
     try:

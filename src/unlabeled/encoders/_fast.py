@@ -40,7 +40,7 @@ def accelerate(module: nn.Module, *, device: torch.device) -> nn.Module:
             if type(part) is nn.Conv2d and _fits(part):
                 part.__class__ = Conv2d
             if getattr(part, "fused_attn", False):  # timm's attention; torch's fused one has a very slow way back here
-                part.fused_attn = False
+                part.__dict__["fused_attn"] = False
     return module
 
 

@@ -46,7 +46,12 @@ class Timm(Encoder):
         super().__init__()
         import timm
 
-        settings: dict[str, Any] = {"num_classes": 0, "in_chans": channels, "drop_path_rate": drop_path, "pretrained": pretrained}
+        settings: dict[str, Any] = {
+            "num_classes": 0,
+            "in_chans": channels,
+            "drop_path_rate": drop_path,
+            "pretrained": pretrained,
+        }
         if not timm.is_model(name):
             near = difflib.get_close_matches(name, timm.list_models(), n=3)
             raise UserError(

@@ -1,6 +1,8 @@
-"""A vision transformer by width and depth that can look at the visible patches alone (Dosovitskiy et al. 2020, arXiv:2010.11929).
+"""A vision transformer by width and depth that can look at the visible patches alone (Dosovitskiy et al. 2020,
+arXiv:2010.11929).
 
-Positions are fixed two-dimensional sines and cosines, as in MAE (He et al. 2021, arXiv:2111.06377); there is no class token, the
+Positions are fixed two-dimensional sines and cosines, as in MAE (He et al. 2021, arXiv:2111.06377); there is no
+class token, the
 feature of a picture is the mean of its patch tokens.
 """
 

@@ -1,7 +1,8 @@
 """What every self-supervised method answers: which views it wants, and what its loss is.
 
 A method owns its encoder; queues, teachers and prototypes are buffers or sub-modules, so that checkpoints, resuming and
-device moves come by themselves. The keyword-only arguments of its constructor are its settings. A batch never carries a label.
+device moves come by themselves. The keyword-only arguments of its constructor are its settings. A batch never
+carries a label.
 """
 
 from abc import abstractmethod
@@ -59,7 +60,9 @@ class Method(nn.Module):
         """Called before each pass over the data; `embed()` gives the features (N, D) of all training items."""
 
     def after_step(self, progress: float) -> None:
-        """Called after each optimizer step with the share of the run that is done, 0 to 1 (momentum teachers, queues)."""
+        """Called after each optimizer step with the share of the run that is done, 0 to 1 (momentum teachers,
+        queues).
+        """
 
     def embedding(self, views: Any) -> Tensor:
         """Features (B, D) of one view, for the health watch; without gradients."""

@@ -1,6 +1,6 @@
 """Hide most patches of a picture and paint them from the few that are left (He et al. 2021, arXiv:2111.06377).
 
-The encoder sees the visible patches only. The decoder here is light (two blocks) by default, as small data ask for; the paper's has eight.
+The encoder sees the visible patches only; the decoder is light (two blocks) by default, the paper's has eight.
 """
 
 from typing import ClassVar
@@ -53,6 +53,7 @@ class MAE(Method):
             raise UserError("mae needs an encoder that can look at visible patches alone", "take --encoder vit")
         self.encoder = encoder
         self.mask_ratio, self.normalise = mask_ratio, normalise
+        self.visible = max(1, round(encoder.grid**2 * (1 - mask_ratio)))
         self.enter = nn.Linear(encoder.dim, decoder_width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_width))
         self.positions: Tensor
@@ -78,15 +79,13 @@ class MAE(Method):
         painted = self.paint(x, order).float()  # (B, T, P)
         if self.normalise:
             target = (target - target.mean(-1, keepdim=True)) / (target.var(-1, keepdim=True) + 1e-6).sqrt()
-        hidden = order[:, self.visible_count(order) :]
-        pick = hidden[..., None].expand(-1, -1, target.shape[-1])
+        pick = order[:, self.visible :, None].expand(-1, -1, target.shape[-1])
         return (painted.gather(1, pick) - target.gather(1, pick)).square().mean()
 
     def paint(self, x: Tensor, order: Tensor) -> Tensor:
         """All patches (B, T, P) as the decoder sees them from the first (1 - mask_ratio) share of `order`."""
-        visible = self.visible_count(order)
-        tokens = self.enter(self.encoder.visible(x, order[:, :visible]))
-        rest = self.mask_token.to(tokens.dtype).expand(len(x), order.shape[1] - visible, -1)
+        tokens = self.enter(self.encoder.visible(x, order[:, : self.visible]))
+        rest = self.mask_token.to(tokens.dtype).expand(len(x), order.shape[1] - self.visible, -1)
         shuffled = torch.cat([tokens, rest], 1)
         back = order.argsort(1)[..., None].expand(-1, -1, shuffled.shape[-1])
         return self.leave(self.decoder(shuffled.gather(1, back) + self.positions))  # type: ignore[no-any-return]
@@ -99,13 +98,6 @@ class MAE(Method):
         painted = self.paint(x, order).float()
         if self.normalise:
             painted = painted * (target.var(-1, keepdim=True) + 1e-6).sqrt() + target.mean(-1, keepdim=True)
-        hidden = torch.ones_like(order, dtype=torch.bool).scatter(1, order[:, : self.visible_count(order)], False)[
-            ..., None
-        ]
-        masked = torch.where(hidden, torch.zeros_like(target), target)
-        whole = torch.where(hidden, painted, target)
-        return x, modality.unpatch(masked, size), modality.unpatch(whole, size)
-
-    def visible_count(self, order: Tensor) -> int:
-        """How many of the T patches stay visible, at least one."""
-        return max(1, round(order.shape[1] * (1 - self.mask_ratio)))
+        shown = torch.zeros_like(order).scatter(1, order[:, : self.visible], 1)[..., None]
+        whole = torch.where(shown > 0, target, painted)
+        return x, modality.unpatch(target * shown, size), modality.unpatch(whole, size)

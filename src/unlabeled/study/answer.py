@@ -40,7 +40,8 @@ def answer(results: Tables, plan: Sequence[Arm], facts: Mapping[str, Any]) -> An
     Args:
         results: of `record.tables`.
         plan: the study's arms.
-        facts: `test` (number of test items), `seeds`, `draws`, `steps`, `cleared` (whether the split came with the data), `findings`.
+        facts: `test` (number of test items), `seeds`, `draws`, `steps`, `cleared` (whether the split came with the
+            data), `findings`.
     """
     accuracy = results.summary[results.summary["metric"] == "accuracy"]
     kinds = {arm.name: arm.kind for arm in plan}
@@ -55,14 +56,18 @@ def answer(results: Tables, plan: Sequence[Arm], facts: Mapping[str, Any]) -> An
     if kinds[winner] == "method":
         rival, rival_protocol = _best_rival(accuracy, baselines, few)
         sentence = (
-            f"Take {winner} with {_words(protocol)}: with {int(few)} labels it is right on {_percent(at_few)} of unseen items, "
+            f"Take {winner} with {_words(protocol)}: with {int(few)} labels it is right on {_percent(at_few)} "
+            "of unseen items, "
             f"{_gain(results.differences, (winner, protocol), (rival, rival_protocol), few)}"
         )
         saved = _saved(accuracy, kinds, mine)
         sentence += f"; {saved}." if saved else "."
     else:
         best = learned[0] if learned else None
-        sentence = f"Pretraining is not worth it on these data as tried: {winner} with {_words(protocol)} is best, {_percent(at_few)} with {int(few)} labels"
+        sentence = (
+            f"Pretraining is not worth it on these data as tried: {winner} with {_words(protocol)} is best, "
+            f"{_percent(at_few)} with {int(few)} labels"
+        )
         if best:
             sentence += f", {_gain(results.differences, (winner, protocol), best, few)}"
         sentence += "."
@@ -151,7 +156,8 @@ def _verdicts(
 
 def _limits(facts: Mapping[str, Any], kinds: Mapping[str, str], winner: str) -> list[str]:
     out = [
-        f"{facts['test']} test items and {facts['seeds']} pretraining seeds x {facts['draws']} label draws stand behind each interval"
+        f"{facts['test']} test items and {facts['seeds']} pretraining seeds x {facts['draws']} label draws "
+        "stand behind each interval"
         + (": too few seeds for a claim about another training." if facts["seeds"] < 3 else "."),
         "The best of several contenders was named on the same test items, which flatters it a little.",
         f"All methods had the same budget ({facts['steps']}); a longer one may order them differently.",
@@ -159,7 +165,8 @@ def _limits(facts: Mapping[str, Any], kinds: Mapping[str, str], winner: str) -> 
     ]
     if not facts["cleared"]:
         out.append(
-            "The test split was drawn from the data at random: items of one part, patient or day may stand on both sides if no group column says so."
+            "The test split was drawn from the data at random: items of one part, patient or day may stand on both "
+            "sides if no group column says so."
         )
     out.extend(facts["findings"])
     return out

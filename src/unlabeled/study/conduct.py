@@ -174,7 +174,9 @@ def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> tuple[l
 def _fit_pace(
     study: Study, draws: Sequence[Mapping[float, np.ndarray]], minutes: float, items: Items
 ) -> dict[str, Any]:
-    """Steps of each fine-tuning, alike for all arms, that fit into the minutes; one learning rate is tried where three do not fit."""
+    """Steps of each fine-tuning, alike for all arms, that fit into the minutes; one learning rate is tried where
+    three do not fit.
+    """
     nets = {str(p) for a in study.arms for p in a.protocols if needs(p) == "encoder"}
     todo = [c for c in cells(study.arms, draws, study.seeds) if c.protocol in nets]
     if not todo:
@@ -208,12 +210,10 @@ def _pretrain(study: Study, bench: Bench, arms: Sequence[Arm]) -> list[dict[str,
             run = create(bench.run(arm, seed), arm.for_seed(seed), facts)
             learn(run, Items(study.prepared.store, rows), study.device, title=f"pretrain {arm.name} · seed {seed}")
             last = run.metrics()[-1]
-            costs.append(
-                {"arm": arm.name, "encoder": str(arm.recipe.encoder), "seed": seed, "stage": "pretrain", "minutes": last["seconds"] / 60,
-                 "items_per_second": last["step"] * arm.recipe.training.batch_size / max(last["seconds"], 1e-9), "peak_memory_mb": peak_memory(),
-                 "steps": last["step"], "items_seen": last["step"] * arm.recipe.training.batch_size,
-                 "device": str(study.device.device), "threads": study.device.threads}
-            )  # fmt: skip
+            seen = last["step"] * arm.recipe.training.batch_size
+            cost = _cost(study.device, arm.name, arm, seed, "pretrain") | {"steps": last["step"], "items_seen": seen}
+            cost |= {"minutes": last["seconds"] / 60, "peak_memory_mb": peak_memory()}
+            costs.append(cost | {"items_per_second": seen / max(last["seconds"], 1e-9)})
     return costs
 
 
@@ -222,7 +222,7 @@ def _fit_all(
 ) -> list[dict[str, Any]]:
     by_name = {a.name: a for a in arms}
     rates: dict[tuple[str, float, int, str], float] = {}
-    costs: dict[tuple[str, int, str], dict[str, Any]] = {}
+    costs: dict[tuple[str, int], dict[str, Any]] = {}
     with progress.bar("fit and predict", len(todo)) as bar:
         for cell in todo:
             arm = by_name[cell.arm]
@@ -231,17 +231,21 @@ def _fit_all(
             if "rate" in facts:
                 rates.setdefault(key, facts["rate"])
             name = f"{cell.arm} ({cell.protocol})"
-            sum_up = costs.setdefault(
-                (name, cell.seed, "fit"),
-                {"arm": name, "encoder": str(arm.recipe.encoder), "seed": cell.seed, "stage": "fit", "minutes": 0.0, "steps": 0, "items_seen": 0,
-                 "items_per_second": None, "peak_memory_mb": 0.0, "device": facts["device"], "threads": facts["threads"]},
-            )  # fmt: skip
+            empty = _cost(bench.device, name, arm, cell.seed, "fit")
+            sum_up = costs.setdefault((name, cell.seed), empty)
             sum_up["minutes"] += facts["minutes"]
             sum_up["steps"] += facts.get("steps", 0)
             sum_up["items_seen"] += facts.get("items_seen", 0)
             sum_up["peak_memory_mb"] = max(sum_up["peak_memory_mb"], facts["peak_memory_mb"])
             bar.advance(1, f"{cell.arm} · {cell.labels} labels · {cell.protocol}")
     return list(costs.values())
+
+
+def _cost(device: Device, name: str, arm: Arm, seed: int, stage: str) -> dict[str, Any]:
+    """One line of the cost table, with nothing spent yet."""
+    where = {"device": str(device.device), "threads": device.threads}
+    spent = {"minutes": 0.0, "items_per_second": None, "peak_memory_mb": 0.0, "steps": 0, "items_seen": 0}
+    return {"arm": name, "encoder": str(arm.recipe.encoder), "seed": seed, "stage": stage} | spent | where
 
 
 def _pictures(study: Study, bench: Bench, arms: Sequence[Arm]) -> None:

@@ -116,9 +116,11 @@ def fit(
         store = data.store
         looks = arm.recipe.looks()
         encoder = bench.encoder(arm, cell.seed)
+        bench.device.place(encoder)
+        fresh = arm.kind not in TRAINED
         model = protocol.fit(
-            bench.device.place(encoder), Items(store, rows), y, looks, bench.device, seed=cell.seed, fresh=arm.kind not in TRAINED, each=each
-        )  # fmt: skip
+            encoder, Items(store, rows), y, looks, bench.device, seed=cell.seed, fresh=fresh, each=each
+        )
         probabilities = model.predict(Items(store, data.test), looks, bench.device)
         steps = protocol.length(len(rows))
         facts |= {"rate": model.rate, "steps": steps, "items_seen": steps * min(protocol.batch_size, len(rows))}

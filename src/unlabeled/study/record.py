@@ -24,8 +24,10 @@ class Tables:
 
     Args:
         table: one row a figure of a cell: arm, encoder, share, labels, seed, draw, protocol, metric, value.
-        summary: mean, sd and 95 % interval over seeds, draws and test items: arm, share, labels, protocol, metric, mean, sd, low, high, n.
-        differences: paired differences in accuracy between contenders at equal labels: arm_a, protocol_a, arm_b, protocol_b, share, labels,
+        summary: mean, sd and 95 % interval over seeds, draws and test items: arm, share, labels, protocol, metric,
+            mean, sd, low, high, n.
+        differences: paired differences in accuracy between contenders at equal labels: arm_a, protocol_a, arm_b,
+            protocol_b, share, labels,
             difference, low, high, n, probability.
     """
 
@@ -124,7 +126,9 @@ def _differences(hits: Mapping[tuple[str, float, int, str], list[tuple[int, int,
 def _pair(
     a: list[tuple[int, int, np.ndarray]], b: list[tuple[int, int, np.ndarray]]
 ) -> tuple[list[tuple[int, int, np.ndarray]], list[tuple[int, int, np.ndarray]]]:
-    """The cells of two contenders that share seed and draw; an arm with one seed alone (PCA) is set against each seed."""
+    """The cells of two contenders that share seed and draw; an arm with one seed alone (PCA) is set against each
+    seed.
+    """
     seeds_a, seeds_b = {c[0] for c in a}, {c[0] for c in b}
     if len(seeds_b) == 1 and len(seeds_a) > 1:
         b = [(s, draw, hit) for s in sorted(seeds_a) for _, draw, hit in b]

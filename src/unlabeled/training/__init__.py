@@ -1,1 +1,3 @@
-"""The one loop, and what it needs: devices, optimizers, checkpoints, run folders and a watch on the health of the run."""
+"""The one loop, and what it needs: devices, optimizers, checkpoints, run folders and a watch on the health of the
+run.
+"""

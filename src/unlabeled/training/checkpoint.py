@@ -1,6 +1,7 @@
 """One safetensors file holds all of a run's state: weights, optimizer, step. No pickle is written or read.
 
-Tensors are named `model/...` and `optimizer/<parameter number>/<state>`; the header is JSON. The file is written beside and renamed into
+Tensors are named `model/...` and `optimizer/<parameter number>/<state>`; the header is JSON. The file is written
+beside and renamed into
 place, so a kill at any moment leaves the last whole one.
 """
 
@@ -82,7 +83,9 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None =
 
 
 def _lay_out_as_parameters(optimizer: torch.optim.Optimizer) -> None:
-    """Give each state tensor the memory layout of its parameter, as it had when it was made: fused kernels ask for it."""
+    """Give each state tensor the memory layout of its parameter, as it had when it was made: fused kernels ask for
+    it.
+    """
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             for key, value in optimizer.state.get(parameter, {}).items():

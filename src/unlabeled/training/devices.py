@@ -84,4 +84,3 @@ def _precision(wanted: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     flags = (torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported())
     return torch.bfloat16 if any(flags) else torch.float32
-

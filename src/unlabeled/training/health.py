@@ -1,6 +1,7 @@
 """A watch on a training: when something goes wrong it says so in one sentence with a remedy.
 
-Collapse is seen in the features, not in the loss: their spread (Chen and He 2021, SimSiam, arXiv:2011.10566, sec. 4.1) and their
+Collapse is seen in the features, not in the loss: their spread (Chen and He 2021, SimSiam, arXiv:2011.10566, sec.
+4.1) and their
 effective rank (RankMe, Garrido et al. 2022, arXiv:2210.02885).
 """
 
@@ -14,7 +15,9 @@ from unlabeled.errors import UserError
 
 
 def spread(features: Tensor) -> float:
-    """Mean standard deviation of the L2-normalised features (B, D), times sqrt(D): 1 for an even sphere, 0 when all are one."""
+    """Mean standard deviation of the L2-normalised features (B, D), times sqrt(D): 1 for an even sphere, 0 when all
+    are one.
+    """
     unit = torch.nn.functional.normalize(features.float(), dim=1)
     return float(unit.std(0, correction=0).mean() * math.sqrt(features.shape[1]))
 
@@ -72,7 +75,10 @@ class Health:
         self.note_loss(step, loss)
         wide, rank = spread(features), effective_rank(features)
         if wide < 0.05 or rank < 1.5:
-            text = f"collapsed: all items look alike to the encoder (spread {wide:.3f}, rank {rank:.1f}); lower the learning rate or weaken the views"
+            text = (
+                f"collapsed: all items look alike to the encoder (spread {wide:.3f}, rank {rank:.1f}); "
+                "lower the learning rate or weaken the views"
+            )
         elif wait > 0.3:
             text = f"waiting for data {wait:.0%} of the time; put the cache on a faster disk (UNLABELED_CACHE)"
         elif step - self.best_step > 0.3 * self.steps and step < 0.95 * self.steps:

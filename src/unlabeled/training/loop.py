@@ -1,6 +1,7 @@
 """The one loop: a generator of optimizer steps, in reading order = time order.
 
-What other frameworks do by callbacks (logging, checkpoints, early stops) is the body of the caller's `for`. Everything random is
+What other frameworks do by callbacks (logging, checkpoints, early stops) is the body of the caller's `for`.
+Everything random is
 drawn from (seed, step, rank), so that a run continued from step n gives the numbers of the run that was never stopped.
 """
 

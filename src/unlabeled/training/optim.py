@@ -1,6 +1,7 @@
 """Optimizers and the learning-rate schedule; the schedule is a pure function of the step.
 
-Weight decay acts on matrices and never on biases and norms (Chen et al. 2020; He et al. 2021, App. A). LARS follows You et al. 2017
+Weight decay acts on matrices and never on biases and norms (Chen et al. 2020; He et al. 2021, App. A). LARS follows
+You et al. 2017
 (arXiv:1708.03888) with the trust coefficient 0.001 that SimCLR uses.
 """
 

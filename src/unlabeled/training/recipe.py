@@ -75,7 +75,7 @@ class Recipe:
         kind = catalog.load("methods", self.method.name)
         if self.modality not in kind.modalities:
             raise UserError(
-                f"{self.method.name} does not work on data of kind {self.modality}, only on {', '.join(kind.modalities)}",
+                f"{self.method.name} works on {', '.join(kind.modalities)}, not on {self.modality}",
                 'see "unlabeled methods"',
             )
         method: Method = kind(self.build_encoder(), **self.method.settings)

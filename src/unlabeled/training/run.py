@@ -1,5 +1,8 @@
-"""A run is a folder: `config.json`, `metrics.jsonl` and an atomic `checkpoint.safetensors`; killed at any moment, it resumes to the same numbers."""
+"""A run is a folder: `config.json`, `metrics.jsonl` and an atomic `checkpoint.safetensors`; killed at any moment, it
+resumes to the same numbers.
+"""
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -18,7 +21,7 @@ from unlabeled.methods import Method
 from unlabeled.modalities import Modality
 from unlabeled.training import checkpoint, optim
 from unlabeled.training.devices import Device
-from unlabeled.training.health import Health
+from unlabeled.training.journal import Journal
 from unlabeled.training.loop import Items, train
 from unlabeled.training.recipe import Recipe
 
@@ -90,7 +93,8 @@ class Run:
         rows = self.metrics()
         last = rows[-1] if rows else {}
         text = [
-            f"run {self.folder}: {self.recipe.method} with {self.recipe.encoder}, step {self.step} of {self.recipe.steps}"
+            f"run {self.folder}: {self.recipe.method} with {self.recipe.encoder}",
+            f"step {self.step} of {self.recipe.steps}",
         ]
         if last:
             text.append(f"loss {last['loss']:.4f}, {last['items_per_second']:.0f} items/s, {last['health']}")
@@ -154,15 +158,10 @@ def learn(run: Run, items: Items, device: Device, *, save_every: float = 30.0, t
         start, spent = int(head["step"]), float(head["seconds"])
     if start >= recipe.steps:
         return run
-    _rewind(run, start)
-    watch = Health(recipe.steps)
-    watch_every = min(100, max(10, recipe.steps // 60))
-    for row in run.metrics():
-        watch.note_loss(row["step"] - 1, row["loss"])
-    saved = began = mark = time.monotonic()
-    losses: list[torch.Tensor] = []
-    waits = 0.0
-    note = ""
+    if device.lead:
+        _rewind(run, start)
+    journal = Journal(run.folder / METRICS, recipe, min(recipe.training.batch_size, len(items)), device, spent)
+    saved = time.monotonic()
     steps = train(
         method,
         optimizer,
@@ -176,48 +175,23 @@ def learn(run: Run, items: Items, device: Device, *, save_every: float = 30.0, t
     )
     with progress.bar(title or f"{recipe.method.name} seed {recipe.seed}", recipe.steps, start) as bar:
         for step in steps:
-            losses.append(step.loss)
-            waits += step.wait
+            note = journal.observe(method, step)
             last = step.number + 1 == recipe.steps
-            now = time.monotonic()
-            if (step.number + 1) % watch_every == 0 or last:
-                loss = float(torch.stack(losses).mean())
-                watch.check_loss(step.number, loss, step.lr)
-                method.eval()
-                with device.autocast():
-                    features = method.embedding(step.views)
-                method.train()
-                now = time.monotonic()
-                wide, rank, text = watch.observe(step.number, loss, features, waits / max(now - mark, 1e-9))
-                speed = len(losses) * min(recipe.training.batch_size, len(items)) / max(now - mark, 1e-9)
-                note = f"loss {loss:.3f} · {speed:.0f} items/s · {text}"
-                if device.lead:
-                    _append(run, {"step": step.number + 1, "epoch": round(step.epoch, 3), "loss": loss, "lr": step.lr,
-                                  "items_per_second": speed, "seconds": spent + now - began, "spread": wide, "rank": rank,
-                                  "wait": waits / max(now - mark, 1e-9), "health": text})  # fmt: skip
-                if device.lead and (last or now - saved > save_every):
-                    checkpoint.save(path, method, optimizer, {"step": step.number + 1, "seconds": spent + now - began})
-                    saved = time.monotonic()
-                losses, waits, mark = [], 0.0, time.monotonic()
+            if note and device.lead and (last or time.monotonic() - saved > save_every):
+                checkpoint.save(path, method, optimizer, {"step": step.number + 1, "seconds": journal.seconds})
+                saved = time.monotonic()
             bar.advance(1, note)
     return run
 
 
 def fingerprint(paths: list[str], rows: np.ndarray) -> str:
     """A short code for the set of training items, so that a run is never continued on others."""
-    import hashlib
-
     return hashlib.sha256("\n".join(paths[i] for i in rows).encode()).hexdigest()[:16]
 
 
 def _decay(recipe: Recipe, method: Method) -> float:
     given = recipe.training.weight_decay
     return method.weight_decay if given is None else given
-
-
-def _append(run: Run, row: Mapping[str, Any]) -> None:
-    with (run.folder / METRICS).open("a", encoding="utf-8") as handle:
-        handle.write(json.dumps(row) + "\n")
 
 
 def _rewind(run: Run, step: int) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from unlabeled.report.page import write
 
 from unlabeled import config
 from unlabeled.data.prepare import prepare
 from unlabeled.errors import UserError
+from unlabeled.report.page import write
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.study.answer import Answer
 from unlabeled.study.conduct import Study, conduct
@@ -63,7 +63,8 @@ def compare(
 ) -> Comparison:
     """Compare methods on these data at several label budgets, against random, PCA and supervised arms.
 
-    Every cell is kept on disk: stopped at any moment, the same command goes on. All arms get the same budget, the label draws are
+    Every cell is kept on disk: stopped at any moment, the same command goes on. All arms get the same budget, the
+    label draws are
     fixed before any method runs, and the test labels are opened once, at the end.
 
     Args:

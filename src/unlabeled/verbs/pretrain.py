@@ -25,12 +25,14 @@ def pretrain(
 ) -> Run:
     """Learn an encoder from items without labels.
 
-    Test items are left out; labels are never read. Called again with the same settings it continues a run that was stopped,
+    Test items are left out; labels are never read. Called again with the same settings it continues a run that was
+    stopped,
     to the same numbers as if it had never been.
 
     Args:
         data: folder, manifest (.csv, .parquet) or array file (.npz).
-        method: a name from "unlabeled methods", with settings as simclr(temperature=0.5), or the path of your own .py file.
+        method: a name from "unlabeled methods", with settings as simclr(temperature=0.5), or the path of your own
+            .py file.
         setup: encoder, size, seed, further unlabelled items, where to write.
         budget: how long to learn.
         training: how the loop runs.

@@ -1,0 +1,69 @@
+"""The diary of a run: every so many steps one line of `metrics.jsonl`, with speed, spread, rank and health in words."""
+
+import json
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from unlabeled.methods import Method
+from unlabeled.training.devices import Device
+from unlabeled.training.health import Health
+from unlabeled.training.loop import Step
+from unlabeled.training.recipe import Recipe
+
+
+class Journal:
+    """Gathers the steps of a run and writes a line about them now and then.
+
+    Args:
+        file: `metrics.jsonl`; what it holds already is the past of the same run.
+        recipe: of the run.
+        batch: items a step.
+        device: from `open_device`; only the leading rank writes.
+        spent: seconds that the run took before.
+    """
+
+    def __init__(self, file: Path, recipe: Recipe, batch: int, device: Device, spent: float) -> None:
+        self.file, self.steps, self.batch, self.device, self.spent = file, recipe.steps, batch, device, spent
+        self.every = min(100, max(10, recipe.steps // 60))
+        self.health = Health(recipe.steps)
+        for line in file.read_text("utf-8").splitlines() if file.is_file() else []:
+            row = json.loads(line)
+            self.health.note_loss(row["step"] - 1, row["loss"])
+        self.began = self.mark = time.monotonic()
+        self.losses: list[Tensor] = []
+        self.waited = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken so far, earlier starts included."""
+        return self.spent + time.monotonic() - self.began
+
+    def observe(self, method: Method, step: Step) -> str:
+        """Take note of a step; the words for the progress bar when a line was due, else nothing.
+
+        Raises:
+            UserError: when the loss is no number any more.
+        """
+        self.losses.append(step.loss)
+        self.waited += step.wait
+        if (step.number + 1) % self.every and step.number + 1 != self.steps:
+            return ""
+        loss = float(torch.stack(self.losses).mean())
+        self.health.check_loss(step.number, loss, step.lr)
+        passed = max(time.monotonic() - self.mark, 1e-9)
+        speed, wait = len(self.losses) * self.batch / passed, self.waited / passed
+        method.eval()
+        with self.device.autocast():
+            features = method.embedding(step.views)
+        method.train()
+        wide, rank, words = self.health.observe(step.number, loss, features, wait)
+        row = {"step": step.number + 1, "epoch": round(step.epoch, 3), "loss": loss, "lr": step.lr}
+        row |= {"items_per_second": speed, "seconds": self.seconds, "spread": wide, "rank": rank, "wait": wait}
+        if self.device.lead:
+            with self.file.open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(row | {"health": words}) + "\n")
+        self.losses, self.waited, self.mark = [], 0.0, time.monotonic()
+        return f"loss {loss:.3f} · {speed:.0f} items/s · {words}"
