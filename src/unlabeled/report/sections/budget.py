@@ -1,0 +1,106 @@
+"""The label budget: how good each contender is with how many labels, and where supervised training catches up."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from unlabeled.report import crossing
+from unlabeled.report.folder import Absent, Study
+from unlabeled.report.plots import INK, SOFT, Spec, counts_axis, dash, figure, numbers
+from unlabeled.report.section import Section
+from unlabeled.report.words import METRICS, Contender, Metric, interval, label, protocol
+
+TITLE = "Labels against accuracy"
+HEIGHT = 430
+
+
+def section(study: Study) -> Section:
+    """Gather one figure for each metric and choice of contenders."""
+    if len(study.budgets) < 2:
+        raise Absent("the study tried one number of labels only")
+    best = list({c.arm: c for c in reversed(study.contenders)}.values())[::-1]  # the best way of each arm
+    uses = list(dict.fromkeys(c.protocol for c in study.contenders))
+    choices = [("best of each arm", best)]
+    choices += [(protocol(p), [c for c in study.contenders if c.protocol == p]) for p in uses] if len(uses) > 1 else []
+    shown = [m for name, m in METRICS.items() if (study.summary["metric"] == name).any()]
+    found = crossing.find(study)
+    figures, panels = {}, []
+    for i, metric in enumerate(shown):
+        for j, (_, contenders) in enumerate(choices):
+            name = f"budget-{i}-{j}"
+            figures[name] = _figure(study, contenders, metric)
+            if found and metric.name == "accuracy" and {found.method, found.supervised} <= set(contenders):
+                _mark(figures[name], found, study.budgets[-1])
+            panels.append({"key": f"{i}-{j}", "figure": name, "metric": metric, "legend": _legend(contenders, name)})
+    facts = {
+        "metrics": [m.title for m in shown],
+        "choices": [title for title, _ in choices],
+        "panels": panels,
+        "height": HEIGHT,
+        "sentence": found.sentence() if found else "",
+        "budgets": study.budgets,
+    }
+    return Section(facts, figures)
+
+
+def _legend(contenders: Sequence[Contender], name: str) -> list[dict[str, Any]]:
+    return [
+        {"name": c.name, "colour": c.colour, "dash": dash(c.protocol), "figure": name, "group": str(i)}
+        for i, c in enumerate(contenders)
+    ]
+
+
+def _figure(study: Study, contenders: Sequence[Contender], metric: Metric) -> Spec:
+    scale = 100.0 if metric.share else 1.0
+    traces = []
+    for i, c in enumerate(contenders):
+        rows = [(n, row) for n in study.budgets if (row := study.row(c, n, metric.name)) is not None]
+        beside = 1.015 ** (i - (len(contenders) - 1) / 2)  # so that intervals do not hide one another
+        mean = [scale * row["mean"] for _, row in rows]
+        text = [
+            f"{metric.show(row['mean'])} ({interval(row['low'], row['high'], metric) or 'no interval'})"
+            for _, row in rows
+        ]
+        above = [max(0.0, scale * row["high"] - m) for (_, row), m in zip(rows, mean, strict=True)]
+        below = [max(0.0, m - scale * row["low"]) for (_, row), m in zip(rows, mean, strict=True)]
+        traces.append({
+            "type": "scatter", "mode": "lines+markers", "name": label(c.name), "legendgroup": str(i),
+            "x": numbers([n * beside for n, _ in rows]), "y": numbers(mean),
+            "customdata": [f"{n:,}" for n, _ in rows], "text": text,
+            "line": {"color": c.colour, "width": 2.5 if c == study.winner else 1.75, "dash": dash(c.protocol)},
+            "marker": {"size": 7, "color": c.colour},
+            "error_y": {"type": "data", "symmetric": False, "thickness": 1.25, "width": 0, "color": c.colour,
+                        "array": numbers(above), "arrayminus": numbers(below)},
+            "hovertemplate": "<b>%{fullData.name}</b><br>%{customdata} labels: %{text}<extra></extra>",
+        })  # fmt: skip
+    y = {"title": {"text": metric.title + (" in %" if metric.share else "")}}
+    return figure(traces, HEIGHT, x=counts_axis(study.budgets, "labels, logarithmic"), y=y)
+
+
+def _mark(spec: Spec, found: crossing.Crossing, most: int) -> None:
+    """Draw the way from the method's first point across to where supervised training gets there."""
+    score = 100 * found.score
+    end = found.labels if found.labels is not None else most
+    if end <= found.few:
+        return
+    spec["data"].append({
+        "type": "scatter", "mode": "lines", "x": numbers([found.few, end]), "y": numbers([score, score]),
+        "hoverinfo": "skip",
+        "line": {"color": SOFT, "width": 1.25, "dash": "dot"}, "showlegend": False,
+    })  # fmt: skip
+    text = (
+        f"{label(found.supervised.arm)}: ≈ {round(end):,} labels"
+        if found.labels
+        else f"{label(found.supervised.arm)}: never"
+    )
+    if found.labels is not None:
+        spec["data"].append({
+            "type": "scatter", "mode": "markers", "x": numbers([end]), "y": numbers([score]), "showlegend": False,
+            "marker": {"size": 13, "symbol": "circle-open", "color": INK, "line": {"width": 2}},
+            "hovertemplate": f"{text} for what {label(found.method.arm)} reaches with {found.few:,}<extra></extra>",
+        })  # fmt: skip
+    spec["layout"]["annotations"] = [{
+        "x": float(f"{math.log10(end):.5g}"), "y": score, "xref": "x", "yref": "y", "text": text,
+        "ax": -36, "ay": 34, "arrowwidth": 1, "arrowhead": 0, "arrowcolor": SOFT, "font": {"color": INK, "size": 13},
+        "bgcolor": "var(--paper)", "borderpad": 2, "xanchor": "auto",
+    }]  # fmt: skip

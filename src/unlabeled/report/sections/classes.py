@@ -1,0 +1,108 @@
+"""Each class on its own: precision, recall and F1, and which class is taken for which."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from unlabeled.metrics import confusion
+from unlabeled.report.folder import Absent, Study
+from unlabeled.report.plots import Spec, figure, numbers
+from unlabeled.report.section import Section
+from unlabeled.report.words import Contender, count, label
+
+TITLE = "Class by class"
+FIGURES = ("precision", "recall", "f1")
+WRITTEN = 12  # classes up to which the counts stand in the matrix
+DRAWN = 60  # classes up to which there is a matrix
+
+
+def section(study: Study) -> Section:
+    """Gather one panel for each contender and number of labels."""
+    classes = study.classes
+    if not classes:
+        raise Absent("no class is named in data.json or table.csv")
+    panels, figures = [], {}
+    for i, contender in enumerate(study.contenders):
+        for j, labels in enumerate(study.budgets):
+            panel: dict[str, Any] = {"key": f"{i}-{j}", "rows": _rows(study, contender, labels, classes)}
+            counts, fits = _confusion(study, contender, labels, len(classes))
+            panel |= {"pairs": _pairs(counts, classes), "fits": fits, "figure": ""}
+            if fits and len(classes) <= DRAWN:
+                panel["figure"] = f"classes-{i}-{j}"
+                figures[panel["figure"]] = _matrix(counts, classes)
+            panels.append(panel)
+    facts = {
+        "contenders": [c.name for c in study.contenders],
+        "budgets": study.budgets,
+        "chosen": f"{study.contenders.index(study.winner)}-0",
+        "panels": panels,
+        "height": _height(len(classes)),
+    }
+    return Section(facts, figures)
+
+
+def _rows(study: Study, contender: Contender, labels: int, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Means over seeds and draws, a class a row; empty where the table has none."""
+    t = study.table
+    part = t[(t["arm"] == contender.arm) & (t["protocol"] == contender.protocol) & (t["labels"] == labels)]
+    mean = part.groupby("metric")["value"].mean()
+    if f"recall/{classes[0]}" not in mean.index:
+        return []
+    out = []
+    for name in classes:
+        cells = []
+        for key in FIGURES:
+            value = float(mean.get(f"{key}/{name}", float("nan")))
+            known = bool(np.isfinite(value))
+            cells.append(
+                {"value": f"{100 * value:.1f}" if known else "–", "bar": f"{100 * value:.1f}" if known else "0"}
+            )
+        out.append({"name": name, "cells": cells, "support": f"{mean.get(f'support/{name}', 0):,.0f}"})
+    return out
+
+
+def _confusion(study: Study, contender: Contender, labels: int, n: int) -> tuple[np.ndarray, int]:
+    """Counts (true, taken for) summed over all fits, and the number of fits."""
+    total = np.zeros((n, n), np.int64)
+    cells = study.cells(contender, labels)
+    for cell in cells:
+        total += confusion(cell.probabilities, study.test["labels"].astype(np.int64), n)
+    return total, len(cells)
+
+
+def _pairs(counts: np.ndarray, classes: Sequence[str]) -> list[str]:
+    """The three most frequent mistakes in words, as shares of the true class."""
+    wrong = counts - np.diag(np.diag(counts))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:3]
+    out = []
+    for true, taken in zip(*np.unravel_index(order, wrong.shape), strict=True):
+        if wrong[true, taken]:
+            share = 100 * wrong[true, taken] / counts[true].sum()
+            out.append(f"{share:.0f} % of {classes[true]} are taken for {classes[taken]}")
+    return out
+
+
+def _height(n: int) -> int:
+    return int(np.clip(150 + 26 * n, 320, 620))
+
+
+def _matrix(counts: np.ndarray, classes: Sequence[str]) -> Spec:
+    share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    names = [label(c, 18) for c in classes]
+    hover = [[f"{count(int(v), 'prediction')}" for v in row] for row in counts]
+    z = [numbers(row, 3) for row in share]
+    trace = {
+        "type": "heatmap", "z": z, "customdata": hover, "zmin": 0, "zmax": 100, "showscale": False,
+        "xgap": 1, "ygap": 1,
+        "colorscale": [[0, "var(--heat0)"], [0.5, "var(--heat1)"], [1, "var(--heat2)"]],
+        "hovertemplate": "%{y} taken for %{x}: %{z:.1f} % (%{customdata})<extra></extra>",
+    }  # fmt: skip
+    if len(classes) <= WRITTEN:
+        trace |= {"text": [[f"{v:.0f}" if v >= 0.5 else "" for v in row] for row in share], "texttemplate": "%{text}"}
+    ticks = {"tickvals": list(range(len(classes))), "ticktext": names, "showgrid": False}
+    spec = figure(
+        [trace], _height(len(classes)), x=ticks | {"title": {"text": "taken for"}}, y=ticks | {"autorange": "reversed"}
+    )
+    spec["layout"]["yaxis"]["title"] = {"text": "true class"}
+    return spec

@@ -1,0 +1,70 @@
+"""Single predictions with their confidence: the most confident mistakes first, then what was right."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from unlabeled.report.folder import Absent, Cell, Study
+from unlabeled.report.pictures import Sheet, sheet
+from unlabeled.report.section import Section
+from unlabeled.report.sections.maps import thumbs_style
+from unlabeled.report.words import count
+
+TITLE = "Single predictions"
+WRONG, SURE, UNSURE = 12, 6, 6
+
+
+def section(study: Study) -> Section:
+    """Gather one panel for each contender and number of labels, from its first seed and draw."""
+    labels = study.test["labels"].astype(int)
+    if not len(labels):
+        raise Absent("test.npz holds no items")
+    fits = {
+        f"{i}-{j}": found[0]
+        for i, contender in enumerate(study.contenders)
+        for j, n in enumerate(study.budgets)
+        if (found := study.cells(contender, n, limit=1))
+    }
+    if not fits:
+        raise Absent("there are no predictions in the study's folder")
+    chosen = {key: _choose(cell.probabilities, labels) for key, cell in fits.items()}
+    thumbs = sheet(study.test["thumbs"], (int(i) for groups in chosen.values() for g in groups for i in g))
+    panels = []
+    for key, cell in fits.items():
+        wrong, sure, unsure = ([_card(study, cell, thumbs, int(i)) for i in group] for group in chosen[key])
+        mistakes = int((cell.probabilities.argmax(1) != labels).sum())
+        panels.append({
+            "key": key, "wrong": wrong, "sure": sure, "unsure": unsure, "draw": cell.draw, "seed": cell.seed,
+            "mistakes": count(mistakes, "mistake"), "items": count(len(labels), "test item"),
+        })  # fmt: skip
+    facts = {
+        "contenders": [c.name for c in study.contenders],
+        "budgets": study.budgets,
+        "chosen": f"{study.contenders.index(study.winner)}-0",
+        "panels": panels,
+    }
+    return Section(facts, style=thumbs_style("samples", thumbs.uri, thumbs.columns, thumbs.rows))
+
+
+def _choose(probabilities: np.ndarray, labels: np.ndarray) -> Sequence[np.ndarray]:
+    """Items that were wrong with the most confidence, right with the most, and right with the least."""
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
+    order = np.argsort(-confidence, kind="stable")
+    wrong, hits = order[~right[order]][:WRONG], order[right[order]]
+    sure = hits[:SURE]
+    return wrong, sure, hits[len(sure) :][-UNSURE:][::-1]
+
+
+def _card(study: Study, cell: Cell, thumbs: Sheet, item: int) -> dict[str, Any]:
+    p = cell.probabilities[item]
+    top = np.argsort(-p, kind="stable")[:3]
+    true = int(study.test["labels"][item])
+    return {
+        "style": thumbs.style(item),
+        "path": str(study.test["paths"][item]),
+        "true": study.classes[true],
+        "taken": study.classes[int(top[0])],
+        "right": int(top[0]) == true,
+        "top": [{"name": study.classes[int(k)], "percent": f"{100 * p[k]:.0f}", "true": int(k) == true} for k in top],
+    }
