@@ -26,7 +26,7 @@ class MAE(Method):
         decoder_heads: attention heads of the decoder.
 
     Raises:
-        UserError: when the encoder cannot look at visible patches alone.
+        UserError: when the encoder cannot do that.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("image",)
@@ -55,17 +55,16 @@ class MAE(Method):
         self.mask_ratio, self.normalise = mask_ratio, normalise
         self.visible = max(1, round(encoder.grid**2 * (1 - mask_ratio)))
         self.enter = nn.Linear(encoder.dim, decoder_width)
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, decoder_width))
+        self.mask_token = nn.Parameter(0.02 * torch.randn(1, 1, decoder_width))
         self.positions: Tensor
         self.register_buffer("positions", sine_positions(encoder.grid, decoder_width), persistent=False)
         self.decoder = nn.Sequential(
             *(Block(decoder_width, decoder_heads, qkv_bias=True) for _ in range(decoder_depth))
         )
-        pixels = encoder.patch_size**2 * encoder.project.in_channels
-        self.leave = nn.Sequential(nn.LayerNorm(decoder_width), nn.Linear(decoder_width, pixels))
-        for part in (self.enter, self.decoder, self.leave):
-            initialise(part)
-        nn.init.normal_(self.mask_token, std=0.02)
+        self.leave = nn.Sequential(
+            nn.LayerNorm(decoder_width), nn.Linear(decoder_width, encoder.project.weight[0].numel())
+        )
+        initialise(nn.ModuleList([self.enter, self.decoder, self.leave]))
 
     def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
         """A mild view (B, C, H, W), the order of its patches (B, T), and the patches' pixels (B, T, P)."""
@@ -75,8 +74,7 @@ class MAE(Method):
 
     def loss(self, views: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Mean squared error on the hidden patches alone, a scalar."""
-        x, order, target = views
-        painted = self.paint(x, order).float()  # (B, T, P)
+        (x, order, target), painted = views, self.paint(*views[:2]).float()  # (B, T, P)
         if self.normalise:
             target = (target - target.mean(-1, keepdim=True)) / (target.var(-1, keepdim=True) + 1e-6).sqrt()
         pick = order[:, self.visible :, None].expand(-1, -1, target.shape[-1])
@@ -87,17 +85,16 @@ class MAE(Method):
         tokens = self.enter(self.encoder.visible(x, order[:, : self.visible]))
         rest = self.mask_token.to(tokens.dtype).expand(len(x), order.shape[1] - self.visible, -1)
         shuffled = torch.cat([tokens, rest], 1)
-        back = order.argsort(1)[..., None].expand(-1, -1, shuffled.shape[-1])
+        back = order.argsort(1)[..., None].expand_as(shuffled)
         return self.leave(self.decoder(shuffled.gather(1, back) + self.positions))  # type: ignore[no-any-return]
 
     def reconstruct(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
         """Original, masked (hidden patches grey) and painted views (B, C, H, W) of the items, to look at."""
         x, size = modality.plain(batch.x), self.encoder.patch_size
         order = modality.keep(len(x), self.encoder.grid**2, self.mask_ratio, x.device)
-        target = modality.patches(x, size)
-        painted = self.paint(x, order).float()
+        target, painted = modality.patches(x, size), self.paint(x, order).float()
         if self.normalise:
             painted = painted * (target.var(-1, keepdim=True) + 1e-6).sqrt() + target.mean(-1, keepdim=True)
         shown = torch.zeros_like(order).scatter(1, order[:, : self.visible], 1)[..., None]
-        whole = torch.where(shown > 0, target, painted)
-        return x, modality.unpatch(target * shown, size), modality.unpatch(whole, size)
+        painted = torch.where(shown > 0, target, painted)
+        return x, modality.unpatch(target * shown, size), modality.unpatch(painted, size)

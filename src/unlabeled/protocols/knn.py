@@ -28,8 +28,16 @@ class Knn:
             raise UserError(f"the temperature is {temperature}", "choose one above 0, such as 0.07")
         self.k, self.temperature = k, temperature
 
-    def fit(self, x: np.ndarray, y: np.ndarray, *, groups: np.ndarray | None = None, seed: int = 0) -> Self:
-        """Keep labelled features (N, D) and their class numbers (N,); nothing is random, so `groups` and `seed` change nothing."""
+    def fit(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        *,
+        groups: np.ndarray | None = None,
+        seed: int = 0,
+        unlabelled: np.ndarray | None = None,
+    ) -> Self:
+        """Keep labelled features (N, D) and their class numbers (N,); the other arguments change nothing here."""
         if len(x) != len(y) or not len(x):
             raise UserError(
                 f"{len(x)} features came with {len(y)} labels", "give one label for each feature, and at least one"

@@ -76,7 +76,12 @@ def answer(results: Tables, plan: Sequence[Arm], facts: Mapping[str, Any]) -> An
 
 
 def _words(protocol: str) -> str:
-    return {"linear": "a linear probe", "knn": "nearest neighbours", "finetune": "fine-tuning"}.get(protocol, protocol)
+    return {
+        "linear": "a linear probe",
+        "knn": "nearest neighbours",
+        "propagate": "label propagation",
+        "finetune": "fine-tuning",
+    }.get(protocol, protocol)
 
 
 def _percent(row: Mapping[Any, Any]) -> str:

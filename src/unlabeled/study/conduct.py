@@ -154,6 +154,13 @@ def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> tuple[l
     """Give the arms their steps: from the budget the first time, from `pace.json` when the study goes on."""
     path = study.folder / "pace.json"
     known: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    budget = asdict(study.budget)
+    if known.get("budget", budget) != budget:
+        given = ", ".join(f"{k} {v}" for k, v in known["budget"].items() if v is not None) or "no budget given"
+        raise UserError(
+            f"{study.folder} holds a study that differs in its budget ({given})",
+            "take another --out, or delete the folder to start afresh",
+        )
     items = Items(study.prepared.store, study.prepared.learning)
     methods = [a for a in study.arms if a.kind == "method"]
     minutes = study.budget.minutes
@@ -166,7 +173,7 @@ def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> tuple[l
     fits = dict(known.get("fits", {}))
     if minutes is not None and "fits" not in known:
         fits = _fit_pace(study, draws, (1 - PRETRAIN_SHARE) * minutes, items)
-    record.write_json(path, pace | {"fits": fits})
+    record.write_json(path, pace | {"fits": fits, "budget": budget})
     arms = [replace(a, recipe=a.recipe.with_steps(pace[a.name])) if a.kind == "method" else a for a in study.arms]
     return arms, fits
 

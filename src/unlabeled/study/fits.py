@@ -17,6 +17,7 @@ from unlabeled import catalog
 from unlabeled.arms.pca import Pixels
 from unlabeled.data.prepare import Prepared
 from unlabeled.encoders import Encoder
+from unlabeled.protocols.linear import Linear
 from unlabeled.study.plan import Arm, Cell, needs, safe
 from unlabeled.training.devices import Device
 from unlabeled.training.loop import Items, embed
@@ -104,11 +105,9 @@ def fit(
         learn, test = bench.features(arm, cell.seed)
         x = learn[np.searchsorted(data.learning, rows)]
         protocol = catalog.load("protocols", spec.name)(**spec.settings)
-        if spec.name == "linear":
-            protocol.fit(x, y, groups=groups(data, rows), seed=cell.draw, unlabelled=learn)
-            facts |= {"strength": float(protocol.strength), "convergence": str(protocol.convergence or "")}
-        else:
-            protocol.fit(x, y, groups=groups(data, rows), seed=cell.draw)
+        protocol.fit(x, y, groups=groups(data, rows), seed=cell.draw, unlabelled=learn)
+        if isinstance(protocol, Linear):
+            facts |= {"strength": float(protocol.strength), "convergence": protocol.convergence}
         probabilities = protocol.predict(test)
     else:
         found = {} if rate is None else {"encoder_lr": rate}

@@ -55,7 +55,7 @@ def compare(
     labels: Sequence[float] = (0.01, 0.1, 1.0),
     seeds: int = 3,
     draws: int = 3,
-    protocols: Sequence[str | dict[str, Any]] = ("linear", "knn", "finetune"),
+    protocols: Sequence[str | dict[str, Any]] = ("linear", "knn", "propagate", "finetune"),
     setup: Setup = Setup(),
     budget: Budget = Budget(),
     training: Training = Training(),
@@ -73,7 +73,7 @@ def compare(
         labels: label budgets: shares of the training labels (0.1), or counts (20).
         seeds: how many times each method is pretrained.
         draws: how many times the labelled items are drawn.
-        protocols: how labels are used: linear, knn, finetune.
+        protocols: how labels are used: linear, knn, propagate, finetune.
         setup: encoder, size, seed, further unlabelled items, where to write.
         budget: minutes for the whole study, or epochs or steps of each pretraining.
         training: how the loop runs.

@@ -56,7 +56,7 @@ def evaluate(
     *,
     labels: Sequence[float] = (1.0,),
     draws: int = 3,
-    protocols: Sequence[str] = ("linear", "knn", "finetune"),
+    protocols: Sequence[str] = ("linear", "knn", "propagate", "finetune"),
     out: str | None = None,
     training: Training = Training(),
 ) -> Evaluation:
@@ -67,7 +67,7 @@ def evaluate(
         data: the labelled items; a test split is drawn where there is none.
         labels: shares of the training labels (0.1), or counts (20).
         draws: how many times the labelled items are drawn anew.
-        protocols: how labels are used: linear, knn, finetune.
+        protocols: how labels are used: linear, knn, propagate, finetune.
         out: folder for the results; `evaluation` in the run's folder when not given.
         training: device, threads and precision.
 

@@ -1,0 +1,91 @@
+"""Let a few labels spread to the unlabelled items that are like them, then learn from all (Zhou et al. 2003, NIPS 16).
+
+Training items are tied to their nearest neighbours by cosine similarity; the labels spread over this graph,
+F = (1 - alpha) (I - alpha S)^-1 Y with S = D^-1/2 W D^-1/2, each class is given equal mass, and a linear probe
+learns from the labels so found. It pays when there are few labels and many unlabelled items, and test items are
+never needed.
+"""
+
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sparse
+from scipy.sparse.linalg import cg
+from sklearn.neighbors import kneighbors_graph
+
+from unlabeled.errors import UserError
+from unlabeled.protocols.linear import Linear
+
+
+class Propagate:
+    """Label spreading over the nearest neighbours of all training features, then a linear probe.
+
+    Args:
+        k: neighbours that an item is tied to.
+        alpha: how far labels spread, above 0 and below 1.
+        strength: penalty of the linear probe on labels that were found, as in `linear`.
+        most: unlabelled items that take part at most, drawn by seed.
+    """
+
+    def __init__(self, *, k: int = 10, alpha: float = 0.9, strength: float = 2e-4, most: int = 20_000) -> None:
+        if not 0 < alpha < 1 or k < 1:
+            raise UserError(f"alpha is {alpha} and k is {k}", "take alpha between 0 and 1 and k of at least 1")
+        self.k, self.alpha, self.strength, self.most = k, alpha, strength, most
+
+    def fit(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        *,
+        groups: np.ndarray | None = None,
+        seed: int = 0,
+        unlabelled: np.ndarray | None = None,
+    ) -> Self:
+        """Learn from labelled features and the unlabelled ones around them.
+
+        Args:
+            x: (N, D) features of the labelled items.
+            y: (N,) class numbers.
+            groups: of the labelled items, for the linear probe's folds where nothing is unlabelled.
+            seed: of the unlabelled items that take part.
+            unlabelled: (M, D) features of training items; those of `x` may be among them. Without any, or when all
+                of them are labelled, this is the linear probe.
+        """
+        pool = np.zeros((0, x.shape[1]), np.float32) if unlabelled is None else np.asarray(unlabelled)
+        if len(pool) <= len(x):
+            self.probe = Linear().fit(x, y, groups=groups, seed=seed, unlabelled=unlabelled)
+            return self
+        drawn = np.random.default_rng([seed, 5]).permutation(len(pool))[: self.most]
+        whole = np.concatenate([np.asarray(x, np.float32), pool[np.sort(drawn)]])
+        classes, codes = np.unique(y, return_inverse=True)
+        found = spread(whole, codes, self.k, self.alpha).argmax(1)
+        found[: len(x)] = codes
+        self.probe = Linear(strength=self.strength).fit(whole, classes[found], seed=seed, unlabelled=pool)
+        return self
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Class probabilities (M, classes) float32 of features (M, D)."""
+        return self.probe.predict(x)
+
+
+def spread(features: np.ndarray, codes: np.ndarray, k: int, alpha: float) -> np.ndarray:
+    """Shares of the classes (N, C) at each item, from the labels of the first ones.
+
+    Args:
+        features: (N, D), labelled items first.
+        codes: (L,) class numbers 0..C-1 of the first L items.
+        k: neighbours.
+        alpha: how far labels spread.
+    """
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    ties = kneighbors_graph(unit, min(k, len(unit) - 1), metric="cosine", mode="connectivity")
+    ties = ties.maximum(ties.T)
+    root = sparse.diags_array(1 / np.sqrt(np.asarray(ties.sum(1)).ravel()))
+    system = sparse.eye_array(len(unit)) - alpha * (root @ ties @ root)
+    start = np.zeros((len(unit), int(codes.max()) + 1))
+    start[np.arange(len(codes)), codes] = 1.0
+    reached = np.stack([cg(system, column, rtol=1e-8)[0] for column in start.T], 1).clip(0)
+    equal = reached / reached.sum(0, keepdims=True)
+    total = equal.sum(1, keepdims=True)
+    shares: np.ndarray = np.where(total > 0, equal / np.maximum(total, 1e-300), 1.0 / equal.shape[1])
+    return shares

@@ -1,0 +1,184 @@
+"""A whole comparison on real digits: equal budgets, nested draws, resumed after a kill, refused in words."""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from unlabeled import UserError
+from unlabeled.settings import Augmentation, Budget, Setup, Training
+from unlabeled.study import fits
+from unlabeled.verbs.compare import Comparison, compare
+from unlabeled.verbs.embed import embed
+from unlabeled.verbs.evaluate import evaluate
+from unlabeled.verbs.pretrain import pretrain
+
+ENCODER = "vit(width=32, depth=1, heads=2, patch_size=4)"
+TRAINING = Training(threads=1, precision="fp32", device="cpu")
+VIEWS = Augmentation(crop=0.5, horizontal_flip=0.0, blur=0.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("UNLABELED_QUIET", "1")
+        yield
+
+
+def run(data: Path, out: Path, steps: int = 30) -> Comparison:
+    return compare(
+        str(data),
+        methods=("simclr", "mae"),
+        labels=(20, 1.0),
+        seeds=2,
+        draws=2,
+        protocols=("linear", "knn", "finetune(steps=10, trials=1)"),
+        setup=Setup(encoder=ENCODER, size=16, out=str(out)),
+        budget=Budget(steps=steps),
+        training=TRAINING,
+        augmentation=VIEWS,
+    )
+
+
+@pytest.fixture(scope="module")
+def study(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    return run(digits, tmp_path_factory.mktemp("work") / "study")
+
+
+def test_every_arm_stands_in_the_table(study: Comparison) -> None:
+    arms = set(study.summary["arm"])
+    assert arms == {"simclr", "mae", "random", "supervised", "pca"}
+    accuracy = study.summary[study.summary["metric"] == "accuracy"]
+    assert (accuracy["low"] <= accuracy["mean"]).all() and (accuracy["mean"] <= accuracy["high"]).all()
+    counts = accuracy.set_index(["arm", "protocol", "labels"])["n"]
+    assert counts["simclr", "linear", 20] == 4 and counts["simclr", "linear", 1437] == 2  # all labels: one draw
+
+
+def test_summary_is_the_mean_of_the_cells(study: Comparison) -> None:
+    table = pd.read_csv(study.folder / "table.csv")
+    cells = table[(table["metric"] == "accuracy")].groupby(["arm", "protocol", "labels"])["value"].mean()
+    summary = study.summary[study.summary["metric"] == "accuracy"].set_index(["arm", "protocol", "labels"])["mean"]
+    pd.testing.assert_series_equal(cells.sort_index(), summary.sort_index(), check_names=False, atol=1e-5)
+
+
+def test_predictions_are_what_the_table_scores(study: Comparison) -> None:
+    """An accuracy recomputed by hand from the files of a cell."""
+    with np.load(study.folder / "test.npz") as test:
+        labels = test["labels"]
+    with np.load(study.folder / "predictions" / "simclr-20-s0-d1-linear.npz") as cell:
+        by_hand = float(np.mean([p.argmax() == y for p, y in zip(cell["probabilities"], labels, strict=True)]))
+    table = pd.read_csv(study.folder / "table.csv")
+    row = table[(table["arm"] == "simclr") & (table["labels"] == 20) & (table["seed"] == 0) & (table["draw"] == 1)]
+    row = row[(row["protocol"] == "linear") & (row["metric"] == "accuracy")]
+    assert row["value"].item() == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_the_answer_names_a_contender_and_its_limits(study: Comparison) -> None:
+    assert study.answer.winner in set(study.summary["arm"])
+    assert study.answer.winner in study.answer.sentence and "20 labels" in study.answer.sentence
+    assert any("2 pretraining seeds" in limit for limit in study.answer.limits)
+    assert study.report.is_file() and study.answer.winner in study.report.read_text("utf-8")
+
+
+def test_all_methods_got_the_same_budget(study: Comparison) -> None:
+    costs = pd.read_json(study.folder / "costs.json")
+    pretrained = costs[costs["stage"] == "pretrain"]
+    assert pretrained["items_seen"].unique().tolist() == [30 * 64]
+    fine = costs[costs["arm"].str.contains("finetune")].groupby("arm")["steps"].sum()
+    assert fine.nunique() == 1
+
+
+def test_the_written_config_repeats_the_study(study: Comparison) -> None:
+    config = yaml.safe_load((study.folder / "config.yaml").read_text("utf-8"))
+    assert config["methods"] == ["simclr", "mae"] and config["steps"] == 30 and config["encoder"] == ENCODER
+    before = (study.folder / "summary.csv").read_bytes()
+    from click.testing import CliRunner
+
+    from unlabeled import cli
+
+    again = CliRunner().invoke(cli.main, ["compare", "--config", str(study.folder / "config.yaml")])
+    assert again.exit_code == 0, again.output
+    assert study.answer.winner in again.output
+    assert (study.folder / "summary.csv").read_bytes() == before
+
+
+def test_a_second_call_trains_nothing(
+    study: Comparison, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tmp_path / "study"
+    shutil.copytree(study.folder, whole)
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a cell that stands was made again")
+
+    monkeypatch.setattr(fits, "write_arrays", never)
+    again = run(digits, whole)
+    assert again.answer.sentence == study.answer.sentence
+
+
+def test_killed_in_the_middle_it_ends_the_same(study: Comparison, digits: Path, tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    child = os.fork()
+    if child == 0:
+        run(digits, out)
+        os._exit(0)
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("predictions/*.npz"))) < 7 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert 0 < len(list(out.glob("predictions/*.npz"))) < len(list(study.folder.glob("predictions/*.npz")))
+    again = run(digits, out)
+    pd.testing.assert_frame_equal(again.summary, study.summary)
+
+
+def test_another_study_does_not_overwrite_this_one(study: Comparison, digits: Path) -> None:
+    with pytest.raises(UserError, match="differs in"):
+        run(digits, study.folder, steps=31)
+
+
+@pytest.mark.parametrize("fault", ["one class", "no labels", "class without training item"])
+def test_what_cannot_be_compared_is_refused_in_words(fault: str, digits: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(digits / "train" / "0", data / "train" / "0")
+    shutil.copytree(digits / "test" / "0", data / "test" / "0")
+    if fault == "no labels":
+        shutil.rmtree(data)
+        shutil.copytree(digits / "train" / "0", data)
+    if fault == "class without training item":
+        shutil.copytree(digits / "train" / "1", data / "train" / "1")
+        shutil.copytree(digits / "test" / "2", data / "test" / "2")
+    words = {"one class": 'only the class "0"', "no labels": "no labels", "class without training item": "the class 2"}
+    with pytest.raises(UserError, match=words[fault]):
+        run(data, tmp_path / "study")
+
+
+def test_pretrain_evaluate_embed(digits: Path, tmp_path: Path) -> None:
+    """The three verbs one after the other, as a user types them."""
+    trained = pretrain(
+        str(digits),
+        method="simclr(temperature=0.5)",
+        setup=Setup(encoder=ENCODER, size=16, out=str(tmp_path / "run")),
+        budget=Budget(steps=20),
+        training=TRAINING,
+        augmentation=VIEWS,
+    )
+    assert trained.finished and trained.recipe.method.settings == {"temperature": 0.5}
+    found = evaluate(str(tmp_path / "run"), str(digits), labels=(50,), draws=2, training=TRAINING)
+    assert set(found.summary["arm"]) == {"simclr", "random"}
+    assert any("50 simclr" in line for line in found.lines())
+    features = embed(str(tmp_path / "run"), str(digits / "test" / "3"), out=str(tmp_path / "f.parquet"))
+    stored = pd.read_parquet(tmp_path / "f.parquet")
+    assert len(stored) == len(list((digits / "test" / "3").iterdir())) and stored.filter(regex=r"^f\d+$").shape[1] == 32
+    assert np.allclose(stored["f0"], features.frame["f0"])
+    with pytest.raises(UserError, match="give one of"):
+        pretrain(str(digits), budget=Budget(steps=1, epochs=1.0))
+    with pytest.raises(UserError, match="not the folder of a run"):
+        embed(str(digits), str(digits))
