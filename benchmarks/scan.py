@@ -1,9 +1,9 @@
-"""Time the way from files to items: the index of many paths, a scan with all its checks, decoding, and the second opening.
+"""Time the way from files to items: the index of many paths, a scan with all its checks, decoding, opening again.
 
     python benchmarks/scan.py --pictures steel/train --paths 1000000
 
-Without `--pictures` it writes pictures of its own (200 x 200 grey JPEGs of smoothed noise). The one ratio, decoding with all
-cores over decoding with one, is taken within the run, in turns.
+Without `--pictures` it writes pictures of its own (200 x 200 grey JPEGs of smoothed noise). Beside the seconds by the
+clock stand the processor's, which say more where other programs run. One core and all cores take turns.
 """
 
 import argparse
@@ -22,10 +22,15 @@ from unlabeled.data.scan import scan as index
 from unlabeled.verbs.scan import scan
 
 
-def timed(job: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def timed(job: Callable[[], object]) -> tuple[float, float]:
+    """Seconds on the clock, and of the processor in all threads."""
+    clock, processor = time.perf_counter(), time.process_time()
     job()
-    return time.perf_counter() - start
+    return time.perf_counter() - clock, time.process_time() - processor
+
+
+def row(what: str, seconds: tuple[float, float], count: int) -> None:
+    print(f"| {what} | {seconds[0]:.2f} | {seconds[1]:.2f} | {count / seconds[0]:,.0f} |", flush=True)
 
 
 def folders(root: Path, paths: int) -> None:
@@ -53,32 +58,28 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="turns of one core and all cores")
     given = parser.parse_args()
     os.environ["UNLABELED_QUIET"] = "1"
-    print(f"| what | figure |\n|---|---|\n| cores | {store.workers()} |")
+    print("| what | seconds | processor seconds | items/s |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:
         here = Path(scratch)
         if given.paths:
             folders(here / "many", given.paths)
-            print(f"| index of {given.paths:,} paths | {timed(lambda: index(here / 'many')):.1f} s |")
+            row(f"index of {given.paths:,} paths", timed(lambda: index(here / "many")), given.paths)
             shutil.rmtree(here / "many")
         data = given.pictures or here / "pictures"
         if given.pictures is None:
             pictures(data, given.count)
-        count = len(index(data))
-        print(f"| scan of {count:,} pictures with all checks | {timed(lambda: scan(str(data))):.1f} s |")
         table = index(data)
+        count = len(table)
+        row(f"scan of {count:,} pictures with all checks", timed(lambda: scan(str(data))), count)
         prep = store.plan(table, given.size)
-        every, rates = store.workers, {}
+        every = store.workers
         for _ in range(given.rounds):
             for cores in dict.fromkeys((1, every())):
                 store.workers = lambda n=cores: n  # type: ignore[misc]
                 shutil.rmtree(here / "cache", ignore_errors=True)
                 seconds = timed(lambda: store.build(table, prep, cache=here / "cache", progress=False))
-                rates.setdefault(cores, []).append(count / seconds)
-        store.workers = every
-        for cores, rate in rates.items():
-            print(f"| decoding to {prep.size} px with {cores} threads | {np.median(rate):,.0f} pictures/s |")
-        again = timed(lambda: store.build(table, prep, cache=here / "cache", progress=False))
-        print(f"| opening the decoded items again | {again * 1000:.0f} ms |")
+                row(f"decoding to {prep.size} px, threads: {cores}", seconds, count)
+        row("opening them again", timed(lambda: store.build(table, prep, cache=here / "cache", progress=False)), count)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ import json
 import os
 import shutil
 import sys
+import zlib
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 VERSION = 1  # of the decoding; another number, other caches
 SAMPLE = 64  # pictures that `plan` looks at
 CHUNK_BYTES = 1 << 22
+
+Reasons = list[tuple[str, str]]  # paths, and why each cannot be read
 
 
 @dataclass(frozen=True)
@@ -213,80 +216,81 @@ def _decode(table: Table, prep: Prep, done: Path, progress: bool) -> None:
     start, kept, broken = _resume(part, each)
     _check_disk(part, (len(table) - start) * each)
     source = Source(table)
-    step = max(1, min(256, CHUNK_BYTES // each))
-
-    def decode(rows: range) -> tuple[range, list[np.ndarray], list[tuple[str, str]]]:
-        good, bad = [], []
-        for row in rows:
-            try:
-                good.append(source.read(row, prep.size, prep.channels, prep.fit, 16 if prep.dtype == "uint16" else 8))
-            except Unreadable as fault:
-                bad.append((source.paths[row], str(fault)))
-        return rows, good, bad
-
-    chunks = iter([range(at, min(at + step, len(table))) for at in range(start, len(table), step)])
-    waiting: deque[Future[tuple[range, list[np.ndarray], list[tuple[str, str]]]]] = deque()
     with (
-        silent(),
-        ThreadPoolExecutor(workers()) as pool,
         (part / "items.bin").open("r+b" if start else "wb") as items,
         (part / "log.jsonl").open("a" if start else "w", encoding="utf-8") as log,
         _bar(progress, len(table), start) as shown,
     ):
         items.seek(kept * each)
         items.truncate()
-        try:
-            while True:
-                while len(waiting) < 2 * workers() + 1 and (chunk := next(chunks, None)) is not None:
-                    waiting.append(pool.submit(decode, chunk))
-                if not waiting:
-                    break
-                rows, good, bad = waiting.popleft().result()
-                for item in good:
-                    items.write(item.data)
-                _sync(items)
-                kept += len(good)
-                broken += bad
-                log.write(json.dumps({"until": rows.stop, "kept": kept, "broken": bad}) + "\n")
-                _sync(log)
-                shown.advance(len(rows))
-        finally:
-            for future in waiting:
-                future.cancel()
+        step = max(1, min(256, CHUNK_BYTES // each))
+        for until, good, bad in _chunks(source, prep, range(start, len(table)), step):
+            data = b"".join(item.tobytes() for item in good)
+            items.write(data)
+            items.flush()
+            kept += len(good)
+            broken += bad
+            entry = {"until": until, "kept": kept, "sum": zlib.crc32(data), "broken": bad}
+            log.write(json.dumps(entry) + "\n")
+            log.flush()
+            shown.advance(len(good) + len(bad))
+        os.fsync(items.fileno())
     if not kept:
         shutil.rmtree(part)
         path, reason = broken[0] if broken else ("the table", "it has no items")
         where = f'run "unlabeled scan {table.root} --broken" to list them all'
         raise UserError(f"none of the {len(table):,} pictures in {table.root} can be read ({path}: {reason})", where)
-    about = {
-        "shape": (kept, *shape),
-        "dtype": prep.dtype,
-        "broken": broken,
-        "prep": asdict(prep),
-        "root": str(table.root),
-    }
+    about = {"shape": (kept, *shape), "broken": broken, "prep": asdict(prep), "root": str(table.root)}
     with (part / "about.json").open("w", encoding="utf-8") as file:
         json.dump(about, file)
-        _sync(file)
+        file.flush()
+        os.fsync(file.fileno())
     if done.exists():  # left over with a wrong size
         shutil.rmtree(done)
     part.rename(done)
 
 
-def _resume(part: Path, each: int) -> tuple[int, int, list[tuple[str, str]]]:
-    """How far an earlier run came: the next row, the items written, and the broken ones."""
-    start, kept = 0, 0
-    broken: list[tuple[str, str]] = []
-    log, sound = part / "log.jsonl", ""
+def _chunks(source: Source, prep: Prep, rows: range, step: int) -> Iterator[tuple[int, list[np.ndarray], Reasons]]:
+    """Decode rows in threads; give in order where a chunk ends, its items, and which are broken and why."""
+    bits = 16 if prep.dtype == "uint16" else 8
+
+    def decode(part: range) -> tuple[int, list[np.ndarray], Reasons]:
+        good, bad = [], []
+        for row in part:
+            try:
+                good.append(source.read(row, prep.size, prep.channels, prep.fit, bits))
+            except Unreadable as fault:
+                bad.append((source.paths[row], str(fault)))
+        return part.stop, good, bad
+
+    parts = (rows[at : at + step] for at in range(0, len(rows), step))
+    waiting: deque[Future[tuple[int, list[np.ndarray], Reasons]]] = deque()
+    with silent(), ThreadPoolExecutor(workers()) as pool:
+        try:
+            for part in parts:
+                waiting.append(pool.submit(decode, part))
+                if len(waiting) > 2 * workers():
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _resume(part: Path, each: int) -> tuple[int, int, Reasons]:
+    """How far an earlier run came, as far as its chunks' sums hold: the next row, the items, and the broken ones."""
+    start, kept, sound = 0, 0, ""
+    broken: Reasons = []
+    log = part / "log.jsonl"
     try:
-        size = (part / "items.bin").stat().st_size
-        for line in log.read_text("utf-8").splitlines(keepends=True):
-            entry = json.loads(line)
-            if entry["kept"] * each > size or not line.endswith("\n"):
-                break
-            start, kept = entry["until"], entry["kept"]
-            broken += [(path, reason) for path, reason in entry["broken"]]
-            sound += line
+        with (part / "items.bin").open("rb") as items:
+            for line in log.read_text("utf-8").splitlines(keepends=True):
+                entry = json.loads(line)
+                if not line.endswith("\n") or zlib.crc32(items.read((entry["kept"] - kept) * each)) != entry["sum"]:
+                    break
+                start, kept, sound = entry["until"], entry["kept"], sound + line
+                broken += [(path, reason) for path, reason in entry["broken"]]
     except (OSError, ValueError, KeyError):
         pass  # no log, or its last line is half written: go on from the line before
     if start:
@@ -299,11 +303,6 @@ def _check_disk(folder: Path, need: int) -> None:
     if need > free:
         wrong = f"the decoded pictures need {need / 1e9:.2f} GB, and {folder.parent} has {free / 1e9:.2f} GB free"
         raise UserError(wrong, "set UNLABELED_CACHE to a folder on a larger disk, or take a smaller size")
-
-
-def _sync(file: IO[Any]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 class _Mute:
