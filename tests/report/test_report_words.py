@@ -1,12 +1,152 @@
-"""The small parts of the page: how numbers are written, pictures embedded and curves thinned."""
+"""The small parts of the page: words, colours, thumbnails, the crossing and the marks in the table."""
 
+import base64
 import doctest
 import importlib
+import io
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
+
+from unlabeled.report import crossing, plots
+from unlabeled.report.folder import Absent, Study
+from unlabeled.report.pictures import sheet
+from unlabeled.report.sections import budget, classes, maps, samples, table
 
 
 @pytest.mark.parametrize("name", ["words", "pictures", "plots", "folder"])
 def test_examples(name: str) -> None:
     failed, tried = doctest.testmod(importlib.import_module(f"unlabeled.report.{name}"))
     assert tried > 0 and failed == 0
+
+
+Row = tuple[str, str, int, float]
+Gap = tuple[str, str, int, float, float]
+
+
+def tables(folder: Path, rows: list[Row], gaps: list[Gap]) -> Study:
+    """A study of accuracies (arm, protocol, labels, mean) and differences (a, b, labels, low, high)."""
+    summary = [
+        {"arm": a, "share": n / 100, "labels": n, "protocol": p, "metric": "accuracy", "mean": m, "sd": 0.01,
+         "low": m - 0.02, "high": m + 0.02, "n": 9}
+        for a, p, n, m in rows
+    ]  # fmt: skip
+    pd.DataFrame(summary).to_csv(folder / "summary.csv", index=False)
+    differences = [
+        {"arm_a": a, "arm_b": b, "share": n / 100, "labels": n, "protocol": "linear", "metric": "accuracy",
+         "difference": (low + high) / 2, "low": low, "high": high, "n": 9}
+        for a, b, n, low, high in gaps
+    ]  # fmt: skip
+    if differences:
+        pd.DataFrame(differences).to_csv(folder / "differences.csv", index=False)
+    return Study(folder)
+
+
+def marks(study: Study, labels: int) -> dict[str, str]:
+    (found,) = table.section(study).facts["tables"]
+    column = study.budgets.index(labels)
+    return {r["contender"].arm: r["cells"][column]["mark"] for r in found["rows"] if r["cells"][column]}
+
+
+def test_best_needs_every_paired_interval_above_zero(tmp_path: Path) -> None:
+    rows = [("simclr", "linear", 10, 0.9), ("mae", "linear", 10, 0.8), ("random", "linear", 10, 0.5)]
+    ahead = [("simclr", "mae", 10, 0.05, 0.15), ("random", "simclr", 10, -0.5, -0.3)]  # either order on disk
+    assert marks(tables(tmp_path, rows, ahead), 10) == {"simclr": "best", "mae": "", "random": ""}
+    level = [("simclr", "mae", 10, -0.01, 0.15), ahead[1]]
+    assert marks(tables(tmp_path, rows, level), 10) == {"simclr": "tied", "mae": "tied", "random": ""}
+
+
+def test_a_contender_that_was_not_compared_is_not_called_beaten(tmp_path: Path) -> None:
+    rows = [("simclr", "linear", 10, 0.9), ("mae", "linear", 10, 0.8), ("random", "linear", 10, 0.5)]
+    study = tables(tmp_path, rows, [("simclr", "mae", 10, 0.05, 0.15)])
+    assert marks(study, 10) == {"simclr": "tied", "mae": "", "random": "tied"}
+
+
+def test_nothing_is_marked_without_differences(tmp_path: Path) -> None:
+    study = tables(tmp_path, [("simclr", "linear", 10, 0.9), ("mae", "linear", 10, 0.8)], [])
+    assert set(marks(study, 10).values()) == {""}
+
+
+def test_crossing_lies_on_the_logarithmic_line_between_two_points(tmp_path: Path) -> None:
+    rows = [("simclr", "linear", 10, 0.8), ("simclr", "linear", 1000, 0.95)]
+    rows += [("supervised", "finetune", 10, 0.4), ("supervised", "finetune", 1000, 0.9)]
+    found = crossing.find(tables(tmp_path, rows, []))
+    assert found is not None and found.labels is not None
+    assert found.labels == pytest.approx(10 ** (1 + 2 * (0.8 - 0.4) / (0.9 - 0.4)))  # 398
+    assert "about 398 labels" in found.sentence() and "40 times as many" in found.sentence()
+
+
+def test_crossing_that_never_comes(tmp_path: Path) -> None:
+    rows = [("simclr", "linear", 10, 0.97), ("supervised", "finetune", 10, 0.4), ("supervised", "finetune", 1000, 0.9)]
+    found = crossing.find(tables(tmp_path, rows, []))
+    assert found is not None and found.labels is None
+    assert "does not get there with all 1,000 labels" in found.sentence()
+
+
+def test_curve_shows_the_interval_as_distances_from_the_mean(tmp_path: Path) -> None:
+    rows = [("simclr", "linear", 10, 0.8), ("simclr", "linear", 1000, 0.95)]
+    (trace,) = budget.section(tables(tmp_path, rows, [])).figures["budget-0-0"]["data"]
+    assert trace["y"] == pytest.approx([80, 95])
+    assert trace["error_y"]["array"] == pytest.approx([2, 2]) and trace["error_y"]["arrayminus"] == pytest.approx(
+        [2, 2]
+    )
+    assert trace["x"] == pytest.approx([10, 1000], rel=0.05)
+
+
+def test_one_number_of_labels_makes_no_curve(tmp_path: Path) -> None:
+    with pytest.raises(Absent, match="one number of labels"):
+        budget.section(tables(tmp_path, [("simclr", "linear", 10, 0.8)], []))
+
+
+def test_sheet_holds_each_thumbnail_at_its_place() -> None:
+    thumbs = np.zeros((9, 48, 48, 3), np.uint8)
+    thumbs[:] = (np.arange(9) * 28)[:, None, None, None]
+    made = sheet(thumbs, [8, 1, 5, 1])
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(made.uri.partition(",")[2]))))
+    assert picture.shape == (48 * made.rows, 48 * made.columns, 3)
+    for item in (1, 5, 8):
+        column, row = (int(part.split(":")[1]) for part in made.style(item).split(";"))
+        assert picture[row * 48 + 24, column * 48 + 24, 0] == pytest.approx(28 * item, abs=3)
+
+
+def test_confident_mistakes_come_first_and_nothing_stands_twice() -> None:
+    random = np.random.default_rng(0)
+    p = random.dirichlet(np.ones(3), 60)
+    labels = random.integers(0, 3, 60)
+    wrong, sure, unsure = samples._choose(p, labels)
+    right = {i for i in range(60) if p[i].argmax() == labels[i]}
+    mistakes = sorted((i for i in range(60) if i not in right), key=lambda i: -p[i].max())
+    assert wrong.tolist() == mistakes[: samples.WRONG]
+    assert sure.tolist() == sorted(right, key=lambda i: -p[i].max())[: samples.SURE]
+    assert unsure.tolist() == sorted(right, key=lambda i: p[i].max())[: samples.UNSURE]
+    few = samples._choose(p[:4], p[:4].argmax(1))
+    assert len(set(np.concatenate(few).tolist())) == sum(map(len, few)) == 4
+
+
+def test_nearest_neighbour_share_against_a_slow_loop() -> None:
+    random = np.random.default_rng(0)
+    points, labels = random.normal(size=(700, 2)), random.integers(0, 4, 700)
+    hits = 0
+    for i in range(700):
+        gaps = [np.inf if j == i else float(((points[i] - points[j]) ** 2).sum()) for j in range(700)]
+        hits += labels[int(np.argmin(gaps))] == labels[i]
+    assert maps._same(points, labels) == f"{100 * hits / 700:.0f}"
+
+
+def test_most_frequent_mistakes_in_words() -> None:
+    counts = np.array([[8, 2, 0], [0, 9, 1], [0, 0, 10]])
+    assert classes._pairs(counts, ["a", "b", "c"]) == ["20 % of a are taken for b", "10 % of b are taken for c"]
+
+
+def test_thinned_curve_keeps_both_ends_and_short_ones_whole() -> None:
+    assert plots.thin(5).tolist() == [0, 1, 2, 3, 4]
+    kept = plots.thin(100_000)
+    assert len(kept) == plots.MOST_POINTS and kept[0] == 0 and kept[-1] == 99_999
+
+
+def test_close_budgets_do_not_write_over_one_another() -> None:
+    axis = plots.counts_axis([10, 11, 1000], "labels")
+    assert axis["ticktext"] == ["10", "1,000"]

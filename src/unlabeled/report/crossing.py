@@ -32,16 +32,15 @@ class Crossing:
 
     def sentence(self) -> str:
         """The same in words."""
-        start = f"With {count(self.few, 'label')} {self.method.name} is right on {100 * self.score:.1f} %. "
+        start = f"With {count(self.few, 'label')} {self.method.phrase} is right on {100 * self.score:.1f} %. "
+        rival = self.supervised.phrase.capitalize()
         if self.labels is None:
-            return (
-                start + f"{self.supervised.name.capitalize()} does not get there with all {count(self.most, 'label')}."
-            )
+            return start + f"{rival} does not get there with all {count(self.most, 'label')}."
         if self.labels <= self.few:
-            return start + f"{self.supervised.name.capitalize()} gets there with no more labels."
+            return start + f"{rival} gets there with no more labels."
         times = self.labels / self.few
         return (
-            start + f"{self.supervised.name.capitalize()} needs about {count(round(self.labels), 'label')} for that, "
+            start + f"{rival} needs about {count(round(self.labels), 'label')} for that, "
             f"{times:.{0 if times >= 3 else 1}f} times as many, read off between the points of its mean curve."
         )
 

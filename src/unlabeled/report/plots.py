@@ -1,4 +1,4 @@
-"""Figures as plotly reads them; their colours are CSS variables that the page fills in, so they follow light and dark."""
+"""Figures as plotly reads them; colours are CSS variables that the page fills in, so they follow light and dark."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -77,8 +77,13 @@ class Contender:
 
     @property
     def name(self) -> str:
-        """The contender in words."""
+        """The contender in a list: `simclr, linear probe`."""
         return f"{self.arm}, {self.how}"
+
+    @property
+    def phrase(self) -> str:
+        """The contender in a sentence: `simclr with a linear probe`."""
+        return f"{self.arm} with {'a ' if self.protocol.startswith('linear') else ''}{self.how}"
 
 
 def protocol(text: str) -> str:
@@ -107,6 +112,15 @@ def interval(low: float, high: float, metric: Metric) -> str:
     '91.2 to 95.4'
     """
     return f"{metric.show(low)} to {metric.show(high)}" if math.isfinite(low) and math.isfinite(high) else ""
+
+
+def signed(value: float) -> str:
+    """A difference with its sign, a real minus.
+
+    >>> signed(3.04), signed(-0.5)
+    ('+3.0', '−0.5')
+    """
+    return f"{value:+.1f}".replace("-", "−")
 
 
 def duration(seconds: float) -> str:

@@ -5,9 +5,9 @@ from typing import Any
 from unlabeled.report import crossing
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.section import Section
-from unlabeled.report.words import METHODS, METRICS, Contender, count, day, duration, interval
+from unlabeled.report.words import METHODS, METRICS, Contender, count, day, duration, interval, signed
 
-TITLE = "The answer"
+TITLE = "Answer"
 
 
 def section(study: Study) -> Section:
@@ -64,8 +64,8 @@ def _gain(study: Study, winner: Contender, rivals: list[Contender], labels: int)
     if gap is None:
         return []
     chance = "" if gap["low"] > 0 or gap["high"] < 0 else "; not beyond chance"
-    note = f"{100 * gap['low']:+.1f} to {100 * gap['high']:+.1f}{chance}"
-    return [{"value": f"{100 * gap['difference']:+.1f}", "what": f"points against {rival.name}", "note": note}]
+    note = f"{signed(100 * gap['low'])} to {signed(100 * gap['high'])}{chance}"
+    return [{"value": signed(100 * gap["difference"]), "what": f"points against {rival.phrase}", "note": note}]
 
 
 def _saved(study: Study) -> list[dict[str, str]]:

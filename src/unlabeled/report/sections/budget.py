@@ -10,7 +10,7 @@ from unlabeled.report.plots import INK, SOFT, Spec, counts_axis, dash, figure, n
 from unlabeled.report.section import Section
 from unlabeled.report.words import METRICS, Contender, Metric, interval, label, protocol
 
-TITLE = "Labels against accuracy"
+TITLE = "Label budget"
 HEIGHT = 430
 
 
@@ -30,7 +30,7 @@ def section(study: Study) -> Section:
             name = f"budget-{i}-{j}"
             figures[name] = _figure(study, contenders, metric)
             if found and metric.name == "accuracy" and {found.method, found.supervised} <= set(contenders):
-                _mark(figures[name], found, study.budgets[-1])
+                _mark(figures[name], found, study.budgets)
             panels.append({"key": f"{i}-{j}", "figure": name, "metric": metric, "legend": _legend(contenders, name)})
     facts = {
         "metrics": [m.title for m in shown],
@@ -73,34 +73,45 @@ def _figure(study: Study, contenders: Sequence[Contender], metric: Metric) -> Sp
                         "array": numbers(above), "arrayminus": numbers(below)},
             "hovertemplate": "<b>%{fullData.name}</b><br>%{customdata} labels: %{text}<extra></extra>",
         })  # fmt: skip
-    y = {"title": {"text": metric.title + (" in %" if metric.share else "")}}
+    y = {"title": {"text": metric.title + (" in %" if metric.share else "")}, "range": _range(traces, metric)}
     return figure(traces, HEIGHT, x=counts_axis(study.budgets, "labels, logarithmic"), y=y)
 
 
-def _mark(spec: Spec, found: crossing.Crossing, most: int) -> None:
-    """Draw the way from the method's first point across to where supervised training gets there."""
-    score = 100 * found.score
-    end = found.labels if found.labels is not None else most
+def _range(traces: Sequence[Spec], metric: Metric) -> list[float]:
+    """All intervals with some air; shares stay between 0 and 100."""
+    tops = [v + d for t in traces for v, d in zip(t["y"], t["error_y"]["array"], strict=True) if v is not None]
+    ends = [v - d for t in traces for v, d in zip(t["y"], t["error_y"]["arrayminus"], strict=True) if v is not None]
+    low, high = min(ends, default=0.0), max(tops, default=1.0)
+    air = 0.06 * max(high - low, 1e-3)
+    return [max(low - air, 0.0), min(high + air, 101.0) if metric.share else high + air]
+
+
+def _mark(spec: Spec, found: crossing.Crossing, budgets: Sequence[int]) -> None:
+    """Draw the way from the method's first point across to the supervised curve, and down to its labels."""
+    score, floor = 100 * found.score, spec["layout"]["yaxis"]["range"][0]
+    end = found.labels if found.labels is not None else budgets[-1]
     if end <= found.few:
         return
+    across = [[found.few, end], [score, score]]
+    down = [[end], [floor]] if found.labels is not None else [[], []]
     spec["data"].append({
-        "type": "scatter", "mode": "lines", "x": numbers([found.few, end]), "y": numbers([score, score]),
-        "hoverinfo": "skip",
-        "line": {"color": SOFT, "width": 1.25, "dash": "dot"}, "showlegend": False,
+        "type": "scatter", "mode": "lines", "x": numbers(across[0] + down[0]), "y": numbers(across[1] + down[1]),
+        "hoverinfo": "skip", "line": {"color": SOFT, "width": 1.25, "dash": "dot"},
     })  # fmt: skip
-    text = (
-        f"{label(found.supervised.arm)}: ≈ {round(end):,} labels"
-        if found.labels
-        else f"{label(found.supervised.arm)}: never"
-    )
+    arm = label(found.supervised.arm)
     if found.labels is not None:
+        text = f"{arm}: ≈ {round(end):,} labels"
+        hover = f"{text} for what {label(found.method.arm)} reaches with {found.few:,}<extra></extra>"
+        ring = {"size": 13, "symbol": "circle-open", "color": INK, "line": {"width": 2}}
         spec["data"].append({
-            "type": "scatter", "mode": "markers", "x": numbers([end]), "y": numbers([score]), "showlegend": False,
-            "marker": {"size": 13, "symbol": "circle-open", "color": INK, "line": {"width": 2}},
-            "hovertemplate": f"{text} for what {label(found.method.arm)} reaches with {found.few:,}<extra></extra>",
+            "type": "scatter", "mode": "markers", "x": numbers([end]), "y": numbers([score]), "marker": ring,
+            "hovertemplate": hover,
         })  # fmt: skip
+    else:
+        text = f"{arm}: not with {budgets[-1]:,} labels"
+    left = end < math.sqrt(budgets[0] * budgets[-1])
     spec["layout"]["annotations"] = [{
-        "x": float(f"{math.log10(end):.5g}"), "y": score, "xref": "x", "yref": "y", "text": text,
-        "ax": -36, "ay": 34, "arrowwidth": 1, "arrowhead": 0, "arrowcolor": SOFT, "font": {"color": INK, "size": 13},
-        "bgcolor": "var(--paper)", "borderpad": 2, "xanchor": "auto",
+        "x": float(f"{math.log10(end):.5g}"), "y": floor if found.labels is not None else score, "text": text,
+        "showarrow": False, "font": {"color": INK, "size": 13}, "bgcolor": "var(--paper)", "borderpad": 1,
+        "xanchor": "left" if left else "right", "xshift": 6 if left else -6, "yanchor": "bottom", "yshift": 4,
     }]  # fmt: skip

@@ -11,7 +11,7 @@ from unlabeled.report.plots import Spec, figure, numbers
 from unlabeled.report.section import Section
 from unlabeled.report.words import Contender, count, label
 
-TITLE = "Class by class"
+TITLE = "Classes"
 FIGURES = ("precision", "recall", "f1")
 WRITTEN = 12  # classes up to which the counts stand in the matrix
 DRAWN = 60  # classes up to which there is a matrix

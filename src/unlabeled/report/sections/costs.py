@@ -10,7 +10,7 @@ from unlabeled.report.folder import Absent, Study
 from unlabeled.report.section import Section
 from unlabeled.report.words import duration
 
-TITLE = "What it cost"
+TITLE = "Cost"
 STAGES: Mapping[str, str] = {"pretrain": "pretraining", "fit": "fitting the labels"}
 
 

@@ -11,7 +11,7 @@ from unlabeled.report.section import Section
 from unlabeled.report.sections.maps import thumbs_style
 from unlabeled.report.words import count
 
-TITLE = "The data"
+TITLE = "Data"
 EACH, CLASSES, BROKEN = 8, 24, 200  # thumbnails a class, classes and broken files that are shown
 ORDER = ("error", "warning", "info")
 

@@ -10,7 +10,7 @@ from unlabeled.report.plots import Spec, class_style, figure, numbers
 from unlabeled.report.section import Section
 from unlabeled.report.words import label
 
-TITLE = "What the features know"
+TITLE = "Feature maps"
 WHEN = ("before", "after")
 
 
@@ -26,6 +26,8 @@ def section(study: Study) -> Section | None:
         return None
     labels = study.test["labels"].astype(int)
     items = np.asarray(arrays.get("rows_in_test", np.arange(len(labels))), int)
+    first = study.winner.arm
+    arms = sorted(arms, key=lambda a: a != first)
     arms = [a for a in arms if all(arrays[f"{a}/{w}"].shape == (len(items), 2) for w in WHEN)]
     if not arms or not len(items) or items.min() < 0 or items.max() >= len(labels):
         raise Absent("tsne.npz does not fit test.npz")

@@ -4,7 +4,7 @@ from unlabeled.report.folder import Absent, Study, safe
 from unlabeled.report.pictures import uri
 from unlabeled.report.section import Section
 
-TITLE = "Painted from a part"
+TITLE = "Reconstructions"
 KEYS = ("original", "masked", "reconstructed")
 MOST = 8
 

@@ -11,7 +11,7 @@ from unlabeled.report.section import Section
 from unlabeled.report.sections.maps import thumbs_style
 from unlabeled.report.words import count
 
-TITLE = "Single predictions"
+TITLE = "Predictions"
 WRONG, SURE, UNSURE = 12, 6, 6
 
 
@@ -36,7 +36,7 @@ def section(study: Study) -> Section:
         mistakes = int((cell.probabilities.argmax(1) != labels).sum())
         panels.append({
             "key": key, "wrong": wrong, "sure": sure, "unsure": unsure, "draw": cell.draw, "seed": cell.seed,
-            "mistakes": count(mistakes, "mistake"), "items": count(len(labels), "test item"),
+            "mistakes": count(mistakes, "mistake"), "of": count(len(labels), "test item"),
         })  # fmt: skip
     facts = {
         "contenders": [c.name for c in study.contenders],

@@ -8,7 +8,7 @@ from unlabeled.report.folder import Study
 from unlabeled.report.section import Section
 from unlabeled.report.words import METRICS, Contender, Metric, interval
 
-TITLE = "All results"
+TITLE = "Results"
 
 
 def section(study: Study) -> Section:

@@ -8,7 +8,7 @@ from unlabeled.report.folder import Absent, Study, safe
 from unlabeled.report.plots import Spec, figure, numbers, thin
 from unlabeled.report.section import Section
 
-TITLE = "The pretrainings"
+TITLE = "Training"
 CURVES: Mapping[str, str] = {"loss": "loss", "rank": "effective rank of the features"}
 HEIGHT = 280
 
@@ -36,7 +36,7 @@ def section(study: Study) -> Section | None:
         plots = []
         for key, title in CURVES.items():
             if any(isinstance(line.get(key), int | float) for _, lines in seeds for line in lines):
-                figures[f"training-{i}-{key}"] = _curves(seeds, key, title, colours.get(stem, "var(--c0)"))
+                figures[f"training-{i}-{key}"] = _curves(seeds, key, colours.get(stem, "var(--c0)"))
                 plots.append({"figure": f"training-{i}-{key}", "title": title})
         said = [{"seed": seed, "text": _health(lines), "well": _health(lines) == "healthy"} for seed, lines in seeds]
         arms.append({"name": names.get(stem, stem), "plots": plots, "said": said})
@@ -67,7 +67,7 @@ def _health(lines: list[dict[str, Any]]) -> str:
     return f"healthy in the end; on the way: {odd[-1]}" if odd else "healthy"
 
 
-def _curves(seeds: list[tuple[str, list[dict[str, Any]]]], key: str, title: str, colour: str) -> Spec:
+def _curves(seeds: list[tuple[str, list[dict[str, Any]]]], key: str, colour: str) -> Spec:
     traces = []
     for number, (seed, lines) in enumerate(seeds):
         there = [line for line in lines if isinstance(line.get(key), int | float)]
@@ -78,4 +78,4 @@ def _curves(seeds: list[tuple[str, list[dict[str, Any]]]], key: str, title: str,
             "line": {"color": colour, "width": 1.75}, "opacity": max(0.35, 1 - 0.25 * number),
             "hovertemplate": f"step %{{x}}: %{{y:.4g}}<extra>seed {seed}</extra>",
         })  # fmt: skip
-    return figure(traces, HEIGHT, x={"title": {"text": "step"}, "rangemode": "tozero"}, y={"title": {"text": title}})
+    return figure(traces, HEIGHT, x={"title": {"text": "step"}, "rangemode": "tozero"})
