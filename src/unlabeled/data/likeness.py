@@ -128,7 +128,7 @@ def explained(values: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _local(pictures: np.ndarray) -> np.ndarray:
-    """Local contrast, so that a shape counts and not the light around it (doubles what is found of real traffic signs)."""
+    """Local contrast: shapes count and not the light around them (twice as much is found of real traffic signs)."""
     from scipy.ndimage import gaussian_filter
 
     fine = pictures - gaussian_filter(pictures, (0, 4, 4))
