@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from unlabeled import UserError
+from unlabeled import UserError, cli
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.study import fits
 from unlabeled.verbs.compare import Comparison, compare
@@ -95,17 +95,12 @@ def test_all_methods_got_the_same_budget(study: Comparison) -> None:
     assert fine.nunique() == 1
 
 
-def test_the_written_config_repeats_the_study(study: Comparison) -> None:
+def test_the_written_config_repeats_the_study(study: Comparison, capsys: pytest.CaptureFixture[str]) -> None:
     config = yaml.safe_load((study.folder / "config.yaml").read_text("utf-8"))
     assert config["methods"] == ["simclr", "mae"] and config["steps"] == 30 and config["encoder"] == ENCODER
     before = (study.folder / "summary.csv").read_bytes()
-    from click.testing import CliRunner
-
-    from unlabeled import cli
-
-    again = CliRunner().invoke(cli.main, ["compare", "--config", str(study.folder / "config.yaml")])
-    assert again.exit_code == 0, again.output
-    assert study.answer.winner in again.output
+    assert cli.run(["compare", "--config", str(study.folder / "config.yaml")]) == 0
+    assert study.answer.sentence in capsys.readouterr().out
     assert (study.folder / "summary.csv").read_bytes() == before
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from unlabeled.data.scan import scan
 from unlabeled.data.splits import holdout
-from unlabeled.data.store import Prep, Store, build, plan
+from unlabeled.data.store import Prep, Store, build, plan, survey
 from unlabeled.data.table import Table
 from unlabeled.errors import UserError
 
@@ -79,8 +79,5 @@ def prepare(
 
 
 def suitable_size(table: Table) -> int:
-    """The pictures' own typical side, rounded up to eights, at least 16 and at most 64 pixels."""
-    side = plan(table, 32).size  # 32 to 64
-    if side == 32:
-        side = plan(table, 16).size  # 16 to 32
-    return -(-side // 8) * 8
+    """The pictures' own typical shorter side, rounded up to eights, at least 16 and at most 64 pixels."""
+    return min(64, max(16, -(-survey(table).side // 8) * 8))
