@@ -13,7 +13,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Style:
-    """What an intervention changed: a name for each column, and by how much for each item, (B, S) in units of its range."""
+    """What an intervention changed: a name for each column, and by how much for each item, (B, S) in units of its
+    range.
+    """
 
     names: tuple[str, ...]
     values: Tensor
@@ -51,7 +53,9 @@ class Modality(ABC):
 
     @abstractmethod
     def keep(self, items: int, tokens: int, ratio: float, device: Any) -> Tensor:
-        """A random order of token numbers (items, tokens), int64, drawn per item; the first (1 - ratio) share stays visible."""
+        """A random order of token numbers (items, tokens), int64, drawn per item; the first (1 - ratio) share stays
+        visible.
+        """
 
     @abstractmethod
     def patches(self, view: Tensor, size: int) -> Tensor:

@@ -1,8 +1,10 @@
 """Train a head on the frozen encoder first, then the whole net, from a few labelled items.
 
-Head first keeps the encoder from being torn by a random head (LP-FT, Kumar et al. 2022, arXiv:2202.10054); the encoder then learns at a lower
+Head first keeps the encoder from being torn by a random head (LP-FT, Kumar et al. 2022, arXiv:2202.10054); the
+encoder then learns at a lower
 rate than the head. From random weights the same protocol is the supervised arm, whose encoder learns at the full rate.
-Learning rate is tuned on an inner split of the *labelled* items alone, the same number of trials for every arm; then all labels are used.
+Learning rate is tuned on an inner split of the *labelled* items alone, the same number of trials for every arm; then
+all labels are used.
 """
 
 import copy

@@ -4,7 +4,8 @@ Many devices and machines are torch's own engine: `torchrun --nproc-per-node 2 -
 """
 
 import os
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,23 @@ class Device:
             return nullcontext()
         return torch.autocast(self.device.type, self.precision)
 
+    @contextmanager
+    def lead_first(self) -> Iterator[None]:
+        """Let the leading process through the block first; the others follow and find what it made."""
+        if self.world > 1 and not self.lead:
+            dist.barrier()
+        yield
+        if self.world > 1 and self.lead:
+            dist.barrier()
+
+    def agreed(self, number: int) -> int:
+        """The leading process's number, in every process."""
+        if self.world == 1:
+            return number
+        shared = torch.tensor([number], device=self.device)
+        dist.broadcast(shared, 0)
+        return int(shared.item())
+
     def place(self, module: nn.Module) -> nn.Module:
         """Move a module here, with convolutions laid out and computed as this device likes them."""
         module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -67,6 +85,8 @@ def open_device(training: Training) -> Device:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"device {name} was asked for and torch sees no CUDA device", "take --device cpu")
     device = torch.device(f"cuda:{local}" if name == "cuda" else name)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     if world > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     threads = training.threads or (1 if world > 1 else free_threads())

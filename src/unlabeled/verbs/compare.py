@@ -87,6 +87,9 @@ def compare(
     """
     if seeds < 1 or draws < 1:
         raise UserError(f"{seeds} seeds and {draws} draws were asked for", "give one or more of each")
+    device = open_device(training)
+    if device.world > 1:
+        raise UserError(f"compare was started in {device.world} processes", "start it once; torchrun is for pretrain")
     prepared = prepare(data, size=setup.size, unlabeled=setup.unlabeled, seed=setup.seed)
     plan = arms(prepared, methods, setup.encoder, protocols, augmentation, training, setup.seed)
     folder = Path(setup.out) if setup.out else folder_name(data, "study")
@@ -99,7 +102,7 @@ def compare(
         seeds=[setup.seed + i for i in range(seeds)],
         draws=draws,
         budget=budget,
-        device=open_device(training),
+        device=device,
         command=f"unlabeled compare --config {folder / 'config.yaml'}",
     )
     settings = {"data": data, "methods": list(methods), "labels": list(labels), "seeds": seeds, "draws": draws}

@@ -47,19 +47,22 @@ def pretrain(
     Example:
         unlabeled pretrain steel/ --method simclr --epochs 100 --temperature 0.2
     """
-    prepared = prepare(data, size=setup.size, unlabeled=setup.unlabeled, seed=setup.seed)
     spec, encoder = method_and_encoder(method, setup.encoder)
     device = open_device(training)
+    with device.lead_first():
+        prepared = prepare(data, size=setup.size, unlabeled=setup.unlabeled, seed=setup.seed)
     rows = prepared.learning
     items = Items(prepared.store, rows)
     recipe = compose(prepared, spec, encoder, augmentation, training, 0, setup.seed)
     folder = Path(setup.out) if setup.out else folder_name(data, spec.name)
-    count = _steps_of(folder, budget) or steps(budget, recipe, items, device)
+    count = device.agreed(_steps_of(folder, budget) or steps(budget, recipe, items, device))
     paths = prepared.table.items["path"].astype(str).tolist()
     facts = {"data": data, "unlabeled": setup.unlabeled, "items": fingerprint(paths, rows), "budget": asdict(budget)}
-    run = create(folder, recipe.with_steps(count), facts)
+    with device.lead_first():
+        run = create(folder, recipe.with_steps(count), facts)
     settings = {"data": data, "method": method, "setup": replace(setup, out=str(folder)), "budget": budget}
-    config.dump(settings | {"training": training, "augmentation": augmentation}, folder / "config.yaml")
+    if device.lead:
+        config.dump(settings | {"training": training, "augmentation": augmentation}, folder / "config.yaml")
     return learn(run, items, device)
 
 
