@@ -18,9 +18,9 @@ from unlabeled.errors import UserError
 from unlabeled.settings import Budget
 from unlabeled.study import gallery, record
 from unlabeled.study.answer import Answer, answer
-from unlabeled.study.fits import Bench, fit, peak_memory
+from unlabeled.study.fits import Bench, empty_cost, fit_all, peak_memory
 from unlabeled.study.pace import seconds_per_step, steps
-from unlabeled.study.plan import Arm, Cell, cells, needs, safe
+from unlabeled.study.plan import Arm, cells, needs, safe
 from unlabeled.training.devices import Device
 from unlabeled.training.loop import Items
 from unlabeled.training.run import Run, create, fingerprint, learn
@@ -73,7 +73,7 @@ def conduct(study: Study) -> Answer:
     bench = Bench(study.folder, prepared, study.device, pace, {})
     costs = _pretrain(study, bench, arms)
     todo = cells(arms, draws, study.seeds)
-    costs += _fit_all(bench, arms, todo, draws)
+    costs += fit_all(bench, arms, todo, draws)
     record.write_json(study.folder / "costs.json", costs)
     progress.say(f"all {len(todo)} cells stand; opening the test labels")
     results = record.tables(study.folder, prepared, arms, todo)
@@ -218,41 +218,13 @@ def _pretrain(study: Study, bench: Bench, arms: Sequence[Arm]) -> list[dict[str,
             learn(run, Items(study.prepared.store, rows), study.device, title=f"pretrain {arm.name} · seed {seed}")
             last = run.metrics()[-1]
             seen = last["step"] * arm.recipe.training.batch_size
-            cost = _cost(study.device, arm.name, arm, seed, "pretrain") | {"steps": last["step"], "items_seen": seen}
+            cost = empty_cost(study.device, arm.name, arm, seed, "pretrain") | {
+                "steps": last["step"],
+                "items_seen": seen,
+            }
             cost |= {"minutes": last["seconds"] / 60, "peak_memory_mb": peak_memory()}
             costs.append(cost | {"items_per_second": seen / max(last["seconds"], 1e-9)})
     return costs
-
-
-def _fit_all(
-    bench: Bench, arms: Sequence[Arm], todo: Sequence[Cell], draws: Sequence[Mapping[float, np.ndarray]]
-) -> list[dict[str, Any]]:
-    by_name = {a.name: a for a in arms}
-    rates: dict[tuple[str, float, int, str], float] = {}
-    costs: dict[tuple[str, int], dict[str, Any]] = {}
-    with progress.bar("fit and predict", len(todo)) as bar:
-        for cell in todo:
-            arm = by_name[cell.arm]
-            key = (cell.arm, cell.share, cell.draw, cell.protocol)
-            facts = fit(bench, arm, cell, draws[cell.draw][cell.share], rates.get(key))
-            if "rate" in facts:
-                rates.setdefault(key, facts["rate"])
-            name = f"{cell.arm} ({cell.protocol})"
-            empty = _cost(bench.device, name, arm, cell.seed, "fit")
-            sum_up = costs.setdefault((name, cell.seed), empty)
-            sum_up["minutes"] += facts["minutes"]
-            sum_up["steps"] += facts.get("steps", 0)
-            sum_up["items_seen"] += facts.get("items_seen", 0)
-            sum_up["peak_memory_mb"] = max(sum_up["peak_memory_mb"], facts["peak_memory_mb"])
-            bar.advance(1, f"{cell.arm} · {cell.labels} labels · {cell.protocol}")
-    return list(costs.values())
-
-
-def _cost(device: Device, name: str, arm: Arm, seed: int, stage: str) -> dict[str, Any]:
-    """One line of the cost table, with nothing spent yet."""
-    where = {"device": str(device.device), "threads": device.threads}
-    spent = {"minutes": 0.0, "items_per_second": None, "peak_memory_mb": 0.0, "steps": 0, "items_seen": 0}
-    return {"arm": name, "encoder": str(arm.recipe.encoder), "seed": seed, "stage": stage} | spent | where
 
 
 def _pictures(study: Study, bench: Bench, arms: Sequence[Arm]) -> None:

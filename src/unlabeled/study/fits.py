@@ -3,17 +3,18 @@
 Predictions are stored without looking at the test labels; those are opened once, when all cells stand (`study.record`).
 """
 
+import itertools
 import json
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unlabeled import catalog
+from unlabeled import catalog, progress
 from unlabeled.arms.pca import Pixels
 from unlabeled.data.prepare import Prepared
 from unlabeled.encoders import Encoder
@@ -128,6 +129,43 @@ def fit(
         path, {"probabilities": full(probabilities, y, len(data.table.classes)), "facts": np.array(json.dumps(facts))}
     )
     return facts
+
+
+def fit_all(
+    bench: Bench, arms: Sequence[Arm], todo: Sequence[Cell], draws: Sequence[Mapping[float, np.ndarray]]
+) -> list[dict[str, Any]]:
+    """Fit every cell that does not stand yet and return what each arm, protocol and seed cost.
+
+    A learning rate that was tuned with one seed serves the other seeds of the same labels.
+    """
+    by_name = {a.name: a for a in arms}
+    rates: dict[tuple[str, float, int, str], float] = {}
+    costs: dict[tuple[str, int], dict[str, Any]] = {}
+    with progress.bar("fit and predict", len(todo)) as bar:
+        for cell in todo:
+            arm, key = by_name[cell.arm], (cell.arm, cell.share, cell.draw, cell.protocol)
+            words = f"{cell.arm} · {cell.labels} labels · {cell.protocol}"
+
+            def each(_: int, words: str = words, steps: Iterator[int] = itertools.count(1)) -> None:  # noqa: B008
+                bar.advance(0, f"{words} · step {next(steps)}")
+
+            facts = fit(bench, arm, cell, draws[cell.draw][cell.share], rates.get(key), each)
+            if "rate" in facts:
+                rates.setdefault(key, facts["rate"])
+            name = f"{cell.arm} ({cell.protocol})"
+            cost = costs.setdefault((name, cell.seed), empty_cost(bench.device, name, arm, cell.seed, "fit"))
+            for what in ("minutes", "steps", "items_seen"):
+                cost[what] += facts.get(what, 0)
+            cost["peak_memory_mb"] = max(cost["peak_memory_mb"], facts["peak_memory_mb"])
+            bar.advance(1, words)
+    return list(costs.values())
+
+
+def empty_cost(device: Device, name: str, arm: Arm, seed: int, stage: str) -> dict[str, Any]:
+    """One line of the cost table, with nothing spent yet."""
+    where = {"device": str(device.device), "threads": device.threads}
+    spent = {"minutes": 0.0, "items_per_second": None, "peak_memory_mb": 0.0, "steps": 0, "items_seen": 0}
+    return {"arm": name, "encoder": str(arm.recipe.encoder), "seed": seed, "stage": stage} | spent | where
 
 
 def groups(data: Prepared, rows: np.ndarray) -> np.ndarray | None:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from unlabeled import catalog, progress
+from unlabeled import catalog
 from unlabeled.data.prepare import prepare
 from unlabeled.data.splits import nested_draws
 from unlabeled.data.store import Prep
@@ -15,7 +14,7 @@ from unlabeled.errors import UserError
 from unlabeled.settings import Training
 from unlabeled.study import record
 from unlabeled.study.conduct import check_labels
-from unlabeled.study.fits import Bench, fit
+from unlabeled.study.fits import Bench, fit_all
 from unlabeled.study.plan import Arm, cells, needs, safe
 from unlabeled.training.devices import open_device
 from unlabeled.training.run import Run
@@ -95,13 +94,6 @@ def evaluate(
     bench = Bench(folder, prepared, device, {}, {mine.name: trained.folder})
     drawn = nested_draws(prepared.table.labels, prepared.labelled, [float(x) for x in labels], draws, 0)
     todo = cells(arms, drawn, [recipe.seed])
-    rates: dict[tuple[float, int], float] = {}
-    with progress.bar("fit and predict", len(todo)) as bar:
-        for cell in todo:
-            arm = mine if cell.arm == mine.name else random
-            facts = fit(bench, arm, cell, np.asarray(drawn[cell.draw][cell.share]), rates.get((cell.share, cell.draw)))
-            if "rate" in facts:
-                rates.setdefault((cell.share, cell.draw), facts["rate"])
-            bar.advance(1, f"{cell.arm} · {cell.labels} labels · {cell.protocol}")
+    fit_all(bench, arms, todo, drawn)
     results = record.tables(folder, prepared, arms, todo)
     return Evaluation(folder, results.summary, results.table, results.differences)
