@@ -39,12 +39,16 @@ class Training:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random views of one picture; `None` lets the data decide (no hue on grey pictures, no flips where up matters)."""
+    """Random views of one picture; what is not given follows the data, never the labels (grey pictures get no hue)."""
 
     crop: float = option(0.2, "smallest share of the picture's area that a random crop keeps, 0 to 1")
     ratio: float = option(4 / 3, "largest stretch of a random crop's sides, 1 keeps the shape")
-    horizontal_flip: float = option(0.5, "probability of a mirror image, left and right")
-    vertical_flip: float = option(0.0, "probability of a mirror image, up and down")
+    horizontal_flip: float | None = option(
+        None, "probability of a left-right mirror image; 0.5 when not given, 0 where such pictures look foreign"
+    )
+    vertical_flip: float | None = option(
+        None, "probability of an upside-down mirror image; 0 when not given, 0.5 where it looks as much at home"
+    )
     rotation: float = option(0.0, "largest random turn, in degrees")
     jitter: float = option(0.5, "strength of random brightness, contrast and colour, 0 to 1")
     blur: float = option(0.5, "probability of a Gaussian blur (off below 48 px)")

@@ -1,10 +1,13 @@
 """From a path to items that a run can learn from: scanned, split, decoded, measured."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from unlabeled.data.doctor import flips
 from unlabeled.data.scan import scan
 from unlabeled.data.splits import holdout
 from unlabeled.data.store import Prep, Store, build, plan, survey
@@ -25,6 +28,8 @@ class Prepared:
         size: side of the views in pixels.
         mean: mean of each channel over the items that may be learnt from, 0 to 1.
         std: standard deviation of each channel.
+        mirrors: whether left-right (`horizontal_flip`) and upside-down images (`vertical_flip`) look at home in the
+            data, found without labels.
     """
 
     table: Table
@@ -33,6 +38,7 @@ class Prepared:
     size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    mirrors: Mapping[str, bool]
 
     @property
     def learning(self) -> np.ndarray:
@@ -75,7 +81,8 @@ def prepare(
         raise UserError(f"{data} holds no item that can be read", f'run "unlabeled scan {data} --broken" to see why')
     learn = table.rows(*LEARN)
     mean, std = store.statistics(learn if len(learn) else table.rows())
-    return Prepared(table, store, how, view, mean, std)
+    blind = replace(table, items=table.items.assign(label=pd.Series(pd.NA, index=table.items.index, dtype="str")))
+    return Prepared(table, store, how, view, mean, std, flips(blind, store))
 
 
 def suitable_size(table: Table) -> int:

@@ -26,7 +26,7 @@ class Image(Modality):
         channels: 1 for grey, 3 for colour, or any other number.
         mean: mean of each channel, 0 to 1; one number serves all channels.
         std: standard deviation of each channel, above 0; one number serves all channels.
-        augmentation: how far the random views go.
+        augmentation: how far the random views go; mirror images that it leaves open are left-right ones alone.
         plain_size: side of the plain view in pixels; 0 takes `size`. Random crops show things larger than the whole
             picture does, so a network that takes any size sees more in a larger plain view (Touvron et al. 2019,
             arXiv:1906.06423).
@@ -60,7 +60,9 @@ class Image(Modality):
         self.channels = channels
         self.mean = torch.tensor(tuple(mean) * (channels // len(mean)))
         self.std = torch.tensor(tuple(std) * (channels // len(std)))
+        aside, over = augmentation.horizontal_flip, augmentation.vertical_flip
         self.augmentation = augmentation
+        self.mirrored = torch.tensor((0.5 if aside is None else aside, 0.0 if over is None else over))
         self._source = draw.generator(0, 0, 0)
 
     def at(self, seed: int, step: int, rank: int = 0) -> Self:
@@ -85,7 +87,7 @@ class Image(Modality):
         how, items, side = self.augmentation, len(raw), raw.shape[-1]
         u = draw.uniforms(self._source, items, 24)  # a fixed table: one kind of change never shifts another's draws
         boxes = geometry.crops(u[:, :4], side, how.crop, how.ratio)
-        mirror = u[:, 4:6] < torch.tensor((how.horizontal_flip, how.vertical_flip))
+        mirror = u[:, 4:6] < self.mirrored
         degrees = how.rotation * (2 * u[:, 6] - 1)
         light = colour.lights(u[:, 8:15], how.jitter)
         sigma = self._sigma(u[:, 15:17])

@@ -93,7 +93,9 @@ def compose(
     steps: int,
     seed: int,
 ) -> Recipe:
-    """The recipe of a run on prepared data."""
+    """The recipe of a run on prepared data; views that were left open follow the data."""
+    usual = {name: 0.5 if home else 0.0 for name, home in prepared.mirrors.items()}
+    open_ones = {name: value for name, value in usual.items() if getattr(augmentation, name) is None}
     return Recipe(
         method=method,
         encoder=encoder,
@@ -104,7 +106,7 @@ def compose(
         mean=prepared.mean,
         std=prepared.std,
         prep=prepared.prep.__dict__,
-        augmentation=augmentation,
+        augmentation=replace(augmentation, **open_ones),
         training=training,
         steps=steps,
         seed=seed,
