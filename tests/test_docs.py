@@ -124,6 +124,11 @@ def test_docstring_examples(name: str, tmp_path: Path, monkeypatch: pytest.Monke
     assert result.failed == 0
 
 
+def test_the_page_on_protocols_names_them_all() -> None:
+    text = (REPO / "docs" / "protocols.md").read_text("utf-8")
+    assert all(f"| `{name}` |" in text for name in catalog.names("protocols"))
+
+
 def test_the_example_method_is_a_method() -> None:
     entry = catalog.entry("methods", str(REPO / "examples" / "turns.py"))
     assert entry.facts["family"] == "predictive"

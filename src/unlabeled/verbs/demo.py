@@ -41,7 +41,7 @@ def demo(*, out: str = "demo", minutes: float = 3.0, open: bool = False) -> Comp
         labels=(0.02, 0.1, 1.0),
         seeds=1,
         draws=3,
-        protocols=("linear", "finetune"),
+        protocols=("linear", "propagate", "finetune"),
         setup=Setup(out=str(root / "study")),
         budget=Budget(minutes=minutes),
         augmentation=Augmentation(crop=0.5, horizontal_flip=0.0, rotation=10.0, blur=0.0),
