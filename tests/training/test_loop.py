@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from unlabeled import UserError
-from unlabeled.settings import Training
+from unlabeled.settings import Budget, Setup, Training
 from unlabeled.training import checkpoint, optim
 from unlabeled.training.health import Health, effective_rank, spread
 from unlabeled.training.loop import order
+from unlabeled.training.run import Run
+from unlabeled.verbs.pretrain import pretrain
 
 
 @given(st.integers(1, 200), st.integers(1, 64), st.integers(0, 5))
@@ -126,7 +128,7 @@ def test_spread_and_rank_by_hand() -> None:
     assert effective_rank(torch.ones(4, 2)) == 1.0
 
 
-def test_two_ranks_make_one_run(digits: Path, tmp_path: Path) -> None:
+def test_two_ranks_make_one_run(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """torchrun with two gloo processes trains one run; MAE has no batch statistics, so its loss must be near that of
     one process.
     """
@@ -134,26 +136,21 @@ def test_two_ranks_make_one_run(digits: Path, tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     env = {**os.environ, "UNLABELED_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1", "UNLABELED_QUIET": "1"}
-    args = [
-        "-m",
-        "unlabeled",
-        "pretrain",
+    encoder = "vit(width=32, depth=1, heads=2, patch_size=4)"
+    monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path / "cache"))
+    one = pretrain(
         str(digits),
-        "--method",
-        "mae",
-        "--encoder",
-        "vit(width=32, depth=1, heads=2, patch_size=4)",
-    ]
-    args += ["--size", "16", "--steps", "60", "--device", "cpu", "--precision", "fp32"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
-    for command, out in (([sys.executable], "one"), (torchrun, "two")):
-        done = subprocess.run(
-            [*command, *args, "-o", str(tmp_path / out)], env=env, capture_output=True, text=True, timeout=240
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-    from unlabeled.training.run import Run
-
-    one, two = (Run.open(tmp_path / out) for out in ("one", "two"))
+        method="mae",
+        setup=Setup(encoder=encoder, size=16, out=str(tmp_path / "one")),
+        budget=Budget(steps=60),
+        training=Training(device="cpu", precision="fp32", threads=1),
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
+    command += ["-m", "unlabeled", "pretrain", str(digits), "--method", "mae", "--encoder", encoder, "--size", "16"]
+    command += ["--steps", "60", "--device", "cpu", "--precision", "fp32", "-o", str(tmp_path / "two")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-2000:]
+    two = Run.open(tmp_path / "two")
     assert two.finished and len(two.metrics()) == len(one.metrics())
     assert two.metrics()[-1]["loss"] == pytest.approx(one.metrics()[-1]["loss"], rel=0.05)
     assert two.metrics()[-1]["loss"] < two.metrics()[0]["loss"]
