@@ -205,7 +205,8 @@ def _card(
         for split, rows in (("train", train), ("test", test))
     }
     return {
-        "root": "digits", "form": "train and test folders of class folders", "modality": "image", "classes": classes, "counts": counts,
+        "root": "digits", "form": "train and test folders of class folders", "modality": "image", "classes": classes,
+        "counts": counts,
         "unlabeled": 0, "size": [8, 8], "channels": 1, "draws": draws,
         "findings": [
             {"kind": "views", "severity": "warning", "examples": ["2 as 5", "6 as 9"],

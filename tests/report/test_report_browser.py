@@ -17,6 +17,7 @@ FLAGS = (
 )  # fmt: skip
 PATIENCE = 240_000  # milliseconds; machines that test are busy
 DRAWN = "[...document.querySelectorAll('.plot')].filter(p => !p.closest('[hidden]'))"
+DRAWN_ALL = f"{DRAWN}.every(p => p.querySelector('svg.main-svg'))"
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.skipif(not CHROMIUM.is_file(), reason="Debian's chromium is not on this machine")
@@ -52,8 +53,17 @@ def visit(browser: Any, file: Path, troubles: list[str], width: int, scheme: str
     inside = ("data:", file.as_uri())
     page.on("request", lambda r: None if r.url.startswith(inside) else troubles.append(f"request: {r.url}"))
     page.goto(file.as_uri(), timeout=PATIENCE)
-    page.wait_for_function(f"{DRAWN}.every(p => p.querySelector('svg.main-svg'))", timeout=PATIENCE)
+    until(page, DRAWN_ALL)
     return page
+
+
+def until(page: Any, condition: str) -> None:
+    """Wait for a condition; playwright's own way of waiting evaluates text in the page, which the page forbids."""
+    for _ in range(PATIENCE // 100):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(100)
+    pytest.fail(f"never came true: {condition}")
 
 
 def overflow(page: Any) -> int:
@@ -155,7 +165,7 @@ def test_every_choice_of_every_select_draws(browser: Any, page_file: Path, troub
             shown = page.locator(f"[data-of={name}]:not([hidden])")
             assert shown.count() == 1
             assert value in (shown.get_attribute("data-key") or "").split("-")
-        page.wait_for_function(f"{DRAWN}.every(p => p.querySelector('svg.main-svg'))")
+        until(page, DRAWN_ALL)
         assert overflow(page) == 0
     assert troubles == []
     page.context.close()
@@ -166,9 +176,9 @@ def test_a_pressed_name_brings_its_curve_out(browser: Any, page_file: Path, trou
     button = page.locator("#budget .legend button:visible").first
     button.click()
     faded = "document.querySelector('[data-figure=budget-0-0]').data.map(t => t.opacity ?? 1).filter(o => o < 1).length"
-    page.wait_for_function(f"{faded} > 2")
+    until(page, f"{faded} > 2")
     button.click()
-    page.wait_for_function(f"{faded} === 0")
+    until(page, f"{faded} === 0")
     assert troubles == []
     page.context.close()
 
@@ -178,7 +188,7 @@ def test_figures_follow_when_the_scheme_changes(browser: Any, page_file: Path, t
     colour = "getComputedStyle(document.querySelector('.xtick text')).fill"
     light = page.evaluate(colour)
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function(f"{colour} !== '{light}'")
+    until(page, f"{colour} !== '{light}'")
     assert troubles == []
     page.context.close()
 

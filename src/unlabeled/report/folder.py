@@ -1,5 +1,6 @@
 """What a study left in its folder, read when a section asks for it; what is missing is told in words."""
 
+import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -60,19 +61,22 @@ class Study:
         except json.JSONDecodeError:
             raise Absent(f"{name} is not whole JSON") from None
 
-    def csv(self, name: str) -> pd.DataFrame:
-        """A table; names stay text even where they look like missing values."""
-        self.text(name)
+    def csv(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
+        """A table with at least these columns; names stay text even where they look like missing values."""
+        text = self.text(name)
         words = ("arm", "arm_a", "arm_b", "protocol", "protocol_a", "protocol_b", "metric", "encoder")
+        figures = ("value", "mean", "sd", "low", "high", "difference", "probability")
+        blank = {column: ["", "nan", "NaN"] for column in figures}
         try:
-            frame = pd.read_csv(
-                self.path / name,
-                dtype=dict.fromkeys(words, str),
-                keep_default_na=False,
-                na_values={c: ["", "nan", "NaN"] for c in ("value", "mean", "sd", "low", "high", "difference")},
-            )
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError):
+            if not text.endswith("\n"):  # half a table would look like results
+                raise ValueError
+            types = dict.fromkeys(words, str)
+            frame = pd.read_csv(io.StringIO(text), dtype=types, keep_default_na=False, na_values=blank)
+            frame = frame.astype({c: int for c in ("labels", "seed", "draw") if c in columns})
+        except (ValueError, KeyError):  # pandas' own errors of reading are ValueErrors
             raise Absent(f"{name} is not a whole table") from None
+        if missing := [c for c in columns if c not in frame]:
+            raise Absent(f"{name} has no column {missing[0]}")
         if frame.empty:
             raise Absent(f"{name} holds no rows")
         return frame
@@ -80,7 +84,7 @@ class Study:
     def arrays(self, name: str) -> Mapping[str, np.ndarray]:
         """The arrays of an `.npz` file; nothing in it is unpickled."""
         try:
-            with np.load(self.path / name, allow_pickle=False) as file:
+            with (self.path / name).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 return {key: file[key] for key in file.files}
         except FileNotFoundError:
             raise Absent(f"{name} is not in the study's folder") from None
@@ -106,17 +110,19 @@ class Study:
     @cached_property
     def table(self) -> pd.DataFrame:
         """`table.csv`: one row a figure of a cell."""
-        return self.csv("table.csv")
+        return self.csv("table.csv", ("arm", "share", "labels", "seed", "draw", "protocol", "metric", "value"))
 
     @cached_property
     def summary(self) -> pd.DataFrame:
         """`summary.csv`: mean and interval of every contender, budget and metric."""
-        return self.csv("summary.csv")
+        return self.csv("summary.csv", ("arm", "labels", "protocol", "metric", "mean", "low", "high"))
 
     @cached_property
     def differences(self) -> pd.DataFrame:
         """`differences.csv`: paired differences; `protocol_a` and `protocol_b` come from `protocol` where absent."""
-        frame = self.csv("differences.csv")
+        frame = self.csv(
+            "differences.csv", ("arm_a", "arm_b", "labels", "protocol", "metric", "difference", "low", "high")
+        )
         for side in ("protocol_a", "protocol_b"):
             if side not in frame:
                 frame[side] = frame["protocol"]

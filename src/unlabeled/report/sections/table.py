@@ -6,7 +6,7 @@ from typing import Any
 
 from unlabeled.report.folder import Study
 from unlabeled.report.section import Section
-from unlabeled.report.words import METRICS, Contender, Metric, interval
+from unlabeled.report.words import METRICS, Contender, Metric, count, interval
 
 TITLE = "Results"
 
@@ -31,11 +31,12 @@ def _table(study: Study, metric: Metric) -> dict[str, Any]:
             for n in study.budgets
         ]
         rows.append({"contender": contender, "cells": cells})
-    runs = [int(n) for n in s["n"]] if "n" in s else []
+    runs = sorted({int(n) for n in s["n"]}) if "n" in s else []
+    fits = f"{runs[0]} to {count(runs[-1], 'fit')}" if len(runs) > 1 else count(runs[0], "fit") if runs else ""
     return {
         "metric": metric,
         "rows": rows,
-        "fits": f"{min(runs)} to {max(runs)}" if runs else "",
+        "fits": fits,
         "marked": any(marks.values()),
     }
 
