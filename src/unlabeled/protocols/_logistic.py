@@ -1,9 +1,9 @@
 """L2 multinomial logistic regression for many penalties and subsets of the same items at once, by L-BFGS.
 
-Problem p minimises  sum_i w_pi CE(softmax(z_i A_p + b_p), y_i) + strength_p / 2 |A_p|^2  with item weights w_p that sum to 1.
-All problems share the matrix products; each has its own history, step and end. The search starts from the diagonal of Boehning's
-(1992) bound on the Hessian, which is near the truth once the features are rotated to their principal axes, and the line search needs
-no further matrix product because logits are linear along a line.
+Problem p minimises sum_i w_pi CE(softmax(A_p z_i + b_p), y_i) + strength_p / 2 |A_p|^2, with item weights w_p that sum to 1.
+All problems share the matrix products; each has its own history, step and end. The search is preconditioned by the diagonal
+of the Hessian, which is near the whole of it once features are rotated to their principal axes, and its line search needs no
+further matrix product, because logits are linear along a line. Algorithms 7.4 and 3.5 of Nocedal & Wright (2006).
 """
 
 from dataclasses import dataclass
@@ -11,16 +11,72 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MEMORY = 10
-TRIES = 12
+from unlabeled.objectives._product import product
+
+MEMORY = 10  # pairs of steps and gradient changes that L-BFGS keeps
+REFRESH = 10  # steps after which the diagonal of the Hessian is taken anew
+TRIES = 20  # of one line search
+
+
+@dataclass(frozen=True)
+class Problems:
+    """P problems over the same N items.
+
+    Args:
+        z: (N, R) features, the last column ones.
+        target: (C, 1, N), 1 for an item's own class.
+        items: (P, N) weights of the items, each row summing to 1.
+        penalty: (P, R) strength of the penalty on each feature's weights, 0 for the intercept.
+    """
+
+    z: Tensor
+    turned: Tensor
+    target: Tensor
+    items: Tensor
+    penalty: Tensor
+
+    @classmethod
+    def of(cls, z: Tensor, y: Tensor, items: Tensor, strength: Tensor) -> "Problems":
+        """From features (N, R), class numbers (N,), item weights (P, N) and strengths (P,)."""
+        classes = int(y.max()) + 1
+        target = torch.zeros(classes, 1, len(y), dtype=z.dtype).scatter_(0, y[None, None], 1.0)
+        penalty = strength[:, None].repeat(1, z.shape[1])
+        penalty[:, -1] = 0
+        return cls(z, z.T.contiguous(), target, items, penalty)
+
+    def keep(self, which: Tensor) -> "Problems":
+        """The marked problems alone."""
+        return Problems(self.z, self.turned, self.target, self.items[which], self.penalty[which])
+
+    def logits(self, weights: Tensor) -> Tensor:
+        """(C, P, R) to (C, P, N)."""
+        return product(weights.flatten(0, 1), self.z).view(*weights.shape[:2], -1)
+
+    def loss(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Weighted cross-entropy (P,) and its gradient in the logits (C, P, N)."""
+        top = logits.amax(0)
+        raised = (logits - top).exp_()
+        total = raised.sum(0)
+        loss = ((total.log() + top - (logits * self.target).sum(0)) * self.items).sum(1)
+        return loss, (raised / total).sub_(self.target).mul_(self.items)
+
+    def gradient(self, residual: Tensor, weights: Tensor) -> Tensor:
+        """(C, P, R)."""
+        return product(residual.flatten(0, 1), self.turned).view_as(weights) + self.penalty * weights
+
+    def diagonal(self, logits: Tensor) -> Tensor:
+        """Of the Hessian, (C, P, R), kept away from 0 where all items are certain."""
+        p = logits.softmax(0)
+        certain = (p * (1 - p)).clamp_(min=1e-4) * self.items
+        return product(certain.flatten(0, 1), self.turned.square()).view(*logits.shape[:2], -1) + self.penalty
 
 
 @dataclass(frozen=True)
 class Solution:
-    """What the search found for P problems.
+    """What the search found.
 
     Args:
-        weights: (C, P, R + 1), the last column being the intercept.
+        weights: (C, P, R), the last column being the intercept.
         objective: (P,).
         converged: (P,) bool.
         logits: (C, P, N) of all items, those of weight 0 too.
@@ -32,125 +88,105 @@ class Solution:
     logits: Tensor
 
 
-def solve(
-    z: Tensor, y: Tensor, items: Tensor, strength: Tensor, start: Tensor, tolerance: float, steps: int
-) -> Solution:
-    """Fit P problems.
+def solve(problems: Problems, start: Tensor, tolerance: float, steps: int) -> Solution:
+    """Search for the optimum of each problem.
 
     Args:
-        z: (N, R + 1) features, the last column ones.
-        y: (N,) class numbers, all of 0..C-1.
-        items: (P, N) weights of the items, each row summing to 1.
-        strength: (P,) of the penalty, above 0.
-        start: (C, P, R + 1) first weights.
-        tolerance: the search ends when the expected gain is below this share of the objective.
-        steps: most steps of the search.
+        problems: P of them.
+        start: (C, P, R) first weights.
+        tolerance: a problem ends when the gain that the next step promises is below this share of its objective.
+        steps: most steps.
     """
-    classes, problems, width = start.shape
-    target = torch.zeros(classes, 1, len(y), dtype=z.dtype).scatter_(0, y[None, None], 1.0)
-    penalty = strength[:, None].expand(problems, width).clone()
-    penalty[:, -1] = 0
-    scale = 1 / (0.5 * (items @ z.square()) + penalty).clamp_min(torch.finfo(z.dtype).tiny)  # (P, R + 1)
-
-    out = Solution(start.clone(), torch.zeros(problems, dtype=z.dtype), torch.zeros(problems, dtype=torch.bool), (start.reshape(-1, width) @ z.T).view(classes, problems, -1))  # fmt: skip
-    live = torch.arange(problems)
-    weights, logits = out.weights.clone(), out.logits.clone()
-    loss, residual = _loss(logits, target, items)
-    objective = loss + 0.5 * (penalty * weights.square()).sum((0, 2))
-    gradient = (residual.reshape(-1, len(y)) @ z).view_as(weights) + penalty * weights
+    weights, logits = start.clone(), problems.logits(start)
+    loss, residual = problems.loss(logits)
+    objective = loss + 0.5 * _dot(problems.penalty * weights, weights)
+    gradient = problems.gradient(residual, weights)
+    out = Solution(start.clone(), objective.clone(), torch.zeros(len(loss), dtype=torch.bool), logits.clone())
+    live = torch.arange(len(loss))
     history: list[tuple[Tensor, Tensor, Tensor]] = []
-    for _ in range(steps):
+    for count in range(steps):
+        if count % REFRESH == 0:
+            scale = 1 / problems.diagonal(logits).clamp_(min=torch.finfo(logits.dtype).tiny)
         direction = _direction(gradient, scale, history)
-        slope = (gradient * direction).sum((0, 2))
-        done = -slope <= tolerance * objective
+        slope = _dot(gradient, direction)
+        stuck = torch.zeros_like(live, dtype=torch.bool) if count == 0 else step == 0
+        done = (-slope <= tolerance * objective) | stuck
         if done.any():
-            ended, keep = live[done], ~done
-            out.weights[:, ended], out.objective[ended], out.logits[:, ended] = (
-                weights[:, done],
-                objective[done],
-                logits[:, done],
-            )
-            out.converged[ended] = True
-            live, items, penalty, scale = live[keep], items[keep], penalty[keep], scale[keep]
-            if not len(live):
+            ended, on = live[done], ~done
+            out.weights[:, ended], out.logits[:, ended] = weights[:, done], logits[:, done]
+            out.objective[ended], out.converged[ended] = objective[done], ~stuck[done]
+            if done.all():
                 return out
-            weights, logits, gradient, direction = (
-                weights[:, keep],
-                logits[:, keep],
-                gradient[:, keep],
-                direction[:, keep],
+            problems, live, objective, slope = problems.keep(on), live[on], objective[on], slope[on]
+            weights, logits, gradient, direction, scale = (
+                t[:, on] for t in (weights, logits, gradient, direction, scale)
             )
-            objective, slope = objective[keep], slope[keep]
-            history = [(s[:, keep], g[:, keep], r[keep]) for s, g, r in history]
-        along = (direction.reshape(-1, width) @ z.T).view_as(logits)
-        step, objective, residual = _search(logits, along, weights, direction, target, items, penalty, objective, slope)
+            history = [(move[:, on], change[:, on], inverse[on]) for move, change, inverse in history]
+        along = problems.logits(direction)
+        step = _step(problems, logits, along, weights, direction, objective, slope)
         move = step[:, None] * direction
-        weights = weights + move
-        logits = logits + step[:, None] * along
-        fresh = (residual.reshape(-1, len(y)) @ z).view_as(weights) + penalty * weights
-        change = fresh - gradient
-        curvature = (move * change).sum((0, 2))
-        history = [*history[-MEMORY + 1 :], (move, change, torch.where(curvature > 0, 1 / curvature, 0.0))]
-        gradient = fresh
+        weights, logits = weights + move, logits + step[:, None] * along
+        loss, residual = problems.loss(logits)
+        objective = loss + 0.5 * _dot(problems.penalty * weights, weights)
+        change = -gradient
+        gradient = problems.gradient(residual, weights)
+        change += gradient
+        curvature = _dot(move, change)
+        history = [*history[1 - MEMORY :], (move, change, torch.where(curvature > 0, 1 / curvature, 0.0))]
     out.weights[:, live], out.objective[live], out.logits[:, live] = weights, objective, logits
     return out
 
 
-def _loss(logits: Tensor, target: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted cross-entropy (P,) and its gradient in the logits (C, P, N)."""
-    top = logits.amax(0)
-    raised = (logits - top).exp_()
-    total = raised.sum(0)
-    loss = ((total.log() + top - (logits * target).sum(0)) * items).sum(1)
-    return loss, (raised / total).sub_(target).mul_(items)
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner products (P,) of two (C, P, R)."""
+    return (a * b).sum((0, 2))
 
 
 def _direction(gradient: Tensor, scale: Tensor, history: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
-    """The two loops of L-BFGS, per problem (Nocedal & Wright, algorithm 7.4)."""
+    """The two loops of L-BFGS, each problem on its own."""
     q = gradient.clone()
     shares = []
     for move, change, inverse in reversed(history):
-        share = inverse * (move * q).sum((0, 2))
+        share = inverse * _dot(move, q)
         q -= share[:, None] * change
         shares.append(share)
     q *= scale
     if history:
         move, change, inverse = history[-1]
-        fit = (move * change).sum((0, 2)) / (change.square() * scale).sum((0, 2))
-        q *= torch.where(inverse > 0, fit, 1.0)[:, None]
+        q *= torch.where(inverse > 0, _dot(move, change) / _dot(change * scale, change), 1.0)[:, None]
     for (move, change, inverse), share in zip(history, reversed(shares), strict=True):
-        q += (share - inverse * (change * q).sum((0, 2)))[:, None] * move
+        q += (share - inverse * _dot(change, q))[:, None] * move
     return -q
 
 
-def _search(
+def _step(
+    problems: Problems,
     logits: Tensor,
     along: Tensor,
     weights: Tensor,
     direction: Tensor,
-    target: Tensor,
-    items: Tensor,
-    penalty: Tensor,
     objective: Tensor,
     slope: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """A step (P,) at which the slope has fallen to half and the objective has fallen, its objective, and its residual (C, P, N)."""
-    squares = (penalty * weights.square()).sum((0, 2)), (penalty * direction.square()).sum((0, 2))
-    cross = (penalty * weights * direction).sum((0, 2))
-    slack = 8 * torch.finfo(logits.dtype).eps * objective
+) -> Tensor:
+    """Steps (P,) at which slopes have fallen to half and objectives have fallen; 0 where rounding hides any descent."""
+    cross, square = (_dot(problems.penalty * direction, v) for v in (weights, direction))
+    base = 0.5 * _dot(problems.penalty * weights, weights)
+    slack = 4 * torch.finfo(logits.dtype).eps * objective
     low, high = torch.zeros_like(slope), torch.full_like(slope, torch.inf)
-    low_slope, high_slope = slope.clone(), torch.zeros_like(slope)
+    low_slope, high_slope = slope, torch.zeros_like(slope)
     step = torch.ones_like(slope)
     for _ in range(TRIES):
-        loss, residual = _loss(logits + step[:, None] * along, target, items)
-        value = loss + 0.5 * (squares[0] + 2 * step * cross + step.square() * squares[1])
-        tilt = (residual * along).sum((0, 2)) + cross + step * squares[1]
-        good = (tilt.abs() <= -0.5 * slope) & (value <= objective + slack)
+        loss, residual = problems.loss(logits + step[:, None] * along)
+        value = loss + base + step * cross + 0.5 * step.square() * square
+        tilt = _dot(residual, along) + cross + step * square
+        fallen = value <= objective + slack
+        good = fallen & (tilt.abs() <= -0.5 * slope)
         if good.all():
-            break
-        up = (tilt > 0) | (value > objective + slack)
-        high, high_slope = torch.where(up, step, high), torch.where(up, tilt.clamp_min(0), high_slope)
-        low, low_slope = torch.where(up, low, step), torch.where(up, low_slope, tilt)
-        between = low + (high - low) * (-low_slope / (high_slope - low_slope)).clamp(0.1, 0.9)
-        step = torch.where(good, step, torch.where(high.isinf(), 3 * step, between))
-    return step, value, residual
+            return step
+        over = ~good & ((tilt > 0) | ~fallen)
+        under = ~good & ~over
+        high, high_slope = torch.where(over, step, high), torch.where(over, tilt.clamp(min=0), high_slope)
+        low, low_slope = torch.where(under, step, low), torch.where(under, tilt, low_slope)
+        share = (low_slope / (low_slope - high_slope)).clamp(0.1, 0.9)
+        step = torch.where(good, step, torch.where(high.isinf(), 3 * step, low + (high - low) * share))
+    return torch.where(good, step, low)

@@ -11,13 +11,38 @@ from torch import Tensor
 from torch.nn import functional
 
 from unlabeled.errors import UserError
+from unlabeled.objectives._product import product
+
+HELD = 4_000_000  # similarities that are held at once, 16 MB
+HEAP = 32  # labelled items whose largest similarity is looked at first
+
+
+def nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row and where they stand, as `topk` gives them, faster on long rows.
+
+    Each row is laid out in heaps; the k largest lie in the k heaps with the largest tops.
+
+    >>> nearest(torch.tensor([[0.1, 0.9, 0.5]]), 2)[1].tolist()
+    [[1, 2]]
+    """
+    rows, items = similarity.shape
+    heaps = items // HEAP
+    if heaps < 4 * k:
+        return similarity.topk(k)
+    even, rest = similarity[:, : heaps * HEAP], similarity[:, heaps * HEAP :]
+    tops = even.unflatten(1, (HEAP, heaps)).amax(1)
+    best = tops.topk(k, sorted=False).indices  # (rows, k)
+    members = (best[:, None] + heaps * torch.arange(HEAP)[:, None]).flatten(1)  # (rows, HEAP * k)
+    tail = torch.arange(heaps * HEAP, items).expand(rows, -1)
+    near, place = torch.cat([similarity.gather(1, members), rest], 1).topk(k)
+    return near, torch.cat([members, tail], 1).gather(1, place)
 
 
 class Knn:
     """Weighted vote of the nearest labelled items.
 
     Args:
-        k: neighbours that vote; None takes labels per class, rounded, within 1 to 20. Never more than there are labels.
+        k: neighbours that vote; None takes the labels per class, rounded, within 1 to 20. Never more than the labels.
         temperature: of the weights exp(similarity / temperature), above 0.
     """
 
@@ -37,24 +62,33 @@ class Knn:
         seed: int = 0,
         unlabelled: np.ndarray | None = None,
     ) -> Self:
-        """Keep labelled features (N, D) and their class numbers (N,); the other arguments change nothing here."""
-        if len(x) != len(y) or not len(x):
+        """Keep labelled features (N, D) and their class numbers (N,); the other arguments change nothing here.
+
+        Afterwards `neighbours` tells how many vote.
+
+        Raises:
+            UserError: when features and labels do not fit together, or features are not finite.
+        """
+        x = np.asarray(x, np.float32)
+        if x.ndim != 2 or len(x) != len(y) or not len(x):
             raise UserError(
-                f"{len(x)} features came with {len(y)} labels", "give one label for each feature, and at least one"
+                f"features of shape {x.shape} came with {len(y)} labels", "give features (N, D) and a label for each"
             )
+        if not np.isfinite(x).all():
+            broken = int((~np.isfinite(x).all(1)).sum())
+            raise UserError(f"the features of {broken} of {len(x)} items are not finite", "look at the run's health")
         self.classes, codes = np.unique(y, return_inverse=True)
-        self.neighbours = min(len(x), self.k or max(1, min(20, round(len(x) / len(self.classes)))))
-        self._bank = functional.normalize(torch.from_numpy(np.asarray(x, np.float32)), dim=1)
+        self.neighbours = min(len(x), self.k or min(20, max(1, round(len(x) / len(self.classes)))))
+        self._bank = functional.normalize(torch.from_numpy(x), dim=1)
         self._codes = torch.from_numpy(codes)
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Class probabilities (M, classes) float32 of features (M, D)."""
         queries = functional.normalize(torch.from_numpy(np.asarray(x, np.float32)), dim=1)
-        parts = [self._vote(part) for part in queries.split(1024)] or [torch.empty(0, len(self.classes))]
-        return torch.cat(parts).numpy()
-
-    def _vote(self, queries: Tensor) -> Tensor:
-        near, where = (queries @ self._bank.T).topk(self.neighbours)  # (Q, k)
-        weight = (near / self.temperature).softmax(1)
-        return queries.new_zeros(len(queries), len(self.classes)).scatter_add_(1, self._codes[where], weight)
+        out = torch.zeros(len(queries), len(self.classes))
+        step = max(1, HELD // len(self._bank))
+        for part, votes in zip(queries.split(step), out.split(step), strict=True):
+            near, where = nearest(product(part, self._bank), self.neighbours)
+            votes.scatter_add_(1, self._codes[where], (near / self.temperature).softmax(1))
+        return out.numpy()

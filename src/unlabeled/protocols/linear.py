@@ -1,8 +1,9 @@
-"""Draw the straight borders between classes that fit the labelled features best: multinomial logistic regression with an L2 penalty.
+"""Draw the straight borders between classes that fit the labelled features best: logistic regression with an L2 penalty.
 
-The linear probe of Kornblith et al. (2019, arXiv:1805.08974) and SimCLR (appendix B.8): standardised features, L-BFGS to the optimum, strength of
-the penalty chosen on held-out items. What differs: strengths are compared by cross-validation inside the labelled items, never on further
-labels, and features can be standardised by the statistics of all unlabelled items, which a handful of labelled ones cannot give.
+The linear probe of Kornblith et al. (2019, arXiv:1805.08974) and SimCLR (appendix B.8): standardised features, L-BFGS to the
+optimum, strength of the penalty chosen on held-out items. What differs: strengths are compared by cross-validation inside
+the labelled items, never on further labels; and features can be standardised by the statistics of all unlabelled items,
+which a handful of labelled ones cannot give.
 """
 
 from collections.abc import Mapping
@@ -11,29 +12,38 @@ from typing import Self
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from unlabeled.data.splits import inner_folds
 from unlabeled.errors import UserError
-from unlabeled.protocols._logistic import solve
+from unlabeled.protocols._logistic import Problems, solve
 
-WEAKEST, STRONGEST, DEFAULT = 1e-8, 1e0, 1e-3
+WEAKEST, STRONGEST = 1e-4, 1e3  # strength times N: what one item's pull is set against
+DEFAULT = 1e-2  # the same, where there are too few labels to choose
 BATCH = 4_000_000  # weights that are searched for at once: about 0.3 GB with their history
 
 
 class Linear:
     """Linear probe: logistic regression on standardised features, penalty chosen by inner cross-validation.
 
-    The objective is the mean log-loss + strength / 2 * |W|^2 on standardised features divided by the root of their number D, so that the same strength
-    means the same for any encoder; scikit-learn's C is 1 / (strength * N * D).
+    It minimises the mean log-loss + strength / 2 * |W|^2 over standardised features divided by the root of their number
+    D, so that a strength means the same for any encoder; scikit-learn's C is 1 / (strength * N * D). Of N labelled
+    items, strengths from 1e-4 / N to 1000 / N are compared by held-out log-loss; where no class has two items (or
+    groups) there is nothing to hold out, and 0.01 / N is taken.
 
     Args:
-        strengths: how many penalties are compared, spread evenly in the logarithm over 1e-8 to 1.
+        strengths: how many are compared, spread evenly in the logarithm.
         folds: of the inner cross-validation; fewer where the smallest class has fewer items.
         strength: a fixed penalty instead of the comparison, above 0; 0 compares.
         steps: most steps of the search for the optimum.
     """
 
     def __init__(self, *, strengths: int = 13, folds: int = 5, strength: float = 0.0, steps: int = 1000) -> None:
+        if strengths < 1 or folds < 2 or strength < 0 or steps < 1:
+            raise UserError(
+                f"a linear probe with strengths={strengths}, folds={folds}, strength={strength}, steps={steps}",
+                "give at least 1 strength, 2 folds and 1 step, and a strength that is not negative",
+            )
         self.strengths, self.folds, self.fixed, self.steps = strengths, folds, strength, steps
 
     def fit(
@@ -45,7 +55,7 @@ class Linear:
         seed: int = 0,
         unlabelled: np.ndarray | None = None,
     ) -> Self:
-        """Learn from labelled features.
+        """Learn from labelled features; afterwards `strength`, `objective` and `convergence` ('' if reached) tell how.
 
         Args:
             x: (N, D) features.
@@ -55,41 +65,41 @@ class Linear:
             unlabelled: (M, D) features whose mean and spread standardise; by default those of `x`.
 
         Raises:
-            UserError: when features and labels do not fit together, a feature is not a number, or there is one class only.
+            UserError: when features and labels do not fit together, are not finite, or show one class only.
         """
         x = np.asarray(x, np.float64)
         if x.ndim != 2 or len(x) != len(y):
             raise UserError(
-                f"features of shape {x.shape} came with {len(y)} labels", "give features (N, D) and one label for each"
+                f"features of shape {x.shape} came with {len(y)} labels", "give features (N, D) and a label for each"
             )
         if not np.isfinite(x).all():
-            raise UserError(
-                f"{int((~np.isfinite(x).all(1)).sum())} of {len(x)} features are not finite",
-                "look at the health of the pretraining",
-            )
+            broken = int((~np.isfinite(x).all(1)).sum())
+            raise UserError(f"the features of {broken} of {len(x)} items are not finite", "look at the run's health")
         self.classes, codes = np.unique(y, return_inverse=True)
         if len(self.classes) < 2:
-            raise UserError(f"all {len(x)} labelled items are of one class", "label some items of another class")
+            raise UserError(f"the {len(x)} labelled items show one class only", "label some items of another class")
         base = x if unlabelled is None else np.asarray(unlabelled, np.float64)
         self.mean, spread = base.mean(0), base.std(0)
         self.scale = np.where(spread > 1e-7 * (1 + np.abs(self.mean)), spread, 1.0)
         z, axes = _principal(torch.from_numpy((x - self.mean) / (self.scale * x.shape[1] ** 0.5)))
         labels = torch.from_numpy(codes)
-        self.strength, start = self._choose(z, labels, inner_folds(codes, groups, self.folds, seed))
+        self.strength, start = self._choose(z.float(), labels, inner_folds(codes, groups, self.folds, seed))
         items = torch.full((1, len(x)), 1 / len(x), dtype=torch.float64)
-        found = solve(z, labels, items, torch.tensor([self.strength], dtype=torch.float64), start, 1e-10, self.steps)
+        strength = torch.tensor([self.strength], dtype=torch.float64)
+        rough = Problems.of(z.float(), labels, items.float(), strength.float())
+        start = solve(rough, start, 1e-5, self.steps).weights
+        found = solve(Problems.of(z, labels, items, strength), start.double(), 1e-8, self.steps)
         self.objective = float(found.objective[0])
         self.convergence = "" if found.converged[0] else f"the linear probe had not converged after {self.steps} steps"
-        weights = found.weights[:, 0]
-        self.weights = (weights[:, :-1] @ axes.T).numpy() / x.shape[1] ** 0.5  # (C, D)
-        self.bias = weights[:, -1].numpy()
+        weights = found.weights[:, 0].numpy()
+        self.weights, self.bias = weights[:, :-1] @ axes.numpy().T / x.shape[1] ** 0.5, weights[:, -1]
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Class probabilities (M, classes) float32 of features (M, D)."""
         weights, bias = self.coefficients()
         logits = torch.from_numpy(np.asarray(x, np.float64) @ weights.T + bias)
-        return logits.softmax(1).float().numpy()
+        return np.asarray(logits.softmax(1).float().numpy())
 
     def coefficients(self) -> tuple[np.ndarray, np.ndarray]:
         """Weights (classes, D) and bias (classes,) for features as they come, standardisation folded in."""
@@ -104,53 +114,44 @@ class Linear:
     @classmethod
     def from_state(cls, state: Mapping[str, np.ndarray]) -> Self:
         """A fitted probe from what `state` gave."""
-        probe = cls()
+        probe = cls(strength=float(state["strength"]))
         probe.mean, probe.scale, probe.weights, probe.bias, probe.classes = (
             np.asarray(state[name]) for name in ("mean", "scale", "weights", "bias", "classes")
         )
-        probe.strength, probe.convergence = float(state["strength"]), ""
+        probe.strength, probe.convergence = probe.fixed, ""
         return probe
 
     def _choose(self, z: Tensor, y: Tensor, folds: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, Tensor]:
-        """The strength of least held-out log-loss, and weights (C, 1, R + 1) to start the final search from."""
+        """The strength of least held-out log-loss, and weights (C, 1, R) to start the last search from."""
         classes, width = int(y.max()) + 1, z.shape[1]
-        if self.fixed > 0 or not folds or self.strengths < 2:
-            return self.fixed or DEFAULT, torch.zeros(classes, 1, width, dtype=z.dtype)
-        grid = torch.logspace(np.log10(STRONGEST), np.log10(WEAKEST), self.strengths, dtype=torch.float64)
+        if self.fixed or not folds:
+            return self.fixed or DEFAULT / len(y), torch.zeros(classes, 1, width)
+        grid = torch.from_numpy(np.geomspace(STRONGEST, WEAKEST, self.strengths) / len(y)).float()
         learn, check = torch.zeros(len(folds), len(y)), torch.zeros(len(folds), len(y))
         for fold, (a, b) in enumerate(folds):
             learn[fold, a], check[fold, b] = 1 / len(a), 1.0
-        rough, scores, means = z.float(), [], []
-        for strengths in grid.float().split(max(1, BATCH // (classes * width * len(folds)))):
+        scores, means = [], []
+        for strengths in torch.split(grid, max(1, BATCH // (classes * width * len(folds)))):
             many = len(strengths)
-            found = solve(
-                rough,
-                y,
-                learn.repeat(many, 1),
-                strengths.repeat_interleave(len(folds)),
-                torch.zeros(classes, many * len(folds), width),
-                1e-4,
-                self.steps,
+            problems = Problems.of(z, y, learn.repeat(many, 1), strengths.repeat_interleave(len(folds)))
+            found = solve(problems, torch.zeros(classes, many * len(folds), width), 1e-3, self.steps)
+            losses = functional.cross_entropy(
+                found.logits.transpose(0, 1), y.expand(many * len(folds), -1), reduction="none"
             )
-            losses = torch.nn.functional.cross_entropy(
-                found.logits.movedim(0, 1), y.expand(many * len(folds), -1), reduction="none"
-            )  # (P, N)
             scores.append((losses.view(many, len(folds), -1) * check).sum((1, 2)) / check.sum())
             means.append(found.weights.view(classes, many, len(folds), width).mean(2))
         best = int(torch.cat(scores).argmin())
-        self.scores = torch.cat(scores).numpy()
-        return float(grid[best]), torch.cat(means, 1)[:, best : best + 1].to(z.dtype)
+        return float(grid[best]), torch.cat(means, 1)[:, best : best + 1]
 
 
 def _principal(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Features in their principal axes with a column of ones, (N, R + 1), and the axes (D, R); R is the smaller of N and D.
+    """Features (N, D) in their R = min(N, D) principal axes with a column of ones, (N, R + 1), and the axes (D, R).
 
     Weights outside the span of the items are 0 at the optimum, so nothing is lost.
     """
-    if x.shape[0] < x.shape[1]:
+    span = torch.eye(x.shape[1], dtype=x.dtype)
+    if len(x) < x.shape[1]:
         span, small = torch.linalg.qr(x.T)  # (D, N), (N, N)
         x = small.T
-    else:
-        span = torch.eye(x.shape[1], dtype=x.dtype)
     axes = torch.linalg.eigh(x.T @ x)[1]
     return torch.cat([x @ axes, torch.ones(len(x), 1, dtype=x.dtype)], 1), span @ axes

@@ -1,0 +1,105 @@
+"""Metrics against scikit-learn, tables worked by hand, and a loop."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn import metrics as theirs
+from sklearn.datasets import load_digits
+from sklearn.naive_bayes import GaussianNB
+
+from unlabeled.errors import UserError
+from unlabeled.metrics import confusion, report, weighted_macro_f1
+
+NAMES = [str(i) for i in range(10)]
+
+
+@pytest.fixture(scope="module")
+def predicted() -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and labels of 400 digits, by a naive Bayes that errs and is too sure of itself."""
+    bunch = load_digits()
+    model = GaussianNB(var_smoothing=0.1).fit(bunch.data[:500], bunch.target[:500])
+    return model.predict_proba(bunch.data[1000:1400]).astype(np.float32), bunch.target[1000:1400]
+
+
+def test_equals_scikit_learn(predicted: tuple[np.ndarray, np.ndarray]) -> None:
+    p, y = predicted
+    mine, called = report(p, y, NAMES), p.argmax(1)
+    wide = p.astype(np.float64) / p.sum(1, dtype=np.float64, keepdims=True)
+    sure = wide.clip(1e-7)
+    assert 0.5 < mine["accuracy"] < 0.99
+    expected = {
+        "accuracy": theirs.accuracy_score(y, called),
+        "macro_f1": theirs.f1_score(y, called, average="macro"),
+        "sensitivity": theirs.recall_score(y, called, average="macro"),
+        "specificity": np.mean([theirs.recall_score(y == c, called == c, pos_label=False) for c in range(10)]),
+        "auroc": theirs.roc_auc_score(y, wide, multi_class="ovr", average="macro"),
+        "nll": theirs.log_loss(y, sure / sure.sum(1, keepdims=True)),
+        "brier": np.mean(np.square(p - np.eye(10)[y]).sum(1)),
+    }
+    for name, value in expected.items():
+        assert mine[name] == pytest.approx(value, abs=1e-5), name
+    columns = theirs.precision_recall_fscore_support(y, called)
+    for kind, column in zip(("precision", "recall", "f1", "support"), columns, strict=True):
+        assert [mine[f"{kind}/{name}"] for name in NAMES] == pytest.approx(column)
+    assert (confusion(p, y, 10) == theirs.confusion_matrix(y, called)).all()
+
+
+def test_calibration_error_is_that_of_a_loop_over_bins(predicted: tuple[np.ndarray, np.ndarray]) -> None:
+    p, y = predicted
+    top, right = p.max(1).astype(np.float64), p.argmax(1) == y
+    total = 0.0
+    for b in range(15):
+        inside = (top > b / 15) & (top <= (b + 1) / 15)
+        if inside.any():
+            total += inside.sum() / len(y) * abs(top[inside].mean() - right[inside].mean())
+    assert report(p, y, NAMES)["ece"] == pytest.approx(total, abs=1e-9) and total > 0.01
+
+
+def test_worked_by_hand() -> None:
+    p = np.array([[0.8, 0.1, 0.1], [0.3, 0.6, 0.1], [0.6, 0.3, 0.1], [0.2, 0.2, 0.6]])
+    mine = report(p, np.array([0, 0, 1, 2]), ["a", "b", "c"])
+    assert mine["accuracy"] == 0.5
+    assert (mine["recall/a"], mine["precision/a"], mine["f1/a"], mine["support/a"]) == (0.5, 0.5, 0.5, 2)
+    assert (mine["recall/b"], mine["precision/b"], mine["f1/b"]) == (0, 0, 0)
+    assert mine["macro_f1"] == pytest.approx(0.5) and mine["sensitivity"] == pytest.approx(0.5)
+    assert mine["specificity"] == pytest.approx((1 / 2 + 2 / 3 + 1) / 3)
+    assert mine["auroc"] == pytest.approx((3 / 4 + 2 / 3 + 1) / 3)
+    assert mine["nll"] == pytest.approx(-(math.log(0.8) + 2 * math.log(0.3) + math.log(0.6)) / 4)
+    assert mine["brier"] == pytest.approx((0.06 + 0.86 + 0.86 + 0.24) / 4)
+
+
+def test_what_is_not_defined_is_nan_and_does_not_count() -> None:
+    p = np.array([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7]])
+    mine = report(p, np.array([0, 1, 1]), ["a", "b", "absent"])
+    assert math.isnan(mine["recall/absent"]) and mine["precision/absent"] == 0 and mine["support/absent"] == 0
+    assert mine["sensitivity"] == pytest.approx(0.75) and mine["macro_f1"] == pytest.approx((1 + 2 / 3) / 2)
+    alone = report(p, np.array([0, 0, 0]), ["a", "b", "c"])
+    assert math.isnan(alone["auroc"]) and math.isnan(alone["specificity"])
+    assert alone["accuracy"] == pytest.approx(1 / 3)
+
+
+def test_a_certain_mistake_costs_what_the_clip_says() -> None:
+    assert report(np.array([[1.0, 0.0]]), np.array([1]), ["a", "b"])["nll"] == pytest.approx(-math.log(1e-7))
+
+
+def test_a_broken_model_is_nan_not_wrong_by_chance() -> None:
+    mine = report(np.array([[np.nan, np.nan], [0.1, 0.9]]), np.array([0, 1]), ["a", "b"])
+    assert mine.pop("support/a") == mine.pop("support/b") == 1
+    assert all(math.isnan(value) for value in mine.values())
+
+
+def test_weighted_macro_f1_is_that_of_the_repeated_items(predicted: tuple[np.ndarray, np.ndarray]) -> None:
+    p, y = predicted
+    times = np.random.default_rng(0).integers(0, 4, size=(3, len(y)))
+    mine = weighted_macro_f1(y, 10)(p.argmax(1), times.astype(float))
+    for row, value in zip(times, mine, strict=True):
+        expected = theirs.f1_score(np.repeat(y, row), np.repeat(p.argmax(1), row), average="macro")
+        assert value == pytest.approx(expected)
+
+
+def test_wrong_input_is_told() -> None:
+    with pytest.raises(UserError, match=r"shape \(2, 2\) came with 3 labels"):
+        report(np.eye(2), np.array([0, 1, 1]), ["a", "b"])
+    with pytest.raises(UserError, match="labels run from 0 to 2, with 2 classes"):
+        report(np.eye(2), np.array([0, 2]), ["a", "b"])
