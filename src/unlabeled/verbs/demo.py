@@ -9,6 +9,8 @@ from unlabeled import progress
 from unlabeled.settings import Augmentation, Budget, Setup
 from unlabeled.verbs.compare import Comparison, compare
 
+CONV, TRANSFORMER = "test_resnet", "vit(width=64, depth=3, heads=4)"  # small, as the digits are and the time is
+
 
 def demo(*, out: str = "demo", minutes: float = 3.0, open: bool = False) -> Comparison:
     """Compare methods on 1,797 real handwritten digits and write the page, in minutes.
@@ -37,7 +39,7 @@ def demo(*, out: str = "demo", minutes: float = 3.0, open: bool = False) -> Comp
         _write(data)
     found = compare(
         str(data),
-        methods=("simclr", "mae"),
+        methods=({"name": "simclr", "encoder": CONV}, {"name": "mae", "encoder": TRANSFORMER}),
         labels=(0.02, 0.1, 1.0),
         seeds=1,
         draws=3,
