@@ -74,7 +74,7 @@ class MAE(Method):
 
     def loss(self, views: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Mean squared error on the hidden patches alone, a scalar."""
-        (x, order, target), painted = views, self.paint(*views[:2]).float()  # (B, T, P)
+        (_, order, target), painted = views, self.paint(*views[:2]).float()  # (B, T, P)
         if self.normalise:
             target = (target - target.mean(-1, keepdim=True)) / (target.var(-1, keepdim=True) + 1e-6).sqrt()
         pick = order[:, self.visible :, None].expand(-1, -1, target.shape[-1])
