@@ -3,8 +3,9 @@
     python benchmarks/parts.py                     # all parts at the sizes that are claimed
     python benchmarks/parts.py knn --bank 5000     # one part, smaller
 
-Times are processor seconds of this process, the median over the rounds, so that other programs on the machine weigh little. Peak memory
-is read in a fresh process for each side, above what was held when the call began. lightly comes with `uv sync --group bench`.
+Times are processor seconds of this process, the median over the rounds, so that other programs on the machine weigh
+little. Peak memory is read in a fresh process for each side, above what was held when the call began. lightly comes
+with `uv sync --group bench`.
 """
 
 import argparse
@@ -104,7 +105,7 @@ def labelled(items: int, width: int, classes: int) -> tuple[np.ndarray, np.ndarr
 
 
 def probe(items: int, width: int, classes: int, pull: float = 0.0) -> Pair:
-    """A linear probe: 13 strengths by 5-fold cross-validation and the last fit, or one fit where `pull` gives the strength."""
+    """A linear probe: 13 strengths by 5-fold cross-validation and the last fit, or one fit where `pull` is given."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 

@@ -1,6 +1,5 @@
 """Intervals that cover what they should, pairing that pays, and tests worked by hand or by scipy."""
 
-import itertools
 import math
 from collections.abc import Callable
 
@@ -196,6 +195,6 @@ def test_wrong_input_is_told(call: Callable[[], object], words: str) -> None:
 
 
 def test_cells_may_be_uneven() -> None:
-    cells = [c for c, skip in zip(planted(0.7, 3, 3, 20, np.random.default_rng(11)), itertools.cycle([0, 0, 0, 0, 1]), strict=False) if not skip]  # fmt: skip
-    s = summarise(cells)
+    cells = planted(0.7, 3, 3, 20, np.random.default_rng(11))
+    s = summarise(cells[:4] + cells[5:])
     assert s.low < s.mean < s.high and s.n == 8

@@ -1,7 +1,8 @@
-"""How good are predicted probabilities? Accuracy and what accuracy hides: each class on its own, ranking, and honesty of the confidence.
+"""How good are predicted probabilities? Accuracy, and what it hides: each class on its own, ranking, honest confidence.
 
-Averages over classes are macro averages over the classes that have items; a figure that is not defined (no item of a class, one class alone) is nan,
-never 0. Numbers follow scikit-learn where it has them. References: Brier (1950), ECE of Guo et al. (2017, arXiv:1706.04599).
+Averages over classes are macro averages over the classes that have items; a figure that is not defined (no item of a
+class, one class alone) is nan, never 0. Numbers follow scikit-learn where it has them. References: Brier (1950), ECE of
+Guo et al. (2017, arXiv:1706.04599).
 """
 
 from collections.abc import Callable, Sequence
@@ -24,9 +25,9 @@ def report(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]
         classes: the C names.
 
     Returns:
-        `accuracy`; `macro_f1`, `sensitivity` (macro recall), `specificity`; `auroc` (one class against the rest, macro);
-        `nll` (nats, probabilities clipped at 1e-7); `brier` (sum over classes, 0..2); `ece` (top label, 15 bins of equal width);
-        and `precision/<class>`, `recall/<class>`, `f1/<class>`, `support/<class>`.
+        `accuracy`; `macro_f1`, `sensitivity` (macro recall), `specificity`; `auroc` (one class against the rest,
+        macro); `nll` (nats, probabilities clipped at 1e-7); `brier` (sum over classes, 0..2); `ece` (top label, 15 bins
+        of equal width); and `precision/<class>`, `recall/<class>`, `f1/<class>`, `support/<class>`.
 
     Raises:
         UserError: when shapes do not fit together.
@@ -38,7 +39,7 @@ def report(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]
     probabilities, labels = np.asarray(probabilities, np.float64), np.asarray(labels)
     if probabilities.shape != (len(labels), len(classes)) or not len(labels):
         raise UserError(
-            f"probabilities of shape {probabilities.shape} came with {len(labels)} labels and {len(classes)} class names",
+            f"probabilities of shape {probabilities.shape} came with {len(labels)} labels and {len(classes)} names",
             "give (items, classes), and at least one item",
         )
     if labels.min() < 0 or labels.max() >= len(classes):
@@ -75,7 +76,7 @@ def report(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]
 
 
 def confusion(probabilities: np.ndarray, labels: np.ndarray, n: int) -> np.ndarray:
-    """Count items by true class (rows) and most probable class (columns), (n, n) int64; the first of equal classes wins.
+    """Count items by true class (rows) and most probable class (columns), (n, n) int64; of equals the first wins.
 
     >>> confusion(np.array([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2]]), np.array([0, 1, 1]), 2).tolist()
     [[1, 0], [1, 1]]
@@ -86,7 +87,8 @@ def confusion(probabilities: np.ndarray, labels: np.ndarray, n: int) -> np.ndarr
 def weighted_macro_f1(labels: np.ndarray, n: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Macro-F1 for the bootstrap of `stats`: from predicted class numbers (N,) and item weights (R, N) to (R,) figures.
 
-    >>> weighted_macro_f1(np.array([0, 1, 1]), 2)(np.array([0, 1, 0]), np.array([[1.0, 1, 1], [1, 1, 0]])).round(3).tolist()
+    >>> measure = weighted_macro_f1(np.array([0, 1, 1]), 2)
+    >>> measure(np.array([0, 1, 0]), np.array([[1.0, 1, 1], [1, 1, 0]])).round(3).tolist()
     [0.667, 1.0]
     """
     truth = np.eye(n)[np.asarray(labels)]

@@ -1,9 +1,10 @@
 """How sure is a mean over seeds, label draws and test items, and is one contender really better than another?
 
-The same test items (and usually the same label draws) stand behind every pretraining seed, so seeds, draws and items are resampled each on
-their own and multiplied (pigeonhole bootstrap, Owen 2007, arXiv:0712.1111), which is a little too wide rather than too narrow. From n
-seeds, draws or groups n - 1 are drawn, which makes the variance of the mean right for small n (Rao & Wu 1988). Two contenders are compared
-by the interval of their paired difference, never by two overlapping bars. With few seeds no test of significance is made at all.
+The same test items (and usually the same label draws) stand behind every pretraining seed, so seeds, draws and items
+are resampled each on their own and multiplied (pigeonhole bootstrap, Owen 2007, arXiv:0712.1111), a little too wide
+rather than too narrow. From n seeds, draws or groups n - 1 are drawn, which makes the variance of the mean right for
+small n (Rao & Wu 1988). Two contenders are compared by the interval of their paired difference, never by two bars
+that overlap. With few seeds no test of significance is made at all.
 """
 
 from collections.abc import Callable, Sequence
@@ -53,7 +54,8 @@ class Difference:
         low: lower end of its 95 % interval.
         high: its upper end.
         n: number of paired cells.
-        probability: share of the paired cells in which the first is better, ties half (Bouthillier et al. 2021, arXiv:2103.03098).
+        probability: share of the paired cells in which the first is better, ties half (Bouthillier et al. 2021,
+            arXiv:2103.03098).
         p: of the paired t test over seeds; nan when there are not enough seeds for one.
         seeds: number of pretraining seeds behind it.
         caution: empty, or a sentence that says why there is no test.
@@ -80,7 +82,8 @@ def summarise(
     """Mean and 95 % interval over cells by bootstrap of seeds, draws and items.
 
     Args:
-        cells: (seed, draw, values) with a value (N,) for each test item, such as right or wrong; the same items in every cell.
+        cells: (seed, draw, values) with a value (N,) for each test item, such as right or wrong; the same items in
+            every cell.
         groups: (N,) patients, parts ...: whole groups are resampled instead of items.
         resamples: of the bootstrap, 2000 or more for a report.
         seed: of the bootstrap.
@@ -133,7 +136,8 @@ def paired_difference(
         raise UserError("the two contenders share no pair of seed and draw", "run both with the same seeds and draws")
     pair = [[(*key, cells[key]) for key in both] for cells in (first, second)]
     if metric is None:  # a difference of means is a mean of differences
-        points, replicates = _bootstrap([(s, d, np.subtract(v, w, dtype=np.float64)) for (s, d, v), (_, _, w) in zip(*pair, strict=True)], groups, resamples, seed, None)  # fmt: skip
+        gains = [(s, d, np.subtract(v, w, dtype=np.float64)) for (s, d, v), (_, _, w) in zip(*pair, strict=True)]
+        points, replicates = _bootstrap(gains, groups, resamples, seed, None)
     else:
         results = [_bootstrap(cells, groups, resamples, seed, metric) for cells in pair]
         points, replicates = (x - y for x, y in zip(*results, strict=True))
@@ -147,9 +151,9 @@ def paired_difference(
 
 
 def interval(values: np.ndarray, *, level: float = 0.95) -> tuple[float, float]:
-    """Interval of the mean of a few independent values, such as one figure a seed, by Student's t; (nan, nan) for one value.
+    """Interval of the mean of a few independent values, such as one figure a seed, by Student's t.
 
-    A bootstrap of so few values would be too narrow.
+    A bootstrap of so few values would be too narrow. One value alone gives (nan, nan).
 
     >>> [round(end, 3) for end in interval(np.array([0.9, 0.8, 0.85]))]
     [0.726, 0.974]
@@ -166,7 +170,8 @@ def paired_t(differences: np.ndarray, *, test_share: float = 0.0) -> float:
 
     Args:
         differences: (n,) one for each seed, or for each split of a cross-validation.
-        test_share: for splits that overlap, test items per training item (Nadeau & Bengio 2003); 0 for independent values.
+        test_share: for splits that overlap, test items per training item (Nadeau & Bengio 2003); 0 for independent
+            values.
 
     >>> round(paired_t(np.array([0.1, 0.2, 0.15, 0.05, 0.1])), 4)
     0.0093
@@ -179,7 +184,7 @@ def paired_t(differences: np.ndarray, *, test_share: float = 0.0) -> float:
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
-    """P values corrected for several comparisons (Holm 1979); nan, a test that was not made, stays nan and does not count.
+    """P values corrected for several comparisons (Holm 1979); nan, a test not made, stays nan and does not count.
 
     >>> holm([0.01, 0.04, 0.03]).tolist()
     [0.03, 0.06, 0.06]
@@ -254,7 +259,7 @@ def _bootstrap(
 
 
 def _cell_weights(seeds: np.ndarray, draws: np.ndarray, resamples: int, random: np.random.Generator) -> np.ndarray:
-    """Weights (resamples, cells) that sum to 1: seeds and draws crossed where every seed has the same draws, else draws within seeds."""
+    """Weights (resamples, cells) that sum to 1; draws are resampled within their seed where seeds do not share them."""
     names, s = np.unique(seeds, return_inverse=True)
     labels, d = np.unique(draws, return_inverse=True)
     weights = _draw(len(names), resamples, random)[:, s]
@@ -269,7 +274,7 @@ def _cell_weights(seeds: np.ndarray, draws: np.ndarray, resamples: int, random: 
 
 
 def _draw(units: int, resamples: int, random: np.random.Generator) -> np.ndarray:
-    """How often each unit is drawn (resamples, units): one fewer than there are, with replacement; a lone unit always."""
+    """How often each unit is drawn (resamples, units), one fewer than there are; a lone one always."""
     if units == 1:
         return np.ones((resamples, 1))
     picks = random.integers(units, size=(resamples, units - 1)) + units * np.arange(resamples)[:, None]

@@ -1,13 +1,13 @@
 """Multiply float32 matrices on the CPU by the library that is fastest at it.
 
-PyTorch hands float32 products to MKL, which takes the slow road on CPUs that are not Intel's: 85 GFLOP/s a core on a Zen 5, where oneDNN, which
-comes with PyTorch as well, makes 180.
+PyTorch hands float32 products to MKL, which takes the slow road on CPUs that are not Intel's: 85 GFLOP/s a core on a
+Zen 5, where oneDNN, which comes with PyTorch as well, makes 180.
 """
 
 import torch
 from torch import Tensor
 
-_ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
+_ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch._C._has_mkldnn else None
 
 
 def product(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -18,8 +18,8 @@ def ranks() -> tuple[int, int]:
 def gather(x: Tensor) -> Tensor:
     """Concatenate the rows of all processes, in rank order.
 
-    The gradient of a row is the sum over all processes, so when DDP averages parameters' gradients, the result is that of one process
-    with the whole batch and the mean of the processes' losses.
+    The gradient of a row is the sum over all processes, so when DDP averages the parameters' gradients, the result
+    is that of one process with the whole batch and the mean of the processes' losses.
 
     Args:
         x: (B, ...), of the same shape in every process.
@@ -33,7 +33,7 @@ def gather(x: Tensor) -> Tensor:
     """
     if ranks()[1] == 1:
         return x
-    gathered: Tensor = _Gather.apply(x)  # type: ignore[no-untyped-call]
+    gathered: Tensor = _Gather.apply(x)
     return gathered
 
 

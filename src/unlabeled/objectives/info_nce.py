@@ -1,7 +1,8 @@
 """Pull the two views of an item together and push all others away: NT-Xent (Chen et al. 2020, arXiv:2002.05709).
 
-What differs: large batches never hold the matrix of all similarities. It is made block by block, once for the loss and once more for the
-gradient, half of it only since it is symmetric. Cosines are at most 1, so exp((s - 1) / temperature) needs no running maximum.
+What differs: large batches never hold the matrix of all similarities. It is made block by block, once for the loss and
+once more for the gradient, half of it only since it is symmetric. Cosines are at most 1, so exp((s - 1) / temperature)
+needs no running maximum.
 """
 
 import math
@@ -72,7 +73,7 @@ def _dense(x: Tensor, others: Tensor, temperature: float) -> Tensor:
 
 def _lean(x: Tensor, others: Tensor, temperature: float) -> Tensor:
     """The same in blocks."""
-    out: Tensor = _Lean.apply(x, others, temperature)  # type: ignore[no-untyped-call]
+    out: Tensor = _Lean.apply(x, others, temperature)
     return out
 
 
@@ -89,7 +90,7 @@ class _Lean(torch.autograd.Function):
         return total.log() + 1 / temperature
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         x, others, total = ctx.saved_tensors  # type: ignore[attr-defined]
         temperature: float = ctx.temperature  # type: ignore[attr-defined]
@@ -109,7 +110,7 @@ class _Lean(torch.autograd.Function):
 
 
 def _blocks(x: Tensor, others: Tensor, temperature: float) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Blocks exp((s - 1) / temperature) of the rows of x against those on the diagonal and after it, then against others.
+    """Blocks exp((s - 1) / temperature) of the rows of x against themselves and those after them, then against others.
 
     Blocks left of the diagonal are the transposes of those given; similarities of rows with themselves count 0.
     """

@@ -1,9 +1,9 @@
 """L2 multinomial logistic regression for many penalties and subsets of the same items at once, by L-BFGS.
 
-Problem p minimises sum_i w_pi CE(softmax(A_p z_i + b_p), y_i) + strength_p / 2 |A_p|^2, with item weights w_p that sum to 1.
-All problems share the matrix products; each has its own history, step and end. The search is preconditioned by the diagonal
-of the Hessian, which is near the whole of it once features are rotated to their principal axes, and its line search needs no
-further matrix product, because logits are linear along a line. Algorithms 7.4 and 3.5 of Nocedal & Wright (2006).
+Problem p minimises sum_i w_pi CE(softmax(A_p z_i + b_p), y_i) + strength_p / 2 |A_p|^2, item weights w_p summing to 1.
+All problems share the matrix products; each has its own history, step and end. The search is preconditioned by the
+diagonal of the Hessian, which is near the whole of it once features are rotated to their principal axes, and its line
+search needs no further matrix product, because logits are linear along a line. Nocedal & Wright (2006), algorithm 7.4.
 """
 
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ class Problems:
 
     Args:
         z: (N, R) features, the last column ones.
+        turned: the same, (R, N).
         target: (C, 1, N), 1 for an item's own class.
         items: (P, N) weights of the items, each row summing to 1.
         penalty: (P, R) strength of the penalty on each feature's weights, 0 for the intercept.
@@ -102,14 +103,14 @@ def solve(problems: Problems, start: Tensor, tolerance: float, steps: int) -> So
     objective = loss + 0.5 * _dot(problems.penalty * weights, weights)
     gradient = problems.gradient(residual, weights)
     out = Solution(start.clone(), objective.clone(), torch.zeros(len(loss), dtype=torch.bool), logits.clone())
-    live = torch.arange(len(loss))
+    live, step = torch.arange(len(loss)), torch.ones_like(loss)
     history: list[tuple[Tensor, Tensor, Tensor]] = []
     for count in range(steps):
         if count % REFRESH == 0:
             scale = 1 / problems.diagonal(logits).clamp_(min=torch.finfo(logits.dtype).tiny)
         direction = _direction(gradient, scale, history)
         slope = _dot(gradient, direction)
-        stuck = torch.zeros_like(live, dtype=torch.bool) if count == 0 else step == 0
+        stuck = step == 0
         done = (-slope <= tolerance * objective) | stuck
         if done.any():
             ended, on = live[done], ~done
@@ -117,7 +118,8 @@ def solve(problems: Problems, start: Tensor, tolerance: float, steps: int) -> So
             out.objective[ended], out.converged[ended] = objective[done], ~stuck[done]
             if done.all():
                 return out
-            problems, live, objective, slope = problems.keep(on), live[on], objective[on], slope[on]
+            problems, live = problems.keep(on), live[on]
+            objective, slope = objective[on], slope[on]
             weights, logits, gradient, direction, scale = (
                 t[:, on] for t in (weights, logits, gradient, direction, scale)
             )

@@ -30,7 +30,7 @@ def nearest(similarity: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if heaps < 4 * k:
         return similarity.topk(k)
     even, rest = similarity[:, : heaps * HEAP], similarity[:, heaps * HEAP :]
-    tops = even.unflatten(1, (HEAP, heaps)).amax(1)
+    tops = torch.unflatten(even, 1, (HEAP, heaps)).amax(1)
     best = tops.topk(k, sorted=False).indices  # (rows, k)
     members = (best[:, None] + heaps * torch.arange(HEAP)[:, None]).flatten(1)  # (rows, HEAP * k)
     tail = torch.arange(heaps * HEAP, items).expand(rows, -1)
@@ -88,7 +88,7 @@ class Knn:
         queries = functional.normalize(torch.from_numpy(np.asarray(x, np.float32)), dim=1)
         out = torch.zeros(len(queries), len(self.classes))
         step = max(1, HELD // len(self._bank))
-        for part, votes in zip(queries.split(step), out.split(step), strict=True):
+        for part, votes in zip(torch.split(queries, step), torch.split(out, step), strict=True):
             near, where = nearest(product(part, self._bank), self.neighbours)
             votes.scatter_add_(1, self._codes[where], (near / self.temperature).softmax(1))
         return out.numpy()

@@ -1,9 +1,9 @@
-"""Draw the straight borders between classes that fit the labelled features best: logistic regression with an L2 penalty.
+"""Draw the straight borders between classes that fit the labelled features best: logistic regression, L2 penalty.
 
-The linear probe of Kornblith et al. (2019, arXiv:1805.08974) and SimCLR (appendix B.8): standardised features, L-BFGS to the
-optimum, strength of the penalty chosen on held-out items. What differs: strengths are compared by cross-validation inside
-the labelled items, never on further labels; and features can be standardised by the statistics of all unlabelled items,
-which a handful of labelled ones cannot give.
+The linear probe of Kornblith et al. (2019, arXiv:1805.08974) and SimCLR (appendix B.8): standardised features, L-BFGS
+to the optimum, strength of the penalty chosen on held-out items. What differs: strengths are compared by cross-
+validation inside the labelled items, never on further labels; and features can be standardised by the statistics of
+all unlabelled items, which a handful of labelled ones cannot give.
 """
 
 from collections.abc import Mapping
