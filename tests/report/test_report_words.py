@@ -14,7 +14,7 @@ from PIL import Image
 from unlabeled.report import crossing, plots
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.pictures import sheet
-from unlabeled.report.sections import budget, classes, maps, samples, table
+from unlabeled.report.sections import answer, budget, classes, maps, samples, table
 
 
 @pytest.mark.parametrize("name", ["words", "pictures", "plots", "folder"])
@@ -137,7 +137,7 @@ def test_nearest_neighbour_share_against_a_slow_loop() -> None:
     assert maps._same(points, labels) == f"{100 * hits / 600:.0f}"
 
 
-def test_most_frequent_mistakes_in_words() -> None:
+def test_largest_mistakes_in_words() -> None:
     counts = np.array([[8, 2, 0], [0, 9, 1], [0, 0, 10]])
     assert classes._pairs(counts, ["a", "b", "c"]) == ["20 % of a are taken for b", "10 % of b are taken for c"]
 
@@ -151,3 +151,11 @@ def test_thinned_curve_keeps_both_ends_and_short_ones_whole() -> None:
 def test_close_budgets_do_not_write_over_one_another() -> None:
     axis = plots.counts_axis([10, 11, 1000], "labels")
     assert axis["ticktext"] == ["10", "1,000"]
+
+
+def test_tiles_speak_of_labels_saved_only_where_a_method_wins(tmp_path: Path) -> None:
+    rows = [("simclr", "linear", 10, 0.97), ("supervised", "finetune", 10, 0.4), ("supervised", "finetune", 1000, 0.9)]
+    (tile,) = answer._saved(tables(tmp_path, rows, []))
+    assert tile["value"] == "> 100 ×" and tile["note"] == "1,000 labels are not enough for it"
+    rows = [("simclr", "linear", 10, 0.5), ("pca", "linear", 10, 0.9), ("supervised", "finetune", 10, 0.4)]
+    assert answer._saved(tables(tmp_path, rows, [])) == []

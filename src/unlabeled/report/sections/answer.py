@@ -70,16 +70,14 @@ def _gain(study: Study, winner: Contender, rivals: list[Contender], labels: int)
 
 def _saved(study: Study) -> list[dict[str, str]]:
     found = crossing.find(study)
-    if found is None:
+    if found is None or found.method != study.winner:
         return []
+    what = "the labels for the same by supervised training"
     if found.labels is None:
-        most = count(found.most, "label")
-        return [
-            {"value": "never", "what": "does supervised training get there", "note": f"with all {most} it is not there"}
-        ]
+        note = f"{count(found.most, 'label')} are not enough for it"
+        return [{"value": f"> {found.most / found.few:.0f} ×", "what": what, "note": note}]
     times = found.labels / found.few
     if times <= 1:
         return []
     note = f"about {count(round(found.labels), 'label')} instead of {found.few:,}"
-    value = f"{times:.0f} ×" if times >= 3 else f"{times:.1f} ×"
-    return [{"value": value, "what": "the labels for the same by supervised training", "note": note}]
+    return [{"value": f"{times:.{0 if times >= 3 else 1}f} ×", "what": what, "note": note}]

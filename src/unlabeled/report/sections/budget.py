@@ -18,9 +18,11 @@ def section(study: Study) -> Section:
     """Gather one figure for each metric and choice of contenders."""
     if len(study.budgets) < 2:
         raise Absent("the study tried one number of labels only")
-    best = list({c.arm: c for c in reversed(study.contenders)}.values())[::-1]  # the best way of each arm
+    best: dict[str, Contender] = {}
+    for contender in study.contenders:
+        best.setdefault(contender.arm, contender)
     uses = list(dict.fromkeys(c.protocol for c in study.contenders))
-    choices = [("best of each arm", best)]
+    choices = [("best of each arm", list(best.values()))]
     choices += [(protocol(p), [c for c in study.contenders if c.protocol == p]) for p in uses] if len(uses) > 1 else []
     shown = [m for name, m in METRICS.items() if (study.summary["metric"] == name).any()]
     found = crossing.find(study)

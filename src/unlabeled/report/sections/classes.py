@@ -72,15 +72,12 @@ def _confusion(study: Study, contender: Contender, labels: int, n: int) -> tuple
 
 
 def _pairs(counts: np.ndarray, classes: Sequence[str]) -> list[str]:
-    """The three most frequent mistakes in words, as shares of the true class."""
-    wrong = counts - np.diag(np.diag(counts))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:3]
-    out = []
-    for true, taken in zip(*np.unravel_index(order, wrong.shape), strict=True):
-        if wrong[true, taken]:
-            share = 100 * wrong[true, taken] / counts[true].sum()
-            out.append(f"{share:.0f} % of {classes[true]} are taken for {classes[taken]}")
-    return out
+    """The three largest mistakes in words, as shares of the true class."""
+    share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    np.fill_diagonal(share, 0)
+    order = np.argsort(-share, axis=None, kind="stable")[:3]
+    places = zip(*np.unravel_index(order, share.shape), strict=True)
+    return [f"{share[i, j]:.0f} % of {classes[i]} are taken for {classes[j]}" for i, j in places if share[i, j]]
 
 
 def _height(n: int) -> int:

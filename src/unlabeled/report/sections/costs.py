@@ -8,10 +8,10 @@ import numpy as np
 
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.section import Section
-from unlabeled.report.words import duration
+from unlabeled.report.words import count, duration
 
 TITLE = "Cost"
-STAGES: Mapping[str, str] = {"pretrain": "pretraining", "fit": "fitting the labels"}
+STAGES: Mapping[str, str] = {"pretrain": "pretraining", "fit": "fit and predict"}
 
 
 def section(study: Study) -> Section:
@@ -25,13 +25,18 @@ def section(study: Study) -> Section:
     rows = [
         _row(stage, arm, found) for (stage, arm), found in sorted(groups.items(), key=lambda g: g[0][0] != "pretrain")
     ]
-    machines = sorted({f"{e.get('device', '?')}, {e.get('threads', '?')} CPU threads" for e in entries})
+    machines = sorted({f"{e.get('device', '?')}, {count(_number(e, 'threads'), 'CPU thread')}" for e in entries})
     try:
         unit = "images" if study.data.get("modality") == "image" else "items"
     except Absent:
         unit = "items"
+    encoders: dict[str, list[str]] = {}
+    for entry in entries:
+        arm = str(entry.get("arm", "")).partition(" (")[0]  # a fit's arm names its protocol too
+        if entry.get("encoder") and arm not in encoders.setdefault(str(entry["encoder"]), []) and arm != "pca":
+            encoders[str(entry["encoder"])].append(arm)
     whole = 60 * math.fsum(_number(e, "minutes") for e in entries)
-    return Section({"rows": rows, "machines": machines, "unit": unit, "whole": duration(whole)})
+    return Section({"rows": rows, "machines": machines, "unit": unit, "encoders": encoders, "whole": duration(whole)})
 
 
 def _number(entry: dict[str, Any], key: str) -> float:
@@ -46,7 +51,6 @@ def _row(stage: str, arm: str, entries: list[dict[str, Any]]) -> dict[str, str]:
     return {
         "arm": arm,
         "stage": STAGES.get(stage, stage),
-        "encoder": str(entries[0].get("encoder") or "–"),
         "seeds": str(len(entries)),
         "time": duration(60 * math.fsum(_number(e, "minutes") for e in entries)),
         "speed": f"{np.mean(speed):,.0f}" if speed else "–",

@@ -13,6 +13,7 @@ from unlabeled.report.words import count
 
 TITLE = "Data"
 EACH, CLASSES, BROKEN = 8, 24, 200  # thumbnails a class, classes and broken files that are shown
+SPLITS = ("train", "val", "test")
 ORDER = ("error", "warning", "info")
 
 
@@ -21,6 +22,7 @@ def section(study: Study) -> Section:
     card = study.data
     counts: Mapping[str, Mapping[str, int]] = card.get("counts") or {}
     splits = [s for s in counts if sum(counts[s].values())]
+    splits.sort(key=lambda s: SPLITS.index(s) if s in SPLITS else 0)
     most = max([n for s in splits for n in counts[s].values()], default=1)
     rows = [
         {

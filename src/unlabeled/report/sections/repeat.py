@@ -3,7 +3,7 @@
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.section import Section
 
-TITLE = "Repeat it"
+TITLE = "Repeat"
 
 
 def section(study: Study) -> Section:

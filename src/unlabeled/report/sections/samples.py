@@ -66,5 +66,9 @@ def _card(study: Study, cell: Cell, thumbs: Sheet, item: int) -> dict[str, Any]:
         "true": study.classes[true],
         "taken": study.classes[int(top[0])],
         "right": int(top[0]) == true,
-        "top": [{"name": study.classes[int(k)], "percent": f"{100 * p[k]:.0f}", "true": int(k) == true} for k in top],
+        "top": [
+            {"name": study.classes[k], "percent": f"{100 * p[k]:.0f}", "true": k == true}
+            for k in top.tolist()
+            if p[k] >= 0.005 or k == true
+        ],
     }

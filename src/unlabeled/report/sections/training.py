@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from unlabeled.report.folder import Absent, Study, safe
@@ -24,9 +25,11 @@ def section(study: Study) -> Section | None:
         names = {safe(arm): arm for arm in study.colours}
     except Absent:
         names = {}
+    order = list(colours)
+    files.sort(key=lambda f: order.index(s) if (s := _arm(f)) in order else len(order))
     runs: dict[str, list[tuple[str, list[dict[str, Any]]]]] = {}
     for file in files:
-        stem, _, seed = file.parent.name.rpartition("-s")
+        stem, seed = _arm(file), file.parent.name.rpartition("-s")[2]
         if lines := _lines(study.text(str(file.relative_to(study.path)))):
             runs.setdefault(stem, []).append((seed, lines))
     if not runs:
@@ -41,6 +44,11 @@ def section(study: Study) -> Section | None:
         said = [{"seed": seed, "text": _health(lines), "well": _health(lines) == "healthy"} for seed, lines in seeds]
         arms.append({"name": names.get(stem, stem), "plots": plots, "said": said})
     return Section({"arms": arms, "height": HEIGHT}, figures)
+
+
+def _arm(file: Path) -> str:
+    """The arm of a run by the name of its folder, `simclr-s0`."""
+    return file.parent.name.rpartition("-s")[0]
 
 
 def _lines(text: str) -> list[dict[str, Any]]:
