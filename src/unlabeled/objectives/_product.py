@@ -7,7 +7,8 @@ Zen 5, where oneDNN, which comes with PyTorch as well, makes 180.
 import torch
 from torch import Tensor
 
-_ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch._C._has_mkldnn else None
+_HERE = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+_ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if _HERE else None
 
 
 def product(x: Tensor, y: Tensor, bias: Tensor | None = None) -> Tensor:
