@@ -91,7 +91,6 @@ def open_device(training: Training) -> Device:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     threads = training.threads or (1 if world > 1 else free_threads())
     torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
     return Device(device, _precision(training.precision, device), threads, rank, world)
 
 
