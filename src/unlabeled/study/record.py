@@ -16,6 +16,7 @@ from unlabeled.data.prepare import Prepared
 from unlabeled.study.plan import Arm, Cell
 
 KEYS = ["arm", "share", "labels", "protocol"]
+UNBOUNDED = ("nll", "brier")  # figures that can exceed 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,8 @@ def _summary(
                 if len(values) > 1
                 else float("nan")
             )
-            row |= {"mean": mean, "sd": sd, "low": mean - half, "high": mean + half}
+            top = float("inf") if metric in UNBOUNDED else 1.0
+            row |= {"mean": mean, "sd": sd, "low": max(0.0, mean - half), "high": min(top, mean + half)}
         rows.append(row)
     return pd.DataFrame(rows)[[*KEYS, "metric", "mean", "sd", "low", "high", "n"]]
 
