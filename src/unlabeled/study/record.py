@@ -82,7 +82,8 @@ def _summary(
                 else float("nan")
             )
             top = float("inf") if metric in UNBOUNDED else 1.0
-            row |= {"mean": mean, "sd": sd, "low": max(0.0, mean - half), "high": min(top, mean + half)}
+            low, high = np.clip([mean - half, mean + half], 0.0, top)  # nan stays nan: one fit has no interval
+            row |= {"mean": mean, "sd": sd, "low": float(low), "high": float(high)}
         rows.append(row)
     return pd.DataFrame(rows)[[*KEYS, "metric", "mean", "sd", "low", "high", "n"]]
 

@@ -81,8 +81,10 @@ def _figure(study: Study, contenders: Sequence[Contender], metric: Metric) -> Sp
 
 def _range(traces: Sequence[Spec], metric: Metric) -> list[float]:
     """All intervals with some air; shares stay between 0 and 100."""
-    tops = [v + d for t in traces for v, d in zip(t["y"], t["error_y"]["array"], strict=True) if v is not None]
-    ends = [v - d for t in traces for v, d in zip(t["y"], t["error_y"]["arrayminus"], strict=True) if v is not None]
+    tops = [v + (d or 0.0) for t in traces for v, d in zip(t["y"], t["error_y"]["array"], strict=True) if v is not None]
+    ends = [
+        v - (d or 0.0) for t in traces for v, d in zip(t["y"], t["error_y"]["arrayminus"], strict=True) if v is not None
+    ]
     low, high = min(ends, default=0.0), max(tops, default=1.0)
     air = 0.06 * max(high - low, 1e-3)
     return [max(low - air, 0.0), min(high + air, 101.0) if metric.share else high + air]
