@@ -82,9 +82,7 @@ def conduct(study: Study) -> Answer:
         "test": len(prepared.test),
         "seeds": len(study.seeds),
         "draws": study.draws,
-        "steps": ", ".join(
-            sorted({f"{a.recipe.steps} steps of {a.recipe.training.batch_size}" for a in arms if a.kind == "method"})
-        ),
+        "steps": _budget_words(study, arms),
         "cleared": prepared.table.form != "class folders" and "test" in prepared.table.form,
         "findings": findings,
     }
@@ -96,6 +94,16 @@ def conduct(study: Study) -> Answer:
     }
     record.write_json(study.folder / "answer.json", whole)
     return found
+
+
+def _budget_words(study: Study, arms: Sequence[Arm]) -> str:
+    """The budget of each method in words: `30 minutes for the study, which made simclr 812 and mae 640 steps of 64`."""
+    methods = [a for a in arms if a.kind == "method"]
+    counts = " and ".join(f"{a.name} {a.recipe.steps}" for a in methods)
+    batch = methods[0].recipe.training.batch_size if methods else 0
+    if study.budget.minutes is not None:
+        return f"{study.budget.minutes:g} minutes for the study, which made {counts} steps of {batch}"
+    return f"{counts} steps of {batch}"
 
 
 def check_labels(data: str, prepared: Prepared) -> None:
