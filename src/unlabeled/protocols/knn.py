@@ -13,7 +13,7 @@ from torch.nn import functional
 from unlabeled.errors import UserError
 from unlabeled.objectives._product import product
 
-HELD = 4_000_000  # similarities that are held at once, 16 MB
+HELD = 8_000_000  # similarities that are held at once, 32 MB
 HEAP = 32  # labelled items whose largest similarity is looked at first
 
 
