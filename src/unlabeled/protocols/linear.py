@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from unlabeled.data.splits import inner_folds
 from unlabeled.errors import UserError
+from unlabeled.objectives._product import product
 from unlabeled.protocols._logistic import Problems, solve
 
 WEAKEST, STRONGEST = 1e-4, 1e3  # strength times N: what one item's pull is set against
@@ -89,10 +90,12 @@ class Linear:
         rough = Problems.of(z.float(), labels, items.float(), strength.float())
         start = solve(rough, start, 1e-5, self.steps).weights
         found = solve(Problems.of(z, labels, items, strength), start.double(), 1e-8, self.steps)
-        self.objective = float(found.objective[0])
         self.convergence = "" if found.converged[0] else f"the linear probe had not converged after {self.steps} steps"
-        weights = found.weights[:, 0].numpy()
-        self.weights, self.bias = weights[:, :-1] @ axes.numpy().T / x.shape[1] ** 0.5, weights[:, -1]
+        inner, self.bias = found.weights[:, 0, :-1].numpy(), found.weights[:, 0, -1].numpy()
+        outer = inner @ axes.numpy().T  # (C, D)
+        self.weights = outer / x.shape[1] ** 0.5
+        slack = np.square(outer).sum() - np.square(inner).sum()  # the rotation is not quite one
+        self.objective = float(found.objective[0] + self.strength / 2 * slack)
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -147,11 +150,13 @@ class Linear:
 def _principal(x: Tensor) -> tuple[Tensor, Tensor]:
     """Features (N, D) in their R = min(N, D) principal axes with a column of ones, (N, R + 1), and the axes (D, R).
 
-    Weights outside the span of the items are 0 at the optimum, so nothing is lost.
+    Weights outside the span of the items are 0 at the optimum, so nothing is lost. The rotation is exact to float32
+    only; what that shifts the optimum by enters the objective squared.
     """
     span = torch.eye(x.shape[1], dtype=x.dtype)
     if len(x) < x.shape[1]:
         span, small = torch.linalg.qr(x.T)  # (D, N), (N, N)
         x = small.T
-    axes = torch.linalg.eigh(x.T @ x)[1]
+    turned = x.T.float()
+    axes = torch.linalg.eigh(product(turned, turned))[1].to(x.dtype)
     return torch.cat([x @ axes, torch.ones(len(x), 1, dtype=x.dtype)], 1), span @ axes
