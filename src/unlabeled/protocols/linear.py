@@ -84,7 +84,9 @@ class Linear:
         self.scale = np.where(spread > 1e-7 * (1 + np.abs(self.mean)), spread, 1.0)
         z, axes = _principal(torch.from_numpy((x - self.mean) / (self.scale * x.shape[1] ** 0.5)))
         labels = torch.from_numpy(codes)
-        self.strength, start = self._choose(z.float(), labels, inner_folds(codes, groups, self.folds, seed))
+        self.strength, start = self._choose(
+            z.float(), labels, [] if self.fixed else inner_folds(codes, groups, self.folds, seed)
+        )
         items = torch.full((1, len(x)), 1 / len(x), dtype=torch.float64)
         strength = torch.tensor([self.strength], dtype=torch.float64)
         rough = Problems.of(z.float(), labels, items.float(), strength.float())
@@ -127,7 +129,7 @@ class Linear:
     def _choose(self, z: Tensor, y: Tensor, folds: list[tuple[np.ndarray, np.ndarray]]) -> tuple[float, Tensor]:
         """The strength of least held-out log-loss, and weights (C, 1, R) to start the last search from."""
         classes, width = int(y.max()) + 1, z.shape[1]
-        if self.fixed or not folds:
+        if not folds:
             return self.fixed or DEFAULT / len(y), torch.zeros(classes, 1, width)
         grid = torch.from_numpy(np.geomspace(STRONGEST, WEAKEST, self.strengths) / len(y)).float()
         learn, check = torch.zeros(len(folds), len(y)), torch.zeros(len(folds), len(y))
@@ -153,10 +155,10 @@ def _principal(x: Tensor) -> tuple[Tensor, Tensor]:
     Weights outside the span of the items are 0 at the optimum, so nothing is lost. The rotation is exact to float32
     only; what that shifts the optimum by enters the objective squared.
     """
-    span = torch.eye(x.shape[1], dtype=x.dtype)
+    span = None
     if len(x) < x.shape[1]:
         span, small = torch.linalg.qr(x.T)  # (D, N), (N, N)
         x = small.T
     turned = x.T.float()
     axes = torch.linalg.eigh(product(turned, turned))[1].to(x.dtype)
-    return torch.cat([x @ axes, torch.ones(len(x), 1, dtype=x.dtype)], 1), span @ axes
+    return torch.cat([x @ axes, torch.ones(len(x), 1, dtype=x.dtype)], 1), axes if span is None else span @ axes
