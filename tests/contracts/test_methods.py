@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -32,10 +33,40 @@ VIEWS = Augmentation(crop=0.5, horizontal_flip=0.0, blur=0.0)
 
 
 @pytest.fixture(scope="module")
-def ready(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def grey(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
         return prepare(digits, size=16)
+
+
+@pytest.fixture(scope="module")
+def coloured(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """The digits in colours that say where in the picture the ink lies: the lower, the redder; the more right, the
+    greener.
+    """
+    root = tmp_path_factory.mktemp("coloured")
+    down, right = np.mgrid[0:8, 0:8] / 7
+    for file in digits.glob("*/*/*.png"):
+        ink = np.asarray(Image.open(file), np.float32)
+        low, aside = ((ink * at).sum() / ink.sum() for at in (down, right))
+        tint = np.clip([4 * (low - 0.25), 4 * (aside - 0.25), 0.5], 0.1, 1)
+        place = root / file.relative_to(digits)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((ink[..., None] * tint).astype(np.uint8)).save(place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return prepare(root, size=16)
+
+
+@pytest.fixture
+def ready(name: str, grey: Prepared, coloured: Prepared) -> Prepared:
+    """Grey digits, or coloured ones for a method that refuses grey."""
+    recipe = recipe_of(name, grey, 1)
+    try:
+        recipe.kind().judge(recipe.facts)
+    except UserError:
+        return coloured
+    return grey
 
 
 @pytest.fixture(scope="module")
@@ -59,20 +90,25 @@ def accuracy(recipe: Recipe, encoder: torch.nn.Module, ready: Prepared, device: 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_learns(name: str, ready: Prepared, device: Device, tmp_path: Path) -> None:
-    """The loss falls and the frozen features beat the same weights before training."""
-    recipe = recipe_of(name, ready, steps=500)
-    run = learn(create(tmp_path / "run", recipe, {"data": "digits"}), Items(ready.store, ready.learning), device)
-    losses = [row["loss"] for row in run.metrics()]
-    assert losses[-1] < losses[0]
-    before = accuracy(recipe, recipe.build_encoder(), ready, device)
-    after = accuracy(recipe, run.encoder(), ready, device)
-    assert after > before + 0.03, f"{name}: {before:.3f} before, {after:.3f} after"
+    """The loss falls and the frozen features beat the same weights before training; slow learners get a second, longer
+    run.
+    """
+    for steps in (300, 1000):
+        recipe = recipe_of(name, ready, steps)
+        run = create(tmp_path / f"{steps}", recipe, {"data": "digits"})
+        losses = [row["loss"] for row in learn(run, Items(ready.store, ready.learning), device).metrics()]
+        assert losses[-1] < losses[0]
+        before = accuracy(recipe, recipe.build_encoder(), ready, device)
+        after = accuracy(recipe, run.encoder(), ready, device)
+        if after > before + 0.03:
+            return
+    pytest.fail(f"{name}: {before:.3f} before, {after:.3f} after")
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_resumes_bit_equal_after_sigkill(name: str, ready: Prepared, device: Device, tmp_path: Path) -> None:
     """Killed in the middle and started again, a run ends with the very bytes of the run that was left alone."""
-    recipe = recipe_of(name, ready, steps=90)
+    recipe = recipe_of(name, ready, steps=60)
     items = Items(ready.store, ready.learning)
     whole = learn(create(tmp_path / "whole", recipe, {"data": "digits"}), items, device, save_every=0.0)
     broken = create(tmp_path / "broken", recipe, {"data": "digits"})
@@ -100,7 +136,7 @@ def test_any_number_of_items(name: str, count: int, ready: Prepared, device: Dev
     """Fewer items than a batch, and a rest that fills none, train as well; one item alone is trained or refused in
     words.
     """
-    recipe = recipe_of(name, ready, steps=3)
+    recipe = replace(recipe_of(name, ready, steps=3), items=count)
     run = create(tmp_path / "run", recipe, {"data": "digits"})
     try:
         learn(run, Items(ready.store, ready.learning[:count]), device)
@@ -154,7 +190,7 @@ def test_checkpoint_holds_no_pickle_and_loads(name: str, ready: Prepared, device
     assert raw[8:9] == b"{" and b"__reduce__" not in raw  # safetensors: eight bytes of length, then JSON
     again = Run.open(tmp_path / "run")
     assert again.recipe == recipe and again.finished
-    x = torch.randn(4, 1, 16, 16)
+    x = torch.randn(4, recipe.channels, 16, 16)
     assert torch.equal(again.encoder()(x), run.encoder()(x))
     (run.folder / CHECKPOINT).write_bytes(raw[: len(raw) // 2])
     with pytest.raises(UserError, match="cannot read"):

@@ -24,6 +24,7 @@ def spec(text: str | Mapping[str, Any] | catalog.Spec) -> catalog.Spec:
 def build(what: catalog.Spec, channels: int, size: int) -> Encoder:
     """Build an encoder for pictures (B, channels, size, size), with weights drawn from torch's current seed."""
     encoder: Encoder = catalog.load("encoders", what.name)(channels, size, **what.settings)
+    encoder.channels, encoder.size, encoder.any_size = channels, size, any_size(what)
     return encoder
 
 

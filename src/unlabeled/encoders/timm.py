@@ -85,7 +85,14 @@ class Timm(Encoder):
 
     def tokens(self, x: Tensor) -> Tensor:
         """Pictures (B, C, H, W) to one vector a place of the last map (B, T, D), row by row, class tokens left out."""
+        return self._places(self.net.forward_features(x))  # type: ignore[operator]
+
+    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Pooled features (B, D) and one vector a place (B, T, D), in one pass."""
         maps: Tensor = self.net.forward_features(x)  # type: ignore[operator]
+        return self.net.forward_head(maps, pre_logits=True), self._places(maps)  # type: ignore[operator]
+
+    def _places(self, maps: Tensor) -> Tensor:
         if maps.ndim == 4:
             grid = maps if maps.shape[1] == self.dim else maps.permute(0, 3, 1, 2)
             return grid.flatten(2).transpose(1, 2)

@@ -92,6 +92,11 @@ class ViT(Encoder):
         """Pictures (B, C, H, W) to patch tokens (B, T, D), row by row."""
         return self._blocks(self._embed(x))
 
+    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, D) and patch tokens (B, T, D)."""
+        tokens = self.tokens(x)
+        return tokens.mean(1), tokens
+
     def visible(self, x: Tensor, keep: Tensor) -> Tensor:
         """Tokens (B, V, D) of the patches whose numbers `keep` (B, V) names; the others are never computed."""
         tokens = self._embed(x)

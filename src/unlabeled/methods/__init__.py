@@ -23,7 +23,7 @@ class Batch:
 
     Args:
         x: (B, C, H, W) uint8 or uint16 for pictures.
-        index: (B,) int64, the items' row numbers in the store.
+        index: (B,) int64, the items' numbers among those that are learnt from, from 0.
         mask: what was observed, for modalities with missing values or ragged lengths, else None.
         domain: (B,) int64 site or device numbers, -1 where unknown, else None.
     """
@@ -34,14 +34,40 @@ class Batch:
     domain: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a method may know of the data and of the run before it starts.
+
+    Args:
+        items: how many items are learnt from; 0 where that is not known.
+        steps: length of the run in optimizer steps.
+        channels: channels of the items.
+        size: side of the views in pixels.
+        upright: whether the items have an up, as far as can be told without labels: upside-down they look foreign.
+    """
+
+    items: int
+    steps: int
+    channels: int
+    size: int
+    upright: bool = True
+
+
 class Method(nn.Module):
     """Base of all methods; a subclass writes `views` and `loss`."""
 
     modalities: ClassVar[tuple[str, ...]] = ("image",)
     family: ClassVar[str] = ""
     default_encoder: ClassVar[str] = "resnet18"  # a spec of the encoders' catalog or of timm
+    wants: ClassVar[str] = ""  # what the data must be like, in a few words
+    when: ClassVar[str] = ""  # when to take it, in a few words
+    cost: ClassVar[float] = (
+        0.0  # minutes of a step over SimCLR's, as benchmarks/methods.py measured them; 0: not measured
+    )
     lr: ClassVar[float] = 1e-3  # recommended peak learning rate at batch 64
     weight_decay: ClassVar[float] = 1e-4
+    betas: ClassVar[tuple[float, float]] = (0.9, 0.999)  # of Adam's moments
+    rates: ClassVar[dict[str, float]] = {}  # sub-modules that learn at another share of the rate, by name
     encoder: Encoder
 
     @abstractmethod
@@ -50,19 +76,33 @@ class Method(nn.Module):
 
     @abstractmethod
     def loss(self, views: Any) -> Tensor | dict[str, Tensor]:
-        """A scalar, or named scalars when the parts have optimizers of their own (GAN)."""
+        """A scalar, or named scalars whose sum is minimised and which the diary keeps apart.
+
+        Parts that work against each other (GAN) see each other through `blocks.frozen`, so that one backward pass
+        gives each its own gradient.
+        """
 
     def forward(self, views: Any) -> Tensor | dict[str, Tensor]:
         """The same as `loss`; the way in for DistributedDataParallel."""
         return self.loss(views)
 
+    @classmethod
+    def judge(cls, facts: Facts) -> str:
+        """Say whether the method suits the data: raise UserError where it cannot work, return a warning or nothing."""
+        return ""
+
+    def fit_to(self, facts: Facts) -> None:
+        """Called once after the constructor: lengths of queues, numbers of prototypes and momenta follow the data."""
+
     def before_epoch(self, embed: Callable[[], Tensor]) -> None:
-        """Called before each pass over the data; `embed()` gives the features (N, D) of all training items."""
+        """Called before each pass over the data; `embed()` gives the features (N, D) of all items, by their index."""
 
     def after_step(self, progress: float) -> None:
-        """Called after each optimizer step with the share of the run that is done, 0 to 1 (momentum teachers,
-        queues).
-        """
+        """Called after each optimizer step with the share of the run that is done, 0 to 1 (momentum teachers)."""
+
+    def watch(self, views: Any) -> tuple[dict[str, float], str]:
+        """Numbers of the method's own for the diary and a sentence with a remedy where one of them is ill, else ""."""
+        return {}, ""
 
     def embedding(self, views: Any) -> Tensor:
         """Features (B, D) of one view, for the health watch; without gradients."""

@@ -1,6 +1,5 @@
 """Hide most patches of a picture and paint them from the few that are left (He et al. 2021, arXiv:2111.06377).
-
-The encoder sees the visible patches only; the decoder is light (two blocks) by default, the paper's has eight.
+The encoder sees the visible patches only; the decoder has two blocks, the paper's eight.
 """
 
 from typing import ClassVar
@@ -29,9 +28,10 @@ class MAE(Method):
         UserError: when the encoder cannot do that.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image",)
     family: ClassVar[str] = "generative"
     default_encoder: ClassVar[str] = "vit"
+    wants: ClassVar[str] = "many items and many steps"
+    when: ClassVar[str] = "when labels suffice to fine-tune, or views would destroy what matters"
     lr: ClassVar[float] = 5e-4
     weight_decay: ClassVar[float] = 0.05
     encoder: ViT

@@ -6,8 +6,9 @@ As in the paper both views go through the encoder as one batch, so batch norm se
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from unlabeled.blocks.projector import projector
 from unlabeled.encoders import Encoder
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
@@ -26,19 +27,14 @@ class SimCLR(Method):
 
     modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio")
     family: ClassVar[str] = "contrastive"
-    default_encoder: ClassVar[str] = "resnet18"
+    wants: ClassVar[str] = "views that keep what matters"
+    when: ClassVar[str] = "first"
 
     def __init__(self, encoder: Encoder, *, temperature: float = 0.2, hidden: int = 0, width: int = 128) -> None:
         super().__init__()
         self.encoder = encoder
         self.temperature = temperature
-        hidden = hidden or encoder.dim
-        self.projector = nn.Sequential(
-            nn.Linear(encoder.dim, hidden, bias=False),
-            nn.BatchNorm1d(hidden),
-            nn.ReLU(inplace=True),
-            nn.Linear(hidden, width),
-        )
+        self.projector = projector(encoder.dim, hidden, width)
 
     def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor]:
         """Two strong views (B, C, H, W) of each item."""

@@ -36,8 +36,10 @@ class Modality(ABC):
         """The one deterministic view, for embedding: resized and normalised."""
 
     @abstractmethod
-    def augment(self, raw: Tensor, strength: Literal["strong", "mild"] = "strong") -> Tensor:
-        """A random view of each item; `mild` only crops and flips (masked models, fine-tuning)."""
+    def augment(self, raw: Tensor, strength: Literal["strong", "mild", "small"] = "strong") -> Tensor:
+        """A random view of each item; `mild` only crops and flips (masked models, fine-tuning), `small` shows a small
+        part at half the size (multi-crop).
+        """
 
     @abstractmethod
     def intervene(self, raw: Tensor) -> tuple[Tensor, Style]:
@@ -52,6 +54,10 @@ class Modality(ABC):
         """The kinds that `corrupt` knows."""
 
     @abstractmethod
+    def uniforms(self, items: int, numbers: int, device: Any) -> Tensor:
+        """Random numbers of its own for each item (items, numbers), float32, uniform in 0 to 1."""
+
+    @abstractmethod
     def keep(self, items: int, tokens: int, ratio: float, device: Any) -> Tensor:
         """A random order of token numbers (items, tokens), int64, drawn per item; the first (1 - ratio) share stays
         visible.
@@ -64,6 +70,14 @@ class Modality(ABC):
     @abstractmethod
     def unpatch(self, patches: Tensor, size: int) -> Tensor:
         """The inverse of `patches`."""
+
+    @abstractmethod
+    def normalise(self, x: Tensor) -> Tensor:
+        """Items in natural units (0 to 1 for pictures) as the encoder takes them."""
+
+    @abstractmethod
+    def natural(self, view: Tensor) -> Tensor:
+        """The inverse of `normalise`."""
 
     @abstractmethod
     def show(self, view: Tensor) -> np.ndarray:

@@ -76,8 +76,11 @@ class Image(Modality):
         x = self._resized(raw, self.plain_size)
         return self._normalise(x, x)
 
-    def augment(self, raw: Tensor, strength: Literal["strong", "mild"] = "strong") -> Tensor:
+    def augment(self, raw: Tensor, strength: Literal["strong", "mild", "small"] = "strong") -> Tensor:
         """A random view (B, C, size, size) of each item, float32; `mild` only crops and flips.
+
+        `small` shows a quarter of what the smallest crop shows, or more, up to that crop, at half the size (multi-crop,
+        Caron et al. 2020, arXiv:2006.09882).
 
         >>> raw = torch.randint(0, 256, (2, 1, 80, 80), dtype=torch.uint8)
         >>> Image(size=64).at(seed=0, step=0).augment(raw).shape
@@ -86,22 +89,25 @@ class Image(Modality):
         self._check(raw)
         how, items, side = self.augmentation, len(raw), raw.shape[-1]
         u = draw.uniforms(self._source, items, 24)  # a fixed table: one kind of change never shifts another's draws
-        boxes = geometry.crops(u[:, :4], side, how.crop, how.ratio)
+        small = strength == "small"
+        size = max(1, self.size // 2) if small else self.size
+        least, most = (how.crop / 4, how.crop) if small else (how.crop, 1.0)
+        boxes = geometry.crops(u[:, :4], side, least, how.ratio, most)
         mirror = u[:, 4:6] < self.mirrored
         degrees = how.rotation * (2 * u[:, 6] - 1)
         light = colour.lights(u[:, 8:15], how.jitter)
         sigma = self._sigma(u[:, 15:17])
         hidden = cover.rectangles(u[:, 17:21], 0.0, how.cutout)
-        strong = strength == "strong"
+        strong = strength != "mild"
         seeds = draw.seeds(self._source, items) if strong and how.noise > 0 else []
 
-        out = torch.empty(items, self.channels, self.size, self.size, device=raw.device)
+        out = torch.empty(items, self.channels, size, size, device=raw.device)
         rows = max(1, CHUNK // out[:1].numel()) if raw.device.type == "cpu" else max(1, items)
         for part in (slice(i, i + rows) for i in range(0, items, rows)):
             if strong and how.rotation > 0:
-                x = geometry.turn(raw[part], boxes[part], mirror[part], degrees[part], self.size)
+                x = geometry.turn(raw[part], boxes[part], mirror[part], degrees[part], size)
             else:
-                x = geometry.resample(raw[part], boxes[part], mirror[part], self.size).float()
+                x = geometry.resample(raw[part], boxes[part], mirror[part], size).float()
             x = x.mul_(1 / _top(raw))
             if strong and how.jitter > 0:
                 x = colour.jitter(x, light.part(part, x.device))
@@ -111,7 +117,7 @@ class Image(Modality):
                 x = x.add_(draw.normals(seeds[part], x.shape[1:]).to(x.device), alpha=how.noise).clamp_(0, 1)
             self._normalise(x, out[part])
             if strong and how.cutout > 0:
-                out[part].masked_fill_(cover.inside(hidden[part].to(x.device), self.size, self.size), 0.0)
+                out[part].masked_fill_(cover.inside(hidden[part].to(x.device), size, size), 0.0)
         return out
 
     def intervene(self, raw: Tensor) -> tuple[Tensor, Style]:
@@ -145,6 +151,10 @@ class Image(Modality):
         """The kinds that `corrupt` knows."""
         return list(corruption.KINDS)
 
+    def uniforms(self, items: int, numbers: int, device: Any) -> Tensor:
+        """Random numbers of its own for each item (items, numbers), float32, uniform in 0 to 1."""
+        return draw.uniforms(self._source, items, numbers).to(device)
+
     def keep(self, items: int, tokens: int, ratio: float, device: Any) -> Tensor:
         """A random order of token numbers (items, tokens), int64, drawn per item; the first (1 - ratio) are seen."""
         if not 0 <= ratio < 1:
@@ -172,9 +182,17 @@ class Image(Modality):
         whole = patches.reshape(b, side, side, size, size, c)
         return whole.permute(0, 5, 1, 3, 2, 4).reshape(b, c, side * size, side * size)
 
+    def normalise(self, x: Tensor) -> Tensor:
+        """Pictures (B, C, H, W) in 0 to 1 as the encoder takes them."""
+        return self._normalise(x, torch.empty_like(x))
+
+    def natural(self, view: Tensor) -> Tensor:
+        """Views (B, C, H, W) back in 0 to 1, not clipped."""
+        return view * self.std.view(-1, 1, 1).to(view.device) + self.mean.view(-1, 1, 1).to(view.device)
+
     def show(self, view: Tensor) -> np.ndarray:
         """Views as a person can see them: (B, H, W, 3) uint8; grey is repeated, of many channels three show."""
-        x = view.detach().to("cpu", torch.float32) * self.std.view(-1, 1, 1) + self.mean.view(-1, 1, 1)
+        x = self.natural(view.detach().to("cpu", torch.float32))
         x = x[:, :3] if self.channels >= 3 else x[:, :1].expand(-1, 3, -1, -1)
         return np.asarray((x.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy())
 

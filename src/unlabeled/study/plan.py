@@ -110,6 +110,8 @@ def compose(
         training=training,
         steps=steps,
         seed=seed,
+        items=len(prepared.learning),
+        upright=not prepared.mirrors["vertical_flip"],
     )
 
 

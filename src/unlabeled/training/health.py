@@ -13,6 +13,8 @@ from torch import Tensor
 
 from unlabeled.errors import UserError
 
+HEALTHY = "healthy"
+
 
 def spread(features: Tensor) -> float:
     """Mean standard deviation of the L2-normalised features (B, D), times sqrt(D): 1 for an even sphere, 0 when all
@@ -84,5 +86,5 @@ class Health:
         elif step - self.best_step > 0.3 * self.steps and step < 0.95 * self.steps:
             text = f"no gain since step {self.best_step}; a shorter run or a higher learning rate would do as well"
         else:
-            text = "healthy"
+            text = HEALTHY
         return wide, rank, text

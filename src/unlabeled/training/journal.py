@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unlabeled.methods import Method
 from unlabeled.training.devices import Device
-from unlabeled.training.health import Health
+from unlabeled.training.health import HEALTHY, Health
 from unlabeled.training.loop import Step
 from unlabeled.training.recipe import Recipe
 
@@ -34,6 +34,7 @@ class Journal:
             self.health.note_loss(row["step"] - 1, row["loss"])
         self.began = self.mark = time.monotonic()
         self.losses: list[Tensor] = []
+        self.parts: list[dict[str, Tensor]] = []
         self.waited = 0.0
 
     @property
@@ -48,6 +49,7 @@ class Journal:
             UserError: when the loss is no number any more.
         """
         self.losses.append(step.loss)
+        self.parts.append(dict(step.parts))
         self.waited += step.wait
         if (step.number + 1) % self.every and step.number + 1 != self.steps:
             return ""
@@ -58,12 +60,17 @@ class Journal:
         method.eval()
         with self.device.autocast():
             features = method.embedding(step.views)
+            with torch.no_grad():
+                own, ill = method.watch(step.views)
         method.train()
         wide, rank, words = self.health.observe(step.number, loss, features, wait)
+        words = ill if ill and words == HEALTHY else words
+        own |= {name: float(torch.stack([p[name] for p in self.parts]).mean()) for name in self.parts[0]}
         row = {"step": step.number + 1, "epoch": round(step.epoch, 3), "loss": loss, "lr": step.lr}
         row |= {"items_per_second": speed, "seconds": self.seconds, "spread": wide, "rank": rank, "wait": wait}
+        row |= {name.replace(" ", "_"): value for name, value in own.items()}
         if self.device.lead:
             with self.file.open("a", encoding="utf-8") as handle:
                 handle.write(json.dumps(row | {"health": words}) + "\n")
-        self.losses, self.waited, self.mark = [], 0.0, time.monotonic()
+        self.losses, self.parts, self.waited, self.mark = [], [], 0.0, time.monotonic()
         return f"loss {loss:.3f} · {speed:.0f} items/s · {words}"

@@ -6,7 +6,7 @@ drawn from (seed, step, rank), so that a run continued from step n gives the num
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -50,6 +50,7 @@ class Step:
         number: step number from 0.
         epoch: passes over the data so far, with fraction.
         loss: the scalar loss, still a tensor: reading it waits for the device.
+        parts: the named scalars that it is the sum of, where a method has several.
         lr: learning rate of this step.
         wait: seconds spent waiting for data.
         views: what the method looked at, of the last micro-batch.
@@ -58,6 +59,7 @@ class Step:
     number: int
     epoch: float
     loss: Tensor
+    parts: Mapping[str, Tensor]
     lr: float
     wait: float
     views: object
@@ -118,6 +120,7 @@ def train(
         coming = pool.submit(fetch, start)
         for step in range(start, steps):
             if step % per_epoch == 0:
+                _seed(seed, step, 0, 1)  # the same on all ranks: they must come to the same clusters
                 method.before_epoch(lambda: embed(method.encoder, modality, items.store, items.rows, device))
                 method.train()
             began = time.perf_counter()
@@ -125,12 +128,12 @@ def train(
             wait = time.perf_counter() - began
             if step + 1 < steps:
                 coming = pool.submit(fetch, step + 1)
-            torch.manual_seed(int(np.random.SeedSequence([seed, step, device.rank]).generate_state(1)[0]))
+            _seed(seed, step, device.rank)
             lr = peak * optim.factor(step, steps, training.warmup, training.schedule)
             optim.set_lr(optimizer, lr)
             optimizer.zero_grad(set_to_none=True)
             looks = modality.at(seed, step, device.rank)
-            total = torch.zeros((), device=device.device)
+            total, sums = torch.zeros((), device=device.device), dict[str, Tensor]()
             views: object = None
             pieces = np.array_split(np.arange(len(mine)), min(training.accumulate, len(mine)))
             for number, piece in enumerate(pieces):
@@ -141,17 +144,27 @@ def train(
                 )
                 with wait_for_ranks:
                     with device.autocast():
-                        loss = model(views) / len(pieces)
-                    loss.backward()
+                        parts = model(views)
+                    if not isinstance(parts, dict):
+                        parts = {"": parts}
+                    loss = torch.stack([p.float() for p in parts.values()]).sum() / len(pieces)
+                    torch.autograd.backward(loss)
                 total += loss.detach()
+                for name, part in parts.items():
+                    sums[name] = sums.get(name, 0) + part.detach() / len(pieces)
             optimizer.step()
             method.after_step((step + 1) / steps)
-            yield Step(step, (step + 1) / per_epoch, total, lr, wait, views)
+            sums.pop("", None)
+            yield Step(step, (step + 1) / per_epoch, total, sums, lr, wait, views)
+
+
+def _seed(*of: int) -> None:
+    torch.manual_seed(int(np.random.SeedSequence(of).generate_state(1)[0]))
 
 
 def _batch(raw: Tensor, mine: np.ndarray, piece: np.ndarray, items: Items, device: Device) -> Batch:
     x = raw[piece[0] : piece[-1] + 1].to(device.device, non_blocking=True)
-    index = torch.from_numpy(items.rows[mine[piece]])
+    index = torch.from_numpy(mine[piece])
     domain = None if items.domains is None else torch.from_numpy(items.domains[mine[piece]]).to(device.device)
     return Batch(x, index.to(device.device), None, domain)
 

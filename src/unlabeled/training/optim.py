@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+from unlabeled.methods import Method
 from unlabeled.settings import Training
 
 
@@ -60,15 +61,27 @@ def groups(module: nn.Module, weight_decay: float, scale: float = 1.0) -> list[d
     return [g for g in out if g["params"]]
 
 
-def build(parts: list[dict[str, object]], training: Training, lr: float) -> torch.optim.Optimizer:
-    """The optimizer that the settings name, over the given parameter groups."""
+def groups_of(method: Method, weight_decay: float) -> list[dict[str, object]]:
+    """The groups of a method: what its `rates` name learns at a share of the rate of its own."""
+    out = [g for name, rate in method.rates.items() for g in groups(method.get_submodule(name), weight_decay, rate)]
+    apart = {id(p) for g in out for p in g["params"]}  # type: ignore[attr-defined]
+    for group in groups(method, weight_decay):
+        group["params"] = [p for p in group["params"] if id(p) not in apart]  # type: ignore[attr-defined]
+        out.append(group)
+    return [g for g in out if g["params"]]
+
+
+def build(
+    parts: list[dict[str, object]], training: Training, lr: float, betas: tuple[float, float] = (0.9, 0.999)
+) -> torch.optim.Optimizer:
+    """The optimizer that the settings name, over the given parameter groups; `betas` are those of Adam's moments."""
     fused = all(isinstance(p, Tensor) and p.device.type in ("cpu", "cuda") for g in parts for p in g["params"])  # type: ignore[attr-defined]
     if training.optimizer == "sgd":
         return torch.optim.SGD(parts, lr=lr, momentum=0.9, nesterov=True, fused=fused)
     if training.optimizer == "lars":
         return LARS(parts, lr=lr)
     kind = torch.optim.AdamW if training.optimizer == "adamw" else torch.optim.Adam
-    return kind(parts, lr=lr, betas=(0.9, 0.999), fused=fused)
+    return kind(parts, lr=lr, betas=betas, fused=fused)
 
 
 def peak_lr(training: Training, recommended: float) -> float:

@@ -9,7 +9,7 @@ import torch
 from unlabeled import catalog
 from unlabeled.encoders import Encoder, _build
 from unlabeled.errors import UserError
-from unlabeled.methods import Method
+from unlabeled.methods import Facts, Method
 from unlabeled.modalities import Modality
 from unlabeled.settings import Augmentation, Training
 
@@ -32,6 +32,8 @@ class Recipe:
         training: how the loop runs.
         steps: length of the run.
         seed: of weights, order and views.
+        items: how many items are learnt from; 0 where it is not known.
+        upright: whether the items have an up.
     """
 
     method: catalog.Spec
@@ -47,6 +49,13 @@ class Recipe:
     training: Training
     steps: int
     seed: int
+    items: int = 0
+    upright: bool = True
+
+    @property
+    def facts(self) -> Facts:
+        """What the method may know before it starts."""
+        return Facts(self.items, self.steps, self.channels, self.size, self.upright)
 
     def looks(self) -> Modality:
         """The modality with this recipe's views."""
@@ -70,16 +79,27 @@ class Recipe:
         """The method around its encoder, with the weights that this recipe's seed draws.
 
         Raises:
+            UserError: when the method does not serve the modality or the data.
+        """
+        kind = self.kind()
+        kind.judge(self.facts)
+        method = kind(self.build_encoder(), **self.method.settings)
+        method.fit_to(self.facts)
+        return method
+
+    def kind(self) -> type[Method]:
+        """The method's class.
+
+        Raises:
             UserError: when the method does not serve the modality.
         """
-        kind = catalog.load("methods", self.method.name)
+        kind: type[Method] = catalog.load("methods", self.method.name)
         if self.modality not in kind.modalities:
             raise UserError(
                 f"{self.method.name} works on {', '.join(kind.modalities)}, not on {self.modality}",
                 'see "unlabeled methods"',
             )
-        method: Method = kind(self.build_encoder(), **self.method.settings)
-        return method
+        return kind
 
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain values."""
@@ -107,6 +127,8 @@ class Recipe:
             training=Training(**values["training"]),
             steps=values["steps"],
             seed=values["seed"],
+            items=values.get("items", 0),
+            upright=values.get("upright", True),
         )
 
     def with_steps(self, steps: int) -> "Recipe":

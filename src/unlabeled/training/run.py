@@ -144,14 +144,18 @@ def learn(run: Run, items: Items, device: Device, *, save_every: float = 30.0, t
 
     Returns:
         The same run, finished.
+
+    Raises:
+        UserError: when there is one item only, or the loss is no number any more.
     """
+    if len(items) < 2:
+        raise UserError("there is one item to learn from", "give two items or more")
     recipe = run.recipe
     path = run.folder / CHECKPOINT
     method = recipe.build()
     device.place(method)
-    optimizer = optim.build(
-        optim.groups(method, _decay(recipe, method)), recipe.training, optim.peak_lr(recipe.training, method.lr)
-    )
+    parts = optim.groups_of(method, _decay(recipe, method))
+    optimizer = optim.build(parts, recipe.training, optim.peak_lr(recipe.training, method.lr), method.betas)
     start, spent = 0, 0.0
     if path.is_file():
         head = checkpoint.load(path, method, optimizer)

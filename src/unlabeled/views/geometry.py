@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def crops(u: Tensor, side: int, smallest: float, stretch: float) -> Tensor:
+def crops(u: Tensor, side: int, smallest: float, stretch: float, largest: float = 1.0) -> Tensor:
     """Random crop boxes, uniform in area and log-uniform in shape, as whole pixels.
 
     Args:
@@ -20,6 +20,7 @@ def crops(u: Tensor, side: int, smallest: float, stretch: float) -> Tensor:
         side: side of the raw pictures in pixels.
         smallest: smallest share of the area, 0 to 1.
         stretch: largest width over height, at least 1; a crop that would leave the picture is stretched less.
+        largest: largest share of the area.
 
     Returns:
         Boxes (B, 4), int64: left, top, right, bottom; right and bottom exclusive.
@@ -27,7 +28,7 @@ def crops(u: Tensor, side: int, smallest: float, stretch: float) -> Tensor:
     >>> crops(torch.rand(1, 4), 32, 1.0, 4 / 3).tolist()
     [[0, 0, 32, 32]]
     """
-    area = smallest + (1 - smallest) * u[:, 0].double()
+    area = smallest + (largest - smallest) * u[:, 0].double()
     limit = torch.clamp(-torch.log(area.clamp(min=1e-6)), max=math.log(stretch))
     shape = torch.exp((2 * u[:, 1] - 1) * limit)
     size = torch.stack((torch.sqrt(area * shape), torch.sqrt(area / shape)), 1)

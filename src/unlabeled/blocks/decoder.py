@@ -1,0 +1,62 @@
+"""From features back to a picture: what autoencoders, VAEs, GANs and painters share."""
+
+import itertools
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class Decoder(nn.Module):
+    """Nearest-neighbour doublings with a convolution after each, from a vector or a map to a picture.
+
+    Doubling before a convolution leaves no checkerboard, which transposed convolutions do (Odena et al. 2016,
+    doi:10.23915/distill.00003).
+
+    Args:
+        dim: length D of the vectors that come in.
+        channels: channels of the picture.
+        size: its side in pixels.
+        grid: side of the map that comes in; 1 for a vector.
+        width: channels of the last layers; earlier maps have up to eight times as many.
+
+    >>> Decoder(32, 3, 24)(torch.zeros(2, 32)).shape, Decoder(32, 1, 64, grid=2)(torch.zeros(2, 4, 32)).shape
+    (torch.Size([2, 3, 24, 24]), torch.Size([2, 1, 64, 64]))
+    """
+
+    def __init__(self, dim: int, channels: int, size: int, *, grid: int = 1, width: int = 32) -> None:
+        super().__init__()
+        self.size, self.grid = size, grid
+        start = 4 if grid == 1 else grid
+        doublings = max(0, math.ceil(math.log2(size / start)))
+        widths = [width * min(8, 2 ** max(0, doublings - 1 - i)) for i in range(doublings + 1)]
+        self.start = start
+        self.enter = nn.Linear(dim, widths[0] * (start**2 if grid == 1 else 1), bias=grid == 1)
+        layers: list[nn.Module] = []
+        for before, after in itertools.pairwise(widths):
+            layers += [nn.BatchNorm2d(before), nn.ReLU(inplace=True), nn.Upsample(scale_factor=2)]
+            layers += [nn.Conv2d(before, after, 3, 1, 1, bias=False)]
+        layers += [nn.BatchNorm2d(widths[-1]), nn.ReLU(inplace=True), nn.Conv2d(widths[-1], channels, 3, 1, 1)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Vectors (B, D), or a map as its places row by row (B, grid * grid, D), to pictures (B, C, size, size)."""
+        x = self.enter(x)
+        if self.grid == 1:
+            x = x.view(len(x), -1, self.start, self.start)
+        else:
+            x = x.transpose(1, 2).reshape(len(x), -1, self.grid, self.grid)
+        out: Tensor = self.layers(x)
+        if out.shape[-1] != self.size:
+            out = nn.functional.interpolate(out, (self.size, self.size), mode="bilinear", align_corners=False)
+        return out
+
+
+def side_of_map(encoder: nn.Module, channels: int, size: int) -> int:
+    """Side of an encoder's map of places for views of this size, found by asking it once."""
+    was = encoder.training
+    encoder.eval()
+    with torch.no_grad():
+        places = encoder.tokens(torch.zeros(1, channels, size, size)).shape[1]  # type: ignore[operator]
+    encoder.train(was)
+    return math.isqrt(int(places))

@@ -1,0 +1,35 @@
+"""The small network between features and loss that is thrown away after pretraining."""
+
+from torch import nn
+
+
+def projector(
+    dim: int, hidden: int, width: int, *, layers: int = 2, bias: bool = True, norm_last: bool = False
+) -> nn.Sequential:
+    """A multi-layer perceptron with batch norm, as joint-embedding methods use it.
+
+    Args:
+        dim: length of the features.
+        hidden: width of the hidden layers; 0 takes `dim`.
+        width: length of the projected vectors.
+        layers: linear layers, 1 or more.
+        bias: whether the last layer has one; before a batch norm it would be dead weight.
+        norm_last: batch norm without scale and shift after the last layer too.
+
+    >>> projector(8, 16, 4)
+    Sequential(
+      (0): Linear(in_features=8, out_features=16, bias=False)
+      (1): BatchNorm1d(16, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
+      (2): ReLU(inplace=True)
+      (3): Linear(in_features=16, out_features=4, bias=True)
+    )
+    """
+    hidden = hidden or dim
+    parts: list[nn.Module] = []
+    for _ in range(layers - 1):
+        parts += [nn.Linear(dim, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True)]
+        dim = hidden
+    parts.append(nn.Linear(dim, width, bias=bias and not norm_last))
+    if norm_last:
+        parts.append(nn.BatchNorm1d(width, affine=False))
+    return nn.Sequential(*parts)

@@ -1,0 +1,87 @@
+"""Contrast the items and paint their hidden parts at the same time, with one encoder (in the manner of CAN: Mishra et
+al. 2022, arXiv:2210.16870, and CMAE: Huang et al. 2022, arXiv:2207.13532).
+
+One view of each item is whole, the other has hidden patches. The two must find each other among all others, and the
+hidden patches are painted from the rest. Hidden patches are grey, so that convolutions serve as well as transformers.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from unlabeled.blocks.decoder import Decoder, side_of_map
+from unlabeled.blocks.projector import projector
+from unlabeled.encoders import Encoder
+from unlabeled.methods import Batch, Method
+from unlabeled.modalities import Modality
+from unlabeled.objectives.info_nce import info_nce
+
+CELLS = 8  # hidden patches are an eighth of the picture's side
+
+
+class Hybrid(Method):
+    """Contrast the items and paint their hidden patches with one encoder (CAN: Mishra et al. 2022, arXiv:2210.16870).
+
+    Args:
+        encoder: gives features (B, D) and a map of them.
+        contrast: weight of telling the items apart.
+        reconstruct: weight of painting hidden patches.
+        mask_ratio: share of the second view's patches that is hidden, 0 to 1.
+        temperature: of the softmax over similarities, 0.1 to 0.5.
+        hidden: width of the projector's hidden layer; 0 takes the encoder's own.
+        width: length of the projected vectors.
+        decoder_width: channels of the decoder's last layers.
+    """
+
+    modalities: ClassVar[tuple[str, ...]] = ("image",)
+    family: ClassVar[str] = "hybrid"
+    wants: ClassVar[str] = "views that keep what matters"
+    when: ClassVar[str] = "when both the whole and its parts matter"
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        contrast: float = 1.0,
+        reconstruct: float = 1.0,
+        mask_ratio: float = 0.5,
+        temperature: float = 0.2,
+        hidden: int = 0,
+        width: int = 128,
+        decoder_width: int = 32,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.temperature, self.mask_ratio = encoder, temperature, mask_ratio
+        self.weights = (contrast, reconstruct)
+        self.projector = projector(encoder.dim, hidden, width)
+        grid = side_of_map(encoder, encoder.channels, encoder.size)
+        self.decoder = Decoder(encoder.token_dim, encoder.channels, encoder.size, grid=grid, width=decoder_width)
+
+    def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """A strong view, another one with hidden patches, the same whole (B, C, H, W), and where (B, 1, H, W)."""
+        first, second = modality.augment(batch.x), modality.augment(batch.x)
+        return first, *self._hide(second, modality)
+
+    def loss(self, views: tuple[Tensor, Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
+        """NT-Xent of the two views, and the mean squared error on the hidden patches, each with its weight."""
+        first, holed, whole, hidden = views
+        features, tokens = self.encoder.both(torch.cat([first, holed]))
+        a, b = self.projector(features).chunk(2)
+        error = (self.decoder(tokens[len(first) :]).float() - whole).square() * hidden
+        return {
+            "contrast": self.weights[0] * info_nce(a, b, self.temperature),
+            "reconstruction": self.weights[1] * error.sum() / (hidden.sum() * whole.shape[1]).clamp_min(1),
+        }
+
+    def reconstruct(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
+        """Original, with hidden patches, and painted; views (B, C, H, W), to look at."""
+        holed, whole, hidden = self._hide(modality.augment(batch.x, "mild"), modality)
+        return whole, holed, torch.where(hidden, self.decoder(self.encoder.tokens(holed)).float(), whole)
+
+    def _hide(self, x: Tensor, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
+        order = modality.keep(len(x), CELLS**2, self.mask_ratio, x.device)
+        cells = (order < round(self.mask_ratio * CELLS**2)).view(len(x), 1, CELLS, CELLS)
+        hidden = functional.interpolate(cells.float(), x.shape[-2:], mode="nearest") > 0
+        return x.masked_fill(hidden, 0.0), x, hidden

@@ -1,0 +1,76 @@
+"""An autoencoder whose numbers are drawn from a bell curve around what the encoder says, so that new pictures can be
+painted from mere chance (Kingma and Welling 2013, arXiv:1312.6114; beta: Higgins et al. 2017).
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from unlabeled.blocks.decoder import Decoder
+from unlabeled.encoders import Encoder
+from unlabeled.methods import Batch, Method
+from unlabeled.modalities import Modality
+from unlabeled.objectives.gauss import divergence
+
+WIDEST = 8.0  # bound of log variances: beyond it bf16 has no numbers
+
+
+class VAE(Method):
+    """Paint each picture from numbers that follow a bell curve (Kingma and Welling 2013, arXiv:1312.6114).
+
+    Args:
+        encoder: gives features (B, D).
+        latent: how many numbers.
+        beta: weight of the bell curve against the picture, both in nats per pixel and channel at unit noise; 1 is the
+            likelihood's own.
+        decoder_width: channels of the decoder's last layers.
+    """
+
+    modalities: ClassVar[tuple[str, ...]] = ("image",)
+    family: ClassVar[str] = "generative"
+    wants: ClassVar[str] = "pictures in which what matters is large"
+    when: ClassVar[str] = "when new pictures shall be drawn, blurred but safe"
+
+    def __init__(self, encoder: Encoder, *, latent: int = 128, beta: float = 1.0, decoder_width: int = 32) -> None:
+        super().__init__()
+        self.encoder, self.beta = encoder, beta
+        self.squeeze = nn.Linear(encoder.dim, 2 * latent)
+        self.decoder = Decoder(latent, encoder.channels, encoder.size, width=decoder_width)
+
+    def views(self, batch: Batch, modality: Modality) -> Tensor:
+        """A mild view (B, C, H, W) of each item."""
+        return modality.augment(batch.x, "mild")
+
+    def loss(self, views: Tensor) -> dict[str, Tensor]:
+        """Half the squared error and beta times the divergence, both per value of the picture."""
+        mean, log_variance = self.code(views)
+        z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+        painted = self.decoder(z).float()
+        share = self.beta / views[0].numel()
+        return {
+            "reconstruction": 0.5 * (painted - views).square().mean(),
+            "divergence": share * divergence(mean, log_variance).sum(1).mean(),
+        }
+
+    def code(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance (B, latent) of views (B, C, H, W)."""
+        mean, log_variance = self.squeeze(self.encoder(x)).float().chunk(2, 1)
+        return mean, log_variance.clamp(-WIDEST, WIDEST)
+
+    def watch(self, views: Tensor) -> tuple[dict[str, float], str]:
+        """How many of the numbers say something: those whose divergence is above 0.01 nats on average."""
+        active = int((divergence(*self.code(views)).mean(0) > 0.01).sum())
+        return {"active units": float(active)}, "" if active else "no number says anything; lower beta"
+
+    def reconstruct(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
+        """Original, painted from a draw, and painted from the mean; views (B, C, H, W), to look at."""
+        x = modality.augment(batch.x, "mild")
+        mean, log_variance = self.code(x)
+        drawn = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+        return x, self.decoder(drawn).float(), self.decoder(mean).float()
+
+    def sample(self, count: int, chance: torch.Generator) -> Tensor:
+        """New pictures (count, C, H, W), painted from draws of the bell curve."""
+        z = torch.randn(count, self.squeeze.out_features // 2, generator=chance)
+        return self.decoder(z.to(self.squeeze.weight.device)).float()  # type: ignore[no-any-return]
