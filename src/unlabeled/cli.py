@@ -45,6 +45,7 @@ METAVARS: Mapping[str, str] = {
     "tuple": "X,Y,...",
     "Sequence": "A,B,...",
 }
+SHORT: Mapping[str, str] = {"out": "-o", "output": "-o", "count": "-n"}
 
 
 class Verbs(click.Group):
@@ -64,7 +65,7 @@ class Option(click.Option):
         parameter = flag.parameter
         dashed = parameter.name.replace("_", "-")
         kind, words = values.kind(parameter.annotation), values.choices(parameter.annotation)
-        names = ["-o"] if parameter.name in ("out", "output") else []
+        names = [SHORT[parameter.name]] if parameter.name in SHORT else []
         names.append(f"--{dashed}/--no-{dashed}" if kind == "bool" else f"--{dashed}")
         metavar = "|".join(words) if words else METAVARS.get(kind, "TEXT")
         super().__init__(

@@ -48,6 +48,6 @@ class Autoencoder(Method):
 
     def reconstruct(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
         """Original, noisy and painted views (B, C, H, W), to look at."""
-        x = modality.augment(batch.x, "mild")
+        x = modality.plain(batch.x)
         noisy = x + self.noise * torch.randn_like(x)
         return x, noisy, self.decoder(self.squeeze(self.encoder(noisy))).float()

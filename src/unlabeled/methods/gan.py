@@ -79,10 +79,9 @@ class GAN(Method):
         return {"variety": varied}, "" if varied > 0.3 else "generated pictures are all alike; lower the learning rate"
 
     def reconstruct(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
-        """Original, one from mere chance, and one generated from the inferred code; views (B, C, H, W)."""
-        x = modality.augment(batch.x, "mild")
-        chance = self.sample(len(x), torch.Generator().manual_seed(1))
-        return x, chance, self.generator(self.inference(self.encoder(x))).float()
+        """Original, what is seen of it (all), and generated from the inferred code; views (B, C, H, W), to look at."""
+        x = modality.plain(batch.x)
+        return x, x, self.generator(self.inference(self.encoder(x))).float()
 
     def sample(self, count: int, chance: torch.Generator) -> Tensor:
         """New pictures (count, C, H, W), generated from mere chance."""

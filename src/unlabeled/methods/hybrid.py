@@ -77,7 +77,7 @@ class Hybrid(Method):
 
     def reconstruct(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
         """Original, with hidden patches, and painted; views (B, C, H, W), to look at."""
-        holed, whole, hidden = self._hide(modality.augment(batch.x, "mild"), modality)
+        holed, whole, hidden = self._hide(modality.plain(batch.x), modality)
         return whole, holed, torch.where(hidden, self.decoder(self.encoder.tokens(holed)).float(), whole)
 
     def _hide(self, x: Tensor, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:

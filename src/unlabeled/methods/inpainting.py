@@ -49,7 +49,7 @@ class Inpainting(Method):
 
     def reconstruct(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
         """Original, with holes, and painted; views (B, C, H, W), to look at."""
-        holed, whole, hidden = self._with_holes(modality.augment(batch.x, "mild"), modality)
+        holed, whole, hidden = self._with_holes(modality.plain(batch.x), modality)
         return whole, holed, torch.where(hidden, self._paint(holed), whole)
 
     def _with_holes(self, x: Tensor, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:

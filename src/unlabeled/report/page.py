@@ -22,7 +22,9 @@ from unlabeled.report.sections import (
     classes,
     costs,
     data,
+    generated,
     maps,
+    ranking,
     reconstructions,
     repeat,
     samples,
@@ -32,7 +34,7 @@ from unlabeled.report.sections import (
 
 HERE = Path(__file__).parent
 ORDER: tuple[ModuleType, ...] = (
-    answer, data, table, budget, classes, maps, samples, reconstructions, training, costs, repeat,
+    answer, data, table, ranking, budget, classes, maps, samples, reconstructions, generated, training, costs, repeat,
 )  # fmt: skip
 
 

@@ -9,7 +9,12 @@ from datetime import datetime
 METHODS = "method"
 BASELINES: Mapping[str, str] = {"supervised": "supervised", "random": "random", "pca": "pca"}  # kind: CSS colour
 COLOURS = 6  # --c0 to --c5
-PROTOCOLS: Mapping[str, str] = {"linear": "linear probe", "knn": "nearest neighbours", "finetune": "fine-tuning"}
+PROTOCOLS: Mapping[str, str] = {
+    "linear": "linear probe",
+    "knn": "nearest neighbours",
+    "finetune": "fine-tuning",
+    "propagate": "label propagation",
+}
 
 
 @dataclass(frozen=True)

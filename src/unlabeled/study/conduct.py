@@ -69,6 +69,8 @@ def conduct(study: Study) -> Answer:
     draws = nested_draws(prepared.table.labels, prepared.labelled, study.shares, study.draws, 0)
     study.folder.mkdir(parents=True, exist_ok=True)
     findings = _data_card(study, draws)
+    warnings = [a.recipe.kind().judge(a.recipe.facts) for a in study.arms if a.kind == "method"]
+    findings += [w[:1].upper() + w[1:] + "." for w in warnings if w]
     arms, pace = _paced(study, draws)
     bench = Bench(study.folder, prepared, study.device, pace, {})
     costs = _pretrain(study, bench, arms)
@@ -243,6 +245,7 @@ def _pictures(study: Study, bench: Bench, arms: Sequence[Arm]) -> None:
     randoms = {str(a.recipe.encoder): a for a in arms if a.kind == "random"}
     for arm in (a for a in arms if a.kind == "method"):
         gallery.reconstructions(study.folder, safe(arm.name), Run.open(bench.run(arm, seed)), study.prepared)
+        gallery.generated(study.folder, safe(arm.name), Run.open(bench.run(arm, seed)))
         before = randoms.get(str(arm.recipe.encoder)) or replace(arm, name=f"start of {arm.name}", kind="random")
         pairs[arm.name] = (bench.features(before, seed)[1], bench.features(arm, seed)[1])
     gallery.maps(study.folder, pairs, seed)

@@ -1,6 +1,7 @@
 """What a report shows of the items themselves: thumbnails, views, reconstructions and a map of the features."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,12 +55,23 @@ def reconstructions(folder: Path, name: str, run: Run, prepared: Prepared, items
     paint = getattr(method, "reconstruct", None)
     if paint is None:
         return
-    looks = run.modality().at(0, 0)
+    looks = replace(run.recipe, plain_size=run.recipe.size).looks().at(0, 0)  # decoders paint at the views' own size
     raw = prepared.store.batch(_spread(prepared, items))
     with torch.no_grad():
         original, masked, painted = paint(Batch(raw, torch.arange(len(raw))), looks)
     shown = {"original": looks.show(original), "masked": looks.show(masked), "reconstructed": looks.show(painted)}
     write_arrays(folder / f"reconstructions-{name}.npz", shown)
+
+
+def generated(folder: Path, name: str, run: Run, count: int = 24) -> None:
+    """Write `generated-<arm>.npz` where the method can draw: new pictures (count, H, W, 3)."""
+    method = run.method().eval()
+    draw = getattr(method, "sample", None)
+    if draw is None:
+        return
+    with torch.no_grad():
+        pictures = run.modality().show(draw(count, torch.Generator().manual_seed(0)))
+    write_arrays(folder / f"generated-{name}.npz", {"pictures": pictures})
 
 
 def maps(folder: Path, features: Mapping[str, tuple[np.ndarray, np.ndarray]], seed: int) -> None:

@@ -80,8 +80,7 @@ def method_and_encoder(text: str | Mapping[str, Any], encoder: str | None) -> tu
         own = text.get("encoder", encoder)
         text = {k: v for k, v in text.items() if k != "encoder"}
     method = catalog.parse("methods", text)
-    default = catalog.entry("methods", method.name).facts.get("default_encoder", "resnet18")
-    return method, _build.spec(own or default)
+    return method, _build.spec(own or _default_encoder(method.name))
 
 
 def compose(
@@ -113,6 +112,44 @@ def compose(
         items=len(prepared.learning),
         upright=not prepared.mirrors["vertical_flip"],
     )
+
+
+def suitable(
+    prepared: Prepared, methods: Sequence[str | Mapping[str, Any]], encoder: str | None, training: Training
+) -> tuple[list[str | Mapping[str, Any]], list[str]]:
+    """The methods, with `all` replaced by every one of the catalog that can serve the data, and why others cannot.
+
+    Where the encoder that was asked for does not fit a method, the method's own is taken.
+    """
+    out: list[str | Mapping[str, Any]] = []
+    left: list[str] = []
+    named = {str(m.get("name") if isinstance(m, Mapping) else catalog.read_spec(m).name) for m in methods}
+    for given in methods:
+        if given != "all":
+            out.append(given)
+            continue
+        for name in (n for n in catalog.names("methods") if n not in named):
+            choices: list[str | Mapping[str, Any]] = [name]
+            if encoder:
+                choices.append({"name": name, "encoder": _default_encoder(name)})
+            reasons = [_cannot(prepared, choice, encoder, training) for choice in choices]
+            fits = [choice for choice, reason in zip(choices, reasons, strict=True) if not reason]
+            out += fits[:1]
+            left += [] if fits else [f"{name} is left out: {reasons[0]}"]
+    return out, left
+
+
+def _cannot(prepared: Prepared, given: str | Mapping[str, Any], encoder: str | None, training: Training) -> str:
+    method, own = method_and_encoder(given, encoder)
+    try:
+        compose(prepared, method, own, Augmentation(), training, 0, 0).build()
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def _default_encoder(method: str) -> str:
+    return str(catalog.entry("methods", method).facts.get("default_encoder", "resnet18"))
 
 
 def arms(

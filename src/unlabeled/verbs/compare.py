@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from unlabeled import config
+from unlabeled import config, progress
 from unlabeled.data.prepare import prepare
 from unlabeled.errors import UserError
 from unlabeled.report.page import write
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.study.answer import Answer
 from unlabeled.study.conduct import Study, conduct
-from unlabeled.study.plan import arms, folder_name
+from unlabeled.study.plan import arms, folder_name, suitable
 from unlabeled.training.devices import open_device
 
 
@@ -69,7 +69,8 @@ def compare(
 
     Args:
         data: folder, manifest (.csv, .parquet) or array file (.npz) with some labels.
-        methods: names from "unlabeled methods", with settings as simclr(temperature=0.5).
+        methods: names from "unlabeled methods", with settings as simclr(temperature=0.5); all takes every one that
+            can serve the data.
         labels: label budgets: shares of the training labels (0.1), or counts (20).
         seeds: how many times each method is pretrained.
         draws: how many times the labelled items are drawn.
@@ -91,7 +92,10 @@ def compare(
     if device.world > 1:
         raise UserError(f"compare was started in {device.world} processes", "start it once; torchrun is for pretrain")
     prepared = prepare(data, size=setup.size, unlabeled=setup.unlabeled, seed=setup.seed)
-    plan = arms(prepared, methods, setup.encoder, protocols, augmentation, training, setup.seed)
+    chosen, left_out = suitable(prepared, methods, setup.encoder, training)
+    for line in left_out:
+        progress.say(line)
+    plan = arms(prepared, chosen, setup.encoder, protocols, augmentation, training, setup.seed)
     folder = Path(setup.out) if setup.out else folder_name(data, "study")
     study = Study(
         folder=folder,

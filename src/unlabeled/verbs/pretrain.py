@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from unlabeled import config
+from unlabeled import config, progress
 from unlabeled.data.prepare import prepare
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.study.pace import steps
@@ -54,6 +54,8 @@ def pretrain(
     rows = prepared.learning
     items = Items(prepared.store, rows)
     recipe = compose(prepared, spec, encoder, augmentation, training, 0, setup.seed)
+    if warning := recipe.kind().judge(recipe.facts):
+        progress.say(f"mind: {warning}")
     folder = Path(setup.out) if setup.out else folder_name(data, spec.name)
     count = device.agreed(_steps_of(folder, budget) or steps(budget, recipe, items, device))
     paths = prepared.table.items["path"].astype(str).tolist()
