@@ -71,6 +71,32 @@ def lightly_simclr(size: int, folder: Path, bf16: bool) -> Ready:
     return Ready(train, lambda split: _seen(model, lambda x: model.backbone(x).flatten(1), folder / split, size))
 
 
+def lightly_joint(method: str, size: int, folder: Path, bf16: bool) -> Ready:
+    """Another joint-embedding method from lightly's parts, in the loop of its examples."""
+    import _lightly_joint
+    from lightly.data import LightlyDataset
+
+    net, transform, loss_of = _lightly_joint.build(method, size)
+    dataset = LightlyDataset(str(folder / "train"), transform=transform)
+    loader = torch.utils.data.DataLoader(dataset, batch_size=BATCH, shuffle=True, drop_last=True, num_workers=WORKERS)
+    optimizer = _lightly_joint.optimizer(method, net)
+
+    def train(most: int) -> int:
+        seen = 0
+        for batch in loader:
+            with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
+                loss = loss_of(batch[0])
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            seen += 1
+            if seen == most:
+                break
+        return seen
+
+    return Ready(train, lambda split: _seen(net, lambda x: net.backbone(x).flatten(1), folder / split, size))
+
+
 def lightly_mae(size: int, folder: Path, bf16: bool) -> Ready:
     """lightly's examples/pytorch/mae.py with our folder, size, batch, and the same width and depth as ours."""
     from lightly.data import LightlyDataset
@@ -143,8 +169,12 @@ def unlabeled(method: str, size: int, folder: Path, threads: int) -> Ready:
     began = time.perf_counter()
     prepared = prepare(folder, size=size)
     decode = time.perf_counter() - began
-    contrast = method == "simclr"
-    words = "simclr(temperature=0.5)" if contrast else f"mae(normalise=False, decoder_width={DECODER}, decoder_depth=2)"
+    contrast = method != "mae"
+    known = {
+        "simclr": "simclr(temperature=0.5)",
+        "mae": f"mae(normalise=False, decoder_width={DECODER}, decoder_depth=2)",
+    }
+    words = known.get(method, method)
     patch = size // _grid(size)
     encoder = "resnet18" if contrast else f"vit(patch_size={patch}, width={WIDTH}, depth={DEPTH}, heads={HEADS})"
     training = Training(
@@ -155,10 +185,13 @@ def unlabeled(method: str, size: int, folder: Path, threads: int) -> Ready:
     recipe = compose(prepared, spec, net, views, training, 1_000_000, 0)
     device = open_device(training)
     model = device.place(recipe.build())
+    trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = (
-        torch.optim.SGD(model.parameters(), lr=LR, fused=True)
+        torch.optim.Adam(trained, lr=1e-3, fused=True)
+        if method in ("swav", "dino")
+        else torch.optim.SGD(trained, lr=LR, fused=True)
         if contrast
-        else torch.optim.AdamW(model.parameters(), lr=1.5e-4, fused=True)
+        else torch.optim.AdamW(trained, lr=1.5e-4, fused=True)
     )
     items, looks = Items(prepared.store, prepared.learning), recipe.looks()
     endless = steps_of(model, optimizer, items, looks, steps=recipe.steps, training=training, device=device, seed=0)
@@ -233,7 +266,9 @@ def main() -> None:
     if kind == "unlabeled":
         ready = unlabeled(method, size, folder, threads)
     else:
-        ready = (lightly_simclr if method == "simclr" else lightly_mae)(size, folder, kind.endswith("bf16"))
+        forms = {"simclr": lightly_simclr, "mae": lightly_mae}
+        form = forms.get(method, lambda *given: lightly_joint(method, *given))
+        ready = form(size, folder, kind.endswith("bf16"))
     answer: dict[str, float] = {"decode": ready.decode, "threads": torch.get_num_threads()}
     total = 0
     print(json.dumps(answer), flush=True)

@@ -31,7 +31,7 @@ class Bar:
     """One comparison and what it must show.
 
     Args:
-        method: simclr or mae.
+        method: a name of our catalog that lightly has as well.
         size: side of the views, pixels.
         steps: optimizer steps of one pass; sets how many pictures the folder gets.
         speed: least ratio of speeds against each of lightly's forms.
@@ -53,6 +53,7 @@ BARS = {
     "busy-core": Bar("simclr", 64, 5, {"lightly": 4.0}, busy=True),
     "mae-64": Bar("mae", 64, 14, {"lightly": 2.2}),
     "mae-224": Bar("mae", 224, 4, {"lightly": 2.2}),
+    **{f"{m}-64": Bar(m, 64, 8, {"lightly": 1.5}) for m in ("moco", "byol", "simsiam", "vicreg", "swav", "dino")},
 }
 COLUMNS = (
     *("bar", "against", "threads", "lightly, images/s", "ours, images/s", "ratio", "with decoding", "must", "met"),

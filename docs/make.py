@@ -21,6 +21,16 @@ LEADS = {
     "arms": "They stand in every comparison beside the methods, with `supervised`: the same encoder from scratch on "
     "the labels alone, by the protocol `finetune`.",
 }
+COST = (
+    "Cost: time of a step beside SimCLR's, with the same items in a step, each method with its own encoder "
+    "(`python benchmarks/methods.py`)."
+)
+
+
+def cost(e: catalog.Entry) -> str:
+    """The measured cost of a method's step in words."""
+    measured = float(e.facts.get("cost", 0.0))
+    return f"{measured:.1f} x" if measured else ""
 
 
 def methods_page() -> str:
@@ -29,12 +39,18 @@ def methods_page() -> str:
     for level, folder in enumerate(FOLDERS):
         text += [f"{'#' if level == 0 else '##'} {folder.capitalize()}", "", LEADS[folder], ""]
         entries = [catalog.entry(folder, name) for name in catalog.names(folder)]
+        there = catalog.names("modalities")
         if folder == "methods":
-            text += ["| name | family | for | in one sentence |", "|---|---|---|---|"]
+            text += [
+                "| name | family | for | in one sentence | wants | take it | cost |",
+                "|---|---|---|---|---|---|---|",
+            ]
             for e in entries:
-                kinds = ", ".join(e.facts.get("modalities", ("image",)))
-                text.append(f"| [`{e.name}`](#{e.name}) | {e.facts.get('family', '')} | {kinds} | {_cell(e.summary)} |")
-            text.append("")
+                kinds = ", ".join(m for m in e.facts.get("modalities", ("image",)) if m in there)
+                row = [f"[`{e.name}`](#{e.name})", e.facts.get("family", ""), kinds, _cell(e.summary)]
+                row += [e.facts.get("wants", ""), e.facts.get("when", ""), cost(e)]
+                text.append("| " + " | ".join(row) + " |")
+            text += ["", COST, ""]
         for e in entries:
             text += [f"### {e.name}", "", e.summary, ""]
             if folder == "methods":

@@ -145,9 +145,14 @@ def read_spec(text: str | Mapping[str, Any] | Spec) -> Spec:
         call = ast.parse(f"f({inner}", mode="eval").body
         if not isinstance(call, ast.Call) or call.args:
             raise ValueError
-        return Spec(name, {str(k.arg): ast.literal_eval(k.value) for k in call.keywords})
+        return Spec(name, {str(k.arg): _typed(k.value) for k in call.keywords})
     except (SyntaxError, ValueError):
         raise UserError(f'cannot read "{text}"', f'write it as "{name}(setting=value, other=value)"') from None
+
+
+def _typed(value: ast.expr) -> Any:
+    """A setting as it was typed: a literal, or a bare word (`true`, `resnet18`), which stays text."""
+    return value.id if isinstance(value, ast.Name) else ast.literal_eval(value)
 
 
 def parse(folder: str, text: str | Mapping[str, Any] | Spec) -> Spec:

@@ -30,6 +30,7 @@ class Autoencoder(Method):
     family: ClassVar[str] = "generative"
     wants: ClassVar[str] = "pictures in which what matters is large"
     when: ClassVar[str] = "as a yardstick, or to see what can be reconstructed"
+    cost: ClassVar[float] = 1.0
 
     def __init__(self, encoder: Encoder, *, latent: int = 128, noise: float = 0.5, decoder_width: int = 32) -> None:
         super().__init__()

@@ -30,6 +30,7 @@ class BYOL(Method):
     family: ClassVar[str] = "contrastive"
     wants: ClassVar[str] = "views that keep what matters"
     when: ClassVar[str] = "when items resemble each other so much that others are no negatives"
+    cost: ClassVar[float] = 1.3
 
     def __init__(self, encoder: Encoder, *, momentum: float = 0.0, hidden: int = 1024, width: int = 256) -> None:
         super().__init__()

@@ -31,6 +31,7 @@ class Colorization(Method):
     family: ClassVar[str] = "predictive"
     wants: ClassVar[str] = "colours that say what a thing is"
     when: ClassVar[str] = "for photographs"
+    cost: ClassVar[float] = 0.7
 
     def __init__(self, encoder: Encoder, *, step: int = 20, decoder_width: int = 64) -> None:
         super().__init__()

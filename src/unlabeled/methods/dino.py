@@ -42,6 +42,7 @@ class DINO(Method):
     family: ClassVar[str] = "contrastive"
     wants: ClassVar[str] = "views that keep what matters"
     when: ClassVar[str] = "with transformers and many items"
+    cost: ClassVar[float] = 1.3
 
     def __init__(
         self,

@@ -36,6 +36,7 @@ class GAN(Method):
     family: ClassVar[str] = "generative"
     wants: ClassVar[str] = "some thousand pictures of one kind of scene"
     when: ClassVar[str] = "when new pictures shall be drawn, sharp but risky"
+    cost: ClassVar[float] = 3.0
     lr: ClassVar[float] = 4e-4
     betas: ClassVar[tuple[float, float]] = (0.5, 0.999)
 

@@ -39,6 +39,7 @@ class Hybrid(Method):
     family: ClassVar[str] = "hybrid"
     wants: ClassVar[str] = "views that keep what matters"
     when: ClassVar[str] = "when both the whole and its parts matter"
+    cost: ClassVar[float] = 1.4
 
     def __init__(
         self,

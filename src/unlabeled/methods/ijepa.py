@@ -28,7 +28,7 @@ class IJEPA(Method):
         momentum: share of itself that the slow encoder keeps, rising to 1; 0 follows the length of the run.
         predictor_width: length of the predictor's token vectors.
         predictor_depth: number of its blocks.
-        predictor_heads: its attention heads.
+        predictor_heads: its heads.
 
     Raises:
         UserError: when the encoder cannot do that.
@@ -36,8 +36,9 @@ class IJEPA(Method):
 
     family: ClassVar[str] = "predictive"
     default_encoder: ClassVar[str] = "vit"
-    wants: ClassVar[str] = "many items and many steps"
+    wants: ClassVar[str] = "many items and steps"
     when: ClassVar[str] = "with a transformer, where no view may be invented"
+    cost: ClassVar[float] = 4.8
     weight_decay: ClassVar[float] = 0.05
     encoder: ViT
 
@@ -57,7 +58,7 @@ class IJEPA(Method):
 
         if not isinstance(encoder, ViT):
             raise UserError("ijepa needs an encoder that can look at visible patches alone", "take --encoder vit")
-        self.encoder, self.blocks, self.area = encoder, blocks, area
+        self.encoder, self.blocks, self.area = encoder, blocks, (0.75 * area, area)
         self.teacher = Teacher(encoder, momentum=momentum)
         self.enter = nn.Linear(encoder.dim, predictor_width)
         self.wanted = nn.Parameter(0.02 * torch.randn(1, 1, predictor_width))
@@ -78,9 +79,8 @@ class IJEPA(Method):
         places = modality.uniforms(items, 2 * self.blocks + 2, x.device)
         order = modality.uniforms(items, grid**2, x.device) * 0.5
         seen = block(chance[:2], places[:, :2], grid, SEEN, 1.0)
-        area = (0.75 * self.area, self.area)
         at = places[:, 2:].chunk(self.blocks, 1)
-        hidden = [block(chance[2:], here, grid, area, STRETCH) for here in at]
+        hidden = [block(chance[2:], here, grid, self.area, STRETCH) for here in at]
         seen = seen & ~torch.stack(hidden).any(0)
         targets = [numbers(h, order, int(h[0].sum())) for h in hidden]
         return x, numbers(seen, order, max(1, int(seen.sum(1).min()))), torch.stack(targets)

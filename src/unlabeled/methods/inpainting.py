@@ -29,6 +29,7 @@ class Inpainting(Method):
     family: ClassVar[str] = "generative"
     wants: ClassVar[str] = "pictures in which one part tells of another"
     when: ClassVar[str] = "with a convolutional encoder, where mae would need a transformer"
+    cost: ClassVar[float] = 1.0
 
     def __init__(self, encoder: Encoder, *, holes: int = 2, area: float = 0.4, decoder_width: int = 32) -> None:
         super().__init__()

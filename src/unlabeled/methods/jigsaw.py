@@ -29,6 +29,7 @@ class Jigsaw(Method):
     family: ClassVar[str] = "predictive"
     wants: ClassVar[str] = "pictures with parts in a fixed order"
     when: ClassVar[str] = "for scans and scenes of one layout"
+    cost: ClassVar[float] = 0.5
 
     def __init__(self, encoder: Encoder, *, permutations: int = 30, grid: int = 3, gap: float = 0.2) -> None:
         super().__init__()

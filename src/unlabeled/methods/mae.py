@@ -32,6 +32,7 @@ class MAE(Method):
     default_encoder: ClassVar[str] = "vit"
     wants: ClassVar[str] = "many items and many steps"
     when: ClassVar[str] = "when labels suffice to fine-tune, or views would destroy what matters"
+    cost: ClassVar[float] = 1.7
     lr: ClassVar[float] = 5e-4
     weight_decay: ClassVar[float] = 0.05
     encoder: ViT
@@ -51,8 +52,7 @@ class MAE(Method):
 
         if not isinstance(encoder, ViT):
             raise UserError("mae needs an encoder that can look at visible patches alone", "take --encoder vit")
-        self.encoder = encoder
-        self.mask_ratio, self.normalise = mask_ratio, normalise
+        self.encoder, self.mask_ratio, self.normalise = encoder, mask_ratio, normalise
         self.visible = max(1, round(encoder.grid**2 * (1 - mask_ratio)))
         self.enter = nn.Linear(encoder.dim, decoder_width)
         self.mask_token = nn.Parameter(0.02 * torch.randn(1, 1, decoder_width))

@@ -34,6 +34,7 @@ class MoCo(Method):
     family: ClassVar[str] = "contrastive"
     wants: ClassVar[str] = "views that keep what matters"
     when: ClassVar[str] = "when the batch must be small"
+    cost: ClassVar[float] = 0.7
 
     def __init__(
         self,

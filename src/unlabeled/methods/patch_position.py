@@ -29,6 +29,7 @@ class PatchPosition(Method):
     family: ClassVar[str] = "predictive"
     wants: ClassVar[str] = "pictures with parts in a fixed order"
     when: ClassVar[str] = "for scans and scenes of one layout"
+    cost: ClassVar[float] = 0.2
 
     def __init__(self, encoder: Encoder, *, gap: float = 0.2, hidden: int = 512) -> None:
         super().__init__()

@@ -26,6 +26,7 @@ class Rotation(Method):
     family: ClassVar[str] = "predictive"
     wants: ClassVar[str] = "pictures with an up"
     when: ClassVar[str] = "for things that stand upright and lie in the middle"
+    cost: ClassVar[float] = 1.9
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()

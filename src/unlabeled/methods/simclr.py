@@ -29,6 +29,7 @@ class SimCLR(Method):
     family: ClassVar[str] = "contrastive"
     wants: ClassVar[str] = "views that keep what matters"
     when: ClassVar[str] = "first"
+    cost: ClassVar[float] = 1.0
 
     def __init__(self, encoder: Encoder, *, temperature: float = 0.2, hidden: int = 0, width: int = 128) -> None:
         super().__init__()

@@ -28,6 +28,7 @@ class SimSiam(Method):
     family: ClassVar[str] = "contrastive"
     wants: ClassVar[str] = "views that keep what matters"
     when: ClassVar[str] = "when memory allows neither queue nor second network"
+    cost: ClassVar[float] = 1.0
 
     def __init__(self, encoder: Encoder, *, hidden: int = 0, width: int = 512, bottleneck: int = 128) -> None:
         super().__init__()

@@ -42,6 +42,7 @@ class SwAV(Method):
     family: ClassVar[str] = "clustering"
     wants: ClassVar[str] = "views that keep what matters; kinds that are about equally frequent"
     when: ClassVar[str] = "when the data fall into kinds"
+    cost: ClassVar[float] = 1.0
 
     def __init__(
         self,

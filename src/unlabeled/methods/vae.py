@@ -31,6 +31,7 @@ class VAE(Method):
     family: ClassVar[str] = "generative"
     wants: ClassVar[str] = "pictures in which what matters is large"
     when: ClassVar[str] = "when new pictures shall be drawn, blurred but safe"
+    cost: ClassVar[float] = 0.9
 
     def __init__(self, encoder: Encoder, *, latent: int = 128, beta: float = 1.0, decoder_width: int = 32) -> None:
         super().__init__()

@@ -28,6 +28,7 @@ class VICReg(Method):
     family: ClassVar[str] = "contrastive"
     wants: ClassVar[str] = "views that keep what matters"
     when: ClassVar[str] = "when collapse must be impossible by construction, with small batches"
+    cost: ClassVar[float] = 1.1
 
     def __init__(
         self,

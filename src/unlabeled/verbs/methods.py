@@ -21,12 +21,13 @@ class Methods:
         """The catalog, one line a method; or all about the one that was asked for."""
         if self.alone:
             return _about(self.entries[0])
-        rows = [(e.name, str(e.facts.get("family", "")), _modalities(e), e.summary) for e in self.entries]
+        rows = [(e.name, str(e.facts.get("family", "")), _cost(e), e.summary) for e in self.entries]
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         text = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
         return [
             *text,
             "",
+            "The figure is the time of a step beside SimCLR's, each method with its own encoder.",
             'Settings of one: "unlabeled methods NAME". Compared with random, PCA and supervised: "unlabeled compare".',
         ]
 
@@ -52,7 +53,13 @@ def methods(name: str | None = None) -> Methods:
 
 
 def _modalities(entry: catalog.Entry) -> str:
-    return " ".join(entry.facts.get("modalities", ("image",)))
+    there = catalog.names("modalities")
+    return " ".join(m for m in entry.facts.get("modalities", ("image",)) if m in there)
+
+
+def _cost(entry: catalog.Entry) -> str:
+    measured = float(entry.facts.get("cost", 0.0))
+    return f"{measured:.1f} x" if measured else ""
 
 
 def _about(entry: catalog.Entry) -> list[str]:
@@ -60,8 +67,12 @@ def _about(entry: catalog.Entry) -> list[str]:
     text = [
         f"{entry.name}: {entry.summary}",
         f"family {entry.facts.get('family') or 'not given'}; for {_modalities(entry)}; encoder {encoder} unless given",
-        "",
     ]
+    wants, when, cost = (str(entry.facts.get(k, "")) for k in ("wants", "when", "cost"))
+    text += [f"wants {wants}"] if wants else []
+    text += [f"take it {when}"] if when else []
+    text += [f"a step takes {float(cost):.1f} times as long as SimCLR's"] if cost and float(cost) else []
+    text.append("")
     names = [f"--{p.name.replace('_', '-')}" for p in entry.parameters]
     width = max((len(n) for n in names), default=0)
     for flag, parameter in zip(names, entry.parameters, strict=True):
