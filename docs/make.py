@@ -54,7 +54,7 @@ def methods_page() -> str:
         for e in entries:
             text += [f"### {e.name}", "", e.summary, ""]
             if folder == "methods":
-                text += [f"Encoder unless given: `{e.facts.get('default_encoder', 'resnet18')}`.", ""]
+                text += [f"Encoder unless given: `{e.encoder}`.", ""]
             if e.parameters:
                 text += ["| setting | kind | default | |", "|---|---|---|---|"]
                 for p in e.parameters:

@@ -92,6 +92,7 @@ def test_load_gives_what_the_file_is_about(folder: str) -> None:
         (" simclr ", "simclr"),
         ("simclr()", "simclr"),
         ("simclr(width=64, temperature=0.5)", "simclr(temperature=0.5, width=64)"),
+        ("mae(normalise=false)", "mae(normalise=False)"),
         ({"name": "simclr", "temperature": "5e-1"}, "simclr(temperature=0.5)"),
         (catalog.Spec("simclr", {"width": 64}), "simclr(width=64)"),
     ],

@@ -21,6 +21,7 @@ from unlabeled.errors import UserError
 
 ROOT = Path(__file__).parent
 REQUIRED = object()
+USUAL_ENCODER = "resnet18"  # of a method that names none
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Entry:
     doc: str
     parameters: tuple[Parameter, ...]
     facts: Mapping[str, Any]  # class attributes with literal values: modalities, family, ...
+
+    @property
+    def encoder(self) -> str:
+        """The encoder that a method takes unless another is given."""
+        return str(self.facts.get("default_encoder", USUAL_ENCODER))
 
 
 @dataclass(frozen=True)

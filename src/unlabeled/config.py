@@ -65,7 +65,7 @@ class Signature:
                     usual = text.get("encoder")
                 self.chosen[role] = catalog.read_spec(text)
                 thing = _thing(role, self.chosen[role].name)
-                usual = usual or thing.facts.get("default_encoder")
+                usual = usual or (thing.encoder if role == "method" else None)
                 for parameter in thing.parameters:
                     self.flags.setdefault(
                         parameter.name, Flag(parameter, role, f"Settings of {self.chosen[role].name}")

@@ -16,13 +16,8 @@ def projector(
         bias: whether the last layer has one; before a batch norm it would be dead weight.
         norm_last: batch norm without scale and shift after the last layer too.
 
-    >>> projector(8, 16, 4)
-    Sequential(
-      (0): Linear(in_features=8, out_features=16, bias=False)
-      (1): BatchNorm1d(16, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
-      (2): ReLU(inplace=True)
-      (3): Linear(in_features=16, out_features=4, bias=True)
-    )
+    >>> [type(layer).__name__ for layer in projector(8, 16, 4)]
+    ['Linear', 'BatchNorm1d', 'ReLU', 'Linear']
     """
     hidden = hidden or dim
     parts: list[nn.Module] = []

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from unlabeled.catalog import USUAL_ENCODER
 from unlabeled.encoders import Encoder
 from unlabeled.modalities import Modality
 
@@ -58,7 +59,7 @@ class Method(nn.Module):
 
     modalities: ClassVar[tuple[str, ...]] = ("image",)
     family: ClassVar[str] = ""
-    default_encoder: ClassVar[str] = "resnet18"  # a spec of the encoders' catalog or of timm
+    default_encoder: ClassVar[str] = USUAL_ENCODER  # a spec of the encoders' catalog or of timm
     wants: ClassVar[str] = ""  # what the data must be like, in a few words
     when: ClassVar[str] = ""  # when to take it, in a few words
     cost: ClassVar[float] = (

@@ -80,7 +80,7 @@ def method_and_encoder(text: str | Mapping[str, Any], encoder: str | None) -> tu
         own = text.get("encoder", encoder)
         text = {k: v for k, v in text.items() if k != "encoder"}
     method = catalog.parse("methods", text)
-    return method, _build.spec(own or _default_encoder(method.name))
+    return method, _build.spec(own or catalog.entry("methods", method.name).encoder)
 
 
 def compose(
@@ -131,7 +131,7 @@ def suitable(
         for name in (n for n in catalog.names("methods") if n not in named):
             choices: list[str | Mapping[str, Any]] = [name]
             if encoder:
-                choices.append({"name": name, "encoder": _default_encoder(name)})
+                choices.append({"name": name, "encoder": catalog.entry("methods", name).encoder})
             reasons = [_cannot(prepared, choice, encoder, training) for choice in choices]
             fits = [choice for choice, reason in zip(choices, reasons, strict=True) if not reason]
             out += fits[:1]
@@ -146,10 +146,6 @@ def _cannot(prepared: Prepared, given: str | Mapping[str, Any], encoder: str | N
     except UserError as error:
         return str(error)
     return ""
-
-
-def _default_encoder(method: str) -> str:
-    return str(catalog.entry("methods", method).facts.get("default_encoder", "resnet18"))
 
 
 def arms(
