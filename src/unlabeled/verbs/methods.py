@@ -65,7 +65,8 @@ def _cost(entry: catalog.Entry) -> str:
 def _about(entry: catalog.Entry) -> list[str]:
     text = [
         f"{entry.name}: {entry.summary}",
-        f"family {entry.facts.get('family') or 'not given'}; for {_modalities(entry)}; encoder {entry.encoder} unless given",
+        f"family {entry.facts.get('family') or 'not given'}; for {_modalities(entry)}; "
+        f"encoder {entry.encoder} unless given",
     ]
     wants, when, cost = (str(entry.facts.get(k, "")) for k in ("wants", "when", "cost"))
     text += [f"wants {wants}"] if wants else []
