@@ -32,12 +32,12 @@ class Classifier:
 
     Args:
         encoder: features (B, D).
-        head: features to class scores (B, classes).
+        head: features to class scores (B, classes), through a batch norm without scale and shift.
         rate: share of the head's learning rate that the encoder learnt at.
     """
 
     encoder: Encoder
-    head: nn.Linear
+    head: nn.Sequential
     rate: float
 
     def predict(self, items: Items, modality: Modality, device: Device) -> np.ndarray:
@@ -161,18 +161,20 @@ class Finetune:
     ) -> Classifier:
         torch.manual_seed(seed)
         net = copy.deepcopy(encoder).to(device.device)
-        head = nn.Linear(net.dim, classes)
-        nn.init.zeros_(head.bias)
+        scores_of = nn.Linear(net.dim, classes)
+        norm = nn.BatchNorm1d(net.dim, eps=1e-8, affine=False)  # as the encoder moves, features stay of one size
+        nn.init.zeros_(scores_of.bias)
         if fresh:
-            nn.init.trunc_normal_(head.weight, std=0.02)
+            nn.init.trunc_normal_(scores_of.weight, std=0.02)
         else:
-            _start_from_probe(head, embed(net, modality, items.store, items.rows, device), y, seed)
-        head = head.to(device.device)
+            _start_from_probe(norm, scores_of, embed(net, modality, items.store, items.rows, device), y, seed)
+        head = nn.Sequential(norm, scores_of).to(device.device)
         settings = Training(batch_size=self.batch_size, optimizer="adamw")
         parts = optim.groups(head, self.weight_decay, rate[0]) + optim.groups(net, self.weight_decay, rate[1])
         optimizer = optim.build(parts, settings, 1.0)
         targets = torch.from_numpy(y).to(device.device)
         net.train()
+        head.train(self.batch_size > 1 and len(items) > 1)  # one item has no spread
         steps = self._steps(len(items))
         for step in range(steps):
             torch.manual_seed(int(np.random.SeedSequence([seed, 11, step]).generate_state(1)[0]))
@@ -188,7 +190,7 @@ class Finetune:
             optimizer.step()
             if each is not None:
                 each(1)
-        return Classifier(net.eval(), head, rate[1] / self.lr)
+        return Classifier(net.eval(), head.eval(), rate[1] / self.lr)
 
     def _look(self, modality: Modality, raw: Tensor) -> Tensor:
         if self.views == "plain":
@@ -196,12 +198,15 @@ class Finetune:
         return modality.augment(raw, "strong" if self.views == "strong" else "mild")
 
 
-def _start_from_probe(head: nn.Linear, features: Tensor, y: np.ndarray, seed: int) -> None:
-    """The head-first phase at its exact optimum: the linear probe's own weights, standardisation folded in."""
+def _start_from_probe(norm: nn.BatchNorm1d, head: nn.Linear, features: Tensor, y: np.ndarray, seed: int) -> None:
+    """The head-first phase at its exact optimum: the linear probe's own weights on its own standardised features."""
     probe = Linear().fit(features.numpy(), y, seed=seed)
-    weight, bias = (torch.from_numpy(np.asarray(v, np.float32)) for v in probe.coefficients())
     seen = torch.from_numpy(np.unique(y))
+    weight, bias, mean, scale = (
+        torch.from_numpy(np.asarray(v, np.float32)) for v in (probe.weights, probe.bias, probe.mean, probe.scale)
+    )
     with torch.no_grad():
+        norm.running_mean, norm.running_var = mean, scale.square()
         head.bias.fill_(float(bias.min()) - 10.0)  # a class that no label shows is never the answer
         head.weight.zero_()
         head.weight[seen], head.bias[seen] = weight, bias

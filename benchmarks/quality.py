@@ -1,0 +1,195 @@
+"""Every method on two real data sets at three label budgets, with one budget of time: learn, measure, tabulate.
+
+    python benchmarks/quality.py run --data steel --seeds 0,1,2       # hours; goes on where it was stopped
+    python benchmarks/quality.py table                               # from the records, no training
+
+One record a unit (data set, arm, seed) lies in benchmarks/quality/, small enough to keep: figures and which test items
+were right, so that intervals are paired. The budget is minutes of one core at the pace of the machine that
+benchmarks/methods.py was run on: a method's steps are minutes / (seconds of a SimCLR step x its cost), so that a busy
+machine changes nothing. Settings are the defaults; nothing is tuned on these data, and nothing is chosen by test items.
+"""
+
+import argparse
+import base64
+import json
+import shutil
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unlabeled import catalog, metrics, stats
+from unlabeled.data.prepare import Prepared, prepare
+from unlabeled.data.splits import nested_draws
+from unlabeled.errors import UserError
+from unlabeled.settings import Augmentation, Training
+from unlabeled.study.fits import Bench, fit
+from unlabeled.study.plan import Arm, Cell, arms
+from unlabeled.training.devices import open_device
+from unlabeled.training.loop import Items
+from unlabeled.training.run import create, learn
+
+HERE = Path(__file__).resolve().parent
+RECORDS = HERE / "quality"
+SETS = {"steel": "neu_steel", "brain": "brain_mri"}
+SHARES, DRAWS, SIZE = (0.01, 0.1, 1.0), 3, 64
+PACE = 0.55  # seconds of a SimCLR step, batch 64, 64 px, one core (benchmarks/methods.py)
+FINE = {"resnet18": 0.28, "vit": 1.0}  # seconds of a fine-tuning step there
+STEPS = 150  # of fine-tuning
+SHOWN = ("accuracy", "sensitivity", "specificity", "auroc")
+
+
+def plan(prepared: Prepared, name: str, minutes: float, rate: float | None) -> list[Arm]:
+    """The arm of that name, with its budget."""
+    kind, _, rest = name.partition("[")
+    encoder = rest.rstrip("]") or None
+    protocols: list[Any] = ["linear", "propagate"]
+    if kind == "supervised":
+        steps = round(minutes * 60 / FINE[str(encoder)])
+        known = {"trials": 3} if rate is None else {"encoder_lr": rate}
+        protocols = [{"name": "finetune", "steps": steps, **known}]
+    elif kind not in ("random", "pca"):
+        protocols.append({"name": "finetune", "steps": STEPS, "trials": 1})
+    method = kind if kind in catalog.names("methods") else "mae" if encoder == "vit" else "simclr"
+    training = Training(threads=1, device="cpu")
+    every = arms(prepared, [method], None, protocols, Augmentation(), training, 0)
+    [arm] = [a for a in every if a.name == kind]
+    if arm.kind != "method":
+        return [replace(arm, name=name)]
+    cost = float(catalog.entry("methods", method).facts["cost"])
+    return [replace(arm, recipe=arm.recipe.with_steps(round(minutes * 60 / (PACE * cost))))]
+
+
+def unit(data: str, prepared: Prepared, name: str, seed: int, minutes: float) -> None:
+    """Train one arm with one seed, measure it, and leave its record."""
+    file = RECORDS / data / f"{name}-s{seed}.json"
+    if file.is_file():
+        return
+    first = RECORDS / data / f"{name}-s0.json"
+    rates = {c["share"]: c["rate"] for c in json.loads(first.read_text())["cells"]} if first.is_file() else {}
+    draws = nested_draws(prepared.table.labels, prepared.labelled, SHARES, DRAWS, 0)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        bench = Bench(Path(scratch), prepared, open_device(Training(threads=1, device="cpu")), {}, {})
+        cells: list[dict[str, Any]] = []
+        [arm] = plan(prepared, name, minutes, None)
+        if arm.kind == "method":
+            run = create(bench.run(arm, seed), arm.for_seed(seed), {"data": data})
+            learn(run, Items(prepared.store, prepared.learning), bench.device, title=f"{data} {name} seed {seed}")
+        trained = (time.monotonic() - began) / 60
+        labels = prepared.table.labels[prepared.test]
+        for share in SHARES:
+            [arm] = plan(prepared, name, minutes, rates.get(share) if arm.kind == "supervised" and seed else None)
+            for protocol in arm.protocols:
+                few = range(DRAWS) if share < 1 else range(1)
+                for draw in [seed % DRAWS if share < 1 else 0] if protocol.name == "finetune" else few:
+                    rows = draws[draw][share]
+                    cell = Cell(arm.name, share, len(rows), seed, draw, str(protocol))
+                    facts = fit(bench, arm, cell, rows)
+                    with np.load(bench.folder / "predictions" / cell.file) as arrays:
+                        found = arrays["probabilities"]
+                    report = metrics.report(found, labels, prepared.table.classes)
+                    right = np.packbits(found.argmax(1) == labels)
+                    cells.append(
+                        {"share": share, "labels": len(rows), "draw": draw, "protocol": protocol.name}
+                        | {k: round(float(report[k]), 5) for k in (*SHOWN, "macro_f1", "nll")}
+                        | {"right": base64.b64encode(right.tobytes()).decode(), "rate": facts.get("rate")}
+                    )
+        record = {"arm": name, "seed": seed, "data": data, "minutes": minutes, "steps": arm.recipe.steps}
+        record |= {"test": len(labels), "pretraining_minutes": round(trained, 2), "cells": cells}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside = file.with_suffix(".part")
+        beside.write_text(json.dumps(record, indent=0).replace(",\n", ", "), "utf-8")
+        beside.replace(file)
+        shutil.rmtree(scratch, ignore_errors=True)
+    print(f"{data} {name} seed {seed}: {(time.monotonic() - began) / 60:.1f} minutes", flush=True)
+
+
+def run(args: argparse.Namespace) -> None:
+    prepared = prepare(args.root / SETS[args.data], size=SIZE)
+    baselines = ["pca", *(f"{kind}[{net}]" for kind in ("random", "supervised") for net in FINE)]
+    names = args.arms.split(",") if args.arms else [*catalog.names("methods"), *baselines]
+    for seed in (int(s) for s in args.seeds.split(",")):
+        for name in names:
+            try:
+                unit(args.data, prepared, name, seed, args.minutes)
+            except UserError as error:
+                print(f"{args.data} {name}: {error}", flush=True)
+
+
+def table(args: argparse.Namespace) -> None:
+    for data in SETS:
+        records = [json.loads(f.read_text("utf-8")) for f in sorted((RECORDS / data).glob("*.json"))]
+        if not records:
+            continue
+        hits: dict[tuple[str, str, float], list[tuple[int, int, np.ndarray]]] = {}
+        shown: dict[tuple[str, str, float], list[dict[str, float]]] = {}
+        counts: dict[float, int] = {}
+        for record in records:
+            for cell in record["cells"]:
+                raw = np.frombuffer(base64.b64decode(cell["right"]), np.uint8)
+                right = np.unpackbits(raw)[: record["test"]].astype(bool)
+                key = (record["arm"], cell["protocol"], cell["share"])
+                hits.setdefault(key, []).append((record["seed"], cell["draw"], right))
+                shown.setdefault(key, []).append({k: cell[k] for k in SHOWN})
+                counts[cell["share"]] = cell["labels"]
+        protocols = ("linear", "propagate", "finetune")
+        print(f"\n## {data}: {records[0]['test']} test pictures, {records[0]['minutes']:g} minutes of one core\n")
+        heads = [f"{counts[s]} labels, {p}" for s in SHARES for p in protocols]
+        print(f"| arm | seeds | {' | '.join(heads)} | over random, {counts[0.1]} labels, linear |")
+        print("|---" * (len(heads) + 3) + "|")
+        names = sorted({k[0] for k in hits}, key=lambda n: -_mean(hits, n, 0.1))
+        for name in names:
+            row = [name, str(len({r["seed"] for r in records if r["arm"] == name}))]
+            for share in SHARES:
+                for protocol in protocols:
+                    got = hits.get((name, protocol, share))
+                    s = stats.summarise(got) if got else None
+                    row.append("" if s is None else f"{s.mean:.3f} ({s.low:.3f}-{s.high:.3f})")
+            net = "vit" if _is_vit(name) else "resnet18"
+            mine, base = hits.get((name, "linear", 0.1)), hits.get((f"random[{net}]", "linear", 0.1))
+            row.append(_gap(mine, base) if mine and base and not name.startswith("random") else "")
+            print(f"| {' | '.join(row)} |")
+        best = max(shown, key=lambda k: np.mean([c["accuracy"] for c in shown[k]]) if k[2] == 1.0 else -1)
+        mean = {k: np.mean([c[k] for c in shown[best]]) for k in SHOWN}
+        print(f"\nBest with all labels: {best[0]}, {best[1]}: " + ", ".join(f"{k} {v:.3f}" for k, v in mean.items()))
+
+
+def _mean(hits: dict[tuple[str, str, float], list[tuple[int, int, np.ndarray]]], name: str, share: float) -> float:
+    every = [float(np.mean([c[2].mean() for c in v])) for k, v in hits.items() if k[0] == name and k[2] == share]
+    return max(every, default=0.0)
+
+
+def _is_vit(name: str) -> bool:
+    kind, _, rest = name.partition("[")
+    return rest == "vit]" or (kind in catalog.names("methods") and catalog.entry("methods", kind).encoder == "vit")
+
+
+def _gap(mine: list[tuple[int, int, np.ndarray]], base: list[tuple[int, int, np.ndarray]]) -> str:
+    there = {(seed, draw) for seed, draw, _ in mine} & {(seed, draw) for seed, draw, _ in base}
+    pair = [[c for c in sorted(x, key=lambda c: c[:2]) if c[:2] in there] for x in (mine, base)]
+    if not there:
+        return ""
+    d = stats.paired_difference(pair[0], pair[1])
+    return f"{100 * d.difference:+.1f} ({100 * d.low:+.1f} to {100 * d.high:+.1f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "table"))
+    parser.add_argument("--data", choices=tuple(SETS), default="steel")
+    parser.add_argument(
+        "--root", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder of the data sets"
+    )
+    parser.add_argument("--arms", default="", help="some of them, by commas")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--minutes", type=float, default=4.0, help="of pretraining, or of supervised training")
+    args = parser.parse_args()
+    (run if args.what == "run" else table)(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Fine-tuning: it makes a poor encoder better, leaves the given one alone, and knows only the classes it was shown."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from unlabeled.data.prepare import Prepared, prepare
+from unlabeled.encoders import Encoder, _build
+from unlabeled.protocols.finetune import Finetune
+from unlabeled.protocols.linear import Linear
+from unlabeled.settings import Augmentation, Training
+from unlabeled.study.plan import compose, method_and_encoder
+from unlabeled.training.devices import Device, open_device
+from unlabeled.training.loop import Items, embed
+from unlabeled.training.recipe import Recipe
+
+TRAINING = Training(threads=1, precision="fp32", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def ready(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return prepare(digits, size=16)
+
+
+@pytest.fixture(scope="module")
+def device() -> Device:
+    return open_device(TRAINING)
+
+
+@pytest.fixture(scope="module")
+def recipe(ready: Prepared) -> Recipe:
+    views = Augmentation(crop=0.5, horizontal_flip=0.0, blur=0.0)
+    return compose(ready, *method_and_encoder("simclr", "test_resnet"), views, TRAINING, 1, 0)
+
+
+def weak(recipe: Recipe) -> Encoder:
+    """Random weights with tiny features, as a short pretraining leaves them."""
+    encoder = recipe.build_encoder()
+    encoder.load_state_dict({k: v * 0.5 if v.ndim == 4 else v for k, v in encoder.state_dict().items()})
+    return encoder
+
+
+def test_a_poor_encoder_becomes_better_than_its_probe(ready: Prepared, recipe: Recipe, device: Device) -> None:
+    """The head starts at the linear probe and must not be thrown off when small features grow."""
+    rows = ready.labelled
+    few, rest = rows[:: len(rows) // 200], np.setdiff1d(rows, rows[:: len(rows) // 200])
+    y, truth = ready.table.labels[few], ready.table.labels[rest]
+    encoder, looks = weak(recipe), recipe.looks()
+    before = {k: v.clone() for k, v in encoder.state_dict().items()}
+    x, at = (embed(encoder, looks, ready.store, r, device).numpy() for r in (few, rest))
+    probe = float((Linear().fit(x, y).predict(at).argmax(1) == truth).mean())
+    model = Finetune(steps=150, encoder_lr=1.0).fit(encoder, Items(ready.store, few), y, looks, device)
+    tuned = float((model.predict(Items(ready.store, rest), looks, device).argmax(1) == truth).mean())
+    assert tuned > probe + 0.1, f"{probe:.3f} by the probe, {tuned:.3f} fine-tuned"
+    assert all(torch.equal(v, before[k]) for k, v in encoder.state_dict().items())
+
+
+def test_it_starts_at_the_probe(ready: Prepared, recipe: Recipe, device: Device) -> None:
+    """With no step worth the name the predictions are those of the linear probe."""
+    rows = ready.labelled[::10]
+    y, looks, encoder = ready.table.labels[rows], recipe.looks(), recipe.build_encoder().eval()
+    x = embed(encoder, looks, ready.store, rows, device).numpy()
+    model = Finetune(steps=1, lr=1e-9, encoder_lr=0.0, smoothing=0.0).fit(
+        encoder, Items(ready.store, rows), y, looks, device
+    )
+    found = model.predict(Items(ready.store, rows), looks, device).argmax(1)
+    assert float((found == Linear().fit(x, y).predict(x).argmax(1)).mean()) > 0.97
+
+
+def test_classes_without_a_label_are_never_the_answer(ready: Prepared, recipe: Recipe, device: Device) -> None:
+    labels = ready.table.labels
+    rows = np.array([r for r in ready.labelled if labels[r] in (1, 7)])[::5]
+    model = Finetune(steps=5).fit(
+        _build.build(recipe.encoder, 1, 16), Items(ready.store, rows), labels[rows], recipe.looks(), device
+    )
+    found = model.predict(Items(ready.store, ready.test), recipe.looks(), device)
+    assert set(found.argmax(1).tolist()) <= {1, 7}
+    assert found.shape[1] == 8 and np.allclose(found.sum(1), 1, atol=1e-5)
