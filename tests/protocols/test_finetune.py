@@ -8,7 +8,7 @@ import torch
 
 from unlabeled.data.prepare import Prepared, prepare
 from unlabeled.encoders import Encoder, _build
-from unlabeled.protocols.finetune import Finetune
+from unlabeled.protocols.finetune import Finetune, start_from_probe
 from unlabeled.protocols.linear import Linear
 from unlabeled.settings import Augmentation, Training
 from unlabeled.study.plan import compose, method_and_encoder
@@ -59,16 +59,16 @@ def test_a_poor_encoder_becomes_better_than_its_probe(ready: Prepared, recipe: R
     assert all(torch.equal(v, before[k]) for k, v in encoder.state_dict().items())
 
 
-def test_it_starts_at_the_probe(ready: Prepared, recipe: Recipe, device: Device) -> None:
-    """With no step worth the name the predictions are those of the linear probe."""
-    rows = ready.labelled[::10]
-    y, looks, encoder = ready.table.labels[rows], recipe.looks(), recipe.build_encoder().eval()
-    x = embed(encoder, looks, ready.store, rows, device).numpy()
-    model = Finetune(steps=1, lr=1e-9, encoder_lr=0.0, smoothing=0.0).fit(
-        encoder, Items(ready.store, rows), y, looks, device
-    )
-    found = model.predict(Items(ready.store, rows), looks, device).argmax(1)
-    assert float((found == Linear().fit(x, y).predict(x).argmax(1)).mean()) > 0.97
+def test_the_head_starts_at_the_probe() -> None:
+    """Batch norm at rest and the head together are the linear probe, its standardisation included."""
+    x = np.random.default_rng(0).normal(3.0, [1e-3, 1.0, 50.0], (60, 3)).astype(np.float32)
+    y = (x[:, 1] + 0.02 * x[:, 2] > 4.0).astype(np.int64) + 1  # class 0 has no label
+    norm, head = torch.nn.BatchNorm1d(3, eps=1e-8, affine=False), torch.nn.Linear(3, 3)
+    start_from_probe(norm, head, torch.from_numpy(x), y, 0)
+    with torch.no_grad():
+        found = head(norm.eval()(torch.from_numpy(x))).softmax(1).numpy()
+    assert np.allclose(found[:, 1:], Linear().fit(x, y).predict(x)[:, -2:], atol=2e-3)
+    assert found[:, 0].max() < 1e-3
 
 
 def test_classes_without_a_label_are_never_the_answer(ready: Prepared, recipe: Recipe, device: Device) -> None:

@@ -167,7 +167,7 @@ class Finetune:
         if fresh:
             nn.init.trunc_normal_(scores_of.weight, std=0.02)
         else:
-            _start_from_probe(norm, scores_of, embed(net, modality, items.store, items.rows, device), y, seed)
+            start_from_probe(norm, scores_of, embed(net, modality, items.store, items.rows, device), y, seed)
         head = nn.Sequential(norm, scores_of).to(device.device)
         settings = Training(batch_size=self.batch_size, optimizer="adamw")
         parts = optim.groups(head, self.weight_decay, rate[0]) + optim.groups(net, self.weight_decay, rate[1])
@@ -198,7 +198,7 @@ class Finetune:
         return modality.augment(raw, "strong" if self.views == "strong" else "mild")
 
 
-def _start_from_probe(norm: nn.BatchNorm1d, head: nn.Linear, features: Tensor, y: np.ndarray, seed: int) -> None:
+def start_from_probe(norm: nn.BatchNorm1d, head: nn.Linear, features: Tensor, y: np.ndarray, seed: int) -> None:
     """The head-first phase at its exact optimum: the linear probe's own weights on its own standardised features."""
     probe = Linear().fit(features.numpy(), y, seed=seed)
     seen = torch.from_numpy(np.unique(y))
