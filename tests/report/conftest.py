@@ -69,6 +69,7 @@ def _make(folder: Path) -> None:
         features["kmeans", seed] = np.maximum(0, gaps.mean(1, keepdims=True) - gaps)  # Coates et al. 2011
         if seed == 0:
             _painted(trained, x[train][:8], folder / "reconstructions-rbm.npz")
+            _drawn(trained, folder / "generated-rbm.npz")
     features["pca", 0] = PCA(32, random_state=0).fit(x[train]).transform(x)
     for seed in SEEDS:
         features["supervised", seed] = x
@@ -183,6 +184,15 @@ def _rbm(x: np.ndarray, seed: int, run: Path) -> tuple[Any, Any]:
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (run / "metrics.jsonl").write_text(text + '{"step": 17', "utf-8")  # a run that is being written
     return rbm, start
+
+
+def _drawn(rbm: Any, path: Path) -> None:
+    """Pictures that the machine samples from mere chance."""
+    state = np.random.default_rng(0).random((12, rbm.components_.shape[1]))
+    for _ in range(200):
+        hidden = rbm.transform(state)
+        state = 1 / (1 + np.exp(-(hidden @ rbm.components_ + rbm.intercept_visible_)))
+    np.savez(path, pictures=_pictures(state, 64))
 
 
 def _painted(rbm: Any, x: np.ndarray, path: Path) -> None:

@@ -116,6 +116,7 @@ def test_names_from_data_stay_text(study: Path, tmp_path: Path) -> None:
 PARTS = (
     "answer.json", "data.json", "test.npz", "views.npz", "table.csv", "summary.csv", "differences.csv", "tsne.npz",
     "costs.json", "config.yaml", "predictions", "runs", "reconstructions-rbm.npz",
+    "generated-rbm.npz",
 )  # fmt: skip
 
 
@@ -131,7 +132,7 @@ def test_page_stands_without_any_one_part(study: Path, name: str, how: str) -> N
     reader = read(write(study))
     told = {line for line in reader.seen.splitlines() if "Not shown" in line}
     silent = {"views.npz", "config.yaml", "runs", "differences.csv"}  # extras: the page is whole without them
-    silent |= {"reconstructions-rbm.npz"} if how == "gone" else set()
+    silent |= {"reconstructions-rbm.npz", "generated-rbm.npz"} if how == "gone" else set()
     if name not in silent:
         assert any(name.split(".")[0] in line for line in told), f"nothing on the page says that {name} is {how}"
     if name == "differences.csv" and how == "gone":

@@ -29,7 +29,9 @@ def _rows(study: Study, labels: int) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     for mean, contender in order:
         gap = study.difference(order[0][1], contender, labels) if out else None
-        out.append({"contender": contender, "value": METRICS["accuracy"].show(mean), "gap": "", "interval": ""})
+        out.append(
+            {"contender": contender, "value": METRICS["accuracy"].show(mean), "gap": "", "interval": "", "level": False}
+        )
         if gap is not None:
             out[-1]["gap"] = f"{100 * gap['difference']:.1f}"
             out[-1]["interval"] = f"{100 * gap['low']:.1f} to {100 * gap['high']:.1f}"
