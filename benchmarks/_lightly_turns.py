@@ -4,10 +4,11 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,27 @@ class Ready:
     train: Callable[[int], int]
     features: Callable[[str], tuple[np.ndarray, np.ndarray]]
     decode: float = 0.0
+
+
+def _loop(
+    loader: Iterable[Any], optimizer: torch.optim.Optimizer, loss_of: Callable[[list[Tensor]], Tensor], bf16: bool
+) -> Callable[[int], int]:
+    """The loop of lightly's examples: one pass, or so many steps of it."""
+
+    def train(most: int) -> int:
+        seen = 0
+        for batch in loader:
+            with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
+                loss = loss_of(batch[0])
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            seen += 1
+            if seen == most:
+                break
+        return seen
+
+    return train
 
 
 def lightly_simclr(size: int, folder: Path, bf16: bool) -> Ready:
@@ -52,22 +74,7 @@ def lightly_simclr(size: int, folder: Path, bf16: bool) -> Ready:
     criterion = NTXentLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
 
-    def train(most: int) -> int:
-        seen = 0
-        for batch in loader:
-            x0, x1 = batch[0]
-            with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
-                z0 = model(x0)
-                z1 = model(x1)
-                loss = criterion(z0, z1)
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            seen += 1
-            if seen == most:
-                break
-        return seen
-
+    train = _loop(loader, optimizer, lambda views: criterion(model(views[0]), model(views[1])), bf16)
     return Ready(train, lambda split: _seen(model, lambda x: model.backbone(x).flatten(1), folder / split, size))
 
 
@@ -81,19 +88,7 @@ def lightly_joint(method: str, size: int, folder: Path, bf16: bool) -> Ready:
     loader = torch.utils.data.DataLoader(dataset, batch_size=BATCH, shuffle=True, drop_last=True, num_workers=WORKERS)
     optimizer = _lightly_joint.optimizer(method, net)
 
-    def train(most: int) -> int:
-        seen = 0
-        for batch in loader:
-            with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
-                loss = loss_of(batch[0])
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            seen += 1
-            if seen == most:
-                break
-        return seen
-
+    train = _loop(loader, optimizer, loss_of, bf16)
     return Ready(train, lambda split: _seen(net, lambda x: net.backbone(x).flatten(1), folder / split, size))
 
 
@@ -138,20 +133,7 @@ def lightly_mae(size: int, folder: Path, bf16: bool) -> Ready:
     criterion = nn.MSELoss()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1.5e-4)
 
-    def train(most: int) -> int:
-        seen = 0
-        for batch in loader:
-            images = batch[0][0]
-            with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
-                loss = criterion(*model(images))
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            seen += 1
-            if seen == most:
-                break
-        return seen
-
+    train = _loop(loader, optimizer, lambda views: criterion(*model(views[0])), bf16)
     return Ready(
         train, lambda split: _seen(model, lambda x: model.backbone.encode(x)[:, 1:].mean(1), folder / split, size)
     )
