@@ -91,6 +91,22 @@ class Study:
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
             raise Absent(f"{name} is not a whole array file") from None
 
+    def pictures(self, prefix: str, keys: Sequence[str]) -> list[tuple[str, Mapping[str, np.ndarray]]]:
+        """Every arm's arrays in `<prefix>-<arm>.npz`, which must hold these keys; empty where there is no such file."""
+        files = sorted(self.path.glob(f"{prefix}-*.npz"))
+        try:
+            names = {safe(arm): arm for arm in self.summary["arm"].unique()} if files else {}
+        except Absent:
+            names = {}
+        out = []
+        for file in files:
+            arrays = self.arrays(file.name)
+            if any(key not in arrays for key in keys):
+                raise Absent(f"{file.name} does not hold the pictures {', '.join(keys)}")
+            stem = file.stem.removeprefix(f"{prefix}-")
+            out.append((names.get(stem, stem), arrays))
+        return out
+
     @cached_property
     def answer(self) -> Mapping[str, Any]:
         """`answer.json`: sentence, winner, protocol, details, limits, command, created, seconds."""
