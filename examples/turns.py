@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unlabeled.encoders import Encoder
+from unlabeled.errors import UserError
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
 
@@ -29,6 +30,8 @@ class Turns(Method):
 
     def __init__(self, encoder: Encoder, *, hidden: int = 256) -> None:
         super().__init__()
+        if hidden < 1:
+            raise UserError(f"turns cannot have {hidden} hidden units", "give --hidden 1 or more")
         self.encoder = encoder
         self.head = nn.Sequential(nn.Linear(encoder.dim, hidden), nn.ReLU(), nn.Linear(hidden, 4))
 

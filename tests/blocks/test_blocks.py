@@ -1,14 +1,17 @@
 """The pieces that methods share."""
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import nn
 
+from unlabeled import UserError
 from unlabeled.blocks import frozen
 from unlabeled.blocks.critic import Critic
 from unlabeled.blocks.decoder import Decoder, side_of_map
+from unlabeled.blocks.projector import projector
 from unlabeled.blocks.prototypes import Prototypes
 from unlabeled.blocks.queue import Queue
 from unlabeled.blocks.teacher import SLOWEST, Teacher
@@ -102,6 +105,12 @@ def test_queue_stays_below_half_the_data(size: int, items: int) -> None:
 def test_decoder_paints_at_any_size(size: int, grid: int) -> None:
     x = torch.randn(2, 6) if grid == 1 else torch.randn(2, grid * grid, 6)
     assert Decoder(6, 3, size, grid=grid, width=4)(x).shape == (2, 3, size, size)
+
+
+@pytest.mark.parametrize("make", [lambda: projector(4, 4, 0), lambda: projector(4, -1, 4), lambda: Queue(0, 4)])
+def test_what_cannot_be_built_is_said(make: Callable[[], nn.Module]) -> None:
+    with pytest.raises(UserError, match="give 1 or more"):
+        make()
 
 
 def test_decoder_keeps_places() -> None:

@@ -2,6 +2,8 @@
 
 from torch import nn
 
+from unlabeled.errors import UserError
+
 
 def projector(
     dim: int, hidden: int, width: int, *, layers: int = 2, bias: bool = True, norm_last: bool = False
@@ -16,9 +18,14 @@ def projector(
         bias: whether the last layer has one; before a batch norm it would be dead weight.
         norm_last: batch norm without scale and shift after the last layer too.
 
+    Raises:
+        UserError: when a width is below 1, or below 0 for the hidden layers.
+
     >>> [type(layer).__name__ for layer in projector(8, 16, 4)]
     ['Linear', 'BatchNorm1d', 'ReLU', 'Linear']
     """
+    if width < 1 or hidden < 0:
+        raise UserError(f"a projector of width {width} and hidden width {hidden} was asked for", "give 1 or more")
     hidden = hidden or dim
     parts: list[nn.Module] = []
     for _ in range(layers - 1):

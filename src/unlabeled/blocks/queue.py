@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from unlabeled.errors import UserError
 from unlabeled.objectives.gather import gather
 
 
@@ -12,6 +13,9 @@ class Queue(nn.Module):
     Args:
         size: how many vectors it holds at most; shortened by `fit_to`.
         dim: their length.
+
+    Raises:
+        UserError: when it shall hold none.
     """
 
     rows: Tensor
@@ -19,6 +23,8 @@ class Queue(nn.Module):
 
     def __init__(self, size: int, dim: int) -> None:
         super().__init__()
+        if size < 1:
+            raise UserError(f"a queue of {size} was asked for", "give 1 or more")
         self.register_buffer("rows", nn.functional.normalize(torch.randn(size, dim), dim=1))
         self.register_buffer("place", torch.zeros((), dtype=torch.int64))
 

@@ -83,8 +83,17 @@ class Recipe:
         """
         kind = self.kind()
         kind.judge(self.facts)
-        method = kind(self.build_encoder(), **self.method.settings)
-        method.fit_to(self.facts)
+        encoder = self.build_encoder()
+        try:
+            method = kind(encoder, **self.method.settings)
+            method.fit_to(self.facts)
+        except (RuntimeError, ValueError, IndexError, ZeroDivisionError) as error:
+            if not self.method.settings:
+                raise
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(
+                f"{self.method} cannot be built ({first})", f'see the ranges in "unlabeled methods {self.method.name}"'
+            ) from error
         return method
 
     def kind(self) -> type[Method]:
