@@ -29,7 +29,7 @@ def steps_of(name: str, prepared: Prepared, training: Training, device: Device) 
     """An endless training of a method."""
     recipe = compose(prepared, *method_and_encoder(name, None), Augmentation(), training, 100_000, 0)
     method = device.place(recipe.build())
-    optimizer = optim.build(optim.groups_of(method, 0.0), training, 1e-4, method.betas)
+    optimizer = optim.build(optim.groups(method, 0.0), training, 1e-4, method.betas)
     items = Items(prepared.store, prepared.learning)
     looks = recipe.looks()
     return train(method, optimizer, items, looks, steps=recipe.steps, training=training, device=device, seed=0)
@@ -49,8 +49,6 @@ def measure(name: str, prepared: Prepared, training: Training, device: Device, a
         if turn:
             ratios.append(took[1] / took[0])
             seconds = took[1]
-    for steps in pair:
-        steps.close()  # type: ignore[attr-defined]
     cost = statistics.median(ratios)
     spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
     print(f"| {name} | {seconds:.3f} | {training.batch_size / seconds:.0f} | {cost:.2f} | {spread} |", flush=True)

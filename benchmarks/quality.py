@@ -155,7 +155,10 @@ def table(args: argparse.Namespace) -> None:
             print(f"| {' | '.join(row)} |")
         best = max(shown, key=lambda k: np.mean([c["accuracy"] for c in shown[k]]) if k[2] == 1.0 else -1)
         mean = {k: np.mean([c[k] for c in shown[best]]) for k in SHOWN}
-        print(f"\nBest with all labels: {best[0]}, {best[1]}: " + ", ".join(f"{k} {v:.3f}" for k, v in mean.items()))
+        print(
+            f"\nBest with all labels, named on these test pictures: {best[0]}, {best[1]}: "
+            + ", ".join(f"{k} {v:.3f}" for k, v in mean.items())
+        )
 
 
 def _mean(hits: dict[tuple[str, str, float], list[tuple[int, int, np.ndarray]]], name: str, share: float) -> float:

@@ -6,6 +6,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from unlabeled.encoders import Encoder
+
 
 class Decoder(nn.Module):
     """Nearest-neighbour doublings with a convolution after each, from a vector or a map to a picture.
@@ -52,11 +54,11 @@ class Decoder(nn.Module):
         return out
 
 
-def side_of_map(encoder: nn.Module, channels: int, size: int) -> int:
+def side_of_map(encoder: Encoder, channels: int, size: int) -> int:
     """Side of an encoder's map of places for views of this size, found by asking it once."""
     was = encoder.training
     encoder.eval()
     with torch.no_grad():
-        places = encoder.tokens(torch.zeros(1, channels, size, size)).shape[1]  # type: ignore[operator]
+        places = encoder.tokens(torch.zeros(1, channels, size, size)).shape[1]
     encoder.train(was)
     return math.isqrt(int(places))

@@ -2,9 +2,12 @@
 
 import copy
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+
+from unlabeled.encoders import Encoder
 
 SLOWEST = 0.996  # BYOL's own start for long runs (Grill et al. 2020, arXiv:2006.07733)
 
@@ -46,8 +49,7 @@ class Teacher(nn.Module):
     @torch.no_grad()
     def tokens(self, x: Tensor) -> Tensor:
         """The slow copy's tokens (B, T, D), where it is an encoder."""
-        out: Tensor = self.net.tokens(x)  # type: ignore[operator]
-        return out
+        return cast(Encoder, self.net).tokens(x)
 
     @torch.no_grad()
     def follow(self, student: nn.Module, progress: float) -> None:

@@ -68,7 +68,6 @@ class Method(nn.Module):
     lr: ClassVar[float] = 1e-3  # recommended peak learning rate at batch 64
     weight_decay: ClassVar[float] = 1e-4
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)  # of Adam's moments
-    rates: ClassVar[dict[str, float]] = {}  # sub-modules that learn at another share of the rate, by name
     encoder: Encoder
 
     @abstractmethod

@@ -1,6 +1,6 @@
 """Cut holes into a picture and paint them from what is around (context encoder: Pathak et al. 2016, arXiv:1604.07379).
 
-The squared error stands alone, without the paper's adversarial term, which it reports to help pictures, not features.
+The squared error stands alone, as in the network that the paper learns its features with.
 """
 
 from typing import ClassVar

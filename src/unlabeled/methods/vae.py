@@ -72,4 +72,5 @@ class VAE(Method):
     def sample(self, count: int, chance: torch.Generator) -> Tensor:
         """New pictures (count, C, H, W), painted from draws of the bell curve."""
         z = torch.randn(count, self.squeeze.out_features // 2, generator=chance)
-        return self.decoder(z.to(self.squeeze.weight.device)).float()  # type: ignore[no-any-return]
+        pictures: Tensor = self.decoder(z.to(self.squeeze.weight.device))
+        return pictures.float()

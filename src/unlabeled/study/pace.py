@@ -39,7 +39,7 @@ def seconds_per_step(recipe: Recipe, items: Items, device: Device, count: int = 
     """Median-like time of a step of this run on this device, measured on a throw-away copy."""
     method = recipe.with_steps(count + 3).build()
     device.place(method)
-    optimizer = optim.build(optim.groups_of(method, 0.0), recipe.training, 1e-6)
+    optimizer = optim.build(optim.groups(method, 0.0), recipe.training, 1e-6)
     times = []
     mark = time.perf_counter()
     calm = replace(recipe.training, lr=1e-6)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from unlabeled.methods import Method
 from unlabeled.settings import Training
 
 
@@ -58,16 +57,6 @@ def groups(module: nn.Module, weight_decay: float, scale: float = 1.0) -> list[d
         {"params": matrices, "weight_decay": weight_decay, "scale": scale},
         {"params": others, "weight_decay": 0.0, "scale": scale},
     ]
-    return [g for g in out if g["params"]]
-
-
-def groups_of(method: Method, weight_decay: float) -> list[dict[str, object]]:
-    """The groups of a method: what its `rates` name learns at a share of the rate of its own."""
-    out = [g for name, rate in method.rates.items() for g in groups(method.get_submodule(name), weight_decay, rate)]
-    apart = {id(p) for g in out for p in g["params"]}  # type: ignore[attr-defined]
-    for group in groups(method, weight_decay):
-        group["params"] = [p for p in group["params"] if id(p) not in apart]  # type: ignore[attr-defined]
-        out.append(group)
     return [g for g in out if g["params"]]
 
 

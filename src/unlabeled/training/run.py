@@ -154,7 +154,7 @@ def learn(run: Run, items: Items, device: Device, *, save_every: float = 30.0, t
     path = run.folder / CHECKPOINT
     method = recipe.build()
     device.place(method)
-    parts = optim.groups_of(method, _decay(recipe, method))
+    parts = optim.groups(method, _decay(recipe, method))
     optimizer = optim.build(parts, recipe.training, optim.peak_lr(recipe.training, method.lr), method.betas)
     start, spent = 0, 0.0
     if path.is_file():
