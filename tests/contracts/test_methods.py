@@ -90,19 +90,14 @@ def accuracy(recipe: Recipe, encoder: torch.nn.Module, ready: Prepared, device: 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_learns(name: str, ready: Prepared, device: Device, tmp_path: Path) -> None:
-    """The loss falls and the frozen features beat the same weights before training; slow learners get a second, longer
-    run.
-    """
-    for steps in (300, 600):
-        recipe = recipe_of(name, ready, steps)
-        run = create(tmp_path / f"{steps}", recipe, {"data": "digits"})
-        losses = [row["loss"] for row in learn(run, Items(ready.store, ready.learning), device).metrics()]
-        assert losses[-1] < losses[0]
-        before = accuracy(recipe, recipe.build_encoder(), ready, device)
-        after = accuracy(recipe, run.encoder(), ready, device)
-        if after > before + 0.03:
-            return
-    pytest.fail(f"{name}: {before:.3f} before, {after:.3f} after")
+    """The loss falls and the frozen features beat the same weights before training."""
+    recipe = recipe_of(name, ready, steps=500)
+    run = learn(create(tmp_path / "run", recipe, {"data": "digits"}), Items(ready.store, ready.learning), device)
+    losses = [row["loss"] for row in run.metrics()]
+    assert losses[-1] < losses[0]
+    before = accuracy(recipe, recipe.build_encoder(), ready, device)
+    after = accuracy(recipe, run.encoder(), ready, device)
+    assert after > before + 0.03, f"{name}: {before:.3f} before, {after:.3f} after"
 
 
 @pytest.mark.parametrize("name", METHODS)
