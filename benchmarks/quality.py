@@ -1,12 +1,14 @@
 """Every method on two real data sets at three label budgets, with one budget of time: learn, measure, tabulate.
 
+    python benchmarks/quality.py pace                                # seconds of each step, on a quiet machine
     python benchmarks/quality.py run --data steel --seeds 0,1,2       # hours; goes on where it was stopped
     python benchmarks/quality.py table                               # from the records, no training
 
 One record a unit (data set, arm, seed) lies in benchmarks/quality/, small enough to keep: figures and which test items
-were right, so that intervals are paired. The budget is minutes of one core at the pace of the machine that
-benchmarks/methods.py was run on: a method's steps are minutes / (seconds of a SimCLR step x its cost), so that a busy
-machine changes nothing. Settings are the defaults; nothing is tuned on these data, and nothing is chosen by test items.
+were right, so that intervals are paired. The budget is minutes of one core: `pace` times a step of each method and of
+fine-tuning once, and all sets and seeds take their numbers of steps from there, so that a busy machine changes nothing.
+Settings are the defaults but for the width of the transformer, which fine-tunes at 3 seconds a step on a core at the
+usual one; nothing is tuned on these data, and nothing is chosen by test items.
 """
 
 import argparse
@@ -25,10 +27,12 @@ from unlabeled import catalog, metrics, stats
 from unlabeled.data.prepare import Prepared, prepare
 from unlabeled.data.splits import nested_draws
 from unlabeled.errors import UserError
+from unlabeled.protocols.finetune import Finetune
 from unlabeled.settings import Augmentation, Training
 from unlabeled.study.fits import Bench, fit
+from unlabeled.study.pace import seconds_per_step
 from unlabeled.study.plan import Arm, Cell, arms
-from unlabeled.training.devices import open_device
+from unlabeled.training.devices import Device, open_device
 from unlabeled.training.loop import Items
 from unlabeled.training.run import create, learn
 
@@ -36,31 +40,75 @@ HERE = Path(__file__).resolve().parent
 RECORDS = HERE / "quality"
 SETS = {"steel": "neu_steel", "brain": "brain_mri"}
 SHARES, DRAWS, SIZE = (0.01, 0.1, 1.0), 3, 64
-PACE = 0.55  # seconds of a SimCLR step, batch 64, 64 px, one core (benchmarks/methods.py)
-FINE = {"resnet18": 0.28, "vit": 1.0}  # seconds of a fine-tuning step there
-STEPS = 150  # of fine-tuning
+NETS = {"resnet18": "resnet18", "vit": "vit(width=192, heads=3)"}
+FINE_MINUTES = 1.0  # of fine-tuning a pretrained encoder, at 64 labels a step
+ORDER = ("simclr", "mae", "hybrid", "byol", "moco", "swav", "vicreg", "simsiam", "dino", "deepcluster")
 SHOWN = ("accuracy", "sensitivity", "specificity", "auroc")
 
 
-def plan(prepared: Prepared, name: str, minutes: float, rate: float | None) -> list[Arm]:
-    """The arm of that name, with its budget."""
+def arm_of(prepared: Prepared, name: str, protocols: list[Any]) -> Arm:
+    """The arm of that name; its recipe has no steps yet."""
     kind, _, rest = name.partition("[")
-    encoder = rest.rstrip("]") or None
+    method = kind if kind in catalog.names("methods") else "mae" if rest == "vit]" else "simclr"
+    given = {"name": method, "encoder": NETS[catalog.entry("methods", method).encoder]}
+    every = arms(prepared, [given], None, protocols, Augmentation(), Training(threads=1, device="cpu"), 0)
+    [arm] = [a for a in every if a.name == kind]
+    return arm if arm.kind == "method" else replace(arm, name=name)
+
+
+def plan(prepared: Prepared, name: str, minutes: float, rate: float | None) -> Arm:
+    """The arm of that name, with its budget."""
+    pace = json.loads((RECORDS / "pace.json").read_text("utf-8"))["seconds"]
+    kind, _, rest = name.partition("[")
     protocols: list[Any] = ["linear", "propagate"]
     if kind == "supervised":
-        steps = round(minutes * 60 / FINE[str(encoder)])
         known = {"trials": 3} if rate is None else {"encoder_lr": rate}
-        protocols = [{"name": "finetune", "steps": steps, **known}]
+        protocols = [{"name": "finetune", "steps": round(minutes * 60 / pace[f"finetune {rest[:-1]}"]), **known}]
     elif kind not in ("random", "pca"):
-        protocols.append({"name": "finetune", "steps": STEPS, "trials": 1})
-    method = kind if kind in catalog.names("methods") else "mae" if encoder == "vit" else "simclr"
-    training = Training(threads=1, device="cpu")
-    every = arms(prepared, [method], None, protocols, Augmentation(), training, 0)
-    [arm] = [a for a in every if a.name == kind]
-    if arm.kind != "method":
-        return [replace(arm, name=name)]
-    cost = float(catalog.entry("methods", method).facts["cost"])
-    return [replace(arm, recipe=arm.recipe.with_steps(round(minutes * 60 / (PACE * cost))))]
+        step = pace[f"finetune {catalog.entry('methods', kind).encoder}"]
+        protocols.append({"name": "finetune", "steps": round(60 * FINE_MINUTES / step), "trials": 1})
+    arm = arm_of(prepared, name, protocols)
+    if arm.kind != "method" or kind not in pace:
+        return arm
+    return replace(arm, recipe=arm.recipe.with_steps(round(minutes * 60 / pace[kind])))
+
+
+def pace(args: argparse.Namespace) -> None:
+    """Time a step of every method and of fine-tuning, one thread."""
+    prepared = prepare(args.root / SETS["steel"], size=SIZE)
+    device = open_device(Training(threads=1, device="cpu"))
+    items = Items(prepared.store, prepared.learning)
+    seconds: dict[str, float] = {}
+    for net in NETS:
+        seconds[f"finetune {net}"] = fine_step(prepared, device, net)
+    for name in catalog.names("methods"):
+        try:
+            seconds[name] = seconds_per_step(arm_of(prepared, name, ["linear"]).recipe, items, device)
+        except UserError as error:
+            print(f"{name}: {error}", flush=True)
+            continue
+        print(f"{name}: {seconds[name]:.3f} s", flush=True)
+    words = {"batch": 64, "size": SIZE, "threads": 1, "seconds": {k: round(v, 4) for k, v in seconds.items()}}
+    RECORDS.mkdir(exist_ok=True)
+    (RECORDS / "pace.json").write_text(json.dumps(words, indent=1) + "\n", "utf-8")
+
+
+def fine_step(prepared: Prepared, device: Device, net: str) -> float:
+    """Seconds of a fine-tuning step."""
+    arm = arm_of(prepared, f"random[{net}]", ["linear"])
+    encoder = arm.recipe.build_encoder()
+    device.place(encoder)
+    rows, marks = prepared.labelled[:256], list[float]()
+    y = np.unique(prepared.table.labels[rows], return_inverse=True)[1]
+    Finetune(steps=15, encoder_lr=0.3).fit(
+        encoder,
+        Items(prepared.store, rows),
+        y,
+        arm.recipe.looks(),
+        device,
+        each=lambda _: marks.append(time.perf_counter()),
+    )
+    return float(np.median(np.diff(marks)))
 
 
 def unit(data: str, prepared: Prepared, name: str, seed: int, minutes: float) -> None:
@@ -75,14 +123,14 @@ def unit(data: str, prepared: Prepared, name: str, seed: int, minutes: float) ->
     with tempfile.TemporaryDirectory() as scratch:
         bench = Bench(Path(scratch), prepared, open_device(Training(threads=1, device="cpu")), {}, {})
         cells: list[dict[str, Any]] = []
-        [arm] = plan(prepared, name, minutes, None)
+        arm = plan(prepared, name, minutes, None)
         if arm.kind == "method":
             run = create(bench.run(arm, seed), arm.for_seed(seed), {"data": data})
             learn(run, Items(prepared.store, prepared.learning), bench.device, title=f"{data} {name} seed {seed}")
         trained = (time.monotonic() - began) / 60
         labels = prepared.table.labels[prepared.test]
         for share in SHARES:
-            [arm] = plan(prepared, name, minutes, rates.get(share) if arm.kind == "supervised" and seed else None)
+            arm = plan(prepared, name, minutes, rates.get(share) if arm.kind == "supervised" and seed else None)
             for protocol in arm.protocols:
                 few = range(DRAWS) if share < 1 else range(1)
                 for draw in [seed % DRAWS if share < 1 else 0] if protocol.name == "finetune" else few:
@@ -110,8 +158,9 @@ def unit(data: str, prepared: Prepared, name: str, seed: int, minutes: float) ->
 
 def run(args: argparse.Namespace) -> None:
     prepared = prepare(args.root / SETS[args.data], size=SIZE)
-    baselines = ["pca", *(f"{kind}[{net}]" for kind in ("random", "supervised") for net in FINE)]
-    names = args.arms.split(",") if args.arms else [*catalog.names("methods"), *baselines]
+    random, supervised = ([f"{kind}[{net}]" for net in NETS] for kind in ("random", "supervised"))
+    rest = [n for n in catalog.names("methods") if n not in ORDER]
+    names = args.arms.split(",") if args.arms else ["pca", *random, *ORDER, *rest, *supervised]
     for seed in (int(s) for s in args.seeds.split(",")):
         for name in names:
             try:
@@ -182,16 +231,16 @@ def _gap(mine: list[tuple[int, int, np.ndarray]], base: list[tuple[int, int, np.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("run", "table"))
+    parser.add_argument("what", choices=("pace", "run", "table"))
     parser.add_argument("--data", choices=tuple(SETS), default="steel")
     parser.add_argument(
         "--root", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder of the data sets"
     )
     parser.add_argument("--arms", default="", help="some of them, by commas")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--minutes", type=float, default=4.0, help="of pretraining, or of supervised training")
+    parser.add_argument("--minutes", type=float, default=3.0, help="of pretraining, or of supervised training")
     args = parser.parse_args()
-    (run if args.what == "run" else table)(args)
+    {"pace": pace, "run": run, "table": table}[args.what](args)
 
 
 if __name__ == "__main__":
