@@ -160,7 +160,7 @@ def test_pickles_are_not_loaded(study: Path) -> None:
 
 def test_a_failed_write_leaves_the_old_page(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = write(study).read_bytes()
-    monkeypatch.setattr(page, "_page", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(page, "_page", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         write(study)
     assert (study / "report.html").read_bytes() == old

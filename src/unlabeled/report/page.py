@@ -1,10 +1,10 @@
-"""Write a study as one HTML file that needs nothing else: no network, no other file, no program but a browser."""
+"""Write results as one HTML file that needs nothing else: no network, no other file, no program but a browser."""
 
 import base64
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -57,37 +57,55 @@ def write(study: Path, out: Path | None = None) -> Path:
         raise UserError(f"cannot read {study}: no such folder", 'give the folder that "unlabeled compare" wrote')
     if not any((study / name).is_file() for name in ("answer.json", "summary.csv", "data.json", "config.yaml")):
         raise UserError(f"{study} holds no study", 'give the folder that "unlabeled compare" wrote')
-    target = out or study / "report.html"
+    found = Study(study)
+    return publish(found, ORDER, out or study / "report.html", name=_name(found), title="what pretraining is worth")
+
+
+def publish(source: Any, order: Sequence[ModuleType], target: Path, *, name: str, title: str) -> Path:
+    """Write a page of any sections; the same source gives the same bytes.
+
+    Args:
+        source: what each section reads: it is handed to `section(source)`.
+        order: the sections' modules, each with `TITLE`, `section(source)` (a `Section`, None where there is nothing of
+            its kind, or `Absent` with the reason) and a template of its own name beside it; the first is the answer.
+        target: file to write, beside and renamed into place.
+        name: what the page is about, such as the data's name.
+        title: what it tells of that, in a few words.
+
+    Returns:
+        The path of the page.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        beside.write_bytes(_page(Study(study)).encode("utf-8"))
+        beside.write_bytes(_page(source, order, name, title).encode("utf-8"))
         beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)
     return target
 
 
-def _page(study: Study) -> str:
-    jinja = _jinja()
+def _page(source: Any, order: Sequence[ModuleType], name: str, title: str) -> str:
+    jinja = _jinja(order)
     figures: dict[str, Any] = {}
     parts, style = [], ""
-    for module in ORDER:
-        name = module.__name__.rpartition(".")[2]
+    for module in order:
+        part = module.__name__.rpartition(".")[2]
         try:
-            found = module.section(study)
+            found = module.section(source)
         except Absent as reason:
-            parts.append({"id": name, "title": module.TITLE, "html": None, "reason": str(reason)})
+            parts.append({"id": part, "title": module.TITLE, "html": None, "reason": str(reason)})
             continue
-        if found is None:  # there is nothing of this kind in the study
+        if found is None:  # there is nothing of this kind
             continue
         figures |= found.figures
         style += found.style
-        html = jinja.get_template(f"{name}.html").render(**found.facts)
-        parts.append({"id": name, "title": module.TITLE, "html": Markup(html), "reason": ""})
+        html = jinja.get_template(f"{part}.html").render(**found.facts)
+        parts.append({"id": part, "title": module.TITLE, "html": Markup(html), "reason": ""})
     scripts = [get_plotlyjs(), (HERE / "assets" / "page.js").read_text("utf-8")]
     return jinja.get_template("page.html").render(
-        name=_name(study),
+        name=name,
+        title=title,
         parts=parts,
         style=Markup((HERE / "assets" / "page.css").read_text("utf-8") + style),
         scripts=[Markup(s) for s in scripts],
@@ -96,8 +114,9 @@ def _page(study: Study) -> str:
     )
 
 
-def _jinja() -> Environment:
-    loader = FileSystemLoader([HERE / "assets", HERE / "sections"])
+def _jinja(order: Sequence[ModuleType]) -> Environment:
+    beside = dict.fromkeys(Path(str(module.__file__)).parent for module in order)
+    loader = FileSystemLoader([HERE / "assets", *beside])
     jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     jinja.globals |= {"count": words.count, "interval": words.interval}
     return jinja
