@@ -103,6 +103,82 @@ def weighted_macro_f1(labels: np.ndarray, n: int) -> Callable[[np.ndarray, np.nd
     return measure
 
 
+def separation(known: np.ndarray, strange: np.ndarray) -> dict[str, float]:
+    """How well scores (higher = stranger) part items that belong from items that do not.
+
+    Args:
+        known: (N,) scores of items that belong.
+        strange: (M,) scores of items that do not.
+
+    Returns:
+        `auroc`; `fpr95`, the share of strangers that are accepted when 95 % of the known are (the papers' convention,
+        known = positive); `aupr_in` with the known as positives and its `base_in`, the share of known items, which
+        chance would give; `aupr_out` with the strangers as positives and its `base_out`. All nan where a score is not
+        finite.
+
+    Raises:
+        UserError: when one of the two is empty.
+
+    >>> {k: round(v, 3) for k, v in separation(np.array([0.1, 0.2, 0.3, 0.6]), np.array([0.5, 0.9])).items()}
+    {'auroc': 0.875, 'fpr95': 0.5, 'aupr_in': 0.95, 'base_in': 0.667, 'aupr_out': 0.833, 'base_out': 0.333}
+    """
+    known, strange = np.asarray(known, np.float64), np.asarray(strange, np.float64)
+    if not len(known) or not len(strange):
+        raise UserError(f"{len(known)} known and {len(strange)} strange items were given", "give one or more of each")
+    both = np.concatenate([known, strange])
+    names = ("auroc", "fpr95", "aupr_in", "base_in", "aupr_out", "base_out")
+    if not np.isfinite(both).all():
+        return dict.fromkeys(names, float("nan"))
+    odd = np.repeat([False, True], [len(known), len(strange)])
+    share = len(strange) / len(both)
+    area = (rankdata(both)[odd].sum() - len(strange) * (len(strange) + 1) / 2) / (len(known) * len(strange))
+    accepted = float((strange <= np.sort(known)[_rank(0.95 * len(known)) - 1]).mean())
+    found = (float(area), accepted, _precision(-both, ~odd), 1 - share, _precision(both, odd), share)
+    return dict(zip(names, found, strict=True))
+
+
+def detection(
+    held: np.ndarray, known: np.ndarray, strange: np.ndarray, *, keep: float = 0.95
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Flag items at a threshold that was set on other items that belong, as it would be in use.
+
+    The threshold is the score of rank ceil((n + 1) * keep) of the n held-out items (the largest where there are fewer),
+    so that new items of the same kind are kept with that probability or more.
+
+    Args:
+        held: (n,) scores of items that belong, never learnt from, never tested on.
+        known: (N,) scores of test items that belong.
+        strange: (M,) scores of test items that do not.
+        keep: share of the items that belong that is to be kept, 0 to 1.
+
+    Returns:
+        The threshold, which known items are kept (N,) bool, and which strangers are flagged (M,) bool.
+
+    >>> threshold, kept, flagged = detection(np.arange(99.0), np.array([50.0, 97]), np.array([94.0, 95]))
+    >>> threshold, kept.tolist(), flagged.tolist()
+    (94.0, [True, False], [False, True])
+    """
+    held = np.sort(np.asarray(held, np.float64))
+    if not len(held) or not 0 < keep < 1:
+        raise UserError(f"{len(held)} held-out items and keep={keep}", "give one item or more, and a share 0 to 1")
+    threshold = float(held[min(len(held), _rank((len(held) + 1) * keep)) - 1])
+    return threshold, np.asarray(known) <= threshold, np.asarray(strange) > threshold
+
+
+def _rank(exact: float) -> int:
+    """The next whole number, where 0.95 * 20 is 19 though floats make it a little more."""
+    return int(np.ceil(exact - 1e-9))
+
+
+def _precision(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Average precision: precision at each distinct score, weighted by the recall it adds."""
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(positive[order])
+    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # of each run of equal scores
+    gained = np.diff(hits[last], prepend=0) / hits[-1]
+    return float((gained * hits[last] / (last + 1)).sum())
+
+
 def _auroc(probabilities: np.ndarray, labels: np.ndarray, support: np.ndarray) -> float:
     """Mean over classes of the share of (own, other) pairs in the right order, ties half (Mann-Whitney)."""
     both = (support > 0) & (support < len(labels))

@@ -102,9 +102,12 @@ class Linear:
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Class probabilities (M, classes) float32 of features (M, D)."""
+        return np.asarray(torch.from_numpy(self.logits(x)).softmax(1).float().numpy())
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """Class scores (M, classes) float64 of features (M, D), before the softmax."""
         weights, bias = self.coefficients()
-        logits = torch.from_numpy(np.asarray(x, np.float64) @ weights.T + bias)
-        return np.asarray(logits.softmax(1).float().numpy())
+        return np.asarray(np.asarray(x, np.float64) @ weights.T + bias)
 
     def coefficients(self) -> tuple[np.ndarray, np.ndarray]:
         """Weights (classes, D) and bias (classes,) for features as they come, standardisation folded in."""
