@@ -250,7 +250,7 @@ def _bootstrap(
     step = max(1, TABLE // items)
     for begin in range(0, resamples, step):
         mine = of_cell[begin : begin + step]
-        of_item = _draw(int(unit.max()) + 1, len(mine), random)[:, unit]
+        of_item = resampled(int(unit.max()) + 1, len(mine), random)[:, unit]
         if stack is not None:
             parts.append(((mine @ stack) * of_item).sum(1) / of_item.sum(1))
         elif metric is not None:
@@ -262,18 +262,18 @@ def _cell_weights(seeds: np.ndarray, draws: np.ndarray, resamples: int, random: 
     """Weights (resamples, cells) that sum to 1; draws are resampled within their seed where seeds do not share them."""
     names, s = np.unique(seeds, return_inverse=True)
     labels, d = np.unique(draws, return_inverse=True)
-    weights = _draw(len(names), resamples, random)[:, s]
+    weights = resampled(len(names), resamples, random)[:, s]
     if len(names) * len(labels) == len(seeds):
-        weights = weights * _draw(len(labels), resamples, random)[:, d]
+        weights = weights * resampled(len(labels), resamples, random)[:, d]
     else:
         for i in range(len(names)):
             own = np.flatnonzero(s == i)
-            within = _draw(len(own), resamples, random)
+            within = resampled(len(own), resamples, random)
             weights[:, own] *= within / within.sum(1, keepdims=True)
     return np.asarray(weights / weights.sum(1, keepdims=True))
 
 
-def _draw(units: int, resamples: int, random: np.random.Generator) -> np.ndarray:
+def resampled(units: int, resamples: int, random: np.random.Generator) -> np.ndarray:
     """How often each unit is drawn (resamples, units), one fewer than there are; a lone one always."""
     if units == 1:
         return np.ones((resamples, 1))

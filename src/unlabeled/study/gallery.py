@@ -89,11 +89,12 @@ def maps(folder: Path, features: Mapping[str, tuple[np.ndarray, np.ndarray]], se
     out: dict[str, np.ndarray] = {"rows_in_test": chosen}
     for name, (before, after) in features.items():
         for word, x in (("before", before), ("after", after)):
-            out[f"{name}/{word}"] = _plane(x[chosen], seed)
+            out[f"{name}/{word}"] = plane(x[chosen], seed)
     write_arrays(folder / "tsne.npz", out)
 
 
-def _plane(x: np.ndarray, seed: int) -> np.ndarray:
+def plane(x: np.ndarray, seed: int) -> np.ndarray:
+    """Features (N, D) on a plane by t-SNE (N, 2) float32."""
     if len(x) < 4:
         return np.zeros((len(x), 2), np.float32)
     x = (x - x.mean(0)) / (x.std(0) + 1e-6)

@@ -1,0 +1,208 @@
+"""Where the work is kept: features, probes and predictions of every arm and cell, each made once.
+
+A folder under `--out` holds `features/`, `probes/` and `cells/`; a call that was stopped goes on. Corrupted pictures
+of the test items are made once for each kind and severity and shown to all encoders that still need them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from unlabeled import catalog, progress
+from unlabeled.data.prepare import Prepared
+from unlabeled.data.store import Store
+from unlabeled.encoders import Encoder
+from unlabeled.modalities import Modality
+from unlabeled.protocols.linear import Linear
+from unlabeled.shift.severity import SEVERITIES, Curve
+from unlabeled.shift.subjects import SUPERVISED, Subject
+from unlabeled.study.fits import full, groups, write_arrays
+from unlabeled.training import checkpoint
+from unlabeled.training.devices import Device
+from unlabeled.training.loop import Items, embed
+
+SEED = 61  # of all corruptions
+BATCH = 256  # test items that are corrupted at a time; an item's corruption is fixed by its place among them
+
+Predict = Callable[[np.ndarray], np.ndarray]  # features (N, D) to probabilities (N, classes)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The data, the labels and the place to work in.
+
+    Args:
+        folder: of the results.
+        prepared: the data, uncorrupted.
+        draws: row numbers of the labelled items of each draw of labels.
+        device: from `open_device`.
+        supervised: how the supervised arm is trained: `finetune(steps=300)`.
+        open: encoders and probes that are in use.
+    """
+
+    folder: Path
+    prepared: Prepared
+    draws: Sequence[np.ndarray]
+    device: Device
+    supervised: str = "finetune"
+    open: dict[str, list[tuple[Encoder, Predict]]] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return len(self.prepared.table.classes)
+
+    def features(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+        """Features (N, D) of all items that may be learnt from, and of the clean test items; computed once and kept.
+
+        Of a supervised arm those of its first draw of labels.
+        """
+        path = self.folder / "features" / f"{subject.key}.npz"
+        if not path.is_file():
+            encoder = self._encoder(subject, 0)
+            looks, store, data = subject.recipe.looks(), self.prepared.store, self.prepared
+            pair = [embed(encoder, looks, store, rows, self.device).numpy() for rows in (data.learning, data.test)]
+            write_arrays(path, {"learn": pair[0], "test": pair[1]})
+        with np.load(path) as arrays:
+            return arrays["learn"], arrays["test"]
+
+    def probe(self, subject: Subject, draw: int) -> Linear:
+        """The linear probe on the clean features of a draw of labels; fitted once and kept."""
+        path = self.folder / "probes" / f"{subject.key}-d{draw}.npz"
+        if not path.is_file():
+            rows = self.draws[draw]
+            learn, _ = self.features(subject)
+            x = learn[np.searchsorted(self.prepared.learning, rows)]
+            y = self.prepared.table.labels[rows]
+            fitted = Linear().fit(x, y, groups=groups(self.prepared, rows), seed=draw, unlabelled=learn)
+            write_arrays(path, fitted.state())
+        with np.load(path) as arrays:
+            return Linear.from_state(dict(arrays))
+
+    def models(self, subject: Subject) -> list[tuple[Encoder, Predict]]:
+        """An encoder with its way from features to class probabilities, for each draw of labels."""
+        if subject.key not in self.open:
+            found: list[tuple[Encoder, Predict]] = []
+            shared = None if subject.kind == SUPERVISED else self._encoder(subject, 0)
+            for draw, rows in enumerate(self.draws):
+                if shared is None:
+                    encoder, head = self._supervised(subject, draw)
+                    found.append((encoder, _head(head, self.device)))
+                else:
+                    found.append(
+                        (shared, _probe(self.probe(subject, draw), self.prepared.table.labels[rows], self.classes))
+                    )
+            self.open[subject.key] = found
+        return self.open[subject.key]
+
+    def predict(self, subject: Subject, store: Store, rows: np.ndarray) -> np.ndarray:
+        """Class probabilities (draws, N, classes) float32 of rows of any store."""
+        out: list[np.ndarray] = []
+        last: tuple[Encoder, np.ndarray] | None = None
+        for encoder, predict in self.models(subject):
+            if last is None or last[0] is not encoder:
+                last = encoder, embed(encoder, subject.recipe.looks(), store, rows, self.device).numpy()
+            out.append(predict(last[1]))
+        return np.stack(out)
+
+    def cell(self, subject: Subject, name: str) -> Path:
+        """Where the predictions of a cell lie: `clean`, `haze-3`."""
+        return self.folder / "cells" / subject.key / f"{name}.npz"
+
+    def corrupted(self, kind: str, severity: int, looks: Modality) -> Store:
+        """The test items under one corruption, in the order of `prepared.test`."""
+        rows, store = self.prepared.test, self.prepared.store
+        out = []
+        for at in range(0, len(rows), BATCH):
+            raw = store.batch(rows[at : at + BATCH])
+            out.append(looks.at(SEED, at).corrupt(raw, kind, severity).numpy())
+        return Store(np.concatenate(out))
+
+    def fill(self, subjects: Sequence[Subject], kinds: Sequence[str]) -> None:
+        """Predict every test item under every kind and severity, and clean, for every subject; what stands is left."""
+        looks, rows = subjects[0].recipe.looks(), self.prepared.test
+        names = ["clean", *(f"{kind}-{s}" for kind in kinds for s in range(1, SEVERITIES + 1))]
+        with progress.bar("corrupt and predict", len(names) * len(subjects)) as bar:
+            for name in names:
+                missing = [s for s in subjects if not self.cell(s, name).is_file()]
+                bar.advance(len(subjects) - len(missing))
+                if not missing:
+                    continue
+                kind, _, severity = name.rpartition("-")
+                store = self.corrupted(kind, int(severity), looks) if kind else self.prepared.store
+                which = np.arange(len(rows)) if kind else rows
+                for s in missing:
+                    write_arrays(self.cell(s, name), {"probabilities": self.predict(s, store, which)})
+                    bar.advance(1, f"{name} · {s.arm} s{s.seed}")
+
+    def curves(self, subjects: Sequence[Subject], kinds: Sequence[str]) -> dict[str, Curve]:
+        """Right or wrong for every arm, from the cells; the test labels are opened here."""
+        truth = self.prepared.table.labels[self.prepared.test]
+        out: dict[str, Curve] = {}
+        for arm in dict.fromkeys(s.arm for s in subjects):
+            cells: list[tuple[int, int]] = []
+            hits = []
+            for s in (s for s in subjects if s.arm == arm):
+                clean = self._right(s, "clean", truth)
+                by_kind = [
+                    np.stack([clean, *(self._right(s, f"{kind}-{v}", truth) for v in range(1, SEVERITIES + 1))], 1)
+                    for kind in kinds
+                ]  # of each kind (draws, 6, N)
+                hits.append(np.stack(by_kind, 1))
+                cells += [(s.seed, draw) for draw in range(len(clean))]
+            out[arm] = Curve(tuple(cells), np.concatenate(hits))
+        return out
+
+    def _right(self, subject: Subject, name: str, truth: np.ndarray) -> np.ndarray:
+        with np.load(self.cell(subject, name)) as arrays:
+            return np.asarray(arrays["probabilities"].argmax(2) == truth)
+
+    def _encoder(self, subject: Subject, draw: int) -> Encoder:
+        if subject.kind == SUPERVISED:
+            return self._supervised(subject, draw)[0]
+        encoder = subject.encoder().eval()
+        self.device.place(encoder)
+        return encoder
+
+    def _supervised(self, subject: Subject, draw: int) -> tuple[Encoder, nn.Module]:
+        """The encoder trained from scratch on a draw of labels, and its head; trained once and kept."""
+        path = self.folder / "supervised" / f"{subject.key}-d{draw}.safetensors"
+        encoder = subject.recipe.build_encoder()
+        head: nn.Sequential = nn.Sequential(
+            nn.BatchNorm1d(encoder.dim, eps=1e-8, affine=False), nn.Linear(encoder.dim, self.classes)
+        )
+        both = nn.ModuleDict({"encoder": encoder, "head": head})
+        self.device.place(both)
+        if not path.is_file():
+            rows = self.draws[draw]
+            y = self.prepared.table.labels[rows]
+            how = catalog.parse("protocols", self.supervised)
+            protocol: Any = catalog.load("protocols", how.name)(**how.settings)
+            items, looks = Items(self.prepared.store, rows), subject.recipe.looks()
+            with progress.bar(f"train {subject.arm} seed {subject.seed}", protocol.length(len(rows), True)) as bar:
+                found = protocol.fit(
+                    encoder, items, y, looks, self.device, seed=subject.seed, fresh=True, each=bar.advance
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            trained = nn.ModuleDict({"encoder": found.encoder, "head": found.head})
+            checkpoint.save(path, trained, None, {"rate": found.rate})
+        checkpoint.load(path, both)
+        both.eval()
+        return encoder, head
+
+
+def _probe(probe: Linear, y: np.ndarray, classes: int) -> Predict:
+    return lambda x: full(probe.predict(x), y, classes)
+
+
+def _head(head: nn.Module, device: Device) -> Predict:
+    def predict(x: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return np.asarray(head(torch.from_numpy(x).to(device.device)).softmax(1).cpu().numpy(), np.float32)
+
+    return predict

@@ -1,0 +1,113 @@
+"""Which test corruptions have a relative among what a run saw while it learnt, by name.
+
+A corruption that training imitated is no test of the unforeseen: results are given over all kinds and over those
+without a relative. What a run draws is found by watching its method draw the views of a few items once.
+"""
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unlabeled.methods import Batch, Method
+from unlabeled.training.recipe import Recipe
+
+BLUR_FROM = 48  # pixels: below, `Augmentation.blur` is off
+HIDING = frozenset(("mae", "inpainting", "hybrid", "ijepa"))  # methods that hide places of a picture
+RELATIVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "gaussian_noise": ("noise", "grain"),
+        "shot_noise": ("noise", "grain"),
+        "dead_pixels": (),
+        "defocus_blur": ("blur", "filter"),
+        "motion_blur": ("blur", "filter"),
+        "brightness": ("jitter", "gamma", "gain", "offset"),
+        "contrast": ("jitter", "contrast"),
+        "haze": ("jitter", "contrast", "offset", "field"),
+        "shadow": ("slope_x", "slope_y", "field", "gain"),
+        "jpeg": (),
+        "resolution": ("blur", "filter"),
+        "occlusion": ("cutout", "masking"),
+        "rain": (),
+        "snow": ("jitter", "offset"),
+    }
+)  # corruption: settings of Augmentation, kinds of views.style, and `masking` (methods that hide places of a picture)
+
+
+def drawn(recipe: Recipe, raw: Tensor, method: Method | None = None) -> frozenset[str]:
+    """What the views of a run change in a picture, in the words of `RELATIVES`.
+
+    Args:
+        recipe: of the run.
+        raw: some items as the store holds them (B, C, H, W), two or more.
+        method: of the run; built from the recipe when not given.
+    """
+    method = method or recipe.build()
+    seen: set[str] = set()
+    looks = copy.copy(recipe.looks().at(0, 0))
+    augment, intervene, keep = looks.augment, looks.intervene, looks.keep
+    how = recipe.augmentation
+    strong = {"jitter": how.jitter > 0, "blur": how.blur > 0 and recipe.size >= BLUR_FROM}
+    strong |= {"noise": how.noise > 0, "cutout": how.cutout > 0}
+
+    def watch_augment(raw: Tensor, strength: Any = "strong") -> Tensor:
+        if strength != "mild":
+            seen.update(name for name, on in strong.items() if on)
+        return augment(raw, strength)
+
+    def watch_intervene(raw: Tensor) -> Any:
+        view, style = intervene(raw)
+        changed = (style.values != 0).any(0).tolist()
+        seen.update(name for name, on in zip(style.names, changed, strict=True) if on)
+        return view, style
+
+    def watch_keep(items: int, tokens: int, ratio: float, device: Any) -> Tensor:
+        seen.add("masking")
+        return keep(items, tokens, ratio, device)
+
+    for name, watcher in (("augment", watch_augment), ("intervene", watch_intervene), ("keep", watch_keep)):
+        setattr(looks, name, watcher)
+    with torch.no_grad():
+        method.views(Batch(raw, torch.arange(len(raw))), looks)
+    return frozenset(seen | ({"masking"} if recipe.method.name in HIDING else set()))
+
+
+def relatives(kinds: Iterable[str], seen: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """For each corruption its relatives among what was seen; kinds that the table does not know count as related.
+
+    >>> relatives(["jpeg", "shot_noise"], {"noise", "blur"})
+    {'jpeg': (), 'shot_noise': ('noise',)}
+    """
+    there = set(seen)
+    return {
+        kind: tuple(w for w in RELATIVES.get(kind, ("not in the table",)) if w in there or " " in w) for kind in kinds
+    }
+
+
+def words(arms: Mapping[str, Mapping[str, Sequence[str]]]) -> list[str]:
+    """A sentence for each arm whose training imitated some of the corruptions.
+
+    Args:
+        arms: for each arm what `relatives` found.
+
+    >>> words({"simclr": {"contrast": ("jitter",), "jpeg": ()}, "random": {"contrast": (), "jpeg": ()}})
+    ['simclr saw relatives of 1 of the 2 corruptions while it learnt: contrast (jitter).']
+    """
+    out = []
+    for arm, found in arms.items():
+        known = [f"{kind} ({', '.join(names)})" for kind, names in found.items() if names]
+        if known:
+            out.append(
+                f"{arm} saw relatives of {len(known)} of the {len(found)} corruptions while it learnt: "
+                f"{', '.join(known)}."
+            )
+    return out
+
+
+def unrelated(arms: Mapping[str, Mapping[str, Sequence[str]]]) -> list[str]:
+    """The kinds that have no relative in any of the arms, so that means over them compare like with like."""
+    kinds: list[str] = list(next(iter(arms.values()), {}))
+    return [kind for kind in kinds if not any(found[kind] for found in arms.values())]

@@ -1,0 +1,102 @@
+"""What a person needs of it in a sentence, what else was found, and what the figures do not show."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from unlabeled.shift.domains import LEFT_OUT, Domains
+from unlabeled.shift.equal import EqualLoss
+from unlabeled.shift.severity import ALL, NEW
+from unlabeled.shift.strangers import Strangers
+
+Kinds = Mapping[str, str]  # arm: trained, random or supervised
+
+
+def sentence(robustness: pd.DataFrame, differences: pd.DataFrame, kinds: Kinds) -> str:
+    """Which arm stands corruption best, how well, and how sure that is against the next and against random weights."""
+    whole = robustness[robustness["scope"] == ALL].sort_values("accuracy", ascending=False)
+    first = whole.iloc[0].to_dict()
+    text = (
+        f"Under corruption {first['arm']} is right on {_percent(first)} of the test items "
+        f"({100 * first['clean']:.0f} % clean, so it loses {100 * first['degradation']:.0f} % of that)"
+    )
+    rivals = [str(a) for a in whole["arm"] if a != first["arm"]]
+    randoms = [a for a in rivals if kinds[a] == "random"]
+    named = dict.fromkeys([*rivals[:1], *randoms[:1]])
+    gaps = [gap(differences, str(first["arm"]), b, "accuracy", ALL) for b in named]
+    return text + (": " + ", ".join(gaps) if gaps else "") + f"; worst under {_word(first['worst_kind'])}."
+
+
+def details(
+    robustness: pd.DataFrame,
+    differences: pd.DataFrame,
+    equal: EqualLoss | None,
+    domains: Domains | None,
+    strangers: Strangers | None,
+) -> list[str]:
+    """Further findings, a sentence each."""
+    out = [
+        f"{row['arm']}: {100 * row['clean']:.1f} % clean, {100 * row['accuracy']:.1f} % corrupted, error "
+        f"{row['mce']:.2f} times that of {row['reference']}, worst {_word(row['worst_kind'])} "
+        f"({100 * row['worst_accuracy']:.0f} %)."
+        for row in robustness[robustness["scope"] == ALL].to_dict("records")
+    ]
+    fresh = robustness[robustness["scope"] == NEW].sort_values("accuracy", ascending=False)
+    if len(fresh):
+        rows = ", ".join(f"{r['arm']} {100 * r['accuracy']:.1f} %" for r in fresh.to_dict("records"))
+        out.append(f"Over the {fresh['kinds'].iloc[0]} kinds without a relative in any training: {rows}.")
+    if equal is not None:
+        out += equal.lines()
+    if domains is not None:
+        for row in domains.summary.to_dict("records"):
+            where = "with its labels left out" if row["setting"] == LEFT_OUT else "with labels of all domains"
+            out.append(
+                f"{row['arm']}, {where}: mean of the domains {100 * row['mean']:.1f} %, worst {row['worst_domain']} "
+                f"{100 * row['worst']:.1f} %, gap {100 * row['gap']:.1f} points."
+            )
+    if strangers is not None:
+        for (arm, name), mine in strangers.summary.groupby(["arm", "strangers"], sort=False):
+            part = mine.pivot_table(index="detector", columns="metric", values="mean")
+            shares = ", ".join(f"{k} {100 * d:.0f}" for k, d in part["detected"].items())
+            kept = f"{100 * part['kept'].min():.0f} to {100 * part['kept'].max():.0f}"
+            out.append(f"{arm} flags so many % of {name}: {shares}, while {kept} % of the test items are kept.")
+    return out
+
+
+def limits(facts: Mapping[str, Any], related: Sequence[str]) -> list[str]:
+    """What the figures do not show.
+
+    Args:
+        facts: `test` items, `seeds`, `draws`, `labels`, `warnings` (sentences).
+        related: sentences on corruptions that training imitated.
+    """
+    out = list(related)
+    out.append(
+        f"{facts['test']} test items, {facts['seeds']} pretraining seeds and {facts['draws']} draws of "
+        f"{facts['labels']} labels stand behind the intervals"
+        + (": too few seeds for a claim about another training." if facts["seeds"] < 3 else ".")
+    )
+    out.append("Corruptions are drawn by a program at the size of the stored pictures; no camera has made them.")
+    out.append("Relative degradation flatters arms that are poor on clean items; clean accuracy stands beside it.")
+    return out + list(facts["warnings"])
+
+
+def gap(differences: pd.DataFrame, a: str, b: str, what: str, scope: str) -> str:
+    """A paired difference in words: `+6.1 points (+2.0 to +9.7) against simclr`."""
+    d = differences
+    part = d[(d["arm_a"] == a) & (d["arm_b"] == b) & (d["what"] == what) & (d["scope"] == scope)]
+    if part.empty:
+        return f"beside {b}"
+    row = part.iloc[0]
+    points = f"{100 * row['difference']:+.1f} points ({100 * row['low']:+.1f} to {100 * row['high']:+.1f})"
+    sure = "" if row["low"] > 0 or row["high"] < 0 else ", which is not beyond chance"
+    return f"{points} against {b}{sure}"
+
+
+def _percent(row: Mapping[Any, Any]) -> str:
+    return f"{100 * row['accuracy']:.0f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
+
+
+def _word(kind: str) -> str:
+    return kind.replace("_", " ")

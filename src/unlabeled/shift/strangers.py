@@ -1,0 +1,172 @@
+"""Do detectors on an arm's features notice items that belong to none of the classes?
+
+A fifth of the labelled training items (whole groups) is held out: probe and detectors are fitted on the others, and
+the threshold of the detection rate is set on the fifth. Test items only show what comes of it; strangers set nothing.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from unlabeled import catalog, metrics, progress, stats
+from unlabeled.data.prepare import Prepared
+from unlabeled.data.scan import scan
+from unlabeled.data.splits import inner_folds
+from unlabeled.data.store import Store, build
+from unlabeled.errors import UserError
+from unlabeled.ood import Detector
+from unlabeled.protocols.linear import Linear
+from unlabeled.shift.bench import Bench
+from unlabeled.shift.subjects import SUPERVISED, Subject
+from unlabeled.study.fits import groups, write_arrays
+from unlabeled.training.loop import embed
+from unlabeled.training.run import fingerprint
+
+KEEP = 0.95  # of the items that belong
+HELD = 5  # one part in so many of the labelled items sets the threshold
+FIGURES = ("auroc", "fpr95", "aupr_in", "base_in", "aupr_out", "base_out", "detected", "kept")
+
+
+@dataclass(frozen=True, eq=False)
+class Strangers:
+    """What was found.
+
+    Args:
+        table: one row a fit, set of strangers and detector: arm, seed, draw, strangers, detector, the FIGURES,
+            threshold, known (test items), strange, held.
+        summary: mean over fits with the interval of the seeds: arm, strangers, detector, metric, mean, low, high, n.
+        differences: paired differences of arms in the share of strangers flagged: arm_a, arm_b, strangers, detector,
+            difference, low, high, n, seeds.
+    """
+
+    table: pd.DataFrame
+    summary: pd.DataFrame
+    differences: pd.DataFrame
+
+
+def split(prepared: Prepared, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labelled rows to fit on and rows to set thresholds on, stratified; no group is on both sides.
+
+    Raises:
+        UserError: when there are too few labelled items to hold some out.
+    """
+    folds = inner_folds(prepared.table.labels[rows], groups(prepared, rows), HELD, seed)
+    if not folds:
+        raise UserError(
+            f"{len(rows)} labelled items are too few to hold some out for a threshold",
+            "label two or more of each class",
+        )
+    fit, held = folds[0]
+    return rows[fit], rows[held]
+
+
+def places(texts: Sequence[str]) -> dict[str, str]:
+    """Folders of strangers by name, from `folder` or `name=folder`.
+
+    >>> places(["near=photos/cats", "photos/noise"])
+    {'near': 'photos/cats', 'noise': 'photos/noise'}
+    """
+    out: dict[str, str] = {}
+    for text in texts:
+        name, equals, folder = text.partition("=")
+        name, folder = (name, folder) if equals else (Path(text).resolve().stem, text)
+        if name in out:
+            raise UserError(f'two sets of strangers are called "{name}"', "name them: near=folder,far=folder")
+        out[name] = folder
+    return out
+
+
+def measure(bench: Bench, subjects: Sequence[Subject], folders: Mapping[str, str]) -> Strangers:
+    """Fit all detectors of the catalog for every arm, and score test items and strangers with them.
+
+    Strangers go through the same reading and resizing as the data. Supervised arms are left out: their encoders have
+    learnt from the held-out labels.
+
+    Args:
+        bench: where the features lie.
+        subjects: the arms.
+        folders: sets of strangers by name, from `places`; all their items are taken.
+    """
+    sets: dict[str, tuple[str, Store]] = {}
+    for name, folder in folders.items():
+        items, store = build(scan(folder), bench.prepared.prep)
+        if not len(items):
+            raise UserError(f"{folder} holds no item that can be read", "give a folder of pictures")
+        code = fingerprint(items.items["path"].astype(str).tolist(), np.arange(len(items)))
+        sets[name] = (code, store)
+    rows: list[dict[str, Any]] = []
+    flags: dict[tuple[str, str, str], list[stats.Cell]] = {}
+    todo = [s for s in subjects if s.kind != SUPERVISED]
+    with progress.bar("strangers", len(todo) * len(sets)) as bar:
+        for s, name in itertools.product(todo, sets):
+            for draw in range(len(bench.draws)):
+                for detector, scores in _scores(bench, s, draw, *sets[name]).items():
+                    held, known, strange = scores
+                    threshold, kept, flagged = metrics.detection(held, known, strange, keep=KEEP)
+                    where = {"arm": s.arm, "seed": s.seed, "draw": draw, "strangers": name, "detector": detector}
+                    found = metrics.separation(known, strange)
+                    found |= {"detected": float(flagged.mean()), "kept": float(kept.mean()), "threshold": threshold}
+                    rows.append(where | found | {"known": len(known), "strange": len(strange), "held": len(held)})
+                    flags.setdefault((s.arm, name, detector), []).append((s.seed, draw, flagged))
+            bar.advance(1, f"{s.arm} s{s.seed} · {name}")
+    table = pd.DataFrame(rows)
+    return Strangers(table, _summary(table), _differences(flags))
+
+
+def detectors(x: np.ndarray, y: np.ndarray, logits: np.ndarray) -> dict[str, Detector]:
+    """All detectors of the catalog, fitted on features (N, D), class numbers (N,) and logits (N, classes)."""
+    return {name: catalog.load("ood", name)().fit(x, y, logits) for name in catalog.names("ood")}
+
+
+def _scores(
+    bench: Bench, s: Subject, draw: int, code: str, store: Store
+) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Of each detector the scores of held-out items, test items and strangers; computed once and kept."""
+    path = bench.cell(s, f"strangers-{code}-d{draw}")
+    if not path.is_file():
+        data = bench.prepared
+        fit, held = split(data, bench.draws[draw], draw)
+        learn, test = bench.features(s)
+        x, h = (learn[np.searchsorted(data.learning, r)] for r in (fit, held))
+        y = data.table.labels[fit]
+        probe = Linear().fit(x, y, groups=groups(data, fit), seed=draw, unlabelled=learn)
+        encoder = bench.models(s)[draw][0]
+        odd = embed(encoder, s.recipe.looks(), store, np.arange(len(store)), bench.device).numpy()
+        found = detectors(x, y, probe.logits(x))
+        arrays = {
+            f"{kind}/{word}": detector.score(part, probe.logits(part))
+            for kind, detector in found.items()
+            for word, part in (("held", h), ("known", test), ("strange", odd))
+        }
+        write_arrays(path, arrays)
+    with np.load(path) as arrays:
+        kinds = dict.fromkeys(key.partition("/")[0] for key in arrays.files)
+        return {k: (arrays[f"{k}/held"], arrays[f"{k}/known"], arrays[f"{k}/strange"]) for k in kinds}
+
+
+def _summary(table: pd.DataFrame) -> pd.DataFrame:
+    out = []
+    for (arm, name, detector), part in table.groupby(["arm", "strangers", "detector"], sort=False):
+        by_seed = part.groupby("seed")[list(FIGURES)].mean()
+        for metric in FIGURES:
+            low, high = np.clip(stats.interval(by_seed[metric].to_numpy(float)), 0.0, 1.0)
+            row = {"arm": arm, "strangers": name, "detector": detector, "metric": metric}
+            out.append(row | {"mean": float(by_seed[metric].mean()), "low": low, "high": high, "n": len(part)})
+    return pd.DataFrame(out)
+
+
+def _differences(flags: Mapping[tuple[str, str, str], list[stats.Cell]]) -> pd.DataFrame:
+    out = []
+    for (a, name, kind), (b, *other) in itertools.permutations(flags, 2):
+        if [name, kind] != other:
+            continue
+        d = stats.paired_difference(flags[a, name, kind], flags[b, name, kind])
+        row = {"arm_a": a, "arm_b": b, "strangers": name, "detector": kind, "difference": d.difference}
+        out.append(row | {"low": d.low, "high": d.high, "n": d.n, "seeds": d.seeds})
+    columns = ["arm_a", "arm_b", "strangers", "detector", "difference", "low", "high", "n", "seeds"]
+    return pd.DataFrame(out, columns=columns)

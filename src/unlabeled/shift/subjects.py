@@ -1,0 +1,142 @@
+"""Who is put to the test: the runs of one or more folders, and the same encoders with random weights beside them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from unlabeled.data.prepare import Prepared, prepare
+from unlabeled.data.store import Prep
+from unlabeled.encoders import Encoder, _build
+from unlabeled.errors import UserError
+from unlabeled.study.plan import safe
+from unlabeled.training.recipe import Recipe
+from unlabeled.training.run import CONFIG, Run, fingerprint
+
+RANDOM = "random"
+SUPERVISED = "supervised"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One encoder under test.
+
+    Args:
+        arm: name of its arm: `simclr`, `random`.
+        seed: of its weights.
+        kind: `trained`, `random` or `supervised` (trained here on the clean training labels).
+        recipe: what it is made of.
+        folder: of its run; None where nothing was pretrained.
+    """
+
+    arm: str
+    seed: int
+    kind: str
+    recipe: Recipe
+    folder: Path | None = None
+
+    @property
+    def key(self) -> str:
+        """Its name in files."""
+        return f"{safe(self.arm)}-s{self.seed}"
+
+    def encoder(self) -> Encoder:
+        """The encoder: of the run, or fresh."""
+        return self.recipe.build_encoder() if self.folder is None else Run.open(self.folder).encoder()
+
+
+def find(places: Sequence[str]) -> list[Subject]:
+    """The runs in the given folders: of a run, or of a study with all its arms and seeds; random weights come last.
+
+    Raises:
+        UserError: when a folder holds neither, a run is not finished, or the runs do not read pictures alike.
+    """
+    out: list[Subject] = []
+    for place in places:
+        found = _of(Path(place))
+        names = {s.arm for s in found}
+        taken = {s.arm for s in out if s.arm in names}
+        tag = Path(place).resolve().name
+        out += [replace(s, arm=f"{s.arm} ({tag})") if s.arm in taken else s for s in found]
+    keys = [s.key for s in out]
+    if twice := {k for k in keys if keys.count(k) > 1}:
+        raise UserError(f"{sorted(twice)[0]} was given twice", "give each run once")
+    first = out[0].recipe
+    for s in out[1:]:
+        if dict(s.recipe.prep) != dict(first.prep):
+            raise UserError(
+                f"{s.folder} reads pictures as {dict(s.recipe.prep)}, {out[0].folder} as {dict(first.prep)}",
+                "compare runs of one size and form",
+            )
+    return out + _random(out)
+
+
+def _of(place: Path) -> list[Subject]:
+    if (place / CONFIG).is_file():
+        run = _finished(place)
+        return [Subject(str(run.recipe.method), run.recipe.seed, "trained", run.recipe, place)]
+    runs = sorted((place / "runs").glob(f"*-s*/{CONFIG}")) if place.is_dir() else []
+    if not runs:
+        raise UserError(
+            f"{place} holds neither a run nor a study", 'give what "unlabeled pretrain" or "unlabeled compare" wrote'
+        )
+    table = place / "summary.csv"
+    names = {}
+    if table.is_file():
+        arms = pd.read_csv(table, dtype={"arm": str}, keep_default_na=False)["arm"].unique()
+        names = {safe(str(a)): str(a) for a in arms}
+    out = []
+    for path in runs:
+        stem, _, _ = path.parent.name.rpartition("-s")
+        run = _finished(path.parent)
+        out.append(Subject(names.get(stem, stem), run.recipe.seed, "trained", run.recipe, path.parent))
+    return sorted(out, key=lambda s: (s.arm, s.seed))
+
+
+def _finished(place: Path) -> Run:
+    run = Run.open(place)
+    if not run.finished:
+        raise UserError(
+            f"{place} stopped at step {run.step} of {run.recipe.steps}", "let it finish: run the same command again"
+        )
+    return run
+
+
+def _random(subjects: Sequence[Subject]) -> list[Subject]:
+    """The encoders in use with random weights, one for each seed."""
+    encoders = list(dict.fromkeys(str(s.recipe.encoder) for s in subjects))
+    out: dict[tuple[str, int], Subject] = {}
+    for s in subjects:
+        name = RANDOM if len(encoders) == 1 else f"{RANDOM}[{_build.short(s.recipe.encoder)}]"
+        out.setdefault((name, s.seed), Subject(name, s.seed, "random", s.recipe))
+    return [out[key] for key in sorted(out)]
+
+
+def data_for(data: str, subjects: Sequence[Subject]) -> tuple[Prepared, list[str]]:
+    """The data as the runs read them, split as they split them, and a warning for each run that saw other items.
+
+    Where the data bring no test split it is drawn by a seed; the one is taken under which the runs' own training items
+    come out, so that no run has seen a test picture.
+    """
+    prep = Prep(**subjects[0].recipe.prep)
+    runs = [Run.open(s.folder) for s in subjects if s.folder is not None]
+    seeds = dict.fromkeys([0, *(run.recipe.seed for run in runs)])
+    best: tuple[int, Prepared, list[str]] | None = None
+    for seed in seeds:
+        prepared = prepare(data, size=subjects[0].recipe.size, seed=seed, prep=prep)
+        code = fingerprint(prepared.table.items["path"].astype(str).tolist(), prepared.learning)
+        strangers = [run for run in runs if run.config.get("items") != code]
+        notes = [
+            f"{run.folder} learnt from other items than those outside this test split"
+            + (" (further unlabelled ones were added)" if run.config.get("unlabeled") else "")
+            + ": if the test pictures are among them, it has seen them without labels."
+            for run in strangers
+        ]
+        if best is None or len(notes) < best[0]:
+            best = (len(notes), prepared, notes)
+        if not notes:
+            break
+    if best is None:
+        raise UserError(f"there is no run to read {data} for", "give the folder of a run")
+    return best[1], best[2]

@@ -1,0 +1,93 @@
+"""Equal losses by hand and against a slow loop; relatives by watching what methods draw."""
+
+import numpy as np
+import pytest
+
+from unlabeled import UserError, stats
+from unlabeled.shift.equal import equal_loss
+from unlabeled.shift.overlap import RELATIVES, relatives, unrelated
+from unlabeled.shift.severity import Curve, differences, robustness
+from unlabeled.views import corruption
+
+
+def drawn(seed: int, seeds: tuple[int, ...], steepness: tuple[float, ...], items: int = 200) -> Curve:
+    """Hits that fall with severity, a kind a steepness."""
+    random = np.random.default_rng(seed)
+    hardness = random.uniform(size=(len(seeds), len(steepness), 1, items))
+    level = 0.9 - np.array(steepness)[:, None] * np.arange(6)  # (K, 6)
+    return Curve(tuple((s, 0) for s in seeds), hardness < level[None, :, :, None])
+
+
+def slow(curves: dict[str, Curve], reference: str, points: float) -> tuple[list[float], dict[str, float]]:
+    """Strengths and mean losses by walking along each curve in small steps."""
+    lines = {arm: c.hits.astype(float).mean((0, 3)) for arm, c in curves.items()}
+    strengths, losses = [], {arm: [] for arm in curves}
+    for k in range(lines[reference].shape[0]):
+        at = np.linspace(0, 5, 500_001)
+        lost = lines[reference][k, 0] - np.interp(at, range(6), lines[reference][k])
+        hit = np.flatnonzero(lost >= points)
+        strengths.append(float(at[hit[0]]) if len(hit) else float("nan"))
+        if len(hit):
+            for arm in curves:
+                losses[arm].append(lines[arm][k, 0] - float(np.interp(strengths[-1], range(6), lines[arm][k])))
+    return strengths, {arm: float(np.mean(v)) for arm, v in losses.items()}
+
+
+def test_equal_loss_is_the_slow_walk() -> None:
+    curves = {"a": drawn(0, (0, 1), (0.03, 0.07, 0.002)), "b": drawn(1, (0, 1), (0.01, 0.05, 0.05))}
+    found = equal_loss(curves, ["x", "y", "z"], "a")
+    strengths, losses = slow(curves, "a", 0.08)
+    table = found.strengths[found.strengths["arm"] == "b"]
+    assert np.allclose(table["strength"], strengths, atol=1e-4, equal_nan=True)
+    assert np.isnan(strengths[2]) and (found.arms["kinds"] == 2).all()  # z never hurts a, and counts for nobody
+    mine = found.arms.set_index("arm")
+    assert mine.loc["a", "loss"] == pytest.approx(0.08) and mine.loc["b", "loss"] == pytest.approx(
+        losses["b"], abs=1e-4
+    )
+    assert mine.loc["b", "low"] < mine.loc["b", "loss"] < mine.loc["b", "high"]
+    assert "b has lost" in found.lines()[0] and "2 of 3 kinds" in found.lines()[0]
+
+
+def test_the_interval_covers_the_truth() -> None:
+    """Over many small worlds the true loss of b lies in the interval about as often as it says."""
+    inside = 0
+    for world in range(60):
+        curves = {"a": drawn(2 * world, (0, 1, 2), (0.04, 0.08)), "b": drawn(2 * world + 1, (0, 1, 2), (0.02, 0.04))}
+        row = equal_loss(curves, ["x", "y"], "a", resamples=300).arms.iloc[1]
+        inside += row["low"] <= 0.04 <= row["high"]
+    assert inside >= 51
+
+
+def test_no_kind_that_hurts_gives_no_figure() -> None:
+    curves = {"a": drawn(0, (0,), (0.0,)), "b": drawn(1, (0,), (0.05,))}
+    found = equal_loss(curves, ["x"], "a")
+    assert found.arms["loss"].isna().all() and "never loses" in found.lines()[0]
+    for wrong in ({"reference": "c"}, {"reference": "a", "points": 0.0}):
+        with pytest.raises(UserError):
+            equal_loss(curves, ["x"], **wrong)
+
+
+def test_differences_are_paired_ones_of_the_mean_over_kinds() -> None:
+    curves = {"a": drawn(0, (0, 1), (0.03, 0.07)), "b": drawn(1, (0, 1), (0.01, 0.05))}
+    table = differences(curves, ["x", "y"], ["x"])
+    row = table[(table["arm_a"] == "b") & (table["what"] == "accuracy") & (table["scope"] == "all kinds")].iloc[0]
+    pair = [[(s, 0, c.hits[s][:, 1:].mean((0, 1))) for s in (0, 1)] for c in (curves["b"], curves["a"])]
+    by_hand = stats.paired_difference(*pair)
+    assert row["difference"] == pytest.approx(by_hand.difference) and row["low"] == pytest.approx(by_hand.low, abs=0.02)
+    assert set(table["scope"]) == {
+        "all kinds",
+        "kinds without a relative",
+        "x",
+        "y",
+        *(f"severity {s}" for s in range(1, 6)),
+    }
+    whole = robustness(curves, ["x", "y"], ["x"], "a").set_index(["arm", "scope"])
+    assert whole.loc[("a", "all kinds"), "mce"] == 1.0 > whole.loc[("b", "all kinds"), "mce"]
+    assert whole.loc[("b", "kinds without a relative"), "kinds"] == 1
+
+
+def test_every_corruption_stands_in_the_table_of_relatives() -> None:
+    assert set(RELATIVES) == set(corruption.KINDS)
+    found = relatives(["rain", "new_thing"], {"blur"})
+    assert found == {"rain": (), "new_thing": ("not in the table",)}
+    assert unrelated({"a": {"x": (), "y": ("blur",)}, "b": {"x": (), "y": ()}}) == ["x"]
