@@ -8,6 +8,7 @@ all labels are used.
 """
 
 import copy
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -47,6 +48,14 @@ class Classifier:
             return np.asarray(self.head(features.to(device.device)).softmax(1).cpu().numpy(), np.float32)
 
 
+class Term(nn.Module):
+    """A further term of the loss, with parameters of its own where it has any; what `Finetune.term` may give."""
+
+    @abstractmethod
+    def forward(self, features: Tensor, domains: Tensor, progress: float) -> Tensor:
+        """A scalar from features (M, D) and domain numbers (M,) of a step's items, and the share of steps made."""
+
+
 class Finetune:
     """Fine-tune an encoder on labelled items.
 
@@ -80,6 +89,15 @@ class Finetune:
         self.steps, self.batch_size, self.lr, self.encoder_lr = steps, batch_size, lr, encoder_lr
         self.epochs = epochs
         self.trials, self.views, self.smoothing, self.weight_decay = trials, views, smoothing, weight_decay
+        self.further: Items | None = None
+
+    def term(self, width: int, items: Items) -> Term | None:
+        """What is added to the loss of a training on these items with features of this width: here nothing.
+
+        A subclass that gives something sees the features of the labelled items and of `self.further`, as many of them
+        a step; both have their domains.
+        """
+        return None
 
     def fit(
         self,
@@ -115,7 +133,7 @@ class Finetune:
             for rate in rates:
                 trial = self._train(
                     encoder,
-                    Items(items.store, items.rows[train]),
+                    part(items, train),
                     y[train],
                     classes,
                     rate,
@@ -170,7 +188,10 @@ class Finetune:
             start_from_probe(norm, scores_of, embed(net, modality, items.store, items.rows, device), y, seed)
         head = nn.Sequential(norm, scores_of).to(device.device)
         settings = Training(batch_size=self.batch_size, optimizer="adamw")
+        term = self.term(net.dim, items)
         parts = optim.groups(head, self.weight_decay, rate[0]) + optim.groups(net, self.weight_decay, rate[1])
+        if term is not None:
+            parts += optim.groups(device.place(term), self.weight_decay, rate[0])
         optimizer = optim.build(parts, settings, 1.0)
         targets = torch.from_numpy(y).to(device.device)
         net.train()
@@ -180,11 +201,14 @@ class Finetune:
             torch.manual_seed(int(np.random.SeedSequence([seed, 11, step]).generate_state(1)[0]))
             optim.set_lr(optimizer, optim.factor(step, steps, 0.1, "cosine"))
             mine = order(len(items), self.batch_size, seed, step)
-            raw = items.store.batch(items.rows[mine]).to(device.device)
-            x = self._look(modality.at(seed, step), raw)
+            rows, domains = self._seen(items, mine, seed, step)
+            x = self._look(modality.at(seed, step), items.store.batch(rows).to(device.device))
             with device.autocast():
-                scores: Tensor = head(net(x))
+                features: Tensor = net(x)
+                scores: Tensor = head(features[: len(mine)])
             loss = nn.functional.cross_entropy(scores.float(), targets[mine], label_smoothing=self.smoothing)
+            if term is not None:
+                loss = loss + term(features.float(), domains.to(device.device), step / steps)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()
@@ -192,10 +216,23 @@ class Finetune:
                 each(1)
         return Classifier(net.eval(), head.eval(), rate[1] / self.lr)
 
+    def _seen(self, items: Items, mine: np.ndarray, seed: int, step: int) -> tuple[np.ndarray, Tensor]:
+        """Rows of a step's items, the labelled ones first, and their domains (-1 where unknown)."""
+        both = [part(items, mine)]
+        if self.further is not None:
+            both.append(part(self.further, order(len(self.further), self.batch_size, seed + 1, step)))
+        domains = [np.full(len(i), -1) if i.domains is None else i.domains for i in both]
+        return np.concatenate([i.rows for i in both]), torch.from_numpy(np.concatenate(domains))
+
     def _look(self, modality: Modality, raw: Tensor) -> Tensor:
         if self.views == "plain":
             return modality.plain(raw)
         return modality.augment(raw, "strong" if self.views == "strong" else "mild")
+
+
+def part(items: Items, which: np.ndarray) -> Items:
+    """Some of the items, by their places, with their domains."""
+    return Items(items.store, items.rows[which], None if items.domains is None else items.domains[which])
 
 
 def start_from_probe(norm: nn.BatchNorm1d, head: nn.Linear, features: Tensor, y: np.ndarray, seed: int) -> None:
