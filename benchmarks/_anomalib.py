@@ -1,0 +1,46 @@
+"""PaDiM as anomalib has it, on pictures that were handed over; run by `anomaly.py` in an environment with anomalib.
+
+python _anomalib.py pictures.npz out.npz [weights.npz]
+"""
+
+import sys
+
+import numpy as np
+import torch
+from anomalib.models.image.padim.torch_model import PadimModel
+
+
+def main(pictures: str, out: str, weights: str = "") -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    data = np.load(pictures)
+    model = PadimModel(backbone="resnet18", layers=["layer1", "layer2", "layer3"], pre_trained=False)
+    if weights:  # of a grey encoder: its first layer sees the mean of the three equal channels
+        given = {k: torch.from_numpy(v) for k, v in np.load(weights).items()}
+        given["conv1.weight"] = given["conv1.weight"].repeat(1, 3, 1, 1) / 3
+        net = model.feature_extractor.feature_extractor
+        mine = {k: given[k] for k in net.state_dict() if k in given}
+        print(f"{len(mine)} of {len(net.state_dict())} tensors taken over", file=sys.stderr)
+        net.load_state_dict(mine, strict=False)
+    model.train()
+    model.feature_extractor.eval()
+    for x in lots(data["fit"]):
+        model(x)
+    model.fit()
+    model.eval()
+    scores, maps = [], []
+    with torch.no_grad():
+        for x in lots(data["test"]):
+            found = model(x)
+            scores.append(found.pred_score.flatten().numpy())
+            maps.append(found.anomaly_map[:, 0].numpy())
+    np.savez(out, scores=np.concatenate(scores), maps=np.concatenate(maps))
+
+
+def lots(x: np.ndarray, size: int = 32):
+    for at in range(0, len(x), size):
+        yield torch.from_numpy(x[at : at + size]).float().repeat(1, 3, 1, 1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

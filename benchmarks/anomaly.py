@@ -1,0 +1,198 @@
+"""Faults on magnetic tiles, learnt from good tiles alone on this machine: all detectors, several seeds, and anomalib.
+
+    python benchmarks/anomaly.py ../shared/data/magnetic_tile --out work/            # 3 seeds, all detectors
+    python benchmarks/anomaly.py ../shared/data/magnetic_tile --out work/ --choose   # on drawn faults, no test items
+    python benchmarks/anomaly.py ../shared/data/magnetic_tile --out work/ --anomalib /tmp/anomalib/bin/python
+
+anomalib lives in an environment of its own, never in the project's:
+
+    uv venv /tmp/anomalib && VIRTUAL_ENV=/tmp/anomalib uv pip install torch torchvision anomalib==2.7.0
+
+A second call with the same folder goes on where the first was stopped. Settings were chosen with `--choose` alone.
+"""
+
+import argparse
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from _faults import KINDS, plant
+
+from unlabeled import catalog
+from unlabeled.anomaly import Eye, _figures, _masks, _threshold
+from unlabeled.anomaly._features import view
+from unlabeled.data.scan import scan
+from unlabeled.data.store import Prep, Store, build
+from unlabeled.settings import Budget, Setup, Training
+from unlabeled.training.devices import open_device
+from unlabeled.training.run import Run
+from unlabeled.verbs import _good
+from unlabeled.verbs.detect import detect
+
+DETECTORS = ("planted(steps=350,width=16)", "density(stages=(1,2))", "patches(stages=(1,2))")
+STEPS = 80  # of SimCLR at batch 64, for the detectors that look through an encoder
+RATE = 0.05
+SHOTS = (0, 1, 5, 10)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--detectors", nargs="*", default=DETECTORS)
+    parser.add_argument("--anomalib", default="")
+    parser.add_argument("--choose", action="store_true")
+    told = parser.parse_args()
+    told.out.mkdir(parents=True, exist_ok=True)
+    good, test = manifests(told.data.resolve(), told.out.resolve())
+    for seed in map(int, told.seeds.split(",")):
+        for text in told.detectors:
+            (choose if told.choose else measure)(told, good, test, seed, text)
+        if told.anomalib:
+            padim(told, good, test, seed)
+    show(told.out)
+
+
+def manifests(data: Path, out: Path) -> tuple[Path, Path]:
+    """Good tiles and test tiles as tables with the groups of one tile."""
+    table = pd.read_csv(data / "labels.csv", dtype=str)
+    table["path"] = [str(data / f) for f in table["file"]]
+    files = out / "good.csv", out / "test.csv"
+    table[table["split"] == "train"][["path", "group"]].to_csv(files[0], index=False)
+    table[table["split"] == "test"][["path", "class", "group"]].to_csv(files[1], index=False)
+    return files
+
+
+def setup_of(told: Any, seed: int, name: str) -> Setup:
+    return Setup(seed=seed, size=64, out=str(told.out / f"{name}-s{seed}"))
+
+
+def encoder(told: Any, good: Path, seed: int) -> str:
+    """The folder of SimCLR's run on the good tiles that may be learnt from."""
+    training, folder = Training(threads=1), told.out / f"simclr-s{seed}"
+    ready = _good.ready(str(good), None, "features", "simclr", setup_of(told, seed, "x"), training)
+    _good.learnt(ready, folder, "features", Budget(steps=STEPS), open_device(training))
+    return str(folder)
+
+
+def measure(told: Any, good: Path, test: Path, seed: int, text: str) -> None:
+    name = text.partition("(")[0]
+    setup, began = setup_of(told, seed, name), time.monotonic()
+    file = Path(str(setup.out)) / "figures.json"
+    if file.is_file():
+        return
+    needs = catalog.entry("anomaly", name).facts.get("needs", "features")
+    run = encoder(told, good, seed) if needs == "features" else None
+    budget, masks = Budget(steps=STEPS), str(told.data / "ground_truth")
+    found = detect(
+        str(good), on=str(test), run=run, detector=text, false_alarms=RATE, masks=masks, shots=SHOTS, setup=setup,
+        budget=budget, training=Training(threads=1),
+    )  # fmt: skip
+    print(f"seed {seed}, {text}, {time.monotonic() - began:.0f} s:", *found.lines(), sep="\n  ", flush=True)
+
+
+def choose(told: Any, good: Path, test: Path, seed: int, text: str) -> None:
+    """Score good tiles that were kept apart against the same with drawn faults; the test items are never opened."""
+    name, training = text.partition("(")[0], Training(threads=1)
+    needs = catalog.entry("anomaly", name).facts.get("needs", "features")
+    run = encoder(told, good, seed) if needs == "features" else None
+    ready = _good.ready(str(good), run, needs, None, setup_of(told, seed, name), training)
+    device = open_device(training)
+    eye = Eye(
+        device.place(_good.learnt(ready, told.out / "unused", needs, Budget(steps=1), device)), ready.looks(), device
+    )
+    spec = catalog.parse("anomaly", text)
+    detector = catalog.load("anomaly", name)(**spec.settings).fit(eye, ready.store, ready.fit, seed=seed)
+    held = np.random.default_rng(1).permutation(ready.held)
+    half = len(held) // 2
+    calm, _ = detector.score(eye, ready.store, held[half:])
+    clean = np.array(ready.store.array[held[:half]])
+    for kind in KINDS:
+        faulty, masks = plant(clean, kind, seed)
+        scores, maps = detector.score(eye, Store(faulty), np.arange(half))
+        large = torch.nn.functional.interpolate(torch.from_numpy(maps)[:, None], masks.shape[1:], mode="bilinear")
+        places = _figures.auroc(large[:, 0].numpy()[masks], large[:, 0].numpy()[~masks])
+        print(f"seed {seed} {text} {kind}: items {_figures.auroc(scores, calm):.3f}, places {places:.3f}", flush=True)
+
+
+def padim(told: Any, good: Path, test: Path, seed: int) -> None:
+    """anomalib's PaDiM on the same split and size: random weights, and ours; as they are, and with even brightness."""
+    training = Training(threads=1)
+    run = encoder(told, good, seed)
+    ready = _good.ready(str(good), run, "features", None, setup_of(told, seed, "x"), training)
+    table, store = build(scan(test), Prep(**ready.recipe.prep))
+    kinds = _masks.kinds(table, table.rows())
+    method = Run.open(run).method()
+    eye = Eye(method, ready.looks(), open_device(training))
+    weights = told.out / "weights.npz"
+    np.savez(weights, **{k: v.numpy() for k, v in method.encoder.net.state_dict().items()})
+    for name, even, given in (("random", False, ""), ("random", True, ""), ("ours", True, str(weights))):
+        file = told.out / f"anomalib-{name}{'-even' if even else ''}-s{seed}.json"
+        if file.is_file():
+            continue
+        data, out = told.out / "pictures.npz", told.out / "found.npz"
+        parts = {"fit": (ready.store, ready.fit), "test": (store, table.rows()), "held": (ready.store, ready.held)}
+        x = {k: np.concatenate([view(eye, raw, even).numpy() for raw in eye.batches(*v)]) for k, v in parts.items()}
+        np.savez(data, fit=x["fit"].astype(np.float16), test=np.concatenate([x["held"], x["test"]]).astype(np.float16))
+        script = str(Path(__file__).with_name("_anomalib.py"))
+        subprocess.run([told.anomalib, script, str(data), str(out), *([given] if given else [])], check=True)
+        found, held = np.load(out), len(ready.held)
+        scores, maps = found["scores"][held:], found["maps"][held:]
+        figures = judged(table, kinds, scores, maps, found["scores"][:held], told.data / "ground_truth")
+        file.write_text(json.dumps(figures))
+
+
+def judged(table: Any, kinds: Any, scores: Any, maps: Any, held: np.ndarray, masks: Path) -> dict[str, Any]:
+    """The same figures as `detect` gives, from any scores and maps."""
+    from unlabeled.data.source import Source
+
+    pixels, source = _figures.Pixels(), Source(table)
+    for row, kind in enumerate(kinds):
+        file = _masks.find(masks, table.items["path"].iloc[row], kind) if kind else None
+        if kind and file is None:
+            continue
+        mask = _masks.read(file) if file else _masks.empty(source, row)
+        large = torch.nn.functional.interpolate(torch.from_numpy(maps[row])[None, None], mask.shape, mode="bilinear")
+        pixels.add(large[0, 0].numpy(), mask, kind)
+    flags = _threshold.flagged(_threshold.p_values(scores, held), RATE)
+    is_good = np.array([k == "" for k in kinds])
+    return {
+        "images": _figures.images(scores, kinds, _threshold.threshold(held, RATE)),
+        "pixels": pixels.figures(),
+        "false_alarms": _figures.share_with_interval(int(flags[is_good].sum()), int(is_good.sum())),
+    }
+
+
+def show(out: Path) -> None:
+    """All that is in the folder as tables: every seed, and each kind's mean over the seeds."""
+    files = sorted([*out.glob("*-s*/figures.json"), *out.glob("anomalib-*.json")])
+    names = {f: (f.parent.name if f.name == "figures.json" else f.stem) for f in files}
+    print(
+        "| detector, seed | item AUROC | place AUROC | place AP | PRO | F1 | F1 oracle | found | false alarms |\n"
+        + "|---" * 9
+        + "|"
+    )
+    kinds: dict[str, dict[str, list[tuple[float, float, float]]]] = {}
+    for file, name in names.items():
+        f = json.loads(file.read_text())
+        i, p, a = f["images"]["all"], f["pixels"]["all"], f["false_alarms"]
+        cells = [i["auroc"], p["auroc"], p["ap"], p["pro"], i["f1"], i["f1_oracle"]]
+        print(f"| {name} | " + " | ".join(f"{c:.3f}" for c in cells) + f" | {i['found']:.0%} | {a['share']:.1%} |")
+        for kind, row in f["images"].items():
+            if kind != "all":
+                spot = f["pixels"].get(kind, {})
+                mine = kinds.setdefault(name.rpartition("-s")[0], {}).setdefault(kind, [])
+                mine.append((row["auroc"], spot.get("auroc", np.nan), spot.get("pro", np.nan)))
+    for name, rows in kinds.items():
+        means = {k: np.nanmean(np.array(v), 0) for k, v in rows.items()}
+        print(f"{name}: " + "; ".join(f"{k} {m[0]:.3f} / {m[1]:.3f} / {m[2]:.3f}" for k, m in means.items()))
+
+
+if __name__ == "__main__":
+    main()

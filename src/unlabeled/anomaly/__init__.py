@@ -1,0 +1,67 @@
+"""What every detector of anomalies answers: fitted on good items alone, it says how unusual others are, and where."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, Self, runtime_checkable
+
+import numpy as np
+from torch import Tensor
+
+from unlabeled.data.store import Store
+from unlabeled.encoders import Encoder
+from unlabeled.methods import Method
+from unlabeled.modalities.image import Image
+from unlabeled.training.devices import Device
+
+
+@dataclass(frozen=True)
+class Eye:
+    """What a detector looks through: a trained method, and the plain view of an item.
+
+    Args:
+        method: with its trained encoder, on the device, in evaluation mode.
+        looks: the pictures' modality; its plain view is what the detector sees.
+        device: from `open_device`.
+        batch: items at a time.
+        each: called with the number of items after each batch, for a progress bar.
+    """
+
+    method: Method
+    looks: Image
+    device: Device
+    batch: int = 32
+    each: Callable[[int], None] | None = None
+
+    @property
+    def encoder(self) -> Encoder:
+        """The trained encoder."""
+        return self.method.encoder
+
+    def batches(self, store: Store, rows: np.ndarray) -> Iterator[Tensor]:
+        """Raw items (B, C, H, W) on the device, a batch at a time; the method is put at rest."""
+        self.method.eval()
+        for at in range(0, len(rows), self.batch):
+            raw = store.batch(rows[at : at + self.batch]).to(self.device.device)
+            yield raw
+            if self.each is not None:
+                self.each(len(raw))
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Learns what good items look like; the constructor's keyword-only arguments are its settings."""
+
+    def fit(self, eye: Eye, store: Store, rows: np.ndarray, *, seed: int = 0) -> Self:
+        """Learn from the good items in `rows` (N,) of the store; everything random is drawn from the seed."""
+        ...
+
+    def score(self, eye: Eye, store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How unusual items are: one number each (N,) and a map of their places (N, H, W), float32, more is worse.
+
+        The maps have the plain view's size; a caller that wants bounded memory hands over some rows at a time.
+        """
+        ...
+
+    def places(self, eye: Eye, raw: Tensor) -> Tensor:
+        """Vectors of the places of raw items (B, D, h, w), from which a few labelled faults can be learnt."""
+        ...

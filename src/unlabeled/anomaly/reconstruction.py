@@ -1,0 +1,93 @@
+"""Where a method that paints pictures is wrong, the item is unusual: it learnt to paint good ones alone (Bergmann et
+al. 2018, arXiv:1807.02011; with several random masks as in RIAD, Zavrtanik et al. 2021,
+doi:10.1016/j.patcog.2020.107706).
+"""
+
+from dataclasses import replace
+from typing import ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unlabeled.anomaly import Eye
+from unlabeled.anomaly._features import enlarge, grid, strongest, view
+from unlabeled.data.store import Store
+from unlabeled.errors import UserError
+from unlabeled.methods import Batch
+
+
+class Reconstruction:
+    """Where the run's method paints an item wrongly, it is unusual (Bergmann et al. 2018, arXiv:1807.02011).
+
+    Serves runs of methods that paint: autoencoder, vae, mae, inpainting, hybrid. The error is divided by what is usual
+    at its place among good items. Hidden patches and noise are drawn several times; only what was hidden counts.
+
+    Args:
+        draws: how often each item is painted, 1 or more.
+        top: share of an item's places that its score is the mean of, 0 to 1.
+        smooth: Gaussian over the map, in pixels of a 224-pixel view.
+
+    Raises:
+        UserError: when the method cannot paint, or a setting is outside its range.
+    """
+
+    needs: ClassVar[str] = "painting"
+
+    def __init__(self, *, draws: int = 8, top: float = 0.01, smooth: float = 4.0) -> None:
+        if draws < 1 or not 0 <= top <= 1 or smooth < 0:
+            raise UserError(
+                f"draws={draws}, top={top:g} and smooth={smooth:g} were given",
+                "give 1 draw or more, a share, and no negative width",
+            )
+        self.draws, self.top, self.smooth, self.seed = draws, top, smooth, 0
+        self.usual = np.ones((1, 1), np.float32)  # (S, S), the mean error at each place
+
+    @torch.no_grad()
+    def fit(self, eye: Eye, store: Store, rows: np.ndarray, *, seed: int = 0) -> Self:
+        """Measure how wrong the method usually is at each place of good items."""
+        self.seed = seed
+        total, count = np.zeros(1), 0
+        for raw in eye.batches(store, rows):
+            found = enlarge(self._errors(eye, raw), eye.looks.size, self.smooth)
+            total, count = total + found.sum(0, dtype=np.float64), count + len(raw)
+        usual = total / max(count, 1)
+        self.usual = np.asarray(np.maximum(usual, 0.1 * usual.mean() + 1e-12), np.float32)
+        return self
+
+    @torch.no_grad()
+    def score(self, eye: Eye, store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Scores (N,) and maps (N, S, S)."""
+        scores, maps = [], []
+        for raw in eye.batches(store, rows):
+            found = enlarge(self._errors(eye, raw), eye.looks.size, self.smooth) / self.usual
+            scores.append(strongest(torch.from_numpy(found), self.top))
+            maps.append(found)
+        return np.concatenate(scores), np.concatenate(maps)
+
+    @torch.no_grad()
+    def places(self, eye: Eye, raw: Tensor) -> Tensor:
+        """Vectors of all places (B, D, h, w), of the method's encoder at the views' own size."""
+        looks = eye.looks.at(self.seed, 0)
+        looks.plain_size = looks.size
+        return grid(eye, view(replace(eye, looks=looks), raw, False), (2, 3))
+
+    def _errors(self, eye: Eye, raw: Tensor) -> Tensor:
+        """Squared error at each place (B, S, S), the mean over the draws in which it was painted."""
+        paint = getattr(eye.method, "reconstruct", None)
+        if paint is None:
+            name = type(eye.method).__name__
+            raise UserError(
+                f"{name} does not paint pictures", "take --detector patches, or a run of mae or autoencoder"
+            )
+        total = count = torch.zeros((), device=raw.device)
+        with torch.random.fork_rng(devices=[raw.device] if raw.device.type == "cuda" else []):
+            for draw in range(self.draws):
+                torch.manual_seed(self.seed * 1000 + draw)
+                looks = eye.looks.at(self.seed, draw)
+                looks.plain_size = looks.size  # decoders paint at the views' own size
+                with eye.device.autocast():
+                    x, _, painted = paint(Batch(raw, torch.arange(len(raw))), looks)
+                wrong = (x - painted.float()).square().mean(1)
+                total, count = total + wrong, count + (wrong > 0)
+        return total / count.clamp_min(1)

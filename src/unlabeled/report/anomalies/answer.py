@@ -1,0 +1,32 @@
+"""The answer: what is found at the rate of false alarms that was chosen, and what that does not show."""
+
+from unlabeled.report.anomalies.inspected import Inspected
+from unlabeled.report.section import Section
+
+TITLE = "Answer"
+
+
+def section(found: Inspected) -> Section:
+    """Gather sentence, key figures, details, limits and how it was done."""
+    f = found.figures
+    head, colon, rest = str(f["sentence"]).partition(": ")
+    tiles = []
+    if "images" in f:
+        every, alarms = f["images"]["all"], f["false_alarms"]
+        between = f"{100 * alarms['low']:.1f} to {100 * alarms['high']:.1f} %"
+        tiles = [
+            ("faulty items found", f"{100 * every['found']:.0f} %", f"of {f['faulty']}"),
+            ("false alarms", f"{100 * alarms['share']:.1f} %", f"{between}; {100 * f['rate']:g} % allowed"),
+            ("AUROC of items", f"{every['auroc']:.3f}", f"F1 {every['f1']:.3f}"),
+        ]
+        if pixels := f["pixels"].get("all"):
+            tiles.append(("AUROC of places", f"{pixels['auroc']:.3f}", f"PRO {pixels['pro']:.3f}"))
+    how = [
+        f"{f['learnt_from']:,} good items were learnt from",
+        f"{f['kept_apart']:,} others set the threshold",
+        f"detector {f['detector']}, encoder {f['encoder']} taught by {f['method']}, view of {f['view']} pixels",
+    ]
+    return Section({
+        "head": head + colon.strip(), "rest": rest, "tiles": tiles, "details": f["details"], "limits": f["limits"],
+        "how": how, "command": f["command"],
+    })  # fmt: skip

@@ -1,0 +1,37 @@
+"""What `detect` left in its folder, read when a section asks for it."""
+
+import io
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from unlabeled.report.folder import Absent, Study
+
+
+class Inspected(Study):
+    """The folder of `detect`; a file that is missing or broken raises `Absent`.
+
+    Args:
+        path: the folder.
+    """
+
+    @cached_property
+    def figures(self) -> Mapping[str, Any]:
+        """`figures.json`: sentence, details, limits, images, pixels, false_alarms and more."""
+        found = self.json("figures.json")
+        if not isinstance(found, dict) or "sentence" not in found:
+            raise Absent("figures.json holds no sentence")
+        return found
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """`scores.csv`: path, score, p_value, flagged, label, map."""
+        return pd.read_csv(io.StringIO(self.text("scores.csv")), dtype={"path": str, "label": str, "map": str})
+
+    @cached_property
+    def kept_apart(self) -> np.ndarray:
+        """Scores (N,) of the good items that set the threshold."""
+        return pd.read_csv(io.StringIO(self.text("kept-apart.csv")))["score"].to_numpy(float)

@@ -1,0 +1,241 @@
+"""Which items are faulty, and where, when only good ones are there to learn from."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from unlabeled import catalog, progress
+from unlabeled.anomaly import Detector, Eye, _figures, _inspect, _masks, _shots, _threshold
+from unlabeled.data.scan import scan
+from unlabeled.data.splits import unit_numbers
+from unlabeled.data.store import Prep, build
+from unlabeled.data.table import Table
+from unlabeled.errors import UserError
+from unlabeled.report import page
+from unlabeled.report.anomalies import ORDER, Inspected
+from unlabeled.settings import Budget, Setup, Training
+from unlabeled.study.plan import folder_name
+from unlabeled.training.devices import open_device
+from unlabeled.verbs import _good
+
+
+@dataclass(frozen=True, eq=False)
+class Detected:
+    """What was found.
+
+    Args:
+        folder: where `scores.csv`, `figures.json`, `maps/` and the page lie.
+        table: one row a test item: path, score, p_value, flagged, label, map.
+        figures: all figures of merit, as in `figures.json`.
+        report: the page.
+    """
+
+    folder: Path
+    table: pd.DataFrame
+    figures: Mapping[str, Any]
+    report: Path
+
+    def lines(self) -> list[str]:
+        """The answer first, then what else a person wants to know."""
+        found = self.figures
+        return [
+            found["sentence"],
+            *found["details"],
+            *(f"mind: {text}" for text in found["limits"]),
+            f"scores, maps and figures: {self.folder}",
+            f"open {self.report}",
+        ]
+
+
+def detect(
+    good: str,
+    *,
+    on: str,
+    run: str | None = None,
+    detector: str | dict[str, Any] = "patches",
+    method: str | dict[str, Any] | None = None,
+    false_alarms: float = 0.05,
+    masks: str | None = None,
+    shots: Sequence[int] = (),
+    setup: Setup = Setup(),
+    budget: Budget = Budget(),
+    training: Training = Training(),
+) -> Detected:
+    """Learn what good items look like, and say which others are faulty, and where.
+
+    Three tenths of the good items are kept apart: nothing is learnt from them, they set the threshold. Labels of the
+    test items are only read to measure.
+
+    Args:
+        good: folder or manifest of good items; a group never stands on both sides.
+        on: what to look at: a flat folder, or class folders of which one is called good, ok or normal.
+        run: folder of a run whose encoder to look through; one is pretrained on the good items when not given.
+        detector: patches, density, reconstruction or planted, with settings as patches(top=0.01).
+        method: what to pretrain with; simclr when not given, autoencoder for the detector reconstruction.
+        false_alarms: share of good items that may be flagged.
+        masks: folder of masks, <kind>/<name>_mask.png; `ground_truth` beside the test folder is found by itself.
+        shots: numbers of labelled faults to try out, such as 0,1,5,10: what would they add?
+        setup: encoder, size of the training views (detectors see two to three times that), seed, where to write.
+        budget: how long to pretrain.
+        training: how the loop runs.
+
+    Returns:
+        Scores, p-values and figures; `.report` is the page.
+
+    Raises:
+        UserError: when the data cannot be used or the settings do not fit.
+
+    Example:
+        unlabeled detect tiles/train/good --on tiles/test --false-alarms 0.05 --minutes 10
+    """
+    if shots and min(shots) < 0:
+        raise UserError(f"{min(shots)} shots were asked for", "give numbers of 0 or more")
+    spec = catalog.parse("anomaly", detector)
+    finder: Detector = catalog.load("anomaly", spec.name)(**spec.settings)
+    needs = str(catalog.entry("anomaly", spec.name).facts.get("needs", "features"))
+    folder = Path(setup.out) if setup.out else folder_name(good, "faults")
+    device = open_device(training)
+    ready = _good.ready(good, run, needs, method, setup, training)
+    _threshold.threshold(np.arange(len(ready.held)), false_alarms)  # too few good items are refused before the work
+    table, store = build(_test(on, ready.table), Prep(**ready.recipe.prep))
+    kinds = _masks.kinds(table, table.rows())
+    faulty = np.array([bool(k) for k in kinds])
+    if shots and faulty.sum() <= max(shots):
+        raise UserError(f"{on} has {faulty.sum()} faulty items and {max(shots)} shots were asked for", "ask for fewer")
+    files = _masks.masks(table, table.rows(), kinds, _masks.folder(table, masks))
+    learnt = _good.learnt(ready, folder / "run", needs, budget, device)
+    work = len(ready.fit) + len(ready.held) + len(table)
+    with progress.bar(str(spec), work) as bar:
+        eye = Eye(device.place(learnt).eval(), ready.looks(), device, each=bar.advance)  # type: ignore[arg-type]
+        finder.fit(eye, ready.store, ready.fit, seed=setup.seed)
+        usual = _inspect.usual(finder, eye, ready.store, ready.held, shots=bool(shots))
+        seen = _inspect.look(finder, eye, store, table, kinds, masks=files, scale=usual, out=folder / "maps")
+    p = _threshold.p_values(seen.scores, usual.scores)
+    flags = _threshold.flagged(p, false_alarms)
+    line = _threshold.threshold(usual.scores, false_alarms)
+    figures: dict[str, Any] = {
+        "detector": str(spec), "run": str(ready.run.folder) if ready.run else str(folder / "run"),
+        "method": str(ready.recipe.method), "encoder": str(ready.recipe.encoder), "seed": setup.seed,
+        "view": ready.side(needs), "learnt_from": len(ready.fit), "kept_apart": len(ready.held),
+        "rate": false_alarms, "threshold": line, "items": len(table), "flagged": int(flags.sum()),
+        "command": f"unlabeled detect {good} --on {on} --detector {str(spec)!r} --false-alarms {false_alarms:g}",
+        "good": sum(k == "" for k in kinds), "faulty": int(faulty.sum()),
+    }  # fmt: skip
+    labelled = any(k == "" for k in kinds)
+    if labelled:
+        known = np.array([k is not None for k in kinds])
+        here = [k for k in kinds if k is not None]
+        figures["images"] = _figures.images(seen.scores[known], here, line)
+        is_good = np.array([k == "" for k in kinds])
+        figures["false_alarms"] = _figures.share_with_interval(int(flags[is_good].sum()), int(is_good.sum()))
+        figures["pixels"] = seen.pixels.figures()
+        figures["unmasked"] = seen.unmasked
+    if shots and seen.places and usual.places:
+        known_rows = np.flatnonzero([k is not None for k in kinds])
+        groups = unit_numbers(table, known_rows)
+        figures["shots"] = _shots.gain(
+            usual.places, seen.places[known_rows], faulty[known_rows], shots, groups=groups, seed=setup.seed
+        )
+    figures["sentence"], figures["details"], figures["limits"] = _words(figures, ready.unseen)
+    frame = pd.DataFrame(
+        {
+            "path": table.items["path"], "score": seen.scores, "p_value": p, "flagged": flags,
+            "label": pd.Series([("good" if k == "" else k) for k in kinds], dtype="str"),
+            "map": [f"maps/{row:05d}.png" for row in range(len(table))],
+        }
+    )  # fmt: skip
+    _write(folder, frame, figures, usual.scores)
+    _inspect.examples(folder, frame, kinds, masks=files, store=store, eye=eye)
+    done = page.publish(Inspected(folder), ORDER, folder / "report.html", name=Path(on).resolve().name, title="faults")
+    return Detected(folder, frame, figures, done)
+
+
+def _test(on: str, learnt: Table) -> Table:
+    """The items to look at: the test split where there is one, else all; none of them may have been learnt from."""
+    table = scan(on)
+    rows = table.rows("test")
+    if len(rows):
+        table = replace(table, items=table.items.iloc[rows].reset_index(drop=True))
+    known = {str((learnt.folder / path).resolve()) for path in learnt.items["path"]}
+    both = sum(str((table.folder / path).resolve()) in known for path in table.items["path"])
+    if both:
+        raise UserError(
+            f"{both} of the {len(table)} items in {on} are good ones to learn from", "take others to look at"
+        )
+    return table
+
+
+def _words(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], list[str]]:
+    """The answer in a sentence, what else was found, and what it does not show."""
+    rate, name = figures["rate"], str(figures["detector"]).partition("(")[0]
+    details: list[str] = []
+    limits = ["The rate of false alarms holds for good items like those learnt from: same camera, light and product."]
+    if "images" in figures:
+        alarms, every = figures["false_alarms"], figures["images"]["all"]
+        sentence = (
+            f"{name} finds {every['found']:.0%} of {figures['faulty']} faulty items: "
+            f"{alarms['hits']} of {alarms['n']} good ones are flagged as well "
+            f"({alarms['share']:.1%}; {rate:.1%} were allowed), "
+            f"AUROC {every['auroc']:.3f}."
+        )
+        details.append(
+            f"F1 at the threshold {every['f1']:.3f}; the best of any threshold, an oracle's, {every['f1_oracle']:.3f}"
+        )
+        if pixels := figures["pixels"].get("all"):
+            details.append(
+                f"places: AUROC {pixels['auroc']:.3f}, average precision {pixels['ap']:.3f} "
+                f"(share of faulty pixels {pixels['share']:.3f}), PRO up to 0.3 {pixels['pro']:.3f}"
+            )
+        kinds = {k: v for k, v in figures["images"].items() if k != "all"}
+        if len(kinds) > 1 and min(v["auroc"] for v in kinds.values()) < 0.99:
+            worst = min(kinds, key=lambda k: kinds[k]["auroc"])
+            limits.append(
+                f"{worst} is found worst: AUROC {kinds[worst]['auroc']:.3f}, {kinds[worst]['found']:.0%} flagged."
+            )
+        if figures["unmasked"]:
+            limits.append(f"{figures['unmasked']} faulty items have no mask and are left out of the figures on places.")
+        if not alarms["low"] <= rate <= alarms["high"]:
+            limits.append(
+                f"{alarms['share']:.1%} false alarms is not {rate:.1%} by chance (95 % interval {alarms['low']:.1%} to "
+                f"{alarms['high']:.1%}): the test items differ from the good ones that were learnt from."
+            )
+    else:
+        sentence = (
+            f"{figures['flagged']} of {figures['items']} items are flagged: {rate:.1%} of good ones would be by chance."
+        )
+        limits.append("Nothing tells which test items are good, so how many faults are missed is not known.")
+    if shots := [s for s in figures.get("shots", ()) if s["shots"]]:
+        for k in dict.fromkeys(s["shots"] for s in shots):
+            mine = [s for s in shots if s["shots"] == k]
+            before, after = (float(np.mean([s[w] for s in mine])) for w in ("before", "after"))
+            details.append(f"with {k} labelled faults: AUROC {after:.3f} on the others, {before:.3f} without")
+    if not unseen:
+        limits.append("The encoder of the given run may have learnt from the items that set the threshold.")
+    return sentence, details, limits
+
+
+def _write(folder: Path, frame: pd.DataFrame, figures: Mapping[str, Any], usual: np.ndarray) -> None:
+    for name, text in (
+        ("scores.csv", frame.to_csv(index=False)),
+        ("figures.json", json.dumps(_plain(figures), indent=1)),
+        ("kept-apart.csv", pd.DataFrame({"score": usual}).to_csv(index=False)),
+    ):
+        beside = folder / f".{name}.part"
+        beside.write_text(text, "utf-8")
+        beside.replace(folder / name)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON knows: NaN becomes null."""
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return int(value) if isinstance(value, np.integer) else value
