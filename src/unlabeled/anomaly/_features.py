@@ -17,6 +17,7 @@ from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 
 STAGES = 4  # of the networks that have any
+SIDE = 64  # places along a side, at most: what is remembered of them grows with their number
 
 
 def view(eye: Eye, raw: Tensor, level: bool) -> Tensor:
@@ -40,7 +41,8 @@ def grid(eye: Eye, x: Tensor, stages: tuple[int, ...]) -> Tensor:
     Args:
         eye: what to look through.
         x: views (B, C, S, S).
-        stages: of a convolutional network, 1 (finest) to 4; the maps are brought to the finest one's grid and joined.
+        stages: of a convolutional network, 1 (finest) to 4; the maps are brought to the finest one's grid, of 64 x 64
+            places at most, and joined.
             A transformer has the one grid of its tokens.
 
     Raises:
@@ -49,7 +51,8 @@ def grid(eye: Eye, x: Tensor, stages: tuple[int, ...]) -> Tensor:
     with eye.device.autocast():
         maps = [m.float() for m in _maps(eye.encoder, x, stages)]
     maps = [functional.avg_pool2d(m, 3, 1, 1, count_include_pad=False) if min(m.shape[2:]) > 1 else m for m in maps]
-    size = max((m.shape[2:] for m in maps), key=lambda s: int(s[0] * s[1]))
+    size = tuple(min(SIDE, max(m.shape[axis] for m in maps)) for axis in (2, 3))
+    maps = [functional.adaptive_avg_pool2d(m, size) if max(m.shape[2:]) > SIDE else m for m in maps]
     even = [m if m.shape[2:] == size else functional.interpolate(m, size, mode="bilinear") for m in maps]
     return torch.cat(even, 1)
 

@@ -123,7 +123,7 @@ def detect(
         "method": str(ready.recipe.method), "encoder": str(ready.recipe.encoder), "seed": setup.seed,
         "view": ready.side(needs), "learnt_from": len(ready.fit), "kept_apart": len(ready.held),
         "rate": false_alarms, "threshold": line, "items": len(table), "flagged": int(flags.sum()),
-        "command": f"unlabeled detect {good} --on {on} --detector {str(spec)!r} --false-alarms {false_alarms:g}",
+"command": _command(good, on, run, str(spec), false_alarms, setup.seed),
         "good": sum(k == "" for k in kinds), "faulty": int(faulty.sum()),
     }  # fmt: skip
     labelled = any(k == "" for k in kinds)
@@ -153,6 +153,11 @@ def detect(
     _inspect.examples(folder, frame, kinds, masks=files, store=store, eye=eye)
     done = page.publish(Inspected(folder), ORDER, folder / "report.html", name=Path(on).resolve().name, title="faults")
     return Detected(folder, frame, figures, done)
+
+
+def _command(good: str, on: str, run: str | None, detector: str, rate: float, seed: int) -> str:
+    looked = f" --run {run}" if run else ""
+    return f"unlabeled detect {good} --on {on}{looked} --detector {detector!r} --false-alarms {rate:g} --seed {seed}"
 
 
 def _test(on: str, learnt: Table) -> Table:
