@@ -57,12 +57,12 @@ class Prepared:
 
 
 def prepare(
-    data: str | Path, *, size: int = 0, unlabeled: str | None = None, seed: int = 0, prep: Prep | None = None
+    data: str | Path | Table, *, size: int = 0, unlabeled: str | None = None, seed: int = 0, prep: Prep | None = None
 ) -> Prepared:
     """Scan, split, decode and measure a data set.
 
     Args:
-        data: folder, manifest or array file.
+        data: folder, manifest or array file; or a table of one.
         size: side of the views in pixels; 0 takes what suits the pictures: their own side, at least 16, at most 64.
         unlabeled: another folder of items without labels.
         seed: of the test split, where the data bring none.
@@ -71,18 +71,31 @@ def prepare(
     Raises:
         UserError: when there is nothing to learn from.
     """
-    table = scan(data, unlabeled=unlabeled)
+    table = data if isinstance(data, Table) else scan(data, unlabeled=unlabeled)
     if len(table.rows("test")) == 0 and len(table.classes) > 1:
         table = holdout(table, seed=seed)
     view = size or suitable_size(table)
     how = prep or plan(table, view)
     table, store = build(table, how)
     if len(table) == 0:
-        raise UserError(f"{data} holds no item that can be read", f'run "unlabeled scan {data} --broken" to see why')
+        root = table.root
+        raise UserError(f"{root} holds no item that can be read", f'run "unlabeled scan {root} --broken" to see why')
+    return measured(table, store, how, view)
+
+
+def measured(table: Table, store: Store, prep: Prep, size: int) -> Prepared:
+    """Measure what the items that may be learnt from are like; again, where a table keeps some of a store's items back.
+
+    Args:
+        table: row i is row i of the store; only items in the splits `LEARN` are looked at.
+        store: decoded items.
+        prep: how they were decoded.
+        size: side of the views in pixels.
+    """
     learn = table.rows(*LEARN)
     mean, std = store.statistics(learn if len(learn) else table.rows())
     blind = replace(table, items=table.items.assign(label=pd.Series(pd.NA, index=table.items.index, dtype="str")))
-    return Prepared(table, store, how, view, mean, std, flips(blind, store))
+    return Prepared(table, store, prep, size, mean, std, flips(blind, store))
 
 
 def suitable_size(table: Table) -> int:

@@ -1,0 +1,175 @@
+"""From some domains to another that was kept back: who may learn from what, and what each arm makes of it.
+
+Of the target domain nothing is learnt, measured or chosen by any arm but those that adapt, which see the pictures of
+its training items without labels. Test items, of the target as of the sources, are predicted and never learnt from.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unlabeled import catalog, metrics
+from unlabeled.adaptation import Adaptation
+from unlabeled.data.prepare import Prepared, measured
+from unlabeled.errors import UserError
+from unlabeled.ood import Detector
+from unlabeled.protocols.finetune import Finetune
+from unlabeled.protocols.linear import Linear
+from unlabeled.shift.strangers import KEEP, split
+from unlabeled.study.fits import Bench, full, groups, write_arrays
+from unlabeled.study.plan import Arm, safe
+from unlabeled.training.devices import Device
+from unlabeled.training.loop import Items, embed
+from unlabeled.training.run import create, fingerprint, learn
+
+HIDDEN, HIDDEN_TEST = "target", "target test"  # splits of the domain that is kept back
+FROZEN = ("method", "random")  # kinds of arm whose encoder never sees a label
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """One target domain, and the others to learn from.
+
+    Args:
+        target: its name.
+        source: the data without it: mean, spread and mirrors are of the source's training items alone.
+        unseen: rows of the target's training items, for arms that adapt.
+        test: rows of the target's labelled test items.
+        lacking: classes that no label of the source shows; such items of the target count as wrong for every arm.
+    """
+
+    target: str
+    source: Prepared
+    unseen: np.ndarray
+    test: np.ndarray
+    lacking: tuple[str, ...] = ()
+
+
+def crossings(prepared: Prepared, targets: Sequence[str]) -> list[Crossing]:
+    """One crossing for each target; `all` stands for every domain with labelled test items.
+
+    Raises:
+        UserError: when there are fewer than two domains, or a target has no test items.
+    """
+    items, labels = prepared.table.items, prepared.table.labels
+    domain = items["domain"]
+    tested = sorted(domain.iloc[prepared.test].dropna().unique().tolist())
+    if domain.nunique() < 2 or not tested:
+        raise UserError(
+            f"{prepared.table.root} names {domain.nunique()} domains with {len(tested)} among the labelled test items",
+            'give a manifest with a column "domain" (site, device), or take --by group',
+        )
+    names = tested if "all" in targets else list(targets)
+    out = []
+    for name in names:
+        if name not in tested:
+            raise UserError(f'no labelled test item is of the domain "{name}"', f"take some of {', '.join(tested)}")
+        there = (domain == name).to_numpy()
+        away = (domain.isna()).to_numpy()  # items of no known domain might be of this one
+        test = (items["split"] == "test").to_numpy()
+        hidden = items.assign(
+            split=items["split"].where(~(there | away), HIDDEN).where(~(test & (there | away)), HIDDEN_TEST)
+        )
+        table = replace(prepared.table, items=hidden)
+        source = measured(table, prepared.store, prepared.prep, prepared.size)
+        mine = np.flatnonzero(there & test & (labels >= 0))
+        lacking = set(labels[mine].tolist()) - set(labels[source.labelled].tolist())
+        if len(np.unique(labels[source.labelled])) < 2 or not len(source.test):
+            raise UserError(f"without {name} there are too few labelled items", "label items of other domains")
+        names_of = tuple(table.classes[i] for i in sorted(lacking))
+        out.append(Crossing(name, source, np.flatnonzero(there & ~test), mine, names_of))
+    return out
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the crossings are worked on.
+
+    Args:
+        folder: of all results.
+        device: from `open_device`.
+        detector: name of the detector of `ood/` that looks for items of the target.
+        data: the path as the user gave it.
+    """
+
+    folder: Path
+    device: Device
+    detector: str
+    data: str
+
+    def bench(self, crossing: Crossing) -> Bench:
+        """The bench of a crossing, in a folder of its own."""
+        return Bench(self.folder / "targets" / safe(crossing.target), crossing.source, self.device, {}, {})
+
+    def cell(self, crossing: Crossing, arm: Arm, seed: int) -> Path:
+        """The file of a cell."""
+        return self.folder / "cells" / safe(crossing.target) / f"{safe(arm.name)}-s{seed}.npz"
+
+
+def fit(place: Place, crossing: Crossing, arm: Arm, seed: int) -> None:
+    """Train and predict one cell, unless it stands already.
+
+    The file holds `target` and `source`, class probabilities (N, classes) of the test items; for frozen encoders also
+    `flagged` and `kept` (bool, of target and source test items at the threshold of held-out source items) and
+    `auroc`; and `facts` as JSON.
+    """
+    path = place.cell(crossing, arm, seed)
+    if path.is_file():
+        return
+    bench, data = place.bench(crossing), crossing.source
+    if arm.kind == "method":
+        paths = data.table.items["path"].astype(str).tolist()
+        facts = {"data": place.data, "items": fingerprint(paths, data.learning), "without": crossing.target}
+        run = create(bench.run(arm, seed), arm.for_seed(seed), facts)
+        title = f"pretrain {arm.name} · seed {seed} · without {crossing.target}"
+        learn(run, Items(data.store, data.learning), place.device, title=title)
+    arrays = _frozen(place, bench, crossing, arm, seed) if arm.kind in FROZEN else _trained(place, crossing, arm, seed)
+    write_arrays(path, arrays)
+
+
+def _frozen(place: Place, bench: Bench, crossing: Crossing, arm: Arm, seed: int) -> dict[str, np.ndarray]:
+    data, rows = crossing.source, crossing.source.labelled
+    y, classes = data.table.labels, len(data.table.classes)
+    known, test = bench.features(arm, seed)  # of the source alone
+    encoder = place.device.place(bench.encoder(arm, seed).eval())
+    away = embed(encoder, arm.recipe.looks(), data.store, crossing.test, place.device).numpy()
+    x = known[np.searchsorted(data.learning, rows)]
+    probe = Linear().fit(x, y[rows], groups=groups(data, rows), seed=seed, unlabelled=known)
+    out = {"target": full(probe.predict(away), y[rows], classes), "source": full(probe.predict(test), y[rows], classes)}
+    facts: dict[str, Any] = {"strength": float(probe.strength), "convergence": probe.convergence}
+    inside, held = split(data, rows, seed)
+    x, h = (known[np.searchsorted(data.learning, r)] for r in (inside, held))
+    part = Linear().fit(x, y[inside], groups=groups(data, inside), seed=seed, unlabelled=known)
+    found: Detector = catalog.load("ood", place.detector)().fit(x, y[inside], part.logits(x))
+    scores = [found.score(f, part.logits(f)) for f in (h, test, away)]
+    threshold, kept, flagged = metrics.detection(*scores, keep=KEEP)
+    facts |= {"threshold": threshold, "held": len(held), "auroc": metrics.separation(scores[1], scores[2])["auroc"]}
+    return out | {"kept": kept, "flagged": flagged, "facts": np.array(json.dumps(facts))}
+
+
+def _trained(place: Place, crossing: Crossing, arm: Arm, seed: int) -> dict[str, np.ndarray]:
+    data, looks = crossing.source, arm.recipe.looks()
+    rows = data.labelled
+    y = data.table.labels[rows]
+    how = arm.protocols[0]
+    adapts = arm.kind == "adaptation"
+    protocol: Finetune = catalog.load("adaptation" if adapts else "protocols", how.name)(**how.settings)
+    seen = rows
+    if adapts and isinstance(protocol, Adaptation):
+        if not len(crossing.unseen):
+            raise UserError(f"{crossing.target} has no training items to adapt to", "leave --adapt empty for it")
+        seen = np.concatenate([rows, crossing.unseen])
+        y = np.concatenate([y, np.full(len(crossing.unseen), -1)])
+    encoder = arm.for_seed(seed).build_encoder()
+    place.device.place(encoder)
+    model = protocol.fit(encoder, Items(data.store, seen), y, looks, place.device, seed=seed, fresh=True)
+    out = {
+        word: full(model.predict(Items(data.store, r), looks, place.device), y[y >= 0], len(data.table.classes))
+        for word, r in (("target", crossing.test), ("source", data.test))
+    }
+    facts = {"rate": model.rate, "steps": protocol.length(len(rows), True), "unlabelled": len(seen) - len(rows)}
+    return out | {"facts": np.array(json.dumps(facts))}

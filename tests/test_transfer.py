@@ -1,0 +1,183 @@
+"""`unlabeled transfer` on digits from three cameras: plain, inverted, and dim under an uneven light."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from unlabeled import UserError, cli
+from unlabeled.data.prepare import prepare
+from unlabeled.settings import Augmentation, Budget, Setup, Training
+from unlabeled.shift import crossing
+from unlabeled.shift.crossing import crossings
+from unlabeled.training.run import Run, fingerprint
+from unlabeled.verbs.transfer import Transferred, transfer
+
+TRAINING = Training(threads=1, precision="fp32", device="cpu")
+CAMERAS = ("dim", "inverted", "plain")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> object:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("UNLABELED_QUIET", "1")
+        yield
+
+
+def write(path: Path, key: str = "domains") -> Path:
+    """900 digits, every third of one camera, a third of them to test on."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    x, y = bunch.images[:900] * 15.9, bunch.target[:900]
+    x[1::3] = 0.4 * x[1::3] + 60 + 50 * np.linspace(-1, 1, 8)
+    x[2::3] = 255 - x[2::3]
+    x = x.clip(0, 255).astype("uint8")
+    d = np.array(["plain", "dim", "inverted"] * 300)
+    test = np.arange(900) // 3 % 3 == 0
+    arrays = {
+        f"{k}_{s}": v[t] for k, v in (("x", x), ("y", y), (key, d)) for s, t in (("train", ~test), ("test", test))
+    }
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="module")
+def cameras(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("cameras") / "cameras.npz")
+
+
+def call(data: Path, out: Path, **more: Any) -> Transferred:
+    settings: dict[str, Any] = {"methods": ("simclr",), "adapt": ("coral(views=plain)",), "seeds": 2} | more
+    return transfer(
+        str(data),
+        **settings,
+        setup=Setup(encoder="vit(width=32, depth=1, heads=2, patch_size=4)", size=16, out=str(out)),
+        budget=Budget(steps=15),
+        training=TRAINING,
+        augmentation=Augmentation(crop=0.5, horizontal_flip=0.0, blur=0.0),
+    )
+
+
+@pytest.fixture(scope="module")
+def found(cameras: Path, tmp_path_factory: pytest.TempPathFactory) -> Transferred:
+    return call(cameras, tmp_path_factory.mktemp("work") / "transfer")
+
+
+def test_every_arm_stands_in_every_target(found: Transferred) -> None:
+    table = pd.read_csv(found.folder / "table.csv")
+    assert set(table["arm"]) == {"simclr", "random", "supervised", "coral(views='plain')"}
+    assert set(table["target"]) == set(CAMERAS) and len(table) == 3 * 4 * 2
+    assert table.groupby("target")["items"].first().eq(100).all() and table["source_items"].eq(200).all()
+    frozen = table["arm"].isin(["simclr", "random"])
+    assert table[frozen]["detected"].notna().all() and table[~frozen]["detected"].isna().all()
+    assert table[frozen]["kept"].mean() > 0.85
+
+
+def test_figures_follow_from_the_cells(found: Transferred, cameras: Path) -> None:
+    """Means of targets, worst target and differences by slow loops over the stored predictions."""
+    with np.load(cameras) as arrays:
+        y, d = arrays["y_test"], arrays["domains_test"]
+    right: dict[tuple[str, str, int], float] = {}
+    for camera in CAMERAS:
+        for arm in ("simclr", "random"):
+            for seed in (0, 1):
+                with np.load(found.folder / "cells" / camera / f"{arm}-s{seed}.npz") as cell:
+                    said = [int(p.argmax()) for p in cell["target"]]
+                right[camera, arm, seed] = float(np.mean([a == b for a, b in zip(said, y[d == camera], strict=True)]))
+    by_target = {(c, a): (right[c, a, 0] + right[c, a, 1]) / 2 for c in CAMERAS for a in ("simclr", "random")}
+    overall = found.overall.set_index("arm")
+    mean = {a: sum(by_target[c, a] for c in CAMERAS) / 3 for a in ("simclr", "random")}
+    assert overall.loc["simclr", "mean"] == pytest.approx(mean["simclr"], abs=1e-6)
+    assert overall.loc["simclr", "worst"] == pytest.approx(min(by_target[c, "simclr"] for c in CAMERAS), abs=1e-6)
+    rows = found.differences[(found.differences["arm_a"] == "simclr") & (found.differences["arm_b"] == "random")]
+    rows = rows.set_index("target")
+    assert rows.loc["mean of the targets", "difference"] == pytest.approx(mean["simclr"] - mean["random"], abs=1e-6)
+    gap = by_target["dim", "simclr"] - by_target["dim", "random"]
+    assert rows.loc["dim", "difference"] == pytest.approx(gap, abs=1e-6)
+    assert (rows["low"] <= rows["difference"]).all() and (rows["difference"] <= rows["high"]).all()
+
+
+def test_a_domain_that_nobody_saw_is_harder_and_stranger(found: Transferred) -> None:
+    overall = found.overall.set_index("arm")
+    assert overall.loc["random", "mean"] < overall.loc["random", "source"] - 0.1
+    assert overall.loc["random", "detected"] > 1.5 * (1 - overall.loc["random", "kept"])
+
+
+def test_no_picture_of_the_target_and_no_test_item_was_learnt_from(found: Transferred, cameras: Path) -> None:
+    ready = prepare(cameras, size=16)
+    domain = ready.table.items["domain"].to_numpy()
+    paths = ready.table.items["path"].astype(str).tolist()
+    for one in crossings(ready, ["all"]):
+        learnt = one.source.learning
+        assert not (domain[learnt] == one.target).any() and not np.isin(learnt, ready.test).any()
+        assert set(domain[one.test]) == set(domain[one.unseen]) == {one.target}
+        assert not np.isin(one.unseen, ready.test).any() and np.isin(one.test, ready.test).all()
+        run = Run.open(found.folder / "targets" / one.target / "runs" / "simclr-s0")
+        assert run.config["items"] == fingerprint(paths, learnt) and run.recipe.items == len(learnt) == 400
+        x = ready.store.array[learnt].astype(float) / 255
+        assert run.recipe.mean[0] == pytest.approx(x.mean(), abs=1e-4)  # not that of all cameras
+    inverted = Run.open(found.folder / "targets" / "inverted" / "runs" / "simclr-s0").recipe.mean[0]
+    assert abs(inverted - ready.mean[0]) > 0.05
+
+
+def test_labels_of_target_and_test_items_change_no_prediction(
+    cameras: Path, found: Transferred, tmp_path: Path
+) -> None:
+    """With all labels of one camera and of all test items twisted, its cells are the same bit by bit."""
+    with np.load(cameras) as arrays:
+        twisted = dict(arrays)
+    twisted["y_test"] = twisted["y_test"][::-1].copy()
+    mine = twisted["domains_train"] == "dim"
+    twisted["y_train"][mine] = twisted["y_train"][mine][::-1]
+    np.savez(tmp_path / "cameras.npz", **twisted)
+    other = call(tmp_path / "cameras.npz", tmp_path / "transfer", targets=("dim",), seeds=1)
+    for arm in ("simclr", "random", "supervised", "coral_views__plain__"):
+        name = Path("cells") / "dim" / f"{arm}-s0.npz"
+        with np.load(found.folder / name) as a, np.load(other.folder / name) as b:
+            assert np.array_equal(a["target"], b["target"]) and np.array_equal(a["source"], b["source"]), arm
+
+
+def test_a_second_call_computes_only_what_is_missing(
+    found: Transferred, cameras: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tmp_path / "transfer"
+    shutil.copytree(found.folder, whole)
+    (whole / "cells" / "dim" / "random-s1.npz").unlink()
+    made = []
+    real = crossing.write_arrays
+    monkeypatch.setattr(crossing, "write_arrays", lambda path, arrays: (made.append(path.name), real(path, arrays)))
+    again = call(cameras, whole)
+    assert made == ["random-s1.npz"] and again.sentence == found.sentence
+    with pytest.raises(UserError, match="differ in"):
+        call(cameras, whole, detector="knn")
+
+
+def test_the_answer_and_the_page(found: Transferred) -> None:
+    assert found.sentence.startswith("In a domain that it has never seen simclr is right on")
+    assert any("made 15 steps of 64 items" in x for x in found.limits)
+    body = found.report.read_text("utf-8").partition("<body>")[2].partition("<script")[0]
+    assert "Not shown" not in body and all(f"→ {camera}" in body for camera in CAMERAS)
+    assert "http://" not in body and "https://" not in body
+
+
+def test_from_the_command_line_by_group(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The array file names groups and no domains: each group is one, and the target has test items all the same."""
+    data = write(tmp_path / "groups.npz", key="groups")
+    with pytest.raises(UserError, match="--by group"):
+        call(data, tmp_path / "none")
+    words = ["transfer", str(data), "--by", "group", "--methods", "simclr", "--adapt", "dann", "--targets", "plain"]
+    words += ["--seeds", "1", "--steps", "3", "--encoder", "vit(width=32,depth=1,heads=2,patch_size=4)", "--size", "16"]
+    assert (
+        cli.run([*words, "--threads", "1", "--device", "cpu", "--out", str(tmp_path / "t"), "--detector", "knn"]) == 0
+    )
+    printed = capsys.readouterr().out
+    assert "dann" in printed and "knn flags" in printed and "too few for a claim" in printed
+    with pytest.raises(UserError, match='no labelled test item is of the domain "moon"'):
+        call(data, tmp_path / "none", by="group", targets=("moon",))
+    with pytest.raises(UserError, match='"hospital"'):
+        call(data, tmp_path / "none", by="hospital")
