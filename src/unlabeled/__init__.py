@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from unlabeled.verbs.pretrain import pretrain as pretrain
     from unlabeled.verbs.report import report as report
     from unlabeled.verbs.scan import scan as scan
+    from unlabeled.verbs.shift import shift as shift
+    from unlabeled.verbs.transfer import transfer as transfer
 
 
 class _Package(ModuleType):

@@ -131,7 +131,7 @@ def transfer(
     for name, table in (tables | {"differences": found.differences}).items():
         write_csv(folder / f"{name}.csv", table)
     sentence, details = _story(found, detector)
-    limits = _limits(found, todo, count, training, seeds)
+    limits = _limits(plan[todo[0].target], todo, count, training, seeds)
     answer: dict[str, Any] = {"sentence": sentence, "details": details, "limits": limits, "data": data, "steps": count}
     answer |= {"arms": {a.name: a.kind for a in plan[todo[0].target]}, "targets": [c.target for c in todo]}
     write_json(folder / "transfer.json", answer | {"detector": detector, "by": by})
@@ -254,7 +254,7 @@ def _gap(found: Outcome, a: str, b: str) -> str:
     return f"{points} against {b}" + ("" if row["low"] > 0 or row["high"] < 0 else ", which is not beyond chance")
 
 
-def _limits(found: Outcome, todo: Sequence[Crossing], count: int, training: Training, seeds: int) -> list[str]:
+def _limits(plan: Sequence[Arm], todo: Sequence[Crossing], count: int, training: Training, seeds: int) -> list[str]:
     several = "too few for a claim about another training" if seeds < 3 else "and as many trainings of each arm"
     out = [
         f"Every training made {count} steps of {training.batch_size} items from random weights; arms that adapt see as "
@@ -267,6 +267,10 @@ def _limits(found: Outcome, todo: Sequence[Crossing], count: int, training: Trai
         "The best baseline was named on the same test items, which narrows the gap to it a little, and the best arm "
         "as well, which flatters it a little.",
     ]  # fmt: skip
+    for arm in plan:
+        own = arm.protocols[0].settings
+        if own.get("steps", count) != count or own.get("epochs"):
+            out.append(f"{arm.name} was given a budget of its own.")
     for c in todo:
         if c.lacking:
             out.append(f"Only {c.target} shows {', '.join(c.lacking)}: such items count as wrong for every arm there.")

@@ -25,7 +25,7 @@ def section(source: Any) -> Section:
         caption = (
             f"Accuracy in % over {scope}, severities 1 to 5; mCE is the error set against {table['reference'].iloc[0]}"
         )
-        blocks.append(Block(caption=caption, head=head, rows=rows))
+        blocks.append(Block(str(scope)[:1].upper() + str(scope)[1:], caption=caption, head=head, rows=rows))
     blocks.append(_differences(source))
     return Section({"lead": "", "blocks": blocks})
 

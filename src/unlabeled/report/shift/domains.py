@@ -22,7 +22,11 @@ def section(source: Any) -> Section | None:
             cells += [percent(r["mean"]), Cell(percent(r["worst"]).value, str(r["worst_domain"])), percent(r["gap"])]
             rows.append(Row(str(r["arm"]), cells, colour=source.colours[r["arm"]]))
         head = ["arm", *map(str, domains), "mean", "worst", "gap"]
-        blocks.append(Block(caption=f"Accuracy in %, {setting}", head=head, rows=rows))
+        blocks.append(
+            Block(
+                str(setting)[:1].upper() + str(setting)[1:], caption=f"Accuracy in %, {setting}", head=head, rows=rows
+            )
+        )
     note = (
         "Domain left out: the probe has no label of it. The encoder has seen its pictures without labels, unless the "
         "run left them out."

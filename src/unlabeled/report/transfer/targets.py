@@ -21,7 +21,9 @@ def section(source: Any) -> Section:
             cells = [percent(*(float(part.loc[(arm, t), c]) for c in ("accuracy", "low", "high"))) for t in targets]
             rows.append(Row(str(arm), cells, HOW.get(kinds[arm], "frozen"), source.colours[arm]))
         head = ["arm", *(f"→ {t}" for t in targets)]
-        blocks.append(Block(caption=f"Accuracy in % {words}, 95 % intervals", head=head, rows=rows))
+        blocks.append(
+            Block(words[:1].upper() + words[1:], caption=f"Accuracy in % {words}, 95 % intervals", head=head, rows=rows)
+        )
     rows = []
     for r in overall.to_dict("records"):
         cells = [percent(r["mean"], r["low"], r["high"]), Cell(percent(r["worst"]).value, str(r["worst_target"]))]
