@@ -34,7 +34,7 @@ from unlabeled.training.run import Run
 from unlabeled.verbs import _good
 from unlabeled.verbs.detect import detect
 
-DETECTORS = ("planted(steps=350,width=16)", "density(stages=(1,2))", "patches(stages=(1,2))")
+DETECTORS = ("planted(steps=600,width=16)", "density(stages=(1,2))", "patches(stages=(1,2))")
 STEPS = 80  # of SimCLR at batch 64, for the detectors that look through an encoder
 RATE = 0.05
 SHOTS = (0, 1, 5, 10)

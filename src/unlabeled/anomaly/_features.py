@@ -51,9 +51,10 @@ def grid(eye: Eye, x: Tensor, stages: tuple[int, ...]) -> Tensor:
     with eye.device.autocast():
         maps = [m.float() for m in _maps(eye.encoder, x, stages)]
     maps = [functional.avg_pool2d(m, 3, 1, 1, count_include_pad=False) if min(m.shape[2:]) > 1 else m for m in maps]
-    size = tuple(min(SIDE, max(m.shape[axis] for m in maps)) for axis in (2, 3))
+    high, wide = (min(SIDE, max(m.shape[axis] for m in maps)) for axis in (2, 3))
+    size = (high, wide)
     maps = [functional.adaptive_avg_pool2d(m, size) if max(m.shape[2:]) > SIDE else m for m in maps]
-    even = [m if m.shape[2:] == size else functional.interpolate(m, size, mode="bilinear") for m in maps]
+    even = [m if tuple(m.shape[2:]) == size else functional.interpolate(m, size, mode="bilinear") for m in maps]
     return torch.cat(even, 1)
 
 

@@ -1,7 +1,7 @@
 """Look at items lot by lot with a fitted detector, so that memory stays bounded, and keep what the results need."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from unlabeled.anomaly import Detector, Eye, _masks
 from unlabeled.anomaly._figures import Pixels
-from unlabeled.anomaly._shots import Places, join, places
+from unlabeled.anomaly._shots import SIDE, Places, join, mark, places
 from unlabeled.data.source import Source
 from unlabeled.data.store import Store
 from unlabeled.data.table import Table
@@ -97,8 +97,9 @@ def look(
     out.mkdir(parents=True, exist_ok=True)
     for mine, found, maps in _lots(detector, eye, store, rows):
         scores.append(found)
+        marks = np.zeros((len(mine), SIDE * SIDE), bool)
         pictures = eye.looks.show(_fit(eye.looks.plain(store.batch(mine)), maps.shape[-1]))
-        for row, map_, picture in zip(mine.tolist(), maps, pictures, strict=True):
+        for number, (row, map_, picture) in enumerate(zip(mine.tolist(), maps, pictures, strict=True)):
             Image.fromarray(heat(picture, map_, scale.low, scale.high)).save(out / f"{row:05d}.png")
             kind, file = kinds[row], masks[row]
             if kind is None or not known:
@@ -107,10 +108,11 @@ def look(
                 seen.unmasked += 1
                 continue
             mask = _masks.read(file) if file else _masks.empty(source, row)
+            marks[number] = mark(mask)
             large = functional.interpolate(torch.from_numpy(map_)[None, None], mask.shape, mode="bilinear")
             seen.pixels.add(large[0, 0].numpy(), mask, kind)
         if scale.places:
-            kept.append(_places(detector, eye, store, mine, maps, found))
+            kept.append(replace(_places(detector, eye, store, mine, maps, found), marked=marks))
     seen.scores, seen.places = np.concatenate(scores), join(kept) if kept else None
     return seen
 

@@ -1,9 +1,10 @@
 """What a few labelled faults add to a detector that knows good items only.
 
-A logistic head on the places' vectors learns to tell the most unusual places of the labelled faulty items from places
-of good ones. Faulty items are few and their places fewer, good ones plenty, so the good side is oversampled where it
-matters: from each good item come its most unusual places (those that raise false alarms) and as many at random. Both
-sides weigh the same. An item's new score is its old one plus the head's, each in units of its spread over good items.
+A logistic head on the places' vectors learns to tell the faults of the labelled items (where their masks are, else
+their most unusual places) from places of good ones. Faulty items are few and their places fewer, good ones plenty, so
+the good side is oversampled where it matters: from each good item come its most unusual places (those that raise false
+alarms) and as many at random. Both sides weigh the same. An item's new score is its old one plus the head's, each in
+units of its spread over good items, and the head counts for more the more faults it has learnt from.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from unlabeled.errors import UserError
 PLACES = 8  # of each good item, from either way of drawing
 SUSPECT = 0.05  # share of a faulty item's places that is taken to be the fault
 COMPONENTS = 64
+HALF = 5  # labelled faults with which the head gets half of its weight
 
 
 @dataclass
@@ -33,15 +35,17 @@ class Places:
         vectors: (N, T, D) float16.
         unusual: (N, T) float32, the detector's map at each place.
         scores: (N,) float32, the detector's score.
+        marked: (N, T) bool, the places that an item's mask touches; none where there is no mask.
     """
 
     vectors: np.ndarray
     unusual: np.ndarray
     scores: np.ndarray
+    marked: np.ndarray
 
     def __getitem__(self, rows: np.ndarray) -> "Places":
         """Some of the items."""
-        return Places(self.vectors[rows], self.unusual[rows], self.scores[rows])
+        return Places(self.vectors[rows], self.unusual[rows], self.scores[rows], self.marked[rows])
 
 
 SIDE = 16  # places along a side: keeps a thousand items in a few hundred MB
@@ -52,7 +56,13 @@ def places(detector: Detector, eye: Eye, raw: torch.Tensor, maps: np.ndarray, sc
     """Vectors and unusualness of 16 x 16 places of raw items, from a detector, its maps (B, S, S) and scores (B,)."""
     found = functional.adaptive_avg_pool2d(detector.places(eye, raw), SIDE).flatten(2).transpose(1, 2)
     pooled = functional.adaptive_max_pool2d(torch.from_numpy(maps)[:, None], SIDE).flatten(1).numpy()
-    return Places(found.cpu().numpy().astype(np.float16), pooled, np.asarray(scores, np.float32))
+    nothing = np.zeros(pooled.shape, bool)
+    return Places(found.cpu().numpy().astype(np.float16), pooled, np.asarray(scores, np.float32), nothing)
+
+
+def mark(mask: np.ndarray) -> np.ndarray:
+    """The 16 x 16 places (T,) bool that a mask (H, W) touches."""
+    return functional.adaptive_max_pool2d(torch.from_numpy(mask)[None, None].float(), SIDE).flatten().numpy() > 0
 
 
 def join(parts: Sequence[Places]) -> Places:
@@ -61,6 +71,7 @@ def join(parts: Sequence[Places]) -> Places:
         np.concatenate([p.vectors for p in parts]),
         np.concatenate([p.unusual for p in parts]),
         np.concatenate([p.scores for p in parts]),
+        np.concatenate([p.marked for p in parts]),
     )
 
 
@@ -69,7 +80,7 @@ class Head:
 
     Args:
         strength: of the regularisation's inverse (scikit-learn's C), above 0.
-        weight: of the head's score beside the detector's own.
+        weight: of the head's score beside the detector's own; with k faults it gets k / (k + 5) of that.
     """
 
     def __init__(self, *, strength: float = 0.01, weight: float = 1.0) -> None:
@@ -86,12 +97,14 @@ class Head:
         normal = np.take_along_axis(good.vectors, np.concatenate([hard, usual], 1)[..., None], 1)
         normal = normal.reshape(-1, good.vectors.shape[2]).astype(np.float32)
         top = np.argsort(-faulty.unusual, 1)[:, : max(1, round(SUSPECT * count))]
-        bad = np.take_along_axis(faulty.vectors, top[..., None], 1).reshape(-1, normal.shape[1]).astype(np.float32)
+        chosen = [m if m.any() else t for m, t in zip(faulty.marked, top, strict=True)]
+        bad = np.concatenate([v[c] for v, c in zip(faulty.vectors, chosen, strict=True)]).astype(np.float32)
         self.mean, self.spread = normal.mean(0), normal.std(0) + 1e-6
         self.turn = PCA(min(COMPONENTS, normal.shape[1], len(normal)), random_state=seed)
         self.turn.fit((normal - self.mean) / self.spread)
         x, y = self._enter(np.concatenate([normal, bad])), np.repeat([0, 1], [len(normal), len(bad)])
         self.head = LogisticRegression(C=self.strength, class_weight="balanced", max_iter=500).fit(x, y)
+        self.trust = self.weight * len(faulty.scores) / (len(faulty.scores) + HALF)
         own = self._own(good)
         self.units = [(float(v.mean()), float(v.std()) + 1e-9) for v in (good.scores, own)]
         return self
@@ -100,7 +113,7 @@ class Head:
         """New scores (N,) float32: the detector's and the head's, each in units of its spread over good items."""
         (middle, unit), (own_middle, own_unit) = self.units
         base = (items.scores - middle) / unit
-        return np.asarray(base + self.weight * (self._own(items) - own_middle) / own_unit, np.float32)
+        return np.asarray(base + self.trust * (self._own(items) - own_middle) / own_unit, np.float32)
 
     def _enter(self, vectors: np.ndarray) -> np.ndarray:
         return np.asarray(self.turn.transform((vectors - self.mean) / self.spread), np.float32)
