@@ -1,13 +1,16 @@
 """Equal losses by hand and against a slow loop; relatives by watching what methods draw."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from unlabeled import UserError, stats
 from unlabeled.shift.equal import equal_loss
-from unlabeled.shift.overlap import RELATIVES, relatives, unrelated
+from unlabeled.shift.overlap import COLOURS, RELATIVES, relatives, unrelated
 from unlabeled.shift.severity import Curve, differences, robustness
-from unlabeled.views import corruption
+from unlabeled.views import corruption, style
 
 
 def drawn(seed: int, seeds: tuple[int, ...], steepness: tuple[float, ...], items: int = 200) -> Curve:
@@ -88,6 +91,18 @@ def test_differences_are_paired_ones_of_the_mean_over_kinds() -> None:
 
 def test_every_corruption_stands_in_the_table_of_relatives() -> None:
     assert set(RELATIVES) == set(corruption.KINDS)
+    styles = set(getattr(style, "KINDS", ()) or style.names(3))
+    assert styles - COLOURS <= {word for words in RELATIVES.values() for word in words}
     found = relatives(["rain", "new_thing"], {"blur"})
     assert found == {"rain": (), "new_thing": ("not in the table",)}
     assert unrelated({"a": {"x": (), "y": ("blur",)}, "b": {"x": (), "y": ()}}) == ["x"]
+
+
+def test_the_docs_show_the_table_of_relatives() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "shift.md").read_text("utf-8")
+    shown = {}
+    for kinds, words in re.findall(r"^\| ([a-z_, ]+) \| ([a-z_, ]+) \|$", text, re.MULTILINE):
+        known = words.replace("and masking by the method", "masking").split(", ") if words != "none" else []
+        shown |= {kind: set(known) for kind in kinds.split(", ")}
+    shown.pop("corruption")
+    assert shown == {kind: set(words) for kind, words in RELATIVES.items()}

@@ -16,20 +16,21 @@ from unlabeled.methods import Batch, Method
 from unlabeled.training.recipe import Recipe
 
 BLUR_FROM = 48  # pixels: below, `Augmentation.blur` is off
+COLOURS = frozenset(("warmth", "tint", "hue"))  # kinds of style that no corruption is like
 HIDING = frozenset(("mae", "inpainting", "hybrid", "ijepa"))  # methods that hide places of a picture
 RELATIVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "gaussian_noise": ("noise", "grain"),
         "shot_noise": ("noise", "grain"),
         "dead_pixels": (),
-        "defocus_blur": ("blur", "filter"),
-        "motion_blur": ("blur", "filter"),
+        "defocus_blur": ("blur", "focus", "filter"),
+        "motion_blur": ("blur", "focus", "filter"),
         "brightness": ("jitter", "gamma", "gain", "offset"),
         "contrast": ("jitter", "contrast"),
         "haze": ("jitter", "contrast", "offset", "field"),
         "shadow": ("slope_x", "slope_y", "field", "gain"),
         "jpeg": (),
-        "resolution": ("blur", "filter"),
+        "resolution": ("blur", "focus", "filter"),
         "occlusion": ("cutout", "masking"),
         "rain": (),
         "snow": ("jitter", "offset"),
@@ -58,8 +59,8 @@ def drawn(recipe: Recipe, raw: Tensor, method: Method | None = None) -> frozense
             seen.update(name for name, on in strong.items() if on)
         return augment(raw, strength)
 
-    def watch_intervene(raw: Tensor) -> Any:
-        view, style = intervene(raw)
+    def watch_intervene(*given: Any) -> Any:
+        view, style = intervene(*given)
         changed = (style.values != 0).any(0).tolist()
         seen.update(name for name, on in zip(style.names, changed, strict=True) if on)
         return view, style
