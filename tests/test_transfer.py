@@ -52,7 +52,8 @@ def cameras(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(data: Path, out: Path, **more: Any) -> Transferred:
-    settings: dict[str, Any] = {"methods": ("simclr",), "adapt": ("coral(views=plain)",), "seeds": 2} | more
+    settings: dict[str, Any] = {"methods": ("simclr",), "adapt": ("coral(views=plain)",)}
+    settings |= {"without_target": ("dann",), "seeds": 2} | more
     return transfer(
         str(data),
         **settings,
@@ -70,8 +71,8 @@ def found(cameras: Path, tmp_path_factory: pytest.TempPathFactory) -> Transferre
 
 def test_every_arm_stands_in_every_target(found: Transferred) -> None:
     table = pd.read_csv(found.folder / "table.csv")
-    assert set(table["arm"]) == {"simclr", "random", "supervised", "coral(views='plain')"}
-    assert set(table["target"]) == set(CAMERAS) and len(table) == 3 * 4 * 2
+    assert set(table["arm"]) == {"simclr", "random", "supervised", "coral(views='plain')", "dann without target"}
+    assert set(table["target"]) == set(CAMERAS) and len(table) == 3 * 5 * 2
     assert table.groupby("target")["items"].first().eq(100).all() and table["source_items"].eq(200).all()
     frozen = table["arm"].isin(["simclr", "random"])
     assert table[frozen]["detected"].notna().all() and table[~frozen]["detected"].isna().all()
@@ -136,7 +137,7 @@ def test_labels_of_target_and_test_items_change_no_prediction(
     twisted["y_train"][mine] = twisted["y_train"][mine][::-1]
     np.savez(tmp_path / "cameras.npz", **twisted)
     other = call(tmp_path / "cameras.npz", tmp_path / "transfer", targets=("dim",), seeds=1)
-    for arm in ("simclr", "random", "supervised", "coral_views__plain__"):
+    for arm in ("simclr", "random", "supervised", "coral_views__plain__", "dann_without_target"):
         name = Path("cells") / "dim" / f"{arm}-s0.npz"
         with np.load(found.folder / name) as a, np.load(other.folder / name) as b:
             assert np.array_equal(a["target"], b["target"]) and np.array_equal(a["source"], b["source"]), arm

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from unlabeled import catalog, metrics
-from unlabeled.adaptation import Adaptation
 from unlabeled.data.prepare import Prepared, measured
 from unlabeled.errors import UserError
 from unlabeled.ood import Detector
@@ -28,6 +27,7 @@ from unlabeled.training.run import create, fingerprint, learn
 
 HIDDEN, HIDDEN_TEST = "target", "target test"  # splits of the domain that is kept back
 FROZEN = ("method", "random")  # kinds of arm whose encoder never sees a label
+ADAPTS, ALIKE = "adaptation", "without target"  # kinds that see the target's pictures, and that make the sources alike
 
 
 @dataclass(frozen=True)
@@ -156,17 +156,19 @@ def _trained(place: Place, crossing: Crossing, arm: Arm, seed: int) -> dict[str,
     rows = data.labelled
     y = data.table.labels[rows]
     how = arm.protocols[0]
-    adapts = arm.kind == "adaptation"
-    protocol: Finetune = catalog.load("adaptation" if adapts else "protocols", how.name)(**how.settings)
-    seen = rows
-    if adapts and isinstance(protocol, Adaptation):
+    folder = "adaptation" if arm.kind in (ADAPTS, ALIKE) else "protocols"
+    protocol: Finetune = catalog.load(folder, how.name)(**how.settings)
+    seen, domains = rows, None
+    if arm.kind == ALIKE:
+        domains = np.unique(data.table.items["domain"].iloc[rows].to_numpy(str), return_inverse=True)[1].ravel()
+    if arm.kind == ADAPTS:
         if not len(crossing.unseen):
             raise UserError(f"{crossing.target} has no training items to adapt to", "leave --adapt empty for it")
         seen = np.concatenate([rows, crossing.unseen])
         y = np.concatenate([y, np.full(len(crossing.unseen), -1)])
     encoder = arm.for_seed(seed).build_encoder()
     place.device.place(encoder)
-    model = protocol.fit(encoder, Items(data.store, seen), y, looks, place.device, seed=seed, fresh=True)
+    model = protocol.fit(encoder, Items(data.store, seen, domains), y, looks, place.device, seed=seed, fresh=True)
     out = {
         word: full(model.predict(Items(data.store, r), looks, place.device), y[y >= 0], len(data.table.classes))
         for word, r in (("target", crossing.test), ("source", data.test))

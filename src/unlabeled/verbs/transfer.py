@@ -14,7 +14,7 @@ from unlabeled.data.scan import scan
 from unlabeled.errors import UserError
 from unlabeled.report.transfer.page import write
 from unlabeled.settings import Augmentation, Budget, Setup, Training
-from unlabeled.shift.crossing import Crossing, Place, crossings, fit
+from unlabeled.shift.crossing import ADAPTS, ALIKE, Crossing, Place, crossings, fit
 from unlabeled.shift.outcome import MEAN, Outcome, gather
 from unlabeled.study.conduct import check_labels
 from unlabeled.study.pace import steps
@@ -66,6 +66,7 @@ def transfer(
     *,
     methods: Sequence[str | dict[str, Any]] = ("simclr", "moco", "byol"),
     adapt: Sequence[str | dict[str, Any]] = ("dann", "coral"),
+    without_target: Sequence[str | dict[str, Any]] = (),
     targets: Sequence[str] = ("all",),
     seeds: int = 3,
     by: str = "domain",
@@ -85,6 +86,7 @@ def transfer(
         data: items with labels and domains: a manifest with a column "domain", or an array file with "domains".
         methods: names from "unlabeled methods", with settings as simclr(temperature=0.5).
         adapt: ways to adapt, dann and coral, with settings as dann(weight=0.5).
+        without_target: ways to make the other domains alike without a picture of the target: dann, coral.
         targets: domains to keep back, one at a time; all takes every one with labelled test items.
         seeds: how many times each arm is trained.
         by: what a domain is: the column domain, or group.
@@ -112,12 +114,18 @@ def transfer(
     folder = Path(setup.out) if setup.out else folder_name(data, "transfer")
     place = Place(folder, device, detector, data)
     numbers = [setup.seed + i for i in range(seeds)]
-    draft = {c.target: _arms(c, methods, adapt, (setup, training, augmentation), 1) for c in todo}
-    names = next(iter(draft.values()))
+    how = setup, training, augmentation
+    names = _arms(todo[0], methods, (adapt, without_target), how, 1)
     count = _steps(folder, budget, todo[0], names, device, len(todo) * seeds * len(names))
-    plan = {c.target: _arms(c, methods, adapt, (setup, training, augmentation), count) for c in todo}
+    plan = {c.target: _arms(c, methods, (adapt, without_target), how, count) for c in todo}
     settings = {"data": data, "methods": list(methods), "adapt": list(adapt), "targets": list(targets), "seeds": seeds}
-    settings |= {"by": by, "detector": detector, "setup": replace(setup, out=str(folder)), "budget": budget}
+    settings |= {
+        "without_target": list(without_target),
+        "by": by,
+        "detector": detector,
+        "setup": replace(setup, out=str(folder)),
+        "budget": budget,
+    }
     config.dump(settings | {"training": training, "augmentation": augmentation}, folder / "config.yaml")
     _claim(folder, todo, plan, data, (by, detector))
     with progress.bar("cells", len(todo) * len(names) * seeds) as bar:
@@ -154,7 +162,7 @@ def _read(data: str, by: str, setup: Setup) -> Prepared:
 def _arms(
     crossing: Crossing,
     methods: Sequence[str | dict[str, Any]],
-    adapt: Sequence[str | dict[str, Any]],
+    adapt: tuple[Sequence[str | dict[str, Any]], Sequence[str | dict[str, Any]]],
     how: tuple[Setup, Training, Augmentation],
     count: int,
 ) -> list[Arm]:
@@ -174,10 +182,11 @@ def _arms(
         recipe = arm.recipe.with_steps(count) if arm.kind == "method" else arm.recipe
         out.append(replace(arm, recipe=recipe, protocols=uses_of))
     base = next(a.recipe for a in out if a.kind == "supervised")
-    for text in adapt:
-        spec = catalog.parse("adaptation", text)
-        whole = catalog.Spec(spec.name, {**pace, **spec.settings})
-        out.append(Arm(str(spec), "adaptation", base, (whole,)))
+    for kind, texts, tail in ((ADAPTS, adapt[0], ""), (ALIKE, adapt[1], " without target")):
+        for text in texts:
+            spec = catalog.parse("adaptation", text)
+            whole = catalog.Spec(spec.name, {**pace, **spec.settings})
+            out.append(Arm(f"{spec}{tail}", kind, base, (whole,)))
     return out
 
 
@@ -219,7 +228,7 @@ def _claim(folder: Path, todo: Sequence[Crossing], plan: dict[str, list[Arm]], d
 def _story(found: Outcome, detector: str) -> tuple[str, list[str]]:
     """The answer in a sentence, and further findings."""
     overall = found.overall.sort_values("mean", ascending=False)
-    blind = overall[overall["kind"] != "adaptation"]
+    blind = overall[overall["kind"] != ADAPTS]
     baselines = blind[blind["kind"] != "method"]
     first, base = blind[blind["kind"] == "method"].iloc[0].to_dict(), str(baselines.iloc[0]["arm"])
     text = (
@@ -230,7 +239,7 @@ def _story(found: Outcome, detector: str) -> tuple[str, list[str]]:
     details = []
     for row in overall.to_dict("records"):
         line = f"{row['arm']}: {_percent(row)}, worst {row['worst_target']} {100 * row['worst']:.0f} %"
-        if row["kind"] == "adaptation":
+        if row["kind"] == ADAPTS:
             line += ", having seen the target's training pictures without labels"
         if row["arm"] != base:
             line += f"; {_gap(found, str(row['arm']), base)}"

@@ -6,7 +6,7 @@ from unlabeled.report.blocks import Block, Cell, Row, percent
 from unlabeled.report.section import Section
 
 TITLE = "Targets"
-HOW = {"adaptation": "saw the target without labels", "method": "source only", "supervised": "source only"}
+HOW = {"adaptation": "saw the target without labels", "random": "frozen"}
 
 
 def section(source: Any) -> Section:
@@ -19,7 +19,7 @@ def section(source: Any) -> Section:
         part, rows = summary[summary["where"] == where].set_index(["arm", "target"]).sort_index(), []
         for arm in overall["arm"]:
             cells = [percent(*(float(part.loc[(arm, t), c]) for c in ("accuracy", "low", "high"))) for t in targets]
-            rows.append(Row(str(arm), cells, HOW.get(kinds[arm], "frozen"), source.colours[arm]))
+            rows.append(Row(str(arm), cells, HOW.get(kinds[arm], "source only"), source.colours[arm]))
         head = ["arm", *(f"→ {t}" for t in targets)]
         blocks.append(
             Block(words[:1].upper() + words[1:], caption=f"Accuracy in % {words}, 95 % intervals", head=head, rows=rows)
