@@ -219,7 +219,7 @@ def _help(parameter: catalog.Parameter) -> str:
     default = parameter.default
     if default is catalog.REQUIRED:
         note = "" if parameter.positional else " [needed]"
-    elif default is None or default is False or default == "":
+    elif default is None or default is False or default in ("", ()):
         note = ""
     else:
         shown = ",".join(map(str, default)) if isinstance(default, list | tuple) else default

@@ -54,6 +54,12 @@ class Augmentation:
     blur: float = option(0.5, "probability of a Gaussian blur (off below 48 px)")
     noise: float = option(0.0, "standard deviation of Gaussian noise, in units of the full range, 0 to 1")
     cutout: float = option(0.0, "largest share of the area that a grey rectangle hides, 0 to 1")
+    interventions: tuple[str, ...] = option(
+        (), "kinds of style that c2ssl changes, such as gain,contrast,hue; all but hue when not given"
+    )
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "interventions", tuple(self.interventions))  # JSON and YAML bring lists
 
 
 @dataclass(frozen=True)

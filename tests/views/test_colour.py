@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from unlabeled.errors import UserError
 from unlabeled.views import colour, draw, style
 
 
@@ -77,28 +78,52 @@ def test_lights_change_four_items_in_five_within_the_range() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_style_zero_changes_nothing_and_every_kind_does_its_own(channels: int) -> None:
-    x = 0.3 + 0.3 * torch.rand(1, channels, 16, 16, generator=draw.generator(channels))
-    names = style.names(channels)
-    assert torch.allclose(style.restyle(x, torch.zeros(1, len(names))), x, atol=1e-6)
-    for i, name in enumerate(names):
-        v = torch.zeros(1, len(names))
-        v[0, i] = 0.5
-        y, back = style.restyle(x, v), style.restyle(style.restyle(x, v), -v)
+    x = 0.3 + 0.3 * torch.rand(1, channels, 64, 64, generator=draw.generator(channels))
+    names = style.kinds(channels, [k for k in style.KINDS if channels == 3 or k not in style.COLOUR])
+    assert torch.allclose(style.restyle(x, torch.zeros(1, len(names)), names, [1]), x, atol=1e-6)
+    seen = []
+    for name in names:
+        v = torch.full((1, 1), 0.5)
+        y = style.restyle(x, v, [name], [1])
+        back = style.restyle(y, -v, [name], [1])
         assert (y - x).abs().max() > 0.005, name
-        if name in ("gamma", "contrast", "gain", "offset", "warmth", "tint"):
-            assert torch.allclose(back, x, atol=1e-5), name  # undone by its opposite
+        assert all((y - other).abs().max() > 0.005 for other in seen), name
+        seen.append(y)
+        if name in ("gamma", "contrast", "gain", "offset", "warmth", "tint", "hue", "field"):
+            assert torch.allclose(back, x, atol=1e-4), name  # undone by its opposite
+
+
+def test_style_is_equal_for_equal_seeds_and_another_for_others() -> None:
+    x = torch.rand(2, 1, 64, 64, generator=draw.generator(0)).expand(2, 1, 64, 64) * 0.5 + 0.25
+    v = torch.ones(2, 1)
+    for name in ("field", "filter", "grain"):
+        y = style.restyle(x, v, [name], [5, 6])
+        assert torch.equal(y[:1], style.restyle(x[:1], v[:1], [name], [5]))  # an item depends on itself alone
+        assert (y - style.restyle(x, v, [name], [6, 5])).abs().mean() > 0.01
+
+
+def test_style_draws_are_half_nothing_and_wide() -> None:
+    v = style.values(draw.generator(1), 4000, 5)
+    assert float((v == 0).float().mean()) == pytest.approx(0.5, abs=0.02)
+    assert -1 <= v.min() < -0.99 and 0.99 < v.max() <= 1
+    assert torch.corrcoef(v.T).fill_diagonal_(0).abs().max() < 0.06
+
+
+def test_style_names_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(UserError, match="no intervention for 1 channels"):
+        style.kinds(1, ["warmth"])
 
 
 def test_style_formulas_by_hand() -> None:
     x = torch.full((1, 1, 1, 2), 0.4)
-    columns = {name: i for i, name in enumerate(style.names(1))}
 
     def one(name: str, value: float) -> list[float]:
-        v = torch.zeros(1, 6)
-        v[0, columns[name]] = value
-        return [round(n, 4) for n in style.restyle(x, v)[0, 0, 0].tolist()]
+        return [round(n, 4) for n in style.restyle(x, torch.full((1, 1), float(value)), [name], [0])[0, 0, 0].tolist()]
 
-    assert one("gain", 1) == [0.5, 0.5]
-    assert one("offset", -1) == [0.35, 0.35]
-    assert one("gamma", 1) == [round(0.4 ** (1 / 1.4), 4)] * 2
-    assert one("slope_x", 1) == [0.36, 0.44]  # places -0.5 and 0.5
+    assert one("gain", 1) == [0.6, 0.6]
+    assert one("offset", -1) == [0.25, 0.25]
+    assert one("gamma", 1) == [round(0.4**0.5, 4)] * 2
+    assert one("slope_x", 1) == [0.32, 0.48]  # places -0.5 and 0.5
+    red = torch.tensor([0.8, 0.2, 0.2]).view(1, 3, 1, 1)
+    turned = style.restyle(red, torch.full((1, 1), 2 / 3), ["hue"], [0]).flatten()
+    assert torch.allclose(turned, torch.tensor([0.2, 0.8, 0.2]), atol=1e-5)  # a third of the circle: green

@@ -42,8 +42,15 @@ class Modality(ABC):
         """
 
     @abstractmethod
-    def intervene(self, raw: Tensor) -> tuple[Tensor, Style]:
-        """A view in which only the style was changed, geometry untouched, and what was changed by how much."""
+    def intervene(self, view: Tensor, values: Tensor | None = None) -> tuple[Tensor, Style]:
+        """A view in which only the style was changed, geometry untouched, and what was changed by how much.
+
+        The amounts (B, S) are drawn at random, or given: do(s).
+        """
+
+    @abstractmethod
+    def interventions(self) -> tuple[str, ...]:
+        """The kinds that `intervene` changes, in the order of the amounts."""
 
     @abstractmethod
     def corrupt(self, raw: Tensor, kind: str, severity: int) -> Tensor:

@@ -120,13 +120,22 @@ class Image(Modality):
                 out[part].masked_fill_(cover.inside(hidden[part].to(x.device), size, size), 0.0)
         return out
 
-    def intervene(self, raw: Tensor) -> tuple[Tensor, Style]:
-        """A view in which only the style was changed, and by how much: `views.style` names kinds and ranges."""
-        x = self._resized(raw, self.size)
-        names = style.names(self.channels)
-        values = (2 * draw.uniforms(self._source, len(raw), len(names)) - 1).to(raw.device)
-        x = style.restyle(x, values)
-        return self._normalise(x, x), Style(names, values)
+    def intervene(self, view: Tensor, values: Tensor | None = None) -> tuple[Tensor, Style]:
+        """A view (B, C, H, W) in another style, and what was changed by how much: `views.style` has kinds and ranges.
+
+        Args:
+            view: from `plain` or `augment`.
+            values: (B, S) how much of each kind, -1 to 1; drawn at random when not given.
+        """
+        kinds = self.interventions()
+        if values is None:
+            values = style.values(self._source, len(view), len(kinds)).to(view.device)
+        x = style.restyle(self.natural(view).clamp_(0, 1), values, kinds, draw.seeds(self._source, len(view)))
+        return self._normalise(x, x), Style(kinds, values)
+
+    def interventions(self) -> tuple[str, ...]:
+        """The kinds that `intervene` changes, in the order of the amounts."""
+        return style.kinds(self.channels, self.augmentation.interventions)
 
     def corrupt(self, raw: Tensor, kind: str, severity: int) -> Tensor:
         """Raw items as a worse world would give them, in the same shape and kind of number.

@@ -94,7 +94,7 @@ def compose(
 ) -> Recipe:
     """The recipe of a run on prepared data; views that were left open follow the data."""
     usual = {name: 0.5 if home else 0.0 for name, home in prepared.mirrors.items()}
-    open_ones = {name: value for name, value in usual.items() if getattr(augmentation, name) is None}
+    open_ones: dict[str, Any] = {name: value for name, value in usual.items() if getattr(augmentation, name) is None}
     return Recipe(
         method=method,
         encoder=encoder,
@@ -163,7 +163,9 @@ def arms(
         UserError: when a protocol does not exist or a method is named twice.
     """
     uses = tuple(catalog.parse("protocols", p) for p in protocols)
-    on_features, on_nets = (tuple(p for p in uses if needs(p) == what) for what in ("features", "encoder"))
+    on_nets = tuple(p for p in uses if needs(p) == "encoder")
+    on_features = tuple(p for p in uses if needs(p) == "features")
+    frozen = tuple(p for p in uses if needs(p) != "encoder")
     out: list[Arm] = []
     encoders: dict[str, Recipe] = {}
     for text in methods:
@@ -178,8 +180,8 @@ def arms(
         out.append(Arm(name, "method", recipe, uses))
     for recipe in encoders.values():
         tag = f"[{_build.short(recipe.encoder)}]" if len(encoders) > 1 else ""
-        if on_features:
-            out.append(Arm(f"random{tag}", "random", recipe, on_features))
+        if frozen:
+            out.append(Arm(f"random{tag}", "random", recipe, frozen))
         if on_nets:
             out.append(Arm(f"supervised{tag}", "supervised", recipe, on_nets))
     if on_features:
@@ -201,7 +203,7 @@ def cells(plan: Sequence[Arm], draws: Sequence[Mapping[float, Any]], seeds: Sequ
 
 
 def needs(protocol: catalog.Spec) -> str:
-    """What a protocol learns from: `features`, or an `encoder` that it changes."""
+    """What a protocol learns from: `features`, an `encoder` that it changes, or `views` through a frozen encoder."""
     return str(catalog.entry("protocols", protocol.name).facts.get("needs", "features"))
 
 
