@@ -45,6 +45,7 @@ class Facts:
         channels: channels of the items.
         size: side of the views in pixels.
         upright: whether the items have an up, as far as can be told without labels: upside-down they look foreign.
+        interventions: how many kinds of style the modality can change.
     """
 
     items: int
@@ -52,6 +53,7 @@ class Facts:
     channels: int
     size: int
     upright: bool = True
+    interventions: int = 0
 
 
 class Method(nn.Module):

@@ -55,7 +55,8 @@ class Recipe:
     @property
     def facts(self) -> Facts:
         """What the method may know before it starts."""
-        return Facts(self.items, self.steps, self.channels, self.size, self.upright)
+        kinds = len(self.looks().interventions())
+        return Facts(self.items, self.steps, self.channels, self.size, self.upright, kinds)
 
     def looks(self) -> Modality:
         """The modality with this recipe's views."""

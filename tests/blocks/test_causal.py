@@ -1,0 +1,109 @@
+"""The causal model finds planted graphs and planted style directions."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from unlabeled.blocks.causal import EDGE, SPARSE, STILL, Causal, Equations
+from unlabeled.errors import UserError
+from unlabeled.objectives import scm
+
+
+def chain(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor, np.ndarray]:
+    """Factors c -> m <- s0, m -> e, and a lone d <- s1: plain, changed, s, and the edges (2 + 4, 4)."""
+    random = np.random.default_rng(seed)
+    noise = random.normal(size=(count, 4))
+    s = np.where(random.random((count, 2)) < 0.5, 0, random.uniform(-1, 1, (count, 2)))
+
+    def world(s: np.ndarray) -> np.ndarray:
+        c = noise[:, 0]
+        m = 1.2 * np.tanh(c) + 1.5 * s[:, 0] + 0.7 * noise[:, 1]
+        e = -1.0 * m + 0.7 * noise[:, 2]
+        return np.stack([c, m, e, 1.5 * s[:, 1] + noise[:, 3]], 1)
+
+    edges = np.zeros((6, 4), bool)
+    edges[0, 1] = edges[1, 3] = edges[2 + 0, 1] = edges[2 + 1, 2] = True
+    before, after = world(np.zeros_like(s)), world(s)
+    mean, spread = before.mean(0), before.std(0)
+    plain, changed = ((x - mean) / spread for x in (before, after))
+    return *(torch.tensor(x, dtype=torch.float32) for x in (plain, changed, s)), edges
+
+
+def test_the_equations_find_a_planted_graph() -> None:
+    plain, changed, s, edges = chain(1000, 0)
+    torch.manual_seed(0)
+    model = Equations(2, 4)
+    adam = torch.optim.Adam(model.parameters(), 1e-2)
+    for step in range(800):
+        adam.param_groups[0]["lr"] = 1e-2 * (1 - step / 800)
+        at = torch.randint(len(plain), (256,))
+        observed, noise = model.costs(plain[at], changed[at], s[at])
+        loss = observed + STILL * noise + SPARSE * model.density() + 0.1 * 100 ** (step / 800) * model.cycles()
+        adam.zero_grad()
+        torch.autograd.backward(loss)
+        adam.step()
+    found = model.adjacency().detach().numpy()
+    assert scm.hamming(found > EDGE, edges) <= 2 < edges.sum()
+    assert found[0].argmax() == 1 and found[0, 1] > 3 * np.delete(found[0], 1).max()  # s0 moves m,
+    assert np.array_equal(found[1] > EDGE, edges[1])  # and s1 moves d and nothing else
+    total = scm.reach(torch.tensor(found), 2).numpy()
+    assert total[1, :3].max() < 0.1 and total[0, 3] < 0.1
+    assert total[0, 2] > 0.15  # and e, which s0 reaches through m alone
+
+
+def test_nothing_causes_itself_and_a_model_without_input_predicts_nothing() -> None:
+    model = Equations(3, 5)
+    u = torch.randn(7, 5)
+    jacobian = torch.autograd.functional.jacobian(lambda x: model(x, torch.zeros(7, 3)).sum(0), u)
+    assert torch.allclose(jacobian.sum(1).diagonal(), torch.zeros(5))
+    assert torch.allclose(model(torch.zeros(2, 5), torch.zeros(2, 3)), torch.zeros(2, 5), atol=1e-6)
+    slopes = torch.autograd.functional.jacobian(lambda x: model(x, torch.zeros(1, 3)), u[:1])[0, :, 0]  # (K, K)
+    assert (model.adjacency()[3:] + 1e-5 >= slopes.abs().T).all()  # the adjacency bounds every slope
+
+
+def style_in_features(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Features (N, 24) in which s0 and s1 move one direction each, and the two directions."""
+    random = torch.Generator().manual_seed(seed)
+    axes = torch.linalg.qr(torch.randn(24, 24, generator=random))[0]
+    h = torch.randn(count, 24, generator=random)
+    s = torch.rand(count, 2, generator=random) * 2 - 1
+    return h, h + 2 * s @ axes[:2], s, axes[:2]
+
+
+def test_the_factors_turn_to_where_the_style_is_and_free_it() -> None:
+    h, q, s, style = style_in_features(512, 0)
+    torch.manual_seed(0)
+    model = Causal(24, 2, 6)
+    before = model.inconsistency(h, q).item()
+    assert before == pytest.approx(((q - h) / h.std(0)).square().mean().item() / 0.1, rel=0.05)
+    adam = torch.optim.Adam(model.parameters(), 1e-2)
+    for step in range(400):
+        at = torch.randint(len(h), (128,))
+        loss = model.cost(h[at], q[at], s[at], torch.tensor(step / 400))
+        adam.zero_grad()
+        torch.autograd.backward(loss)
+        adam.step()
+    held = (style @ model.directions()).square().sum(1)
+    assert (held > 0.9).all()  # both directions lie among the factors
+    assert model.inconsistency(h, q).item() < 0.5 * before
+    reached = model.reached()
+    assert reached.max() > 0.5 and reached.min() < 0.2
+
+
+def test_inconsistency_has_no_way_out_by_shrinking() -> None:
+    h, q, _, _ = style_in_features(256, 1)
+    model = Causal(24, 2, 4)
+    assert model.inconsistency(h, q).item() == pytest.approx(model.inconsistency(0.01 * h, 0.01 * q).item(), rel=1e-3)
+    assert model.inconsistency(h, h).item() == 0
+    assert model.inconsistency(h, h.flip(0)).item() == pytest.approx(20, rel=0.1)  # twice the variance
+
+
+def test_the_features_get_no_gradient_from_the_fit() -> None:
+    h, q, s, _ = style_in_features(64, 2)
+    h.requires_grad_(True)
+    model = Causal(24, 2, 4)
+    torch.autograd.backward(model.cost(h, q, s, torch.tensor(0.5)))
+    assert h.grad is None and model.basis.grad is not None
+    with pytest.raises(UserError, match="factors"):
+        Causal(8, 2, 9)
