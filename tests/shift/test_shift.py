@@ -268,3 +268,18 @@ def test_a_run_alone_from_the_command_line(
     assert set(told["told"]) == {"class", "corruption"}
     cells = pd.read_csv(tmp_path / "s" / "cells.csv")
     assert set(cells["draw"]) == {0, 1} and set(cells["arm"]) == {"simclr", "random"}
+
+
+def test_a_run_can_be_read_by_another_probe_too(scanners: Path, study: Path, tmp_path: Path) -> None:
+    found = shift(
+        str(study), str(scanners / "items.csv"), against=["styled(copies=1)"], kinds=["contrast"],
+        out=str(tmp_path / "shift"), training=TRAINING,
+    )  # fmt: skip
+    names = set(found.robustness["arm"])
+    assert {"simclr", "simclr, styled(copies=1)", "mae, styled(copies=1)"} <= names
+    domains = pd.read_csv(tmp_path / "shift" / "domains.csv")
+    wide = domains[domains["setting"] == "domain left out"].pivot_table(
+        index="domain", columns="arm", values="accuracy"
+    )
+    assert not np.allclose(wide["simclr"], wide["simclr, styled(copies=1)"])
+    assert len(list((tmp_path / "shift" / "features").glob("*.npz"))) == 6  # probes share their encoder's features

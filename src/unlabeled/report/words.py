@@ -14,6 +14,7 @@ PROTOCOLS: Mapping[str, str] = {
     "knn": "nearest neighbours",
     "finetune": "fine-tuning",
     "propagate": "label propagation",
+    "styled": "probe on several styles",
 }
 
 

@@ -19,6 +19,7 @@ from unlabeled.data.store import Store
 from unlabeled.encoders import Encoder
 from unlabeled.modalities import Modality
 from unlabeled.protocols.linear import Linear
+from unlabeled.protocols.styled import Styled
 from unlabeled.shift.severity import SEVERITIES, Curve
 from unlabeled.shift.subjects import SUPERVISED, Subject
 from unlabeled.study.fits import full, groups, write_arrays
@@ -62,7 +63,7 @@ class Bench:
 
         Of a supervised arm those of its first draw of labels.
         """
-        path = self.folder / "features" / f"{subject.key}.npz"
+        path = self.folder / "features" / f"{subject.source}.npz"
         if not path.is_file():
             encoder = self._encoder(subject, 0)
             looks, store, data = subject.recipe.looks(), self.prepared.store, self.prepared
@@ -72,23 +73,38 @@ class Bench:
             return arrays["learn"], arrays["test"]
 
     def probe(self, subject: Subject, draw: int) -> Linear:
-        """The linear probe on the clean features of a draw of labels; fitted once and kept."""
+        """The probe on a draw of labels, clean or as its protocol shows them; fitted once and kept."""
         path = self.folder / "probes" / f"{subject.key}-d{draw}.npz"
         if not path.is_file():
-            rows = self.draws[draw]
             learn, _ = self.features(subject)
-            x = learn[np.searchsorted(self.prepared.learning, rows)]
-            y = self.prepared.table.labels[rows]
-            fitted = Linear().fit(x, y, groups=groups(self.prepared, rows), seed=draw, unlabelled=learn)
-            write_arrays(path, fitted.state())
+            write_arrays(path, self.fitted(subject, self.draws[draw], draw, learn).state())
         with np.load(path) as arrays:
             return Linear.from_state(dict(arrays))
+
+    def fitted(self, subject: Subject, rows: np.ndarray, draw: int, base: np.ndarray) -> Linear:
+        """A probe fitted on these labelled rows as the subject's protocol has it.
+
+        Args:
+            subject: whose features.
+            rows: row numbers of the labelled items.
+            draw: number of the draw, the seed of inner folds and of styles.
+            base: features (M, D) whose mean and spread standardise those of a plain linear probe.
+        """
+        y, units = self.prepared.table.labels[rows], groups(self.prepared, rows)
+        if subject.probe == "linear":
+            learn, _ = self.features(subject)
+            x = learn[np.searchsorted(self.prepared.learning, rows)]
+            return Linear().fit(x, y, groups=units, seed=draw, unlabelled=base)
+        how = catalog.parse("protocols", subject.probe)
+        protocol: Styled = catalog.load("protocols", how.name)(**how.settings)
+        items, looks = Items(self.prepared.store, rows), subject.recipe.looks()
+        return protocol.fit(self._shared(subject), items, y, looks, self.device, groups=units, seed=draw).probe
 
     def models(self, subject: Subject) -> list[tuple[Encoder, Predict]]:
         """An encoder with its way from features to class probabilities, for each draw of labels."""
         if subject.key not in self.open:
             found: list[tuple[Encoder, Predict]] = []
-            shared = None if subject.kind == SUPERVISED else self._encoder(subject, 0)
+            shared = None if subject.kind == SUPERVISED else self._shared(subject)
             for draw, rows in enumerate(self.draws):
                 if shared is None:
                     encoder, head = self._supervised(subject, draw)
@@ -100,15 +116,21 @@ class Bench:
             self.open[subject.key] = found
         return self.open[subject.key]
 
-    def predict(self, subject: Subject, store: Store, rows: np.ndarray) -> np.ndarray:
-        """Class probabilities (draws, N, classes) float32 of rows of any store."""
+    def predict(self, subjects: Sequence[Subject], store: Store, rows: np.ndarray) -> list[np.ndarray]:
+        """Class probabilities (draws, N, classes) float32 of rows of any store, for each of the subjects.
+
+        Subjects of one encoder share its features.
+        """
         out: list[np.ndarray] = []
         last: tuple[Encoder, np.ndarray] | None = None
-        for encoder, predict in self.models(subject):
-            if last is None or last[0] is not encoder:
-                last = encoder, embed(encoder, subject.recipe.looks(), store, rows, self.device).numpy()
-            out.append(predict(last[1]))
-        return np.stack(out)
+        for subject in subjects:
+            mine: list[np.ndarray] = []
+            for encoder, predict in self.models(subject):
+                if last is None or last[0] is not encoder:
+                    last = encoder, embed(encoder, subject.recipe.looks(), store, rows, self.device).numpy()
+                mine.append(predict(last[1]))
+            out.append(np.stack(mine))
+        return out
 
     def cell(self, subject: Subject, name: str) -> Path:
         """Where the predictions of a cell lie: `clean`, `haze-3`."""
@@ -136,9 +158,11 @@ class Bench:
                 kind, _, severity = name.rpartition("-")
                 store = self.corrupted(kind, int(severity), looks) if kind else self.prepared.store
                 which = np.arange(len(rows)) if kind else rows
-                for s in missing:
-                    write_arrays(self.cell(s, name), {"probabilities": self.predict(s, store, which)})
-                    bar.advance(1, f"{name} · {s.arm} s{s.seed}")
+                for source in dict.fromkeys(s.source for s in missing):
+                    mine = [s for s in missing if s.source == source]
+                    for s, found in zip(mine, self.predict(mine, store, which), strict=True):
+                        write_arrays(self.cell(s, name), {"probabilities": found})
+                        bar.advance(1, f"{name} · {s.arm} s{s.seed}")
 
     def curves(self, subjects: Sequence[Subject], kinds: Sequence[str]) -> dict[str, Curve]:
         """Right or wrong for every arm, from the cells; the test labels are opened here."""
@@ -169,6 +193,13 @@ class Bench:
         self.device.place(encoder)
         return encoder
 
+    def _shared(self, subject: Subject) -> Encoder:
+        """The encoder that another probe has opened, or opened now."""
+        name = f"encoder {subject.source}"
+        if name not in self.open:
+            self.open[name] = [(self._encoder(subject, 0), _nothing)]
+        return self.open[name][0][0]
+
     def _supervised(self, subject: Subject, draw: int) -> tuple[Encoder, nn.Module]:
         """The encoder trained from scratch on a draw of labels, and its head; trained once and kept."""
         path = self.folder / "supervised" / f"{subject.key}-d{draw}.safetensors"
@@ -194,6 +225,10 @@ class Bench:
         checkpoint.load(path, both)
         both.eval()
         return encoder, head
+
+
+def _nothing(x: np.ndarray) -> np.ndarray:
+    return x
 
 
 def _probe(probe: Linear, y: np.ndarray, classes: int) -> Predict:

@@ -15,7 +15,6 @@ import pandas as pd
 
 from unlabeled import stats
 from unlabeled.data.prepare import Prepared
-from unlabeled.protocols.linear import Linear
 from unlabeled.shift.bench import Bench
 from unlabeled.shift.subjects import SUPERVISED, Subject
 from unlabeled.study.fits import full, groups, write_arrays
@@ -108,8 +107,7 @@ def _left_out(bench: Bench, s: Subject, draw: int, number: int, domain: np.ndarr
     if not path.is_file():
         learn, test = bench.features(s)
         others = learn[domain[data.learning] != number]
-        x = learn[np.searchsorted(data.learning, rows)]
-        probe = Linear().fit(x, y, groups=groups(data, rows), seed=draw, unlabelled=others)
+        probe = bench.fitted(s, rows, draw, others)
         found = full(probe.predict(test[domain[data.test] == number]), y, bench.classes)
         write_arrays(path, {"probabilities": found})
     with np.load(path) as arrays:

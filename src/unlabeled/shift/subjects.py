@@ -28,6 +28,7 @@ class Subject:
         kind: `trained`, `random` or `supervised` (trained here on the clean training labels).
         recipe: what it is made of.
         folder: of its run; None where nothing was pretrained.
+        probe: the protocol that reads its features: `linear`, or one that looks at the labelled items in more ways.
     """
 
     arm: str
@@ -35,11 +36,21 @@ class Subject:
     kind: str
     recipe: Recipe
     folder: Path | None = None
+    probe: str = "linear"
 
     @property
     def key(self) -> str:
         """Its name in files."""
         return f"{safe(self.arm)}-s{self.seed}"
+
+    @property
+    def source(self) -> str:
+        """The name in files of what does not depend on the probe."""
+        return self.key if self.probe == "linear" else f"{safe(self.arm.removesuffix(f', {self.probe}'))}-s{self.seed}"
+
+    def read_by(self, probe: str) -> "Subject":
+        """The same encoder under another probe, an arm of its own."""
+        return replace(self, arm=f"{self.arm}, {probe}", probe=probe)
 
     def encoder(self) -> Encoder:
         """The encoder: of the run, or fresh."""

@@ -110,6 +110,13 @@ def fit(
         if isinstance(protocol, Linear):
             facts |= {"strength": float(protocol.strength), "convergence": protocol.convergence}
         probabilities = protocol.predict(test)
+    elif needs(spec) == "views":
+        protocol = catalog.load("protocols", spec.name)(**spec.settings)
+        encoder, looks = bench.device.place(bench.encoder(arm, cell.seed)), arm.recipe.looks()
+        model = protocol.fit(
+            encoder, Items(data.store, rows), y, looks, bench.device, groups=groups(data, rows), seed=cell.draw
+        )
+        probabilities = model.predict(Items(data.store, data.test), looks, bench.device)
     else:
         found = {} if rate is None else {"encoder_lr": rate}
         protocol = catalog.load("protocols", spec.name)(**{**bench.pace, **found, **spec.settings})

@@ -89,7 +89,7 @@ def evaluate(
     folder = Path(out) if out else trained.folder / "evaluation" / safe(Path(data).resolve().stem)
     device = open_device(training)
     mine = Arm(recipe.method.name, "trained", recipe, uses)
-    random = Arm("random", "random", recipe, tuple(p for p in uses if needs(p) == "features"))
+    random = Arm("random", "random", recipe, tuple(p for p in uses if needs(p) != "encoder"))
     arms = [a for a in (mine, random) if a.protocols]
     bench = Bench(folder, prepared, device, {}, {mine.name: trained.folder})
     drawn = nested_draws(prepared.table.labels, prepared.labelled, [float(x) for x in labels], draws, 0)

@@ -74,8 +74,8 @@ def shift(
     Args:
         run: folder of a run, or of a study with all its arms and seeds.
         data: the labelled items; where they name domains, each is looked at.
-        against: further folders of runs or studies; and finetune(steps=300) for the same encoders trained from
-            scratch on the labels.
+        against: further folders of runs or studies; finetune(steps=300) for the same encoders trained from scratch on
+            the labels; styled for each encoder under a probe that saw the labelled items in other styles too.
         labels: share of the training labels (0.1), or count (20), of the probe.
         draws: how many times the labelled items are drawn.
         kinds: of corruption; all when not given.
@@ -91,10 +91,12 @@ def shift(
     """
     if draws < 1:
         raise UserError(f"{draws} draws were asked for", "give one or more")
-    supervised, *more = [text for text in against if _trains(text)] or [""]
+    supervised, *more = [text for text in against if _reads(text, "encoder")] or [""]
     if more:
         raise UserError(f"{supervised} and {more[0]} were given together", "give one way to train on the labels")
-    subjects = find([run, *(text for text in against if text != supervised)])
+    probes = [text for text in against if _reads(text, "views")]
+    subjects = find([run, *(text for text in against if text not in (supervised, *probes))])
+    subjects += [s.read_by(probe) for probe in probes for s in subjects]
     if supervised:
         subjects = _with_supervised(subjects)
     prepared, warnings = data_for(data, subjects)
@@ -156,18 +158,19 @@ def _kinds(subject: Subject, asked: Sequence[str]) -> list[str]:
     return [kind for kind in known if not asked or kind in asked]
 
 
-def _trains(text: str) -> bool:
-    """Whether this names a protocol that trains an encoder, and no folder."""
+def _reads(text: str, what: str) -> bool:
+    """Whether this names a protocol that learns from `encoder` or `views`, and no folder."""
     if Path(text).exists():
         return False
     name = catalog.read_spec(text).name
-    return name in catalog.names("protocols") and needs(catalog.parse("protocols", text)) == "encoder"
+    return name in catalog.names("protocols") and needs(catalog.parse("protocols", text)) == what
 
 
 def _with_supervised(subjects: Sequence[Subject]) -> list[Subject]:
     """For every random arm a supervised one with the same encoders."""
     fresh = [s for s in subjects if s.kind == "random"]
-    learned = [replace(s, arm=s.arm.replace("random", SUPERVISED, 1), kind=SUPERVISED) for s in fresh]
+    plain = [s for s in fresh if s.probe == "linear"]
+    learned = [replace(s, arm=s.arm.replace("random", SUPERVISED, 1), kind=SUPERVISED) for s in plain]
     trained = [s for s in subjects if s.kind == "trained"]
     return [*trained, *learned, *fresh]
 
