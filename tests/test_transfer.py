@@ -180,5 +180,7 @@ def test_from_the_command_line_by_group(tmp_path: Path, capsys: pytest.CaptureFi
     assert "dann" in printed and "knn flags" in printed and "too few for a claim" in printed
     with pytest.raises(UserError, match='no labelled test item is of the domain "moon"'):
         call(data, tmp_path / "none", by="group", targets=("moon",))
+    with pytest.raises(UserError, match="no known domain"):
+        transfer(str(data), setup=Setup(unlabeled="more/"))
     with pytest.raises(UserError, match='"hospital"'):
         call(data, tmp_path / "none", by="hospital")

@@ -106,6 +106,8 @@ def transfer(
         raise UserError(f"{seeds} seeds were asked for", "give one or more")
     if by not in ("domain", "group"):
         raise UserError(f'a domain cannot be told by "{by}"', "take domain or group")
+    if setup.unlabeled:
+        raise UserError(f"the items in {setup.unlabeled} are of no known domain", "leave --unlabeled out")
     catalog.locate("ood", detector)
     device = open_device(training)
     prepared = _read(data, by, setup)
