@@ -34,7 +34,7 @@ from unlabeled.training.run import Run
 from unlabeled.verbs import _good
 from unlabeled.verbs.detect import detect
 
-DETECTORS = ("planted(steps=600,width=16)", "density(stages=(1,2))", "patches(stages=(1,2))")
+DETECTORS = ("planted(steps=350,width=16)", "density(stages=(1,2))", "patches(stages=(1,2))")
 STEPS = 80  # of SimCLR at batch 64, for the detectors that look through an encoder
 RATE = 0.05
 SHOTS = (0, 1, 5, 10)
@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--detectors", nargs="*", default=DETECTORS)
+    parser.add_argument("--size", type=int, default=64, help="of the training views; detectors see 2 to 3 times that")
     parser.add_argument("--anomalib", default="")
     parser.add_argument("--choose", action="store_true")
     told = parser.parse_args()
@@ -70,7 +71,7 @@ def manifests(data: Path, out: Path) -> tuple[Path, Path]:
 
 
 def setup_of(told: Any, seed: int, name: str) -> Setup:
-    return Setup(seed=seed, size=64, out=str(told.out / f"{name}-s{seed}"))
+    return Setup(seed=seed, size=told.size, out=str(told.out / f"{name}-s{seed}"))
 
 
 def encoder(told: Any, good: Path, seed: int) -> str:

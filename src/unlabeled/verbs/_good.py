@@ -28,7 +28,7 @@ from unlabeled.training.run import CONFIG, Run, create, fingerprint, learn
 
 APART = 0.3  # share of the good items that set the threshold
 SIZE = 64  # side of the training views in pixels
-WIDER: Mapping[str, int] = {"features": 3, "pictures": 3, "painting": 1}  # the detector sees so many times that
+WIDER: Mapping[str, int] = {"features": 3, "pictures": 2, "painting": 1}  # the detector sees so many times that
 
 
 @dataclass(frozen=True, eq=False)

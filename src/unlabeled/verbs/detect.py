@@ -18,6 +18,7 @@ from unlabeled.data.table import Table
 from unlabeled.errors import UserError
 from unlabeled.report import page
 from unlabeled.report.anomalies import ORDER, Inspected
+from unlabeled.report.words import count
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.study.plan import folder_name
 from unlabeled.training.devices import open_device
@@ -109,17 +110,21 @@ def detect(
         raise UserError(f"{on} has {faulty.sum()} faulty items and {max(shots)} shots were asked for", "ask for fewer")
     files = _masks.masks(table, table.rows(), kinds, _masks.folder(table, masks))
     learnt = _good.learnt(ready, folder / "run", needs, budget, device)
-    work = len(ready.fit) + len(ready.held) + len(table)
-    with progress.bar(str(spec), work) as bar:
-        eye = Eye(device.place(learnt).eval(), ready.looks(), device, each=bar.advance)  # type: ignore[arg-type]
+    eye = Eye(device.place(learnt).eval(), ready.looks(), device)  # type: ignore[arg-type]
+    if needs == "pictures":  # it learns over many passes and shows them itself
         finder.fit(eye, ready.store, ready.fit, seed=setup.seed)
+    work = len(ready.held) + len(table) + (0 if needs == "pictures" else len(ready.fit))
+    with progress.bar(str(spec), work) as bar:
+        eye = replace(eye, each=bar.advance)
+        if needs != "pictures":
+            finder.fit(eye, ready.store, ready.fit, seed=setup.seed)
         usual = _inspect.usual(finder, eye, ready.store, ready.held, shots=bool(shots))
         seen = _inspect.look(finder, eye, store, table, kinds, masks=files, scale=usual, out=folder / "maps")
     p = _threshold.p_values(seen.scores, usual.scores)
     flags = _threshold.flagged(p, false_alarms)
     line = _threshold.threshold(usual.scores, false_alarms)
     figures: dict[str, Any] = {
-        "detector": str(spec), "run": str(ready.run.folder) if ready.run else str(folder / "run"),
+        "detector": str(spec), "run": run or ("" if needs == "pictures" else str(folder / "run")),
         "method": str(ready.recipe.method), "encoder": str(ready.recipe.encoder), "seed": setup.seed,
         "view": ready.side(needs), "learnt_from": len(ready.fit), "kept_apart": len(ready.held),
         "rate": false_alarms, "threshold": line, "items": len(table), "flagged": int(flags.sum()),
@@ -218,7 +223,7 @@ def _words(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], li
         for k in dict.fromkeys(s["shots"] for s in shots):
             mine = [s for s in shots if s["shots"] == k]
             before, after = (float(np.mean([s[w] for s in mine])) for w in ("before", "after"))
-            details.append(f"with {k} labelled faults: AUROC {after:.3f} on the others, {before:.3f} without")
+            details.append(f"with {count(k, 'labelled fault')}: AUROC {after:.3f} on the others, {before:.3f} without")
     if not unseen:
         limits.append("The encoder of the given run may have learnt from the items that set the threshold.")
     return sentence, details, limits

@@ -24,7 +24,8 @@ def section(found: Inspected) -> Section:
     how = [
         f"{f['learnt_from']:,} good items were learnt from",
         f"{f['kept_apart']:,} others set the threshold",
-        f"detector {f['detector']}, encoder {f['encoder']} taught by {f['method']}, view of {f['view']} pixels",
+        f"detector {f['detector']}" + (f", encoder {f['encoder']} taught by {f['method']}" if f["run"] else ""),
+        f"view of {f['view']} pixels, seed {f['seed']}",
     ]
     return Section({
         "head": head + colon.strip(), "rest": rest, "tiles": tiles, "details": f["details"], "limits": f["limits"],
