@@ -282,4 +282,24 @@ def test_a_run_can_be_read_by_another_probe_too(scanners: Path, study: Path, tmp
         index="domain", columns="arm", values="accuracy"
     )
     assert not np.allclose(wide["simclr"], wide["simclr, styled(copies=1)"])
+    related = json.loads((tmp_path / "shift" / "shift.json").read_text("utf-8"))["related"]
+    assert related["random"]["contrast"] == [] and related["mae, styled(copies=1)"]["contrast"] == ["contrast"]
     assert len(list((tmp_path / "shift" / "features").glob("*.npz"))) == 6  # probes share their encoder's features
+
+
+def test_runs_that_share_no_seed_stand_beside_each_other_without_a_paired_difference(
+    study: Path, scanners: Path, strangers: Path, tmp_path: Path
+) -> None:
+    runs = study / "runs"
+    found = shift(
+        str(runs / "mae-s0"),
+        str(scanners),
+        against=(str(runs / "simclr-s1"),),
+        kinds=("jpeg",),
+        ood=(str(strangers),),
+        out=str(tmp_path / "shift"),
+        training=TRAINING,
+    )
+    pairs = set(zip(found.differences["arm_a"], found.differences["arm_b"], strict=True))
+    assert pairs == {("mae", "random"), ("random", "mae"), ("simclr", "random"), ("random", "simclr")}
+    assert set(found.robustness["arm"]) == {"mae", "simclr", "random"}

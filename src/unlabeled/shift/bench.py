@@ -21,7 +21,7 @@ from unlabeled.modalities import Modality
 from unlabeled.protocols.linear import Linear
 from unlabeled.protocols.styled import Styled
 from unlabeled.shift.severity import SEVERITIES, Curve
-from unlabeled.shift.subjects import SUPERVISED, Subject
+from unlabeled.shift.subjects import LINEAR, SUPERVISED, Subject
 from unlabeled.study.fits import full, groups, write_arrays
 from unlabeled.training import checkpoint
 from unlabeled.training.devices import Device
@@ -91,7 +91,7 @@ class Bench:
             base: features (M, D) whose mean and spread standardise those of a plain linear probe.
         """
         y, units = self.prepared.table.labels[rows], groups(self.prepared, rows)
-        if subject.probe == "linear":
+        if subject.probe == LINEAR:
             learn, _ = self.features(subject)
             x = learn[np.searchsorted(self.prepared.learning, rows)]
             return Linear().fit(x, y, groups=units, seed=draw, unlabelled=base)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from unlabeled import stats
 from unlabeled.data.prepare import Prepared
+from unlabeled.shift import severity
 from unlabeled.shift.bench import Bench
 from unlabeled.shift.subjects import SUPERVISED, Subject
 from unlabeled.study.fits import full, groups, write_arrays
@@ -151,7 +152,7 @@ def _differences(
     units = groups(data, rows)
     places: Mapping[str, np.ndarray] = {"all": domain >= 0} | {n: domain == i for i, n in enumerate(names)}
     for (one, a), (other, b) in itertools.permutations(hits, 2):
-        if one != other:
+        if one != other or not severity.paired(hits[one, a], hits[other, b]):
             continue
         for name, mine in places.items():
             pair = [[(s, d, v[mine]) for s, d, v in hits[one, arm]] for arm in (a, b)]

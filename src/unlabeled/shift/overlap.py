@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from unlabeled.methods import Batch, Method
+from unlabeled.modalities import Style
 from unlabeled.training.recipe import Recipe
 
 BLUR_FROM = 48  # pixels: below, `Augmentation.blur` is off
@@ -61,8 +62,7 @@ def drawn(recipe: Recipe, raw: Tensor, method: Method | None = None) -> frozense
 
     def watch_intervene(*given: Any) -> Any:
         view, style = intervene(*given)
-        changed = (style.values != 0).any(0).tolist()
-        seen.update(name for name, on in zip(style.names, changed, strict=True) if on)
+        seen.update(_changed(style))
         return view, style
 
     def watch_keep(items: int, tokens: int, ratio: float, device: Any) -> Tensor:
@@ -74,6 +74,17 @@ def drawn(recipe: Recipe, raw: Tensor, method: Method | None = None) -> frozense
     with torch.no_grad():
         method.views(Batch(raw, torch.arange(len(raw))), looks)
     return frozenset(seen | ({"masking"} if recipe.method.name in HIDING else set()))
+
+
+def restyled(recipe: Recipe, raw: Tensor) -> frozenset[str]:
+    """What a probe that sees its labelled items in other styles is shown, in the same words."""
+    looks = recipe.looks().at(0, 0)
+    return frozenset(_changed(looks.intervene(looks.plain(raw))[1]))
+
+
+def _changed(style: Style) -> set[str]:
+    changed = (style.values != 0).any(0).tolist()
+    return {name for name, on in zip(style.names, changed, strict=True) if on}
 
 
 def relatives(kinds: Iterable[str], seen: Iterable[str]) -> dict[str, tuple[str, ...]]:

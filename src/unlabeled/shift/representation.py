@@ -17,7 +17,7 @@ from unlabeled.data.splits import inner_folds
 from unlabeled.data.store import Store
 from unlabeled.shift.bench import Bench
 from unlabeled.shift.domains import names_of
-from unlabeled.shift.subjects import Subject
+from unlabeled.shift.subjects import LINEAR, Subject
 from unlabeled.study.fits import groups, write_arrays
 from unlabeled.study.gallery import plane
 from unlabeled.training.loop import embed
@@ -70,7 +70,7 @@ def measure(bench: Bench, subjects: Sequence[Subject], kinds: Sequence[str]) -> 
     chosen = np.sort(np.random.default_rng(0).permutation(len(labels))[:MOST])
     maps: dict[str, np.ndarray] = {"labels": labels[chosen], "sides": side[chosen], "names": np.array(called, str)}
     found: list[dict[str, Any]] = []
-    for s in subjects:
+    for s in (s for s in subjects if s.probe == LINEAR):  # another probe reads the same features
         x = bench.features(s)[1]
         x = x[np.isin(data.test, rows)] if names else np.concatenate([x, _worse(bench, s, worse, code)])
         for told, y in (("class", labels), (what, side)):

@@ -126,7 +126,7 @@ def robustness(
 def differences(
     curves: Mapping[str, Curve], kinds: Sequence[str], new: Sequence[str], groups: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """Paired differences of all pairs of arms, first minus second, both ways round.
+    """Paired differences of all pairs of arms that share seeds, first minus second, both ways round.
 
     Columns: arm_a, arm_b, what (`accuracy` under corruption, `drop` from clean, `clean`), scope (the two means, each
     severity as `severity 3`, each kind), difference, low, high, n, seeds, probability, p (nan below five seeds).
@@ -139,6 +139,8 @@ def differences(
     scopes |= {kind: ([i], range(1, SEVERITIES + 1)) for i, kind in enumerate(kinds)}
     for a, b in itertools.combinations(curves, 2):
         first, second = curves[a], curves[b]
+        if not set(first.cells) & set(second.cells):
+            continue
         pairs = [("clean", ALL, first.values([0], [0]), second.values([0], [0]))]
         pairs += [("accuracy", n, first.values(k, s), second.values(k, s)) for n, (k, s) in scopes.items()]
         pairs += [("drop", n, first.drops(k), second.drops(k)) for n, k in _scopes(kinds, new).items()]
@@ -150,6 +152,15 @@ def differences(
             rows += [{"arm_a": a, "arm_b": b} | where | there, {"arm_a": b, "arm_b": a} | where | back]
     columns = ["arm_a", "arm_b", "what", "scope", "difference", "low", "high", "n", "seeds", "probability", "p"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def paired(a: Sequence[stats.Cell], b: Sequence[stats.Cell]) -> bool:
+    """Whether two arms share a seed and draw, without which no difference of them is a paired one.
+
+    >>> paired([(0, 0, np.zeros(1))], [(1, 0, np.zeros(1))])
+    False
+    """
+    return bool({c[:2] for c in a} & {c[:2] for c in b})
 
 
 def _scopes(kinds: Sequence[str], new: Sequence[str]) -> dict[str, list[int]]:

@@ -21,8 +21,9 @@ from unlabeled.data.store import Store, build
 from unlabeled.errors import UserError
 from unlabeled.ood import Detector
 from unlabeled.protocols.linear import Linear
+from unlabeled.shift import severity
 from unlabeled.shift.bench import Bench
-from unlabeled.shift.subjects import SUPERVISED, Subject
+from unlabeled.shift.subjects import LINEAR, SUPERVISED, Subject
 from unlabeled.study.fits import groups, write_arrays
 from unlabeled.training.loop import embed
 from unlabeled.training.run import fingerprint
@@ -85,7 +86,7 @@ def measure(bench: Bench, subjects: Sequence[Subject], folders: Mapping[str, str
     """Fit all detectors of the catalog for every arm, and score test items and strangers with them.
 
     Strangers go through the same reading and resizing as the data. Supervised arms are left out: their encoders have
-    learnt from the held-out labels.
+    learnt from the held-out labels; and so are further probes of the same features.
 
     Args:
         bench: where the features lie.
@@ -101,7 +102,7 @@ def measure(bench: Bench, subjects: Sequence[Subject], folders: Mapping[str, str
         sets[name] = (code, store)
     rows: list[dict[str, Any]] = []
     flags: dict[tuple[str, str, str], list[stats.Cell]] = {}
-    todo = [s for s in subjects if s.kind != SUPERVISED]
+    todo = [s for s in subjects if s.kind != SUPERVISED and s.probe == LINEAR]
     with progress.bar("strangers", len(todo) * len(sets)) as bar:
         for s, name in itertools.product(todo, sets):
             for draw in range(len(bench.draws)):
@@ -163,7 +164,7 @@ def _summary(table: pd.DataFrame) -> pd.DataFrame:
 def _differences(flags: Mapping[tuple[str, str, str], list[stats.Cell]]) -> pd.DataFrame:
     out = []
     for (a, name, kind), (b, *other) in itertools.permutations(flags, 2):
-        if [name, kind] != other:
+        if [name, kind] != other or not severity.paired(flags[a, name, kind], flags[b, name, kind]):
             continue
         d = stats.paired_difference(flags[a, name, kind], flags[b, name, kind])
         row = {"arm_a": a, "arm_b": b, "strangers": name, "detector": kind, "difference": d.difference}

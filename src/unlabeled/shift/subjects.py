@@ -16,6 +16,7 @@ from unlabeled.training.run import CONFIG, Run, fingerprint
 
 RANDOM = "random"
 SUPERVISED = "supervised"
+LINEAR = "linear"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Subject:
     kind: str
     recipe: Recipe
     folder: Path | None = None
-    probe: str = "linear"
+    probe: str = LINEAR
 
     @property
     def key(self) -> str:
@@ -46,7 +47,7 @@ class Subject:
     @property
     def source(self) -> str:
         """The name in files of what does not depend on the probe."""
-        return self.key if self.probe == "linear" else f"{safe(self.arm.removesuffix(f', {self.probe}'))}-s{self.seed}"
+        return self.key if self.probe == LINEAR else f"{safe(self.arm.removesuffix(f', {self.probe}'))}-s{self.seed}"
 
     def read_by(self, probe: str) -> "Subject":
         """The same encoder under another probe, an arm of its own."""

@@ -16,7 +16,7 @@ from unlabeled.settings import Training
 from unlabeled.shift import domains, overlap, representation, severity, story, strangers
 from unlabeled.shift.bench import Bench
 from unlabeled.shift.equal import EqualLoss, equal_loss
-from unlabeled.shift.subjects import SUPERVISED, Subject, data_for, find
+from unlabeled.shift.subjects import LINEAR, SUPERVISED, Subject, data_for, find
 from unlabeled.study.conduct import check_labels
 from unlabeled.study.fits import groups
 from unlabeled.study.plan import needs, safe
@@ -169,19 +169,20 @@ def _reads(text: str, what: str) -> bool:
 def _with_supervised(subjects: Sequence[Subject]) -> list[Subject]:
     """For every random arm a supervised one with the same encoders."""
     fresh = [s for s in subjects if s.kind == "random"]
-    plain = [s for s in fresh if s.probe == "linear"]
+    plain = [s for s in fresh if s.probe == LINEAR]
     learned = [replace(s, arm=s.arm.replace("random", SUPERVISED, 1), kind=SUPERVISED) for s in plain]
     trained = [s for s in subjects if s.kind == "trained"]
     return [*trained, *learned, *fresh]
 
 
 def _related(subjects: Sequence[Subject], prepared: Prepared, kinds: Sequence[str]) -> dict[str, dict[str, list[str]]]:
-    """For each arm the corruptions' relatives among what its training drew."""
+    """For each arm the corruptions' relatives among what its training drew and its probe was shown."""
     raw = prepared.store.batch(prepared.learning[:64])
     out: dict[str, dict[str, list[str]]] = {}
     for s in subjects:
         if s.arm not in out:
             seen = overlap.drawn(s.recipe, raw, Run.open(s.folder).method()) if s.folder else frozenset[str]()
+            seen |= frozenset[str]() if s.probe == LINEAR else overlap.restyled(s.recipe, raw)
             out[s.arm] = {kind: list(names) for kind, names in overlap.relatives(kinds, seen).items()}
     return out
 
