@@ -19,6 +19,7 @@ from unlabeled.report.folder import Absent, Study
 from unlabeled.report.sections import (
     answer,
     budget,
+    causal,
     classes,
     costs,
     data,
@@ -34,7 +35,8 @@ from unlabeled.report.sections import (
 
 HERE = Path(__file__).parent
 ORDER: tuple[ModuleType, ...] = (
-    answer, data, table, ranking, budget, classes, maps, samples, reconstructions, generated, training, costs, repeat,
+    answer, data, table, ranking, budget, classes, maps, causal, samples, reconstructions, generated, training, costs,
+    repeat,
 )  # fmt: skip
 
 

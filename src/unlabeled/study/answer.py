@@ -80,6 +80,7 @@ def _words(protocol: str) -> str:
         "linear": "a linear probe",
         "knn": "nearest neighbours",
         "propagate": "label propagation",
+        "styled": "a probe on several styles",
         "finetune": "fine-tuning",
     }.get(protocol, protocol)
 

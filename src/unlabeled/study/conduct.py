@@ -16,7 +16,7 @@ from unlabeled.data.prepare import Prepared
 from unlabeled.data.splits import nested_draws
 from unlabeled.errors import UserError
 from unlabeled.settings import Budget
-from unlabeled.study import gallery, record
+from unlabeled.study import causal, gallery, record
 from unlabeled.study.answer import Answer, answer
 from unlabeled.study.fits import Bench, empty_cost, fit_all, peak_memory
 from unlabeled.study.pace import seconds_per_step, steps
@@ -246,6 +246,7 @@ def _pictures(study: Study, bench: Bench, arms: Sequence[Arm]) -> None:
     for arm in (a for a in arms if a.kind == "method"):
         gallery.reconstructions(study.folder, safe(arm.name), Run.open(bench.run(arm, seed)), study.prepared)
         gallery.generated(study.folder, safe(arm.name), Run.open(bench.run(arm, seed)))
+        causal.write(study.folder, safe(arm.name), Run.open(bench.run(arm, seed)), study.prepared, study.device)
         before = randoms.get(str(arm.recipe.encoder)) or replace(arm, name=f"start of {arm.name}", kind="random")
         pairs[arm.name] = (bench.features(before, seed)[1], bench.features(arm, seed)[1])
     gallery.maps(study.folder, pairs, seed)
