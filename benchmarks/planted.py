@@ -29,6 +29,7 @@ from unlabeled.training.devices import open_device
 from unlabeled.training.loop import Items, embed
 from unlabeled.training.run import create, learn
 
+ENCODER = "test_resnet"  # small, as the pictures are
 KINDS = ("hue", "gain", "contrast", "gamma")
 ARMS = {
     "simclr": "simclr",
@@ -67,7 +68,7 @@ def one(prepared: Prepared, text: str, seed: int, steps: int, turned: np.ndarray
     """Accuracy of an arm on test digits in their usual and in misleading colours."""
     training = Training(threads=1, device="cpu")
     device = open_device(training)
-    method, encoder = method_and_encoder(text, "resnet18")
+    method, encoder = method_and_encoder(text, ENCODER)
     augmentation = Augmentation(horizontal_flip=0.0, crop=0.4, interventions=KINDS)
     recipe = compose(prepared, method, encoder, augmentation, training, steps, seed)
     with tempfile.TemporaryDirectory() as scratch:
@@ -137,12 +138,12 @@ def found(u: np.ndarray, changed: np.ndarray, s: np.ndarray, steps: int = 2000) 
     )
     torch.manual_seed(0)
     model = Equations(s.shape[1], u.shape[1])
-    adam = torch.optim.Adam(model.parameters(), 1e-2)
+    adam = torch.optim.Adam(model.parameters(), 1e-3)
     for step in range(steps):
-        adam.param_groups[0]["lr"] = 1e-2 * (1 - step / steps)
+        adam.param_groups[0]["lr"] = 1e-3 * (1 - step / steps)
         at = torch.randint(len(u), (64,))
         observed, noise = model.costs(before[at], after[at], do[at])
-        loss = observed + STILL * noise + SPARSE * model.density() + 0.1 * 100 ** (step / steps) * model.cycles()
+        loss = observed + STILL * noise + SPARSE * model.density() + 0.5 * 100 ** (step / steps) * model.cycles()
         adam.zero_grad()
         torch.autograd.backward(loss)
         adam.step()

@@ -15,8 +15,9 @@ from unlabeled.errors import UserError
 from unlabeled.objectives import scm
 
 HIDDEN = 8  # hidden units of an equation
+HASTE = 10.0  # how much faster than an encoder's weights the model learns at one rate
 MOMENTUM = 0.9  # of the running means and spreads
-SPARSE, DIRECT, STILL = 0.02, 3.0, 20.0  # weights: of strengths, of those from interventions more, of changed noise
+SPARSE, DIRECT, STILL = 0.3, 2.0, 20.0  # weights: of strengths, of those from interventions more, of changed noise
 EDGE = 0.2  # strengths above it are edges: on factors in units of their spread, planted graphs are found best there
 
 
@@ -39,7 +40,7 @@ class Equations(nn.Module):
         if factors < 1 or interventions < 0:
             raise UserError(f"{factors} factors and {interventions} interventions were given", "give 1 or more factors")
         self.interventions, self.factors = interventions, factors
-        self.first = nn.Parameter(0.05 * torch.randn(interventions + factors, factors, HIDDEN))
+        self.first = nn.Parameter(0.05 / HASTE * torch.randn(interventions + factors, factors, HIDDEN))
         self.shift = nn.Parameter(0.5 * torch.randn(factors, HIDDEN))
         self.last = nn.Parameter(torch.randn(factors, HIDDEN))
         mask = torch.ones(interventions + factors, factors)
@@ -49,20 +50,20 @@ class Equations(nn.Module):
     def forward(self, u: Tensor, s: Tensor) -> Tensor:
         """Factors (B, K) and interventions (B, S) to what each factor's causes predict for it, (B, K)."""
         inputs = torch.cat([s, u], 1)
-        hidden = torch.einsum("bi,ijh->bjh", inputs, self.first * self.own) + self.shift
+        hidden = torch.einsum("bi,ijh->bjh", inputs, HASTE * self.first * self.own) + self.shift
         last = functional.normalize(self.last, dim=1)  # unit length, so that the first layer holds all the strength
         out: Tensor = ((functional.elu(hidden) - functional.elu(self.shift)) * last).sum(2)
         return out
 
     def adjacency(self) -> Tensor:
         """How strongly each cause can move each factor (S + K, K): a bound of the equations' slopes, 0 or more."""
-        return (self.first * self.own).square().sum(2).clamp_min(1e-12).sqrt()
+        return (HASTE * self.first * self.own).square().sum(2).clamp_min(1e-12).sqrt()
 
     def costs(self, plain: Tensor, changed: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean squared unexplained part of plain factors (B, K), and how much of it do(s) changed, relative to them."""
+        """Squares, summed over the factors (B, K): what is unexplained of plain ones, and how do(s) changed that."""
         before = scm.abducted(plain, self(plain, torch.zeros_like(s)))
         after = scm.abducted(changed, self(changed, s))
-        return before.square().mean(), (after - before).square().mean()
+        return before.square().sum(1).mean(), (after - before).square().sum(1).mean()
 
     def density(self) -> Tensor:
         """Sum of all strengths, a scalar; those from interventions count more, or a path of theirs through another
@@ -92,7 +93,7 @@ class Causal(nn.Module):
         super().__init__()
         if not 1 <= factors <= dim:
             raise UserError(f"{factors} factors of {dim} features were asked for", f"give 1 to {dim}")
-        self.basis = nn.Parameter(torch.randn(dim, factors))
+        self.basis = nn.Parameter(torch.randn(dim, factors) / HASTE)
         self.equations = Equations(interventions, factors)
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("spread", torch.ones(dim))
@@ -107,6 +108,10 @@ class Causal(nn.Module):
         """Features (B, D) in units of their spread."""
         return (h.float() - self.mean) / self.spread
 
+    def factors(self, h: Tensor) -> Tensor:
+        """The factors (B, K) of features (B, D)."""
+        return self.scale(h) @ self.directions()
+
     def follow(self, h: Tensor) -> None:
         """Let means and spreads follow features (B, D)."""
         with torch.no_grad():
@@ -116,10 +121,10 @@ class Causal(nn.Module):
     def cost(self, plain: Tensor, changed: Tensor, s: Tensor, progress: Tensor) -> Tensor:
         """What fits the model to features of plain and restyled items, a scalar; the features get no gradient.
 
-        It is the sum of: the share of the features and of their changes that the factors do not hold; over how many
-        factors the changes are spread; what the equations do not explain of the factors; noise that changed under
-        do(s); and how dense and how cyclic the graph is, cycles weighing a hundred times as much at the end as at the
-        start.
+        It is the sum of: the share of the features and of their changes that the factors do not hold, over how many
+        factors the changes are spread, and how alike the factors are; what the equations do not explain of the factors;
+        noise that changed under do(s); and how dense and how cyclic the graph is, cycles weighing a hundred times as
+        much at the end as at the start.
 
         Args:
             plain: features (B, D) of the items.
@@ -130,20 +135,21 @@ class Causal(nn.Module):
         h, q = (self.scale(x.detach()) for x in (plain, changed))
         w = self.directions()
         lost = sum((1 - (x @ w).square().sum() / x.square().sum().clamp_min(1e-6) for x in (h, q - h)), torch.zeros(()))
-        u = h @ w
-        unit = u.std(0).clamp_min(1e-3).detach()
-        observed, noise = self.equations.costs((u - u.mean(0)) / unit, (q @ w - u.mean(0)) / unit, s)
         amount = ((q - h) @ w).square().mean(0) + 1e-12
         spread = amount.sqrt().sum() / (len(amount) * amount.sum()).sqrt()
-        cycles = 0.1 * 100**progress * self.equations.cycles()
-        return (
-            3 * lost.to(h.device) + 0.1 * spread + observed + STILL * noise + SPARSE * self.equations.density() + cycles
-        )
+        u, v = (h @ w).detach(), (q @ w).detach()  # where the factors lie does not hang on how well they are explained
+        middle, unit = u.mean(0), u.std(0).clamp_min(1e-3)
+        observed, noise = self.equations.costs((u - middle) / unit, (v - middle) / unit, s)
+        alike = torch.corrcoef((h @ w).T).square().sum() / w.shape[1] - 1
+        graph = SPARSE * self.equations.density() + 0.5 * 100**progress * self.equations.cycles()
+        return 3 * lost.to(h.device) + 0.1 * spread + 0.1 * alike + observed + STILL * noise + graph
 
     def reached(self) -> Tensor:
         """Share of each factor (K,) that is handed over to the interventions, 0 to 1; without gradients."""
         with torch.no_grad():
-            strength = scm.reach(self.equations.adjacency(), self.equations.interventions).amax(0)
+            strengths = self.equations.adjacency()
+            edges = torch.where(strengths > EDGE, strengths, 0.0)
+            strength = scm.reach(edges, self.equations.interventions).amax(0)
             return 1 - torch.exp(-strength.square())
 
     def inconsistency(self, plain: Tensor, changed: Tensor) -> Tensor:

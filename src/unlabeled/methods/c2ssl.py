@@ -79,14 +79,14 @@ class C2SSL(Method):
         pair, styles = views
         h = self.encoder(torch.cat([*(pair or ()), *(styles or ())[:2]]))
         heads = [*self.projector.parameters(), *self.causal.parameters()]
-        out = {"idle": torch.stack([0 * p.sum() for p in heads]).sum()}  # what a step does not use is known to DDP
+        out = {"model": torch.stack([0 * p.sum() for p in heads]).sum()}  # what a step does not use is known to DDP
         if pair:
             a, b = self.projector(h[: 2 * len(pair[0])]).chunk(2)
             out["contrast"] = self.contrast * info_nce(a, b, self.temperature)
         if styles:
             before, after = h[-2 * len(styles[0]) :].chunk(2)
             out["inconsistency"] = self.weight * self.causal.inconsistency(before, after)
-            out["model"] = self.causal.cost(before, after, styles[2], self.done)
+            out["model"] += self.causal.cost(before, after, styles[2], self.done)
         return out
 
     def after_step(self, progress: float) -> None:

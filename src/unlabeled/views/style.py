@@ -14,7 +14,7 @@ Each item draws one value in -1 to 1 for each kind; 0 changes nothing. In this o
 | field | x * 1.5 ** (v * F), F a smooth random field in -1 to 1 | light and shade in patches, and their opposite |
 | focus | x + v * (G * x - x), G a Gaussian of 1.2 pixels at 64 | sharpened, softened |
 | filter | x + 0.6 * v * (K * x), K a random kernel whose sum is 0 | a lens, and its opposite |
-| grain | x + 0.08 * v * N, N noise of unit variance, grains 1 to 8 pixels high and wide, even or in specks | grain of a film |
+| grain | x + 0.08 * v * N, N noise of unit variance, its grains 1 to 8 pixels, even or in specks | grain of a film |
 
 Fields, kernels and grain are drawn from one seed an item, so that equal seeds and values give equal pictures.
 """
