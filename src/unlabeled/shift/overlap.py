@@ -23,7 +23,7 @@ RELATIVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "gaussian_noise": ("noise", "grain"),
         "shot_noise": ("noise", "grain"),
-        "dead_pixels": (),
+        "dead_pixels": ("grain",),
         "defocus_blur": ("blur", "focus", "filter"),
         "motion_blur": ("blur", "focus", "filter"),
         "brightness": ("jitter", "gamma", "gain", "offset"),
@@ -33,8 +33,8 @@ RELATIVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "jpeg": (),
         "resolution": ("blur", "focus", "filter"),
         "occlusion": ("cutout", "masking"),
-        "rain": (),
-        "snow": ("jitter", "offset"),
+        "rain": ("grain",),
+        "snow": ("jitter", "offset", "grain"),
     }
 )  # corruption: settings of Augmentation, kinds of views.style, and `masking` (methods that hide places of a picture)
 
