@@ -184,3 +184,20 @@ def test_from_the_command_line_by_group(tmp_path: Path, capsys: pytest.CaptureFi
         transfer(str(data), setup=Setup(unlabeled="more/"))
     with pytest.raises(UserError, match='"hospital"'):
         call(data, tmp_path / "none", by="hospital")
+
+
+def test_another_probe_reads_the_same_encoders(cameras: Path, tmp_path: Path) -> None:
+    found = call(cameras, tmp_path / "t", adapt=(), without_target=("styled(copies=1)",), seeds=1, targets=("dim",))
+    table = pd.read_csv(found.folder / "table.csv")
+    assert set(table["arm"]) == {
+        "simclr",
+        "random",
+        "supervised",
+        "simclr, styled(copies=1)",
+        "random, styled(copies=1)",
+    }
+    assert len(list((found.folder / "targets" / "dim" / "runs").glob("*"))) == 1  # simclr is pretrained once
+    with np.load(found.folder / "cells" / "dim" / "simclr-s0.npz") as one:
+        plain = one["target"]
+    with np.load(found.folder / "cells" / "dim" / "simclr__styled_copies_1_-s0.npz") as other:
+        assert not np.allclose(plain, other["target"]) and other["kept"].mean() > 0.7

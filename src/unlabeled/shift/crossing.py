@@ -18,9 +18,10 @@ from unlabeled.errors import UserError
 from unlabeled.ood import Detector
 from unlabeled.protocols.finetune import Finetune
 from unlabeled.protocols.linear import Linear
+from unlabeled.protocols.styled import Styled
 from unlabeled.shift.strangers import KEEP, split
 from unlabeled.study.fits import Bench, full, groups, write_arrays
-from unlabeled.study.plan import Arm, safe
+from unlabeled.study.plan import Arm, needs, safe
 from unlabeled.training.devices import Device
 from unlabeled.training.loop import Items, embed
 from unlabeled.training.run import create, fingerprint, learn
@@ -121,29 +122,53 @@ def fit(place: Place, crossing: Crossing, arm: Arm, seed: int) -> None:
     if path.is_file():
         return
     bench, data = place.bench(crossing), crossing.source
+    probe, arm = arm.protocols[0], source_of(arm)
     if arm.kind == "method":
         paths = data.table.items["path"].astype(str).tolist()
         facts = {"data": place.data, "items": fingerprint(paths, data.learning), "without": crossing.target}
         run = create(bench.run(arm, seed), arm.for_seed(seed), facts)
         title = f"pretrain {arm.name} · seed {seed} · without {crossing.target}"
         learn(run, Items(data.store, data.learning), place.device, title=title)
-    arrays = _frozen(place, bench, crossing, arm, seed) if arm.kind in FROZEN else _trained(place, crossing, arm, seed)
+    if arm.kind in FROZEN:
+        arrays = _frozen(place, bench, crossing, replace(arm, protocols=(probe,)), seed)
+    else:
+        arrays = _trained(place, crossing, arm, seed)
     write_arrays(path, arrays)
+
+
+def read_by(arm: Arm, probe: catalog.Spec) -> Arm:
+    """The same frozen encoder under another probe, an arm of its own."""
+    return replace(arm, name=f"{arm.name}, {probe}", protocols=(probe,))
+
+
+def source_of(arm: Arm) -> Arm:
+    """The arm whose encoder another probe reads: itself where its probe is its own."""
+    return replace(arm, name=arm.name.removesuffix(f", {arm.protocols[0]}"))
 
 
 def _frozen(place: Place, bench: Bench, crossing: Crossing, arm: Arm, seed: int) -> dict[str, np.ndarray]:
     data, rows = crossing.source, crossing.source.labelled
     y, classes = data.table.labels, len(data.table.classes)
     known, test = bench.features(arm, seed)  # of the source alone
-    encoder = place.device.place(bench.encoder(arm, seed).eval())
+    encoder = bench.encoder(arm, seed).eval()
+    place.device.place(encoder)
     away = embed(encoder, arm.recipe.looks(), data.store, crossing.test, place.device).numpy()
-    x = known[np.searchsorted(data.learning, rows)]
-    probe = Linear().fit(x, y[rows], groups=groups(data, rows), seed=seed, unlabelled=known)
+
+    def fitted(some: np.ndarray) -> Linear:
+        how, units = arm.protocols[0], groups(data, some)
+        if needs(how) != "views":
+            x = known[np.searchsorted(data.learning, some)]
+            return Linear().fit(x, y[some], groups=units, seed=seed, unlabelled=known)
+        protocol: Styled = catalog.load("protocols", how.name)(**how.settings)
+        looks, items = arm.recipe.looks(), Items(data.store, some)
+        return protocol.fit(encoder, items, y[some], looks, place.device, groups=units, seed=seed).probe
+
+    probe = fitted(rows)
     out = {"target": full(probe.predict(away), y[rows], classes), "source": full(probe.predict(test), y[rows], classes)}
     facts: dict[str, Any] = {"strength": float(probe.strength), "convergence": probe.convergence}
     inside, held = split(data, rows, seed)
     x, h = (known[np.searchsorted(data.learning, r)] for r in (inside, held))
-    part = Linear().fit(x, y[inside], groups=groups(data, inside), seed=seed, unlabelled=known)
+    part = fitted(inside)
     found: Detector = catalog.load("ood", place.detector)().fit(x, y[inside], part.logits(x))
     scores = [found.score(f, part.logits(f)) for f in (h, test, away)]
     threshold, kept, flagged = metrics.detection(*scores, keep=KEEP)

@@ -14,11 +14,11 @@ from unlabeled.data.scan import scan
 from unlabeled.errors import UserError
 from unlabeled.report.transfer.page import write
 from unlabeled.settings import Augmentation, Budget, Setup, Training
-from unlabeled.shift.crossing import ADAPTS, ALIKE, Crossing, Place, crossings, fit
+from unlabeled.shift.crossing import ADAPTS, ALIKE, Crossing, Place, crossings, fit, read_by
 from unlabeled.shift.outcome import MEAN, Outcome, gather
 from unlabeled.study.conduct import check_labels
 from unlabeled.study.pace import steps
-from unlabeled.study.plan import Arm, arms, folder_name
+from unlabeled.study.plan import Arm, arms, folder_name, needs
 from unlabeled.study.record import write_csv, write_json
 from unlabeled.training.devices import Device, open_device
 from unlabeled.training.loop import Items
@@ -86,7 +86,8 @@ def transfer(
         data: items with labels and domains: a manifest with a column "domain", or an array file with "domains".
         methods: names from "unlabeled methods", with settings as simclr(temperature=0.5).
         adapt: ways to adapt, dann and coral, with settings as dann(weight=0.5).
-        without_target: ways to make the other domains alike without a picture of the target: dann, coral.
+        without_target: ways to prepare for a domain without a picture of it: dann and coral make the others alike,
+            styled probes every frozen encoder on its items in other styles too.
         targets: domains to keep back, one at a time; all takes every one with labelled test items.
         seeds: how many times each arm is trained.
         by: what a domain is: the column domain, or group.
@@ -186,10 +187,20 @@ def _arms(
     base = next(a.recipe for a in out if a.kind == "supervised")
     for kind, texts, tail in ((ADAPTS, adapt[0], ""), (ALIKE, adapt[1], " without target")):
         for text in texts:
+            if kind == ALIKE and _is_probe(text):
+                probe = catalog.parse("protocols", text)
+                out += [read_by(a, probe) for a in tuple(out) if a.protocols[0].name == "linear"]
+                continue
             spec = catalog.parse("adaptation", text)
             whole = catalog.Spec(spec.name, {**pace, **spec.settings})
             out.append(Arm(f"{spec}{tail}", kind, base, (whole,)))
     return out
+
+
+def _is_probe(text: str | dict[str, Any]) -> bool:
+    """Whether this names a protocol that reads a frozen encoder through views of its own: `styled`."""
+    name = str(text["name"]) if isinstance(text, dict) else catalog.read_spec(text).name
+    return name in catalog.names("protocols") and needs(catalog.parse("protocols", text)) == "views"
 
 
 def _steps(folder: Path, budget: Budget, crossing: Crossing, plan: Sequence[Arm], device: Device, runs: int) -> int:
