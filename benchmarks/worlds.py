@@ -1,0 +1,98 @@
+"""The table of the causal study on real domains: what every arm makes of a domain that was kept back.
+
+    python benchmarks/worlds.py signs-light --steps 2000 --seeds 3       # goes on where it was stopped
+    python benchmarks/worlds.py signs-light --table                     # from what is there, as Markdown
+
+| name | domains |
+|---|---|
+| signs-light | German traffic signs: dark, medium, bright |
+| signs-distance | the same: near, middle, far |
+| pacs | objects as photograph, painting, cartoon, sketch |
+| tiles | magnetic tiles with and without defects: exposures 1 and 2, 3 and 4, 5 and 6 |
+
+It writes a manifest that names the domain of each picture and calls `unlabeled transfer` with SimCLR, MoCo v2, BYOL,
+C2SSL and C2SSL's control (the same interventions as augmentation), DANN with and without the target, Deep CORAL, random
+weights and supervised training; every frozen encoder is read by the plain and by the styled probe. Defaults
+throughout; nothing is chosen by test items.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from unlabeled.settings import Budget, Setup, Training
+from unlabeled.verbs.transfer import transfer
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+METHODS = ("simclr", "moco", "byol", "c2ssl", "c2ssl(weight=0, restyled=true)")
+WORLDS = {"signs-light": 32, "signs-distance": 32, "pacs": 64, "tiles": 64}  # side of the views
+
+
+def manifest(name: str, folder: Path) -> Path:
+    """A table of the pictures with their domains, for one of WORLDS."""
+    if name.startswith("signs"):
+        root, file = DATA / "traffic_signs", "labels.csv"
+        items = pd.read_csv(root / file).assign(domain=lambda t: t[name.removeprefix("signs-")])
+    elif name == "pacs":
+        root, file = DATA / "pacs_mini", "split.csv"
+        items = pd.read_csv(root / file)
+    else:
+        root, file = DATA / "magnetic_tile", "labels.csv"
+        items = pd.read_csv(root / file).query("exposure > 0")
+        pairs = {1: "dark", 2: "dark", 3: "middle", 4: "middle", 5: "bright", 6: "bright"}
+        items = items.assign(domain=items["exposure"].map(pairs), split=_halves(items))
+    out = items.assign(path=[str(root / f) for f in items["file"]])
+    keep = [c for c in ("path", "class", "track", "domain", "split") if c in out]
+    path = folder / f"{name}.csv"
+    out[keep].to_csv(path, index=False)
+    return path
+
+
+def _halves(items: pd.DataFrame) -> list[str]:
+    """Tiles are split for anomalies, with no defect to learn from: here every second group of each class is a test."""
+    number = items.groupby(["class", "group"]).ngroup()
+    return ["test" if n % 2 else "train" for n in number]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("world", choices=tuple(WORLDS))
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--targets", default="all")
+    parser.add_argument("--methods", default="", help="some of them, by semicolons")
+    parser.add_argument("--encoder", default="resnet18")
+    parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "unlabeled-worlds")
+    parser.add_argument("--table", action="store_true", help="print what is there and train nothing")
+    args = parser.parse_args()
+    folder = args.out / args.world
+    if not args.table:
+        args.out.mkdir(parents=True, exist_ok=True)
+        found = transfer(
+            str(manifest(args.world, args.out)),
+            methods=tuple(args.methods.split(";")) if args.methods else METHODS,
+            adapt=("dann", "coral"),
+            without_target=("dann", "styled"),
+            targets=tuple(args.targets.split(",")),
+            seeds=args.seeds,
+            detector="knn",
+            setup=Setup(encoder=args.encoder, size=WORLDS[args.world], out=str(folder)),
+            budget=Budget(steps=args.steps),
+            training=Training(threads=1, device="cpu"),
+        )
+        print("\n".join(found.lines()))
+    overall, summary = (pd.read_csv(folder / f"{name}.csv") for name in ("overall", "summary"))
+    there = summary[(summary["where"] == "target") & ~summary["target"].str.startswith("mean")].pivot_table(index="arm", columns="target", values="accuracy")
+    print(f"| arm | {' | '.join(there.columns)} | mean (95 %) | worst | own domains | flagged | kept |")
+    print("|---" * (len(there.columns) + 6) + "|")
+    for row in overall.sort_values("mean", ascending=False).to_dict("records"):
+        cells = [f"{100 * v:.1f}" for v in there.loc[row["arm"]]]
+        cells.append(f"{100 * row['mean']:.1f} ({100 * row['low']:.1f}-{100 * row['high']:.1f})")
+        cells += ["" if pd.isna(row[k]) else f"{100 * row[k]:.1f}" for k in ("worst", "source", "detected", "kept")]
+        print(f"| {row['arm']} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
