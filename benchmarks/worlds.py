@@ -84,7 +84,8 @@ def main() -> None:
         )
         print("\n".join(found.lines()))
     overall, summary = (pd.read_csv(folder / f"{name}.csv") for name in ("overall", "summary"))
-    there = summary[(summary["where"] == "target") & ~summary["target"].str.startswith("mean")].pivot_table(index="arm", columns="target", values="accuracy")
+    each = summary[(summary["where"] == "target") & ~summary["target"].str.startswith("mean")]
+    there = each.pivot_table(index="arm", columns="target", values="accuracy")
     print(f"| arm | {' | '.join(there.columns)} | mean (95 %) | worst | own domains | flagged | kept |")
     print("|---" * (len(there.columns) + 6) + "|")
     for row in overall.sort_values("mean", ascending=False).to_dict("records"):
