@@ -25,7 +25,7 @@ def auroc(faulty: np.ndarray, good: np.ndarray) -> float:
     """
     if not len(faulty) or not len(good):
         return float("nan")
-    ranked = np.sort(good)
+    ranked = _ordered(good)
     below = np.searchsorted(ranked, faulty, "left") + np.searchsorted(ranked, faulty, "right")
     return float(below.mean() / (2 * len(good)))
 
@@ -40,7 +40,7 @@ def average_precision(faulty: np.ndarray, good: np.ndarray) -> float:
         return float("nan")
     found, counts = np.unique(faulty, return_counts=True)
     hits = counts[::-1].cumsum()[::-1]
-    alarms = len(good) - np.searchsorted(np.sort(good), found, "left")
+    alarms = len(good) - np.searchsorted(_ordered(good), found, "left")
     return float((hits / (hits + alarms) * counts).sum() / len(faulty))
 
 
@@ -65,6 +65,11 @@ def overlap(region: np.ndarray, good: np.ndarray, limit: float = LIMIT) -> float
     return float(area.mean() / limit)
 
 
+def _ordered(x: np.ndarray) -> np.ndarray:
+    """The same numbers, rising; the millions of good pixels are sorted once and not again for every figure."""
+    return x if (x[1:] >= x[:-1]).all() else np.sort(x)
+
+
 def f1(faulty: np.ndarray, good: np.ndarray, threshold: float) -> float:
     """Harmonic mean of precision and recall when scores above the threshold are flagged."""
     hits = int((faulty > threshold).sum())
@@ -81,7 +86,7 @@ def f1_oracle(faulty: np.ndarray, good: np.ndarray) -> float:
         return float("nan")
     found, counts = np.unique(faulty, return_counts=True)
     hits = counts[::-1].cumsum()[::-1]
-    alarms = len(good) - np.searchsorted(np.sort(good), found, "left")
+    alarms = len(good) - np.searchsorted(_ordered(good), found, "left")
     return float((2 * hits / (hits + alarms + len(faulty))).max())
 
 

@@ -152,13 +152,18 @@ class Causal(nn.Module):
             strength = scm.reach(edges, self.equations.interventions).amax(0)
             return 1 - torch.exp(-strength.square())
 
-    def inconsistency(self, plain: Tensor, changed: Tensor) -> Tensor:
-        """How far do(s) moves the features (B, D) outside the factors that it reaches, squared, a scalar.
+    def inconsistency(self, plain: Tensor, changed: Tensor, *, free: float = 0.0) -> Tensor:
+        """How far do(s) moves the features (B, D), squared, a scalar: 1 is a tenth of the items' own variance.
 
-        1 is a tenth of the items' own variance, 0 holds still. Means and spreads follow the plain features.
+        Means and spreads follow the plain features.
+
+        Args:
+            plain: features of the items.
+            changed: features of the same items after do(s).
+            free: share of their movement that factors in the reach of the interventions are let off, 0 to 1.
         """
         h, q = plain.float(), changed.float()
         self.follow(h)
         moved = (q - h) / h.std(0).clamp_min(1e-4)
-        given = self.reached() * (moved @ self.directions().detach()).square()
+        given = free * self.reached() * (moved @ self.directions().detach()).square()
         return (moved.square().sum(1) - given.sum(1)).mean() / (0.1 * h.shape[1])

@@ -1,8 +1,8 @@
 """Contrast the items, and hold their features still while only their style changes: L = InfoNCE(z, z') + weight *
 E|f(x) - f(do(s) x)|^2, beside a structural causal model (arXiv:1909.13189) of which factors the style reaches.
 
-The difference counts in units of the items' own spread, or shrinking the features would be the cheapest way; what the
-model finds to be style is left free to follow it.
+The difference counts in units of the items' own spread, or shrinking the features would be the cheapest way. What the
+model finds to be style can be let off (`free`), but a probe on all features then leans on it.
 """
 
 from typing import ClassVar, Literal
@@ -30,6 +30,7 @@ class C2SSL(Method):
         contrast: weight of the contrast, 0 or more; 0 leaves the consistency alone.
         mode: `joint` does both in every step, `alternate` one after the other.
         factors: directions of the features that the causal model looks at, 1 to D.
+        free: how far factors that the graph finds in the reach of style are let off the consistency, 0 to 1.
         share: part of the batch that is looked at in two styles, above 0, to 1.
         temperature: of the softmax over similarities, 0.1 to 0.5.
         restyled: change the style of contrasted views too: the arm that tells what the consistency itself is worth.
@@ -44,7 +45,7 @@ class C2SSL(Method):
 
     def __init__(
         self, encoder: Encoder, *, weight: float = 0.5, contrast: float = 1.0,
-        mode: Literal["joint", "alternate"] = "joint", factors: int = 16, share: float = 0.5,
+        mode: Literal["joint", "alternate"] = "joint", factors: int = 16, free: float = 0.0, share: float = 0.5,
         temperature: float = 0.2, restyled: bool = False, width: int = 128,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -52,7 +53,7 @@ class C2SSL(Method):
             raise UserError(f"c2ssl got weight {weight}, contrast {contrast}, share {share}", "see their ranges")
         self.encoder, self.mode, self.restyled = encoder, mode, restyled
         self.weight, self.contrast, self.temperature = weight, contrast, temperature
-        self.factors, self.share = factors, share
+        self.factors, self.free, self.share = factors, free, share
         self.projector = projector(encoder.dim, 0, width)
         self.register_buffer("done", torch.zeros(()))
         self.register_buffer("turn", torch.zeros((), dtype=torch.int64))
@@ -85,7 +86,7 @@ class C2SSL(Method):
             out["contrast"] = self.contrast * info_nce(a, b, self.temperature)
         if styles:
             before, after = h[-2 * len(styles[0]) :].chunk(2)
-            out["inconsistency"] = self.weight * self.causal.inconsistency(before, after)
+            out["inconsistency"] = self.weight * self.causal.inconsistency(before, after, free=self.free)
             out["model"] += self.causal.cost(before, after, styles[2], self.done)
         return out
 
