@@ -10,7 +10,7 @@ from pathlib import Path
 from unlabeled import catalog
 
 DOCS = Path(__file__).parent
-FOLDERS = ("methods", "encoders", "protocols", "arms")
+FOLDERS = ("methods", "encoders", "protocols", "arms", "anomaly", "ood", "adaptation")
 LEADS = {
     "methods": "Written by `python docs/make.py` from the source. A method with settings is written "
     "`simclr(temperature=0.5)`, or its settings are given as flags: `--method simclr --temperature 0.5`.",
@@ -20,6 +20,11 @@ LEADS = {
     "[how it is measured](protocols.md).",
     "arms": "They stand in every comparison beside the methods, with `supervised`: the same encoder from scratch on "
     "the labels alone, by the protocol `finetune`.",
+    "anomaly": "Detectors of faults, learnt from good items alone: `unlabeled detect good/ --on parts/ --detector "
+    "planted`, see [faults](anomalies.md).",
+    "ood": "Detectors of strangers, items of no known class: `unlabeled shift RUN data/ --ood far=photos/`, see "
+    "[a change of the world](shift.md).",
+    "adaptation": "Ways to adapt to a domain without labels of it: `unlabeled transfer scans.csv --adapt dann,coral`.",
 }
 COST = (
     "Cost: time of a step beside SimCLR's, with the same items in a step, each method with its own encoder "

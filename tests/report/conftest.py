@@ -70,6 +70,7 @@ def _make(folder: Path) -> None:
         if seed == 0:
             _painted(trained, x[train][:8], folder / "reconstructions-rbm.npz")
             _drawn(trained, folder / "generated-rbm.npz")
+            _moved(trained, x[train][:200], folder / "causal-rbm.json")
     features["pca", 0] = PCA(32, random_state=0).fit(x[train]).transform(x)
     for seed in SEEDS:
         features["supervised", seed] = x
@@ -184,6 +185,26 @@ def _rbm(x: np.ndarray, seed: int, run: Path) -> tuple[Any, Any]:
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (run / "metrics.jsonl").write_text(text + '{"step": 17', "utf-8")  # a run that is being written
     return rbm, start
+
+
+def _moved(model: Any, x: np.ndarray, path: Path) -> None:
+    """How far gain and offset move the first six features, as a causal graph without edges among the features."""
+    before = model.transform(x)[:, :6]
+    after = {"gain": model.transform((1.3 * x).clip(0, 1)), "offset": model.transform((x + 0.1).clip(0, 1))}
+    gone = {k: (v[:, :6] - before) / before.std(0) for k, v in after.items()}
+    shift = np.array([np.abs(g.mean(0)) for g in gone.values()])
+    write_json(
+        path,
+        {
+            "kinds": list(gone),
+            "adjacency": np.vstack([shift, np.zeros((6, 6))]).tolist(),
+            "edge": 0.2,
+            "effect": [np.abs(g).mean(0).tolist() for g in gone.values()],
+            "shift": shift.tolist(),
+            "free": np.flatnonzero((shift > 0.2).any(0)).tolist(),
+            "words": ["Light moves some of the factors."],
+        },
+    )
 
 
 def _drawn(rbm: Any, path: Path) -> None:
