@@ -58,7 +58,7 @@ def detect(
     *,
     on: str,
     run: str | None = None,
-    detector: str | dict[str, Any] = "patches",
+    detector: str | dict[str, Any] = "planted",
     method: str | dict[str, Any] | None = None,
     false_alarms: float = 0.05,
     masks: str | None = None,
@@ -76,7 +76,7 @@ def detect(
         good: folder or manifest of good items; a group never stands on both sides.
         on: what to look at: a flat folder, or class folders of which one is called good, ok or normal.
         run: folder of a run whose encoder to look through; one is pretrained on the good items when not given.
-        detector: patches, density, reconstruction or planted, with settings as patches(top=0.01).
+        detector: planted, density, patches or reconstruction, with settings as planted(steps=600).
         method: what to pretrain with; simclr when not given, autoencoder for the detector reconstruction.
         false_alarms: share of good items that may be flagged.
         masks: folder of masks, <kind>/<name>_mask.png; `ground_truth` beside the test folder is found by itself.
@@ -92,7 +92,7 @@ def detect(
         UserError: when the data cannot be used or the settings do not fit.
 
     Example:
-        unlabeled detect tiles/train/good --on tiles/test --false-alarms 0.05 --minutes 10
+        unlabeled detect tiles/train/good --on tiles/test --false-alarms 0.05
     """
     if shots and min(shots) < 0:
         raise UserError(f"{min(shots)} shots were asked for", "give numbers of 0 or more")
@@ -100,6 +100,8 @@ def detect(
     finder: Detector = catalog.load("anomaly", spec.name)(**spec.settings)
     needs = str(catalog.entry("anomaly", spec.name).facts.get("needs", "features"))
     folder = Path(setup.out) if setup.out else folder_name(good, "faults")
+    if needs == "pictures" and budget != Budget():
+        progress.say(f"mind: {spec.name} takes steps of its own, as {spec.name}(steps=600); no encoder is pretrained")
     device = open_device(training)
     ready = _good.ready(good, run, needs, method, setup, training)
     _threshold.threshold(np.arange(len(ready.held)), false_alarms)  # too few good items are refused before the work
