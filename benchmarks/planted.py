@@ -23,6 +23,7 @@ from unlabeled.blocks.causal import EDGE, SPARSE, STILL, Equations
 from unlabeled.data.prepare import Prepared, prepare
 from unlabeled.objectives import scm
 from unlabeled.protocols.linear import Linear
+from unlabeled.protocols.styled import Styled
 from unlabeled.settings import Augmentation, Training
 from unlabeled.study.plan import compose, method_and_encoder
 from unlabeled.training.devices import open_device
@@ -38,6 +39,7 @@ ARMS = {
     "c2ssl, consistency only": "c2ssl(contrast=0)",
     "c2ssl": "c2ssl",
     "c2ssl, alternating": "c2ssl(mode=alternate)",
+    "c2ssl, weight 2, interventions as augmentation too": "c2ssl(weight=2, restyled=true)",
 }
 
 
@@ -64,8 +66,8 @@ def planted(folder: Path) -> tuple[Path, np.ndarray, np.ndarray]:
     return file, paint(shapes, other, light)[test], y[test]
 
 
-def one(prepared: Prepared, text: str, seed: int, steps: int, turned: np.ndarray) -> tuple[float, float]:
-    """Accuracy of an arm on test digits in their usual and in misleading colours."""
+def one(prepared: Prepared, text: str, seed: int, steps: int, turned: np.ndarray) -> list[float]:
+    """Accuracy of an arm on test digits in their usual and in misleading colours, linear and then styled probe."""
     training = Training(threads=1, device="cpu")
     device = open_device(training)
     method, encoder = method_and_encoder(text, ENCODER)
@@ -76,18 +78,22 @@ def one(prepared: Prepared, text: str, seed: int, steps: int, turned: np.ndarray
         net = learn(run, Items(prepared.store, prepared.learning), device, title=f"{text} seed {seed}").encoder()
     device.place(net)
     looks, labels = recipe.looks(), prepared.table.labels
-    x, usual = (embed(net, looks, prepared.store, rows, device).numpy() for rows in (prepared.labelled, prepared.test))
-    probe = Linear().fit(x, labels[prepared.labelled], seed=0)
+    rows = prepared.labelled
+    x, usual = (embed(net, looks, prepared.store, r, device).numpy() for r in (rows, prepared.test))
+    linear = Linear().fit(x, labels[rows], seed=0)
+    styled = Styled().fit(net, Items(prepared.store, rows), labels[rows], looks, device).probe
     raw = torch.from_numpy(turned).movedim(-1, 1).contiguous()
     with torch.no_grad(), device.autocast():
         misled = torch.cat([net(looks.plain(part)).float() for part in torch.split(raw, 128)]).numpy()
     truth = labels[prepared.test]
-    return tuple(float((probe.predict(f).argmax(1) == truth).mean()) for f in (usual, misled))  # type: ignore[return-value]
+    return [float((p.predict(f).argmax(1) == truth).mean()) for p in (linear, styled) for f in (usual, misled)]
 
 
 def colours(args: argparse.Namespace) -> None:
-    print(f"| arm | usual colour | misleading colour | drop, points | {args.steps} steps of 64, seeds {args.seeds} |")
-    print("|---|---|---|---|---|")
+    heads = [
+        f"{p}, {w}" for p in ("linear probe", "styled probe") for w in ("usual colour", "misleading", "drop, points")
+    ]
+    print(f"| {args.steps} steps of 64, seeds {args.seeds} | {' | '.join(heads)} |\n{'|---' * 7}|")
     with tempfile.TemporaryDirectory() as scratch:
         file, turned, _ = planted(Path(scratch))
         prepared = prepare(file, size=32)
@@ -95,10 +101,12 @@ def colours(args: argparse.Namespace) -> None:
             if args.arms and name not in args.arms.split(";"):
                 continue
             found = np.array([one(prepared, text, int(s), args.steps, turned) for s in args.seeds.split(",")])
-            mean, drop = found.mean(0), 100 * (found[:, 0] - found[:, 1])
-            sd = drop.std(ddof=1) if len(drop) > 1 else float("nan")
-            each = ", ".join(f"{d:.1f}" for d in drop)
-            print(f"| {name} | {mean[0]:.3f} | {mean[1]:.3f} | {drop.mean():.1f} ± {sd:.1f} | {each} |", flush=True)
+            cells = []
+            for pair in (found[:, :2], found[:, 2:]):
+                drop = 100 * (pair[:, 0] - pair[:, 1])
+                sd = drop.std(ddof=1) if len(drop) > 1 else float("nan")
+                cells += [*(f"{v:.3f}" for v in pair.mean(0)), f"{drop.mean():.1f} ± {sd:.1f}"]
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 def truth(count: int, factors: int, kinds: int, seed: int, bent: bool) -> tuple[np.ndarray, ...]:

@@ -303,3 +303,16 @@ def test_runs_that_share_no_seed_stand_beside_each_other_without_a_paired_differ
     pairs = set(zip(found.differences["arm_a"], found.differences["arm_b"], strict=True))
     assert pairs == {("mae", "random"), ("random", "mae"), ("simclr", "random"), ("random", "simclr")}
     assert set(found.robustness["arm"]) == {"mae", "simclr", "random"}
+
+
+def test_an_arm_can_be_added_later(scanners: Path, study: Path, tmp_path: Path) -> None:
+    """The random arm stands beside whichever run comes first, and is the same."""
+    place, data = tmp_path / "shift", str(scanners / "items.csv")
+    shift(str(study / "runs" / "simclr-s0"), data, kinds=["contrast"], out=str(place), training=TRAINING)
+    kept = (place / "cells" / "random-s0" / "contrast-3.npz").read_bytes()
+    run = str(study / "runs" / "mae-s0")
+    found = shift(
+        run, data, against=[str(study / "runs" / "simclr-s0")], kinds=["contrast"], out=str(place), training=TRAINING
+    )
+    assert set(found.robustness["arm"]) == {"mae", "simclr", "random"}
+    assert (place / "cells" / "random-s0" / "contrast-3.npz").read_bytes() == kept

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from unlabeled import catalog
@@ -187,13 +188,19 @@ def _related(subjects: Sequence[Subject], prepared: Prepared, kinds: Sequence[st
     return out
 
 
+def _weights(s: Subject) -> dict[str, Any]:
+    """What a subject's figures depend on; random weights do not depend on the method that they stand beside."""
+    numbers = s.recipe.numbers()
+    return numbers if s.kind == "trained" else {k: v for k, v in numbers.items() if k not in ("method", "steps")}
+
+
 def _claim(bench: Bench, data: str, subjects: Sequence[Subject], labels: float, supervised: str) -> None:
     """Refuse a folder that holds results of other runs or data; `cells.json` says what it holds."""
     table = bench.prepared.table
     paths = table.items["path"].astype(str).tolist()
     mine: dict[str, Any] = {"data": data, "labels": labels, "draws": len(bench.draws), "supervised": supervised}
     mine |= {"test": fingerprint(paths, bench.prepared.test), "learn": fingerprint(paths, bench.prepared.learning)}
-    runs = {s.key: fingerprint([repr(sorted(s.recipe.numbers().items()))], [0]) for s in subjects}  # type: ignore[arg-type]
+    runs = {s.key: fingerprint([repr(sorted(_weights(s).items()))], np.zeros(1, np.int64)) for s in subjects}
     path = bench.folder / "cells.json"
     if path.is_file():
         import json
