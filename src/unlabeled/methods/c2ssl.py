@@ -40,6 +40,7 @@ class C2SSL(Method):
     family: ClassVar[str] = "causal"
     wants: ClassVar[str] = "classes that light, sensor and colour do not change"
     when: ClassVar[str] = "when light or camera will differ where it runs"
+    cost: ClassVar[float] = 1.5
     done: Tensor
     turn: Tensor
 
