@@ -86,7 +86,7 @@ class Planted:
                     found = self.net(eye.looks.normalise(faulty))
                 loss = _focal(found.float(), functional.adaptive_max_pool2d(target, found.shape[2:]))
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                torch.autograd.backward(loss)
                 optimizer.step()
                 bar.advance(1, f"loss {loss.item():.4f}" if step % 10 == 0 else "")
         self.net.eval()
@@ -121,7 +121,8 @@ class _Finder(nn.Module):
         self.down = nn.ModuleList(_block(a, b, 2) for a, b in zip([channels, *widths], widths, strict=False))
         self.up = nn.ModuleList(_block(a + b, b, 1) for a, b in zip(widths[1:], widths[:-1], strict=True))
         self.leave = nn.Conv2d(width, 1, 1)
-        nn.init.constant_(self.leave.bias, -3.0)  # type: ignore[arg-type]
+        _, bias = self.leave.parameters()
+        nn.init.constant_(bias, -3.0)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.leave(self.features(x))

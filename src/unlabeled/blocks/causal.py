@@ -61,8 +61,8 @@ class Equations(nn.Module):
 
     def costs(self, plain: Tensor, changed: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
         """Squares, summed over the factors (B, K): what is unexplained of plain ones, and how do(s) changed that."""
-        before = scm.abducted(plain, self(plain, torch.zeros_like(s)))
-        after = scm.abducted(changed, self(changed, s))
+        before = plain - self(plain, torch.zeros_like(s))  # Pearl's abduction: the noise that explains the rest
+        after = changed - self(changed, s)
         return before.square().sum(1).mean(), (after - before).square().sum(1).mean()
 
     def density(self) -> Tensor:

@@ -52,16 +52,16 @@ class C2SSL(Method):
         super().__init__()
         if min(weight, contrast) < 0 or weight + contrast == 0 or not 0 < share <= 1:
             raise UserError(f"c2ssl got weight {weight}, contrast {contrast}, share {share}", "see their ranges")
-        self.encoder, self.mode, self.restyled = encoder, mode, restyled
-        self.weight, self.contrast, self.temperature = weight, contrast, temperature
-        self.factors, self.free, self.share = factors, free, share
-        self.projector = projector(encoder.dim, 0, width)
+        self.encoder, self.mode, self.restyled, self.factors = encoder, mode, restyled, factors
+        self.weight, self.contrast, self.free, self.share = weight, contrast, free, share
+        self.temperature, self.projector = temperature, projector(encoder.dim, 0, width)
         self.register_buffer("done", torch.zeros(()))
         self.register_buffer("turn", torch.zeros((), dtype=torch.int64))
 
     def fit_to(self, facts: Facts) -> None:
-        """Build the causal model for the interventions that the modality makes."""
-        self.causal = Causal(self.encoder.dim, facts.interventions, self.factors)
+        """Build the causal model for the interventions that the modality makes, where any are made to learn from."""
+        if self.weight:
+            self.causal = Causal(self.encoder.dim, facts.interventions, self.factors)
 
     def views(self, batch: Batch, modality: Modality) -> Looks:
         """Two strong views (B, C, H, W) to contrast; mild views of some, the same in another style, and the change."""
@@ -80,7 +80,7 @@ class C2SSL(Method):
         """NT-Xent of the pairs, inconsistency under a change of style, and what the causal model costs."""
         pair, styles = views
         h = self.encoder(torch.cat([*(pair or ()), *(styles or ())[:2]]))
-        heads = [*self.projector.parameters(), *self.causal.parameters()]
+        heads = [p for name, p in self.named_parameters() if not name.startswith("encoder.")]
         out = {"model": torch.stack([0 * p.sum() for p in heads]).sum()}  # what a step does not use is known to DDP
         if pair:
             a, b = self.projector(h[: 2 * len(pair[0])]).chunk(2)

@@ -31,15 +31,6 @@ def acyclicity(adjacency: Tensor) -> Tensor:
         return torch.matrix_exp(squared).diagonal().sum() - len(squared)
 
 
-def abducted(factors: Tensor, predicted: Tensor) -> Tensor:
-    """The noise (B, K) that explains factors (B, K) beyond what their causes predict (B, K): Pearl's abduction.
-
-    >>> abducted(torch.tensor([[1.0]]), torch.tensor([[0.25]])).item()
-    0.75
-    """
-    return factors - predicted
-
-
 def reach(adjacency: Tensor, interventions: int) -> Tensor:
     """How strongly each intervention moves each factor, over paths of every length.
 
