@@ -159,7 +159,7 @@ def found(u: np.ndarray, changed: np.ndarray, s: np.ndarray, steps: int = 2000) 
 
 
 def graphs(args: argparse.Namespace) -> None:
-    from castle.algorithms import Notears, NotearsNonlinear  # type: ignore[import-untyped]
+    from castle.algorithms import Notears, NotearsNonlinear
 
     print("| equations | factors + interventions | true edges | ours, all edges | ours, among factors", end=" ")
     print("| NOTEARS, among raw factors | NOTEARS, among standardised factors |")

@@ -31,7 +31,7 @@ def view(eye: Eye, raw: Tensor, level: bool) -> Tensor:
         return x
     seen = eye.looks.natural(x)
     middle = seen.flatten(1).median(1).values.clamp_min(0.02)
-    target = eye.looks.mean.mean().to(seen.device)
+    target = eye.looks.natural(torch.zeros_like(x[:1])).mean()  # the data's mean brightness
     return eye.looks.normalise(seen * (target / middle).view(-1, 1, 1, 1))
 
 

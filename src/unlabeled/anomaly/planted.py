@@ -107,9 +107,10 @@ class Planted:
     @torch.no_grad()
     def places(self, eye: Eye, raw: Tensor) -> Tensor:
         """Vectors of all places (B, D, h, w): what the network knows before it decides."""
+        if not isinstance(self.net, _Finder):
+            raise UserError("planted has learnt from nothing yet", "call fit first")
         with eye.device.autocast():
-            found: Tensor = self.net.features(view(eye, raw, self.level)).float()  # type: ignore[operator]
-        return found
+            return self.net.features(view(eye, raw, self.level)).float()
 
 
 class _Finder(nn.Module):

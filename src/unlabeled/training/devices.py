@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -17,6 +17,8 @@ from unlabeled.encoders._fast import accelerate
 from unlabeled.errors import UserError
 from unlabeled.settings import Training
 from unlabeled.training.threads import free_threads
+
+Placed = TypeVar("Placed", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,11 @@ class Device:
         dist.broadcast(shared, 0)
         return int(shared.item())
 
-    def place(self, module: nn.Module) -> nn.Module:
-        """Move a module here, with convolutions laid out and computed as this device likes them."""
+    def place(self, module: Placed) -> Placed:
+        """Move a module here, with convolutions laid out and computed as this device likes them; the same one."""
         module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return accelerate(module, device=self.device)
+        accelerate(module, device=self.device)
+        return module
 
 
 def open_device(training: Training) -> Device:

@@ -6,10 +6,11 @@ You et al. 2017
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from unlabeled.settings import Training
 
@@ -25,13 +26,13 @@ class LARS(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, groups: Iterable[dict[str, object]], *, lr: float, momentum: float = 0.9, trust: float = 1e-3
+        self, groups: Iterable[dict[str, Any]], *, lr: float, momentum: float = 0.9, trust: float = 1e-3
     ) -> None:
         super().__init__(groups, {"lr": lr, "momentum": momentum, "trust": trust, "weight_decay": 0.0})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Make one step from the gradients that stand in the parameters."""
+    def step(self, closure: Any = None) -> Any:
+        """Make one step from the gradients that stand in the parameters; no closure is called."""
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is None:
@@ -48,12 +49,12 @@ class LARS(torch.optim.Optimizer):
                 p.sub_(group["lr"] * state["momentum"])
 
 
-def groups(module: nn.Module, weight_decay: float, scale: float = 1.0) -> list[dict[str, object]]:
+def groups(module: nn.Module, weight_decay: float, scale: float = 1.0) -> list[dict[str, Any]]:
     """Two parameter groups, with and without weight decay; `scale` multiplies the learning rate of both."""
     trained = [p for p in module.parameters() if p.requires_grad]
     matrices = [p for p in trained if p.ndim > 1]
     others = [p for p in trained if p.ndim <= 1]
-    out: list[dict[str, object]] = [
+    out: list[dict[str, Any]] = [
         {"params": matrices, "weight_decay": weight_decay, "scale": scale},
         {"params": others, "weight_decay": 0.0, "scale": scale},
     ]
@@ -61,10 +62,10 @@ def groups(module: nn.Module, weight_decay: float, scale: float = 1.0) -> list[d
 
 
 def build(
-    parts: list[dict[str, object]], training: Training, lr: float, betas: tuple[float, float] = (0.9, 0.999)
+    parts: list[dict[str, Any]], training: Training, lr: float, betas: tuple[float, float] = (0.9, 0.999)
 ) -> torch.optim.Optimizer:
     """The optimizer that the settings name, over the given parameter groups; `betas` are those of Adam's moments."""
-    fused = all(isinstance(p, Tensor) and p.device.type in ("cpu", "cuda") for g in parts for p in g["params"])  # type: ignore[attr-defined]
+    fused = all(p.device.type in ("cpu", "cuda") for g in parts for p in g["params"])
     if training.optimizer == "sgd":
         return torch.optim.SGD(parts, lr=lr, momentum=0.9, nesterov=True, fused=fused)
     if training.optimizer == "lars":

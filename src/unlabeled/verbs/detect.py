@@ -112,7 +112,7 @@ def detect(
         raise UserError(f"{on} has {faulty.sum()} faulty items and {max(shots)} shots were asked for", "ask for fewer")
     files = _masks.masks(table, table.rows(), kinds, _masks.folder(table, masks))
     learnt = _good.learnt(ready, folder / "run", needs, budget, device)
-    eye = Eye(device.place(learnt).eval(), ready.looks(), device)  # type: ignore[arg-type]
+    eye = Eye(device.place(learnt).eval(), ready.looks(), device)
     if needs == "pictures":  # it learns over many passes and shows them itself
         finder.fit(eye, ready.store, ready.fit, seed=setup.seed)
     work = len(ready.held) + len(table) + (0 if needs == "pictures" else len(ready.fit))
