@@ -35,6 +35,24 @@ def view(eye: Eye, raw: Tensor, level: bool) -> Tensor:
     return eye.looks.normalise(seen * (target / middle).view(-1, 1, 1, 1))
 
 
+def checked(top: float, smooth: float) -> None:
+    """Refuse settings of a map that cannot be: a share `top` outside 0 to 1, or a negative width `smooth`."""
+    if not 0 <= top <= 1 or smooth < 0:
+        raise UserError(f"top={top:g} and smooth={smooth:g} were given", "give a share, and no negative width")
+
+
+class Gridded:
+    """What detectors share that look at the places of an encoder's maps; they set `stages` and `level`."""
+
+    stages: tuple[int, ...]
+    level: bool
+
+    @torch.no_grad()
+    def places(self, eye: Eye, raw: Tensor) -> Tensor:
+        """Vectors of all places (B, D, h, w)."""
+        return grid(eye, view(eye, raw, self.level), self.stages)
+
+
 def grid(eye: Eye, x: Tensor, stages: tuple[int, ...]) -> Tensor:
     """Vectors of all places (B, D, h, w) float32, each the mean over its 3 x 3 neighbourhood.
 

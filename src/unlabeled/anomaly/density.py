@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from unlabeled.anomaly import Eye
-from unlabeled.anomaly._features import enlarge, grid, strongest, view
+from unlabeled.anomaly._features import Gridded, checked, enlarge, grid, strongest, view
 from unlabeled.data.store import Store
 from unlabeled.errors import UserError
 
 
-class Density:
+class Density(Gridded):
     """A bell curve for each place of good items; far out is unusual (PaDiM, Defard et al. 2020, arXiv:2011.08785).
 
     For items that always lie alike. A place's score is its Mahalanobis distance over a random choice of channels, an
@@ -46,8 +46,7 @@ class Density:
             raise UserError(
                 f"channels={channels} and shrinkage={shrinkage:g} were given", "give 1 or more, and a share"
             )
-        if not 0 <= top <= 1 or smooth < 0:
-            raise UserError(f"top={top:g} and smooth={smooth:g} were given", "give a share, and no negative width")
+        checked(top, smooth)
         self.stages, self.channels, self.shrinkage = stages, channels, shrinkage
         self.top, self.smooth, self.level = top, smooth, level
         self.picked = torch.zeros(0, dtype=torch.int64)
@@ -91,11 +90,6 @@ class Density:
             scores.append(strongest(found, self.top))
             maps.append(enlarge(found, x.shape[-1], self.smooth))
         return np.concatenate(scores), np.concatenate(maps)
-
-    @torch.no_grad()
-    def places(self, eye: Eye, raw: Tensor) -> Tensor:
-        """Vectors of all places (B, D, h, w)."""
-        return grid(eye, view(eye, raw, self.level), self.stages)
 
     def _vectors(self, places: Tensor) -> Tensor:
         """The drawn channels of all places, place by place (T, B, D)."""

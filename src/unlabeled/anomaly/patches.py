@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unlabeled.anomaly import Eye
-from unlabeled.anomaly._features import enlarge, grid, strongest, view
+from unlabeled.anomaly._features import Gridded, checked, enlarge, grid, strongest, view
 from unlabeled.data.store import Store
 from unlabeled.errors import UserError
 
@@ -17,7 +17,7 @@ PROJECTED = 64  # length of the vectors between which the coreset measures dista
 ROWS = 4096  # places compared with the bank at a time
 
 
-class Patches:
+class Patches(Gridded):
     """Remember the places of good items; far from them is unusual (PatchCore, Roth et al. 2021, arXiv:2106.08265).
 
     A place's vector joins the encoder's middle stages, averaged over 3 x 3 neighbours, each channel in units of its own
@@ -50,8 +50,7 @@ class Patches:
             raise UserError(
                 f"a memory of {share:g} of the places, {most} at most, was asked for", "give more than none"
             )
-        if not 0 <= top <= 1 or smooth < 0:
-            raise UserError(f"top={top:g} and smooth={smooth:g} were given", "give a share, and no negative width")
+        checked(top, smooth)
         self.stages, self.share, self.most, self.top, self.smooth, self.level = stages, share, most, top, smooth, level
         self.bank = torch.zeros(0, 0)  # (M, D)
         self.scale = torch.ones(1)  # (D,), of each channel
@@ -87,11 +86,6 @@ class Patches:
             scores.append(strongest(found, self.top))
             maps.append(enlarge(found, x.shape[-1], self.smooth))
         return np.concatenate(scores), np.concatenate(maps)
-
-    @torch.no_grad()
-    def places(self, eye: Eye, raw: Tensor) -> Tensor:
-        """Vectors of all places (B, D, h, w)."""
-        return grid(eye, view(eye, raw, self.level), self.stages)
 
 
 def nearest(x: Tensor, bank: Tensor) -> Tensor:

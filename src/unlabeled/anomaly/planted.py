@@ -13,7 +13,7 @@ from torch.nn import functional
 from unlabeled import progress
 from unlabeled.anomaly import Eye
 from unlabeled.anomaly._faults import plant
-from unlabeled.anomaly._features import enlarge, strongest, view
+from unlabeled.anomaly._features import checked, enlarge, strongest, view
 from unlabeled.data.store import Store
 from unlabeled.errors import UserError
 
@@ -56,8 +56,7 @@ class Planted:
                 f"steps={steps}, batch_size={batch_size}, width={width} and lr={lr:g} were given",
                 "give 1 step and item or more, a width of 4 or more, and a rate above 0",
             )
-        if not 0 <= top <= 1 or smooth < 0:
-            raise UserError(f"top={top:g} and smooth={smooth:g} were given", "give a share, and no negative width")
+        checked(top, smooth)
         self.steps, self.batch_size, self.width, self.lr = steps, batch_size, width, lr
         self.top, self.smooth, self.level = top, smooth, level
         self.net: nn.Module = nn.Identity()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unlabeled.anomaly import Eye
-from unlabeled.anomaly._features import enlarge, grid, strongest, view
+from unlabeled.anomaly._features import checked, enlarge, grid, strongest, view
 from unlabeled.data.store import Store
 from unlabeled.errors import UserError
 from unlabeled.methods import Batch
@@ -35,11 +35,9 @@ class Reconstruction:
     needs: ClassVar[str] = "painting"
 
     def __init__(self, *, draws: int = 8, top: float = 0.01, smooth: float = 4.0) -> None:
-        if draws < 1 or not 0 <= top <= 1 or smooth < 0:
-            raise UserError(
-                f"draws={draws}, top={top:g} and smooth={smooth:g} were given",
-                "give 1 draw or more, a share, and no negative width",
-            )
+        checked(top, smooth)
+        if draws < 1:
+            raise UserError(f"draws={draws} was given", "give 1 draw or more")
         self.draws, self.top, self.smooth, self.seed = draws, top, smooth, 0
         self.usual = np.ones((1, 1), np.float32)  # (S, S), the mean error at each place
 

@@ -99,6 +99,10 @@ class Finetune:
         """
         return None
 
+    def labelled(self, items: Items, y: np.ndarray) -> tuple[Items, np.ndarray]:
+        """The items that classes are learnt from, and their class numbers: here all."""
+        return items, y
+
     def fit(
         self,
         encoder: Encoder,
@@ -123,6 +127,7 @@ class Finetune:
             fresh: the encoder's weights are random: no head-first phase, full learning rate.
             each: called with 1 after each step, for a progress bar.
         """
+        items, y = self.labelled(items, y)
         rates = self._rates(fresh)
         chosen = rates[0]
         classes = int(y.max()) + 1
