@@ -21,7 +21,8 @@ from unlabeled.errors import UserError
 
 ROOT = Path(__file__).parent
 REQUIRED = object()
-USUAL_ENCODER = "resnet18"  # of a method that names none
+USUAL_ENCODER = "resnet18"  # of a method that names none, for pictures
+USUAL_ENCODERS = {"image": USUAL_ENCODER, "series": "tcn"}
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,13 @@ class Entry:
 
     @property
     def encoder(self) -> str:
-        """The encoder that a method takes unless another is given."""
-        return str(self.facts.get("default_encoder", USUAL_ENCODER))
+        """The encoder that a method takes for pictures, or for the first of its modalities, unless another is given."""
+        return self.encoder_for(next(iter(self.facts.get("modalities", ("image",)))))
+
+    def encoder_for(self, modality: str) -> str:
+        """The encoder that a method takes for items of a modality unless another is given."""
+        own = self.facts.get("default_encoder", USUAL_ENCODERS)
+        return str(own.get(modality, USUAL_ENCODERS.get(modality, USUAL_ENCODER)) if isinstance(own, Mapping) else own)
 
 
 @dataclass(frozen=True)

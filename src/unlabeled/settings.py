@@ -3,6 +3,7 @@
 Nothing heavy is imported here: `unlabeled --help` reads this file.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -39,24 +40,38 @@ class Training:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random views of one picture; what is not given follows the data, never the labels (grey pictures get no hue)."""
+    """Random views of one item; what is not given follows the data, never the labels (grey pictures get no hue)."""
 
-    crop: float = option(0.2, "smallest share of the picture's area that a random crop keeps, 0 to 1")
-    ratio: float = option(4 / 3, "largest stretch of a random crop's sides, 1 keeps the shape")
+    crop: float | None = option(
+        None, "smallest share of a picture's area (0.2 when not given) or of a window's time (0.6) that a crop keeps"
+    )
+    ratio: float = option(4 / 3, "pictures: largest stretch of a random crop's sides, 1 keeps the shape")
     horizontal_flip: float | None = option(
         None, "probability of a left-right mirror image; 0.5 when not given, 0 where such pictures look foreign"
     )
     vertical_flip: float | None = option(
         None, "probability of an upside-down mirror image; 0 when not given, 0.5 where it looks as much at home"
     )
-    rotation: float = option(0.0, "largest random turn, in degrees")
-    jitter: float = option(0.5, "strength of random brightness, contrast and colour, 0 to 1")
-    blur: float = option(0.5, "probability of a Gaussian blur (off below 48 px)")
-    noise: float = option(0.0, "standard deviation of Gaussian noise, in units of the full range, 0 to 1")
-    cutout: float = option(0.0, "largest share of the area that a grey rectangle hides, 0 to 1")
+    rotation: float = option(0.0, "pictures: largest random turn, in degrees")
+    jitter: float = option(0.5, "strength of random brightness, contrast and colour, or of gain and offset, 0 to 1")
+    blur: float = option(0.5, "pictures: probability of a Gaussian blur (off below 48 px)")
+    noise: float | None = option(
+        None,
+        "standard deviation of Gaussian noise: of the full range for pictures (0), of the data's own for series (0.1)",
+    )
+    cutout: float | None = option(
+        None, "largest share of a picture (0) or of a window's time (0.2) that is hidden, 0 to 1"
+    )
+    warp: float = option(0.2, "series: how far time is stretched here and pressed there, 0 to 1")
+    permute: int = option(0, "series: largest number of pieces that change places; 0 or 1 keeps the order")
+    drop: float = option(0.1, "series: probability that a variable is hidden, 0 to 1")
     interventions: tuple[str, ...] = option(
         (), "kinds of style that c2ssl changes, such as gain,contrast,hue; all but hue when not given"
     )
+
+    def known(self, usual: Mapping[str, float]) -> dict[str, float]:
+        """The settings that `usual` names, as they were given, or as it has them where they were left open."""
+        return {k: v if getattr(self, k) is None else float(getattr(self, k)) for k, v in usual.items()}
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "interventions", tuple(self.interventions))  # JSON and YAML bring lists
@@ -67,7 +82,9 @@ class Setup:
     """What is learnt from, what learns, and where the results go."""
 
     encoder: str | None = option(None, "encoder, such as resnet18 or vit(width=256); the method's own when not given")
-    size: int = option(0, "side of the views in pixels; 0 takes what suits the pictures, at most 64")
+    size: int = option(0, "side of the views in pixels, or time steps of a window; 0 takes what suits the data")
+    step: float = option(0.0, "series: time between two steps; 0 takes what the files suggest")
+    stride: int = option(0, "series: steps from one window to the next; 0 takes half a window")
     seed: int = option(0, "of weights, order, views and draws")
     unlabeled: str | None = option(None, "another folder of items without labels, to learn from as well")
     out: str | None = option(None, "folder for the results; named after data and method when not given")

@@ -1,4 +1,4 @@
-"""From features back to a picture: what autoencoders, VAEs, GANs and painters share."""
+"""From features back to a picture or a series: what autoencoders, VAEs, GANs and painters share."""
 
 import itertools
 import math
@@ -17,40 +17,43 @@ class Decoder(nn.Module):
 
     Args:
         dim: length D of the vectors that come in.
-        channels: channels of the picture.
-        size: its side in pixels.
+        channels: channels of what is painted.
+        size: its side in pixels, or its steps.
         grid: side of the map that comes in; 1 for a vector.
         width: channels of the last layers; earlier maps have up to eight times as many.
+        space: 2 for pictures, 1 for series.
 
     >>> Decoder(32, 3, 24)(torch.zeros(2, 32)).shape, Decoder(32, 1, 64, grid=2)(torch.zeros(2, 4, 32)).shape
     (torch.Size([2, 3, 24, 24]), torch.Size([2, 1, 64, 64]))
     """
 
-    def __init__(self, dim: int, channels: int, size: int, *, grid: int = 1, width: int = 32) -> None:
+    def __init__(self, dim: int, channels: int, size: int, *, grid: int = 1, width: int = 32, space: int = 2) -> None:
         super().__init__()
-        self.size, self.grid = size, grid
+        self.size, self.grid, self.space = size, grid, space
+        conv, norm = (nn.Conv2d, nn.BatchNorm2d) if space == 2 else (nn.Conv1d, nn.BatchNorm1d)
         start = 4 if grid == 1 else grid
         doublings = max(0, math.ceil(math.log2(size / start)))
         widths = [width * min(8, 2 ** max(0, doublings - 1 - i)) for i in range(doublings + 1)]
         self.start = start
-        self.enter = nn.Linear(dim, widths[0] * (start**2 if grid == 1 else 1), bias=grid == 1)
+        self.enter = nn.Linear(dim, widths[0] * (start**space if grid == 1 else 1), bias=grid == 1)
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise(widths):
-            layers += [nn.BatchNorm2d(before), nn.ReLU(inplace=True), nn.Upsample(scale_factor=2)]
-            layers += [nn.Conv2d(before, after, 3, 1, 1, bias=False)]
-        layers += [nn.BatchNorm2d(widths[-1]), nn.ReLU(inplace=True), nn.Conv2d(widths[-1], channels, 3, 1, 1)]
+            layers += [norm(before), nn.ReLU(inplace=True), nn.Upsample(scale_factor=2)]
+            layers += [conv(before, after, 3, 1, 1, bias=False)]
+        layers += [norm(widths[-1]), nn.ReLU(inplace=True), conv(widths[-1], channels, 3, 1, 1)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Vectors (B, D), or a map as its places row by row (B, grid * grid, D), to pictures (B, C, size, size)."""
+        """Vectors (B, D), or a map as its places row by row (B, grid * grid, D), to items (B, C, size[, size])."""
         x = self.enter(x)
         if self.grid == 1:
-            x = x.view(len(x), -1, self.start, self.start)
+            x = x.view(len(x), -1, *[self.start] * self.space)
         else:
-            x = x.transpose(1, 2).reshape(len(x), -1, self.grid, self.grid)
+            x = x.transpose(1, 2).reshape(len(x), -1, *[self.grid] * self.space)
         out: Tensor = self.layers(x)
         if out.shape[-1] != self.size:
-            out = nn.functional.interpolate(out, (self.size, self.size), mode="bilinear", align_corners=False)
+            how = "bilinear" if self.space == 2 else "linear"
+            out = nn.functional.interpolate(out, [self.size] * self.space, mode=how, align_corners=False)
         return out
 
 

@@ -3,14 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from unlabeled.data import series
 from unlabeled.data.doctor import flips
 from unlabeled.data.scan import scan
+from unlabeled.data.series import SeriesPrep
 from unlabeled.data.splits import holdout
-from unlabeled.data.store import Prep, Store, build, plan, survey
+from unlabeled.data.store import Prep, Preparation, Store, build, plan, survey
 from unlabeled.data.table import Table
 from unlabeled.errors import UserError
 
@@ -25,16 +28,16 @@ class Prepared:
         table: the items that decode.
         store: their decoded form.
         prep: how they were decoded.
-        size: side of the views in pixels.
-        mean: mean of each channel over the items that may be learnt from, 0 to 1.
+        size: side of the views in pixels, or time steps.
+        mean: mean of each channel over the items that may be learnt from, in 0 to 1 for pictures.
         std: standard deviation of each channel.
         mirrors: whether left-right (`horizontal_flip`) and upside-down images (`vertical_flip`) look at home in the
-            data, found without labels.
+            data, found without labels; empty where there is no such thing.
     """
 
     table: Table
     store: Store
-    prep: Prep
+    prep: Preparation
     size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -56,26 +59,41 @@ class Prepared:
         return self.table.rows("test", labelled=True)
 
 
+def read_prep(modality: str, values: Mapping[str, Any]) -> Preparation:
+    """How the items of a run were decoded, from its recipe."""
+    return SeriesPrep(**values) if modality == "series" else Prep(**values)
+
+
 def prepare(
-    data: str | Path | Table, *, size: int = 0, unlabeled: str | None = None, seed: int = 0, prep: Prep | None = None
+    data: str | Path | Table,
+    *,
+    size: int = 0,
+    unlabeled: str | None = None,
+    seed: int = 0,
+    prep: Preparation | None = None,
+    step: float = 0.0,
+    stride: int = 0,
 ) -> Prepared:
     """Scan, split, decode and measure a data set.
 
     Args:
         data: folder, manifest or array file; or a table of one.
-        size: side of the views in pixels; 0 takes what suits the pictures: their own side, at least 16, at most 64.
+        size: side of the views in pixels; 0 takes what suits the pictures: their own side, at least 16, at most 64. Of
+            series the steps of a window; 0 takes whole recordings where each has one label and at most 512 steps, else
+            128.
         unlabeled: another folder of items without labels.
         seed: of the test split, where the data bring none.
         prep: how to decode, for a run that exists already.
+        step: time between two steps of series; 0 takes what the files suggest.
+        stride: steps from one window to the next; 0 takes half a window.
 
     Raises:
         UserError: when there is nothing to learn from.
     """
     table = data if isinstance(data, Table) else scan(data, unlabeled=unlabeled)
+    table, how, view = fitted(table, size, prep, step, stride)
     if len(table.rows("test")) == 0 and len(table.classes) > 1:
         table = holdout(table, seed=seed)
-    view = size or suitable_size(table)
-    how = prep or plan(table, view)
     table, store = build(table, how)
     if len(table) == 0:
         root = table.root
@@ -83,7 +101,27 @@ def prepare(
     return measured(table, store, how, view)
 
 
-def measured(table: Table, store: Store, prep: Prep, size: int) -> Prepared:
+def fitted(
+    table: Table, size: int, prep: Preparation | None = None, step: float = 0.0, stride: int = 0
+) -> tuple[Table, Preparation, int]:
+    """The items as they will be stored (recordings are cut into windows), how, and the size of their views.
+
+    Raises:
+        UserError: when nothing can be read, or what was prepared for is of another kind.
+    """
+    kind = "series" if isinstance(prep, SeriesPrep) else "image"
+    if prep is not None and kind != table.modality:
+        raise UserError(f"{table.root} holds {table.modality} items, not {kind}", f"give items of the kind {kind}")
+    if table.modality == "series":
+        if isinstance(prep, SeriesPrep):
+            return series.again(table, prep, stride), prep, prep.size
+        windows, made = series.ready(table, size, stride, step)
+        return windows, made, made.size
+    view = size or suitable_size(table)
+    return table, prep or plan(table, view), view
+
+
+def measured(table: Table, store: Store, prep: Preparation, size: int) -> Prepared:
     """Measure what the items that may be learnt from are like; again, where a table keeps some of a store's items back.
 
     Args:
@@ -94,6 +132,8 @@ def measured(table: Table, store: Store, prep: Prep, size: int) -> Prepared:
     """
     learn = table.rows(*LEARN)
     mean, std = store.statistics(learn if len(learn) else table.rows())
+    if table.modality != "image":
+        return Prepared(table, store, prep, size, mean, std, {})
     blind = replace(table, items=table.items.assign(label=pd.Series(pd.NA, index=table.items.index, dtype="str")))
     return Prepared(table, store, prep, size, mean, std, flips(blind, store))
 

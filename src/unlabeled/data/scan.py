@@ -1,7 +1,8 @@
 """Find out how a data set lies on disk, from what is there: names are read, no picture is opened.
 
 Known forms: class folders; train and test folders (also val and unlabeled) of class folders; a flat folder; labelled
-and unlabelled pictures side by side; a manifest (CSV, TSV, Parquet), given or found in the folder; arrays in `.npz`.
+and unlabelled items side by side; a manifest (CSV, TSV, Parquet), given or found in the folder; arrays in `.npz`.
+Where there are no pictures, `.ts` files and tables over time are recordings.
 """
 
 import os
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from unlabeled.data import series
 from unlabeled.data.table import SPLITS, Table, frame
 from unlabeled.errors import UserError
-from unlabeled.formats import manifest, npz, picture
+from unlabeled.formats import arrays, manifest, npz, picture, recording, steps
 
 SPLIT_WORDS = {
     "train": "train", "training": "train",
@@ -28,9 +30,10 @@ PLAIN_WORDS = frozenset(
 
 @dataclass
 class _Tree:
-    """Pictures by folder, relative to the root: `{"train/cat": ["1.png", ...]}`; and what else was seen."""
+    """Items by folder, relative to the root: `{"train/cat": ["1.png", ...]}`; and what else was seen."""
 
     folders: dict[str, list[str]] = field(default_factory=dict)
+    recordings: dict[str, list[str]] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
     tables: list[str] = field(default_factory=list)
 
@@ -62,34 +65,115 @@ def scan(path: str | Path, *, unlabeled: str | Path | None = None) -> Table:
 
 def _file(path: Path) -> Table:
     suffix = path.suffix.lower()
+    if suffix == ".npz" and arrays.holds_series(path):
+        known = arrays.index(path)
+        names = [f"{path.name}#{i}" for i in range(len(known["split"]))]
+        splits = [s or "unlabeled" for s in known["split"]]
+        return Table(path, "arrays", "series", frame(names, splits, known["label"], known["group"], known["domain"]))
     if suffix == ".npz":
         known = npz.index(path)
         names = [f"{path.name}#{i}" for i in range(len(known["split"]))]
         splits = [s or "unlabeled" for s in known["split"]]
         return Table(path, "arrays", "image", frame(names, splits, known["label"], known["group"], known["domain"]))
+    lists = bool(set(manifest.WORDS["path"]) & set(steps.columns(path))) if suffix in manifest.SUFFIXES else False
+    if suffix in recording.SUFFIXES and not lists and (suffix == ".ts" or _over_time(path)):
+        return Table(
+            path, "one file of recordings", "series", _expanded(frame([path.name], ["unlabeled"]), path.parent)
+        )
     if suffix in manifest.SUFFIXES:
-        return Table(path, "manifest", "image", _listed(manifest.read(path), path))
+        items = _listed(manifest.read(path), path)
+        if not _are_recordings(items):
+            return Table(path, "manifest", "image", items)
+        return Table(path, "manifest", "series", _expanded(items, path.parent))
     if suffix in picture.SUFFIXES:
         return Table(path, "one picture", "image", frame([path.name], ["unlabeled"]))
     raise UserError(
-        f"cannot scan {path}: it is neither picture, manifest nor .npz file", "give the folder of the pictures"
+        f"cannot scan {path}: it is neither picture, recording, manifest nor .npz file", "give the folder of the items"
     )
 
 
 def _folder(root: Path) -> Table:
     tree = _walk(root)
     if not tree.folders:
-        arrays = sorted(root.glob("*.npz"))
-        if len(arrays) == 1:
-            return _file(arrays[0])
+        files = sorted(root.glob("*.npz"))
+        if len(files) == 1:
+            return _file(files[0])
+        if tree.recordings:
+            return _of_recordings(root, tree)
         seen = ", ".join(f"{n:,} {kind}" for kind, n in tree.others.most_common(3)) or "nothing"
-        raise UserError(f"there are no pictures in {root} (found: {seen})", "give the folder that holds the pictures")
+        raise UserError(
+            f"there are no pictures or recordings in {root} (found: {seen})", "give the folder that holds the items"
+        )
     for name in tree.tables:
         items = _own_manifest(root, name, tree)
         if items is not None:
             return Table(root, f"manifest {name}", "image", items, notes=_notes(tree, len(items)))
     form, items, skipped = _shape(tree)
     return Table(root, form, "image", items, notes=(*skipped, *_notes(tree, None)))
+
+
+def _of_recordings(root: Path, tree: _Tree) -> Table:
+    """Recordings in folders; what lists them, or names numbers, is not one of them."""
+    lists = [
+        n for n in tree.tables if set(manifest.WORDS["path"]) & set(steps.columns(root / n)) or not _over_time(root / n)
+    ]
+    files = {f: [n for n in names if f or n not in lists] for f, names in tree.recordings.items()}
+    mine = _Tree({f: names for f, names in files.items() if names}, others=tree.others)
+    if not mine.folders:
+        raise UserError(f"there are no recordings in {root}", "give the folder that holds the recordings")
+    mine.others = Counter(
+        {k: n - sum(x.endswith(k) for names in mine.folders.values() for x in names) for k, n in tree.others.items()}
+    )
+    mine.others = +mine.others
+    for name in lists:
+        items = _own_manifest(root, name, mine)
+        if items is not None:
+            return Table(root, f"manifest {name}", "series", _expanded(items, root), notes=_notes(mine, len(items)))
+    form, items, skipped = _shape(mine)
+    ends = items["path"].str.extract(r"_(TRAIN|TEST)\.[^.]+$")[0]
+    if ends.notna().all():  # the archives' way: Name_TRAIN.ts beside Name_TEST.ts
+        items = items.assign(split=ends.map({"TRAIN": "train", "TEST": "test"}).to_numpy())
+        form = "train and test files"
+        items["label"] = pd.Series(pd.NA, index=items.index, dtype="str")
+    return Table(root, form, "series", _expanded(items, root), notes=(*skipped, *_notes(mine, None)))
+
+
+def _expanded(items: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """One row a recording where files hold several; labels that the files tell count where the table has none."""
+    rows = []
+    parts = items["path"].map(series.place)
+    for item, (file, key, _, count) in zip(items.to_dict("records"), parts, strict=True):
+        if key or count is not None or not (folder / file).is_file():
+            rows.append(item)
+            continue
+        for path, label in series.expand([file], folder):
+            known = item["label"] if isinstance(item["label"], str) else label
+            split = item["split"]
+            if split == "unlabeled" and known is not None and not isinstance(item["label"], str):
+                split = "train"
+            rows.append(item | {"path": path, "label": known, "split": split})
+    return frame(*([r[c] for r in rows] for c in ("path", "split", "label", "group", "domain")))
+
+
+def _are_recordings(items: pd.DataFrame) -> bool:
+    return bool(items["path"].map(lambda p: Path(series.place(p)[0]).suffix.lower() in recording.SUFFIXES).mean() > 0.5)
+
+
+def _over_time(path: Path) -> bool:
+    """Whether a table looks like numbers over time: most cells of its second line are numbers or times."""
+    names = steps.columns(path)
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return bool(set(steps.WORDS["time"]) & set(names)) or not set(manifest.WORDS["path"]) & set(names)
+    if set(steps.WORDS["time"]) & set(names):
+        return True
+    try:
+        with path.open("rb") as file:
+            file.readline(1 << 20)
+            cells = file.readline(1 << 20).decode("utf-8", "replace").replace("\t", ",").strip().split(",")
+    except OSError:
+        return False
+    numbers = sum(c.strip().lstrip("-").replace(".", "", 1).replace("e-", "").isdigit() for c in cells)
+    return len(names) > 2 and numbers >= 0.5 * len(cells) and not {"id", "recordid"} & set(names[:1])
 
 
 def _walk(root: Path) -> _Tree:
@@ -108,7 +192,7 @@ def _walk(root: Path) -> _Tree:
                 found = list(entries)
         except OSError as fault:
             raise UserError(f"cannot look into {folder}: {fault.strerror}", "check its permissions") from None
-        names = []
+        names, tables = [], []
         for entry in found:
             name = entry.name
             if name[0] in "._" and (name[0] == "." or name == "__MACOSX"):
@@ -117,16 +201,21 @@ def _walk(root: Path) -> _Tree:
             suffix = name[dot:].lower() if dot > 0 else ""
             if suffix in picture.SUFFIXES:
                 names.append(name)
+            elif suffix in recording.SUFFIXES and not entry.is_dir():
+                tables.append(name)
+                tree.others[suffix] += 1
+                if not relative and suffix in manifest.SUFFIXES:
+                    tree.tables.append(name)
             elif entry.is_dir():
                 open_folders.append((f"{relative}/{name}" if relative else name, entry.path))
             else:
                 tree.others[suffix or "files without a suffix"] += 1
-                if not relative and suffix in manifest.SUFFIXES:
-                    tree.tables.append(name)
         if names:
-            names.sort()
-            tree.folders[relative] = names
+            tree.folders[relative] = sorted(names)
+        if tables:
+            tree.recordings[relative] = sorted(tables)
     tree.folders = dict(sorted(tree.folders.items()))
+    tree.recordings = dict(sorted(tree.recordings.items()))
     tree.tables.sort()
     return tree
 
@@ -135,9 +224,7 @@ def _notes(tree: _Tree, listed: int | None) -> tuple[str, ...]:
     notes = []
     total = sum(map(len, tree.folders.values()))
     if listed is not None and listed < total:
-        notes.append(
-            f"{total - listed:,} of {total:,} pictures in the folder are not in the manifest and were left aside"
-        )
+        notes.append(f"{total - listed:,} of {total:,} items in the folder are not in the manifest and were left aside")
     if tree.others:
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in tree.others.most_common(4))
         notes.append(f"other files were left aside: {kinds}")
@@ -210,7 +297,8 @@ def _own_manifest(root: Path, name: str, tree: _Tree) -> pd.DataFrame | None:
     known = {f"{folder}/{n}" if folder else n for folder, names in tree.folders.items() for n in names}
     told = {"label", "split", "group", "domain"} & set(listed.columns)
     paths = listed["path"].dropna().map(_tidy)
-    if not told or paths.empty or paths.duplicated().any() or paths.isin(known).mean() < 0.9:
+    twice = paths.duplicated().any() and not {"first", "end"} <= set(listed.columns)
+    if not told or paths.empty or twice or paths.isin(known).mean() < 0.9:
         return None
     items = _items(listed, root / name)
     if "split" in listed:
@@ -248,7 +336,17 @@ def _items(listed: pd.DataFrame, path: Path) -> pd.DataFrame:
         else:
             split = "train"
         splits.append("unlabeled" if split == "train" and not isinstance(label, str) else split)
-    return frame([_tidy(p) for p in listed["path"]], splits, columns["label"], columns["group"], columns["domain"])
+    paths = [_tidy(p) for p in listed["path"]]
+    if {"first", "end"} <= set(listed.columns):
+        ends = zip(paths, listed["first"], listed["end"], strict=True)
+        try:
+            paths = [
+                f"{p}@{int(a)}+{int(b) - int(a)}" if isinstance(a, str) and isinstance(b, str) else p
+                for p, a, b in ends
+            ]
+        except ValueError:
+            raise UserError(f"{path} has ranges that are no whole numbers", "give rows counted from 0") from None
+    return frame(paths, splits, columns["label"], columns["group"], columns["domain"])
 
 
 def _tidy(path: str) -> str:

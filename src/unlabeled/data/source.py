@@ -1,6 +1,7 @@
 """Where the items of a table come from: files of their own, or rows of an array file."""
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,18 @@ import numpy as np
 
 from unlabeled.data.table import Table
 from unlabeled.formats import npz, picture
+
+PLACE = re.compile(r"(?i)\.(ts|csv|tsv|txt|parquet|pq|npz)(?=#[^#]*$|@\d+\+\d+$|$)")
+
+
+def file_of(path: str) -> str:
+    """The file that an item's path names, without the row, key or range that follows it.
+
+    >>> file_of("a.npz#3"), file_of("ward.csv#17@240+48"), file_of("x/1.png")
+    ('a.npz', 'ward.csv', 'x/1.png')
+    """
+    found = PLACE.search(path)
+    return path[: found.end()] if found else path
 
 
 class Source:

@@ -1,4 +1,4 @@
-"""Decode every picture once, into one memory-mapped array on disk that later runs open at once.
+"""Decode every item once, into one memory-mapped array on disk that later runs open at once.
 
 The cache lies in `$UNLABELED_CACHE` or `~/.cache/unlabeled`, under a key made of paths, sizes, times of change and the
 preparation. Items are appended in order and a log says how far they are safe on disk, so a run that was killed goes on
@@ -12,16 +12,16 @@ import shutil
 import sys
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from unlabeled.data.source import Source, silent, workers
+from unlabeled.data.source import Source, file_of, silent, workers
 from unlabeled.data.table import Broken, Table
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable
@@ -35,6 +35,35 @@ SAMPLE = 64  # pictures that `plan` looks at
 CHUNK_BYTES = 1 << 22
 
 Reasons = list[tuple[str, str]]  # paths, and why each cannot be read
+
+
+class Preparation(Protocol):
+    """How items are brought to one shape: `Prep` for pictures, `data.series.SeriesPrep` for recordings."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def size(self) -> int:
+        """Side in pixels, or time steps."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of a stored item."""
+
+    @property
+    def dtype(self) -> str:
+        """Type of the stored numbers."""
+
+    @property
+    def what(self) -> str:
+        """What such items are called, in the plural."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a stored item."""
+
+    def reader(self, table: Table) -> Callable[[int], np.ndarray]:
+        """What reads an item of the table by its row; it raises Unreadable."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +82,18 @@ class Prep:
     fit: Literal["squash", "crop", "pad"] = "squash"
     dtype: Literal["uint8", "uint16"] = "uint8"
 
+    what = "pictures"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(channels, size, size)."""
+        return (self.channels, self.size, self.size)
+
+    def reader(self, table: Table) -> Callable[[int], np.ndarray]:
+        """What reads an item of the table by its row: (channels, size, size)."""
+        source, bits = Source(table), 16 if self.dtype == "uint16" else 8
+        return lambda row: source.read(row, self.size, self.channels, self.fit, bits)
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -67,37 +108,48 @@ class Store:
     """All items of a table, decoded: row i of the table is row i of the store.
 
     Attributes:
-        array: (N, C, H, W) uint8 or uint16, memory-mapped, read-only.
-        shape: (C, H, W).
+        array: (N, C, ...) memory-mapped, read-only: (N, C, H, W) uint8 or uint16 for pictures, (N, C, T) float32 for
+            series, NaN where nothing was measured.
+        shape: (C, ...).
     """
 
     def __init__(self, array: np.ndarray) -> None:
         self.array = array
-        self.shape: tuple[int, int, int] = (array.shape[1], array.shape[2], array.shape[3])
+        self.shape: tuple[int, ...] = array.shape[1:]
         self.dtype = array.dtype
 
     def __len__(self) -> int:
         return len(self.array)
 
     def batch(self, rows: np.ndarray) -> "Tensor":
-        """The given rows as a contiguous tensor (B, C, H, W) of the store's own type."""
+        """The given rows as a contiguous tensor (B, C, ...) of the store's own type."""
         import torch
 
         return torch.from_numpy(np.ascontiguousarray(self.array[np.asarray(rows)]))
 
     def statistics(self, rows: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each channel, in 0..1, over the given (training) rows, 4,000 at most."""
+        """Mean and standard deviation of each channel over the given (training) rows, 4,000 at most.
+
+        Pictures count in 0..1, recordings in their own units and without what is missing.
+        """
         rows = np.asarray(rows)
         rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), 4000)).astype(np.int64)]
-        full = float(np.iinfo(self.dtype).max)
-        total, squares, count = np.zeros(self.shape[0]), np.zeros(self.shape[0]), 0
+        full = float(np.iinfo(self.dtype).max) if self.dtype.kind == "u" else 1.0
+        total, squares, count = np.zeros(self.shape[0]), np.zeros(self.shape[0]), np.zeros(self.shape[0])
         for at in range(0, len(rows), 64):
-            x = self.array[rows[at : at + 64]].astype(np.float64) / full
-            total += x.sum(axis=(0, 2, 3))
-            squares += (x * x).sum(axis=(0, 2, 3))
-            count += x[:, 0].size
-        mean = total / max(count, 1)
-        spread = np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0))
+            x = (
+                self.array[rows[at : at + 64]]
+                .astype(np.float64)
+                .reshape(-1, self.shape[0], int(np.prod(self.shape[1:])))
+            )
+            known = ~np.isnan(x)
+            x = np.where(known, x, 0) / full
+            total += x.sum(axis=(0, 2))
+            squares += (x * x).sum(axis=(0, 2))
+            count += known.sum(axis=(0, 2))
+        count = np.maximum(count, 1)
+        mean = total / count
+        spread = np.sqrt(np.maximum(squares / count - mean**2, 0))
         return tuple(mean.tolist()), tuple(spread.tolist())
 
 
@@ -142,7 +194,7 @@ def survey(table: Table, rows: np.ndarray | None = None) -> Survey:
     )
 
 
-def build(table: Table, prep: Prep, *, cache: Path | None = None, progress: bool = True) -> tuple[Table, Store]:
+def build(table: Table, prep: Preparation, *, cache: Path | None = None, progress: bool = True) -> tuple[Table, Store]:
     """Decode all items, or open what an earlier run has decoded.
 
     Args:
@@ -171,18 +223,18 @@ def build(table: Table, prep: Prep, *, cache: Path | None = None, progress: bool
                 found = _open(table, prep, done)
     except OSError as fault:
         remedy = "free some space, or set UNLABELED_CACHE to a folder on a larger disk; what is decoded is kept"
-        raise UserError(f"cannot write the decoded pictures to {home}: {fault.strerror or fault}", remedy) from None
+        raise UserError(f"cannot write the decoded {prep.what} to {home}: {fault.strerror or fault}", remedy) from None
     if found is None:
-        raise UserError(f"the decoded pictures in {done} vanished while they were opened", "run it again")
+        raise UserError(f"the decoded {prep.what} in {done} vanished while they were opened", "run it again")
     return found
 
 
-def key(table: Table, prep: Prep) -> str:
+def key(table: Table, prep: Preparation) -> str:
     """The name of a table's cache: another file, size, time of change, order or preparation is another name."""
     digest = hashlib.sha256(f"{VERSION} {prep} {table.folder.resolve()}\n".encode())
     stamps: dict[str, str] = {}
     for path in table.items["path"]:
-        file = path.rpartition("#")[0] if ".npz#" in path else path
+        file = path if prep.what == "pictures" and ".npz#" not in path else file_of(path)
         if file not in stamps:
             try:
                 status = os.stat(os.path.join(table.folder, file))  # noqa: PTH116, PTH118 (a million of them)
@@ -193,7 +245,7 @@ def key(table: Table, prep: Prep) -> str:
     return digest.hexdigest()[:32]
 
 
-def _open(table: Table, prep: Prep, folder: Path) -> tuple[Table, Store] | None:
+def _open(table: Table, prep: Preparation, folder: Path) -> tuple[Table, Store] | None:
     """Open a finished cache; nothing when there is none or its size is wrong."""
     try:
         about = json.loads((folder / "about.json").read_text("utf-8"))
@@ -207,24 +259,23 @@ def _open(table: Table, prep: Prep, folder: Path) -> tuple[Table, Store] | None:
     return table.without(broken), Store(array)
 
 
-def _decode(table: Table, prep: Prep, done: Path, progress: bool) -> None:
+def _decode(table: Table, prep: Preparation, done: Path, progress: bool) -> None:
     """Append all items to a file beside, chunk by chunk, and rename the whole into place."""
     part = done.with_suffix(".part")
     part.mkdir(exist_ok=True)
-    shape = (prep.channels, prep.size, prep.size)
+    shape = prep.shape
     each = int(np.prod(shape)) * np.dtype(prep.dtype).itemsize
     start, kept, broken = _resume(part, each)
     _check_disk(part, (len(table) - start) * each)
-    source = Source(table)
     with (
         (part / "items.bin").open("r+b" if start else "wb") as items,
         (part / "log.jsonl").open("a" if start else "w", encoding="utf-8") as log,
-        _bar(progress, len(table), start) as shown,
+        _bar(progress, prep.what, len(table), start) as shown,
     ):
         items.seek(kept * each)
         items.truncate()
         step = max(1, min(256, CHUNK_BYTES // each))
-        for until, good, bad in _chunks(source, prep, range(start, len(table)), step):
+        for until, good, bad in _chunks(table, prep, range(start, len(table)), step):
             data = b"".join(item.tobytes() for item in good)
             items.write(data)
             items.flush()
@@ -239,8 +290,8 @@ def _decode(table: Table, prep: Prep, done: Path, progress: bool) -> None:
         shutil.rmtree(part)
         path, reason = broken[0] if broken else ("the table", "it has no items")
         where = f'run "unlabeled scan {table.root} --broken" to list them all'
-        raise UserError(f"none of the {len(table):,} pictures in {table.root} can be read ({path}: {reason})", where)
-    about = {"shape": (kept, *shape), "broken": broken, "prep": asdict(prep), "root": str(table.root)}
+        raise UserError(f"none of the {len(table):,} {prep.what} in {table.root} can be read ({path}: {reason})", where)
+    about = {"shape": (kept, *shape), "broken": broken, "prep": str(prep), "root": str(table.root)}
     with (part / "about.json").open("w", encoding="utf-8") as file:
         json.dump(about, file)
         file.flush()
@@ -250,17 +301,17 @@ def _decode(table: Table, prep: Prep, done: Path, progress: bool) -> None:
     part.rename(done)
 
 
-def _chunks(source: Source, prep: Prep, rows: range, step: int) -> Iterator[tuple[int, list[np.ndarray], Reasons]]:
+def _chunks(table: Table, prep: Preparation, rows: range, step: int) -> Iterator[tuple[int, list[np.ndarray], Reasons]]:
     """Decode rows in threads; give in order where a chunk ends, its items, and which are broken and why."""
-    bits = 16 if prep.dtype == "uint16" else 8
+    read, paths = prep.reader(table), table.items["path"].tolist()
 
     def decode(part: range) -> tuple[int, list[np.ndarray], Reasons]:
         good, bad = [], []
         for row in part:
             try:
-                good.append(source.read(row, prep.size, prep.channels, prep.fit, bits))
+                good.append(read(row))
             except Unreadable as fault:
-                bad.append((source.paths[row], str(fault)))
+                bad.append((paths[row], str(fault)))
         return part.stop, good, bad
 
     parts = (rows[at : at + step] for at in range(0, len(rows), step))
@@ -301,7 +352,7 @@ def _resume(part: Path, each: int) -> tuple[int, int, Reasons]:
 def _check_disk(folder: Path, need: int) -> None:
     free = shutil.disk_usage(folder).free
     if need > free:
-        wrong = f"the decoded pictures need {need / 1e9:.2f} GB, and {folder.parent} has {free / 1e9:.2f} GB free"
+        wrong = f"the decoded items need {need / 1e9:.2f} GB, and {folder.parent} has {free / 1e9:.2f} GB free"
         raise UserError(wrong, "set UNLABELED_CACHE to a folder on a larger disk, or take a smaller size")
 
 
@@ -310,8 +361,8 @@ class _Mute:
         """Show nothing."""
 
 
-def _bar(progress: bool, total: int, start: int) -> AbstractContextManager[Bar]:
-    return bar("decoding pictures", total, start) if progress else nullcontext(_Mute())
+def _bar(progress: bool, what: str, total: int, start: int) -> AbstractContextManager[Bar]:
+    return bar(f"decoding {what}", total, start) if progress else nullcontext(_Mute())
 
 
 @contextmanager

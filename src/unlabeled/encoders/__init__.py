@@ -1,6 +1,7 @@
 """What every encoder answers: a vector for an item, a vector for each of its places, and how long the vectors are."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -9,13 +10,15 @@ class Encoder(nn.Module):
     """Base of all encoders.
 
     Attributes:
-        channels: channels of the pictures that it was built for.
-        size: side of the views that it was built for, pixels.
-        any_size: whether it takes pictures of other sizes as well: convolutions do, fixed positions do not.
+        space: how many dimensions the places of its items have: 2 for pictures, 1 for series.
+        channels: channels of the items that it was built for.
+        size: side of the views that it was built for, pixels, or their time steps.
+        any_size: whether it takes items of other sizes as well: convolutions do, fixed positions do not.
         dim: length D of the feature vectors.
         token_dim: length of the token vectors (mostly the same).
     """
 
+    space: ClassVar[int] = 2
     channels: int
     size: int
     any_size: bool = False
@@ -33,3 +36,25 @@ class Encoder(nn.Module):
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, D) and tokens (B, T, token_dim); an encoder that can makes them in one pass."""
         return self(x), self.tokens(x)
+
+
+class Maskable(Encoder):
+    """An encoder that cuts items into patches and can look at some of them alone, as masked models want it.
+
+    Attributes:
+        patch_size: side of a patch in pixels, or its time steps.
+        places: how many patches an item has.
+        patch_values: numbers in a patch, over all channels.
+    """
+
+    patch_size: int
+    places: int
+    patch_values: int
+
+    @abstractmethod
+    def visible(self, x: Tensor, keep: Tensor) -> Tensor:
+        """Tokens (B, V, token_dim) of the patches whose numbers `keep` (B, V) names; the others are never computed."""
+
+    @abstractmethod
+    def codes(self, width: int) -> Tensor:
+        """Fixed codes (1, places, width) of where the patches lie."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from unlabeled import catalog
 from unlabeled.encoders import Encoder
+from unlabeled.errors import UserError
 
 FIXED_SIZE = ("vit_", "deit", "beit", "swin", "eva", "mixer")  # words in the names of timm models with fixed positions
 
@@ -21,9 +22,25 @@ def spec(text: str | Mapping[str, Any] | catalog.Spec) -> catalog.Spec:
     return catalog.parse("encoders", catalog.Spec("timm", {"name": what.name, **what.settings}))
 
 
-def build(what: catalog.Spec, channels: int, size: int) -> Encoder:
-    """Build an encoder for pictures (B, channels, size, size), with weights drawn from torch's current seed."""
-    encoder: Encoder = catalog.load("encoders", what.name)(channels, size, **what.settings)
+def build(what: catalog.Spec, channels: int, size: int, space: int = 2) -> Encoder:
+    """Build an encoder, with weights drawn from torch's current seed.
+
+    Args:
+        what: encoder and its settings.
+        channels: of the views.
+        size: side of the views in pixels, or their time steps.
+        space: 2 for pictures (B, channels, size, size), 1 for series (B, channels, size).
+
+    Raises:
+        UserError: when the encoder is made for another kind of item.
+    """
+    kind: type[Encoder] = catalog.load("encoders", what.name)
+    if kind.space != space:
+        words = {1: "series", 2: "pictures"}
+        fit = [n for n in catalog.names("encoders") if catalog.entry("encoders", n).facts.get("space", 2) == space]
+        remedy = f"take {', '.join(fit)}"
+        raise UserError(f"{short(what)} looks at {words[kind.space]}, not at {words[space]}", remedy)
+    encoder: Encoder = kind(channels, size, **what.settings)
     encoder.channels, encoder.size, encoder.any_size = channels, size, any_size(what)
     return encoder
 
@@ -39,4 +56,6 @@ def any_size(what: catalog.Spec) -> bool:
     >>> any_size(spec("resnet18")), any_size(spec("vit"))
     (True, False)
     """
-    return what.name == "timm" and not any(word in str(what.settings.get("name", "")) for word in FIXED_SIZE)
+    if what.name != "timm":
+        return bool(catalog.entry("encoders", what.name).facts.get("any_size", False))
+    return not any(word in str(what.settings.get("name", "")) for word in FIXED_SIZE)

@@ -9,7 +9,7 @@ feature of a picture is the mean of its patch tokens.
 import torch
 from torch import Tensor, nn
 
-from unlabeled.encoders import Encoder
+from unlabeled.encoders import Maskable
 from unlabeled.errors import UserError
 
 
@@ -33,7 +33,7 @@ def initialise(module: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-class ViT(Encoder):
+class ViT(Maskable):
     """A vision transformer with global average pooling.
 
     Args:
@@ -74,6 +74,7 @@ class ViT(Encoder):
         if width % heads or width % 4:
             raise UserError(f"{heads} heads do not fit a width of {width}", "take a width that 4 and the heads divide")
         self.patch_size, self.grid = patch, size // patch
+        self.places, self.patch_values = self.grid**2, patch**2 * channels
         self.dim = self.token_dim = width
         self.project = nn.Conv2d(channels, width, patch, patch)
         self.positions: Tensor
@@ -101,6 +102,10 @@ class ViT(Encoder):
         """Tokens (B, V, D) of the patches whose numbers `keep` (B, V) names; the others are never computed."""
         tokens = self._embed(x)
         return self._blocks(tokens.gather(1, keep[..., None].expand(-1, -1, tokens.shape[-1])))
+
+    def codes(self, width: int) -> Tensor:
+        """Fixed codes (1, places, width) of row and column."""
+        return sine_positions(self.grid, width)
 
     def _embed(self, x: Tensor) -> Tensor:
         patches: Tensor = self.project(x)

@@ -1,4 +1,5 @@
-"""Manifests: a CSV or Parquet table that names the files and says what is known of each.
+"""Manifests: a CSV or Parquet table that names the files, or parts of them (`first`, `end`: half-open ranges of rows),
+and says what is known of each.
 
 The columns may be called by any of the words in `WORDS`; the first that is there counts.
 """
@@ -16,6 +17,8 @@ WORDS = {
     "group": ("group", "patient", "patient_id", "subject", "subject_id", "case", "part", "plate", "track"),
     "domain": ("domain", "site", "device", "scanner", "camera", "hospital", "center", "centre"),
     "split": ("split", "set", "subset", "partition"),
+    "first": ("first", "first_row", "start", "start_row"),
+    "end": ("end", "end_row", "stop", "stop_row"),
 }
 
 

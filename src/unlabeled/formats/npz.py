@@ -17,23 +17,28 @@ KNOWN = {"label": ("y", "labels", "label", "targets"), "group": ("groups", "grou
 SPLITS = ("train", "val", "test", "unlabeled")
 
 
-def index(path: Path) -> dict[str, list[str | None]]:
-    """What is known of each row, without reading the pictures: `label`, `group`, `domain`, `split`, each of length N.
+def index(path: Path, names: tuple[str, ...] = PICTURES) -> dict[str, list[str | None]]:
+    """What is known of each row, without reading the items: `label`, `group`, `domain`, `split`, each of length N.
+
+    Args:
+        path: the file.
+        names: what the array of the items may be called.
 
     Raises:
-        UserError: when the file has no pictures, or labels of another length than they.
+        UserError: when the file has no such array, or labels of another length than it.
     """
     out: dict[str, list[str | None]] = {"label": [], "group": [], "domain": [], "split": []}
-    shapes = _shapes(path)
-    for name, split in _pictures(path, shapes):
-        count = shapes[name][0]
-        _layout(path, name, shapes[name])
+    there = shapes(path)
+    for name, split in _items(path, names, there):
+        count = there[name][0]
+        if names is PICTURES:
+            _layout(path, name, there[name])
         suffix = name[len(name.split("_")[0]) :]
         for column, words in KNOWN.items():
             values: list[str | None] = [None] * count
-            found = next((w + suffix for w in words if w + suffix in shapes), None)
+            found = next((w + suffix for w in words if w + suffix in there), None)
             if found is not None:
-                array = _member(path, found)
+                array = member(path, found)
                 if array.ndim != 1 or len(array) != count:
                     raise UserError(
                         f"{path}: {found} has the shape {array.shape}, {name} has {count} rows", "give one value a row"
@@ -50,10 +55,9 @@ def read(path: Path) -> np.ndarray:
 
     Booleans and floats from 0 to 1 are spread over 0 to 255; whole numbers up to 255 or 65,535 are taken as they are.
     """
-    shapes = _shapes(path)
     parts = []
-    for name, _ in _pictures(path, shapes):
-        array = _member(path, name)
+    for name, _ in _items(path, PICTURES, shapes(path)):
+        array = member(path, name)
         if _layout(path, name, array.shape) == "first":
             array = np.moveaxis(array, 1, -1)
         parts.append(_whole(path, name, array[..., 0] if array.ndim == 4 and array.shape[3] == 1 else array))
@@ -65,12 +69,21 @@ def read(path: Path) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _pictures(path: Path, shapes: dict[str, tuple[int, ...]]) -> Iterator[tuple[str, str | None]]:
-    whole = [(w, None) for w in PICTURES if w in shapes]
-    parts = [(f"{w}_{s}", s) for s in SPLITS for w in PICTURES if f"{w}_{s}" in shapes]
+def parts(path: Path, names: tuple[str, ...]) -> list[str]:
+    """Names of the arrays that hold the items, in the order in which their rows are numbered through."""
+    return [name for name, _ in _items(path, names, shapes(path))]
+
+
+def _items(path: Path, names: tuple[str, ...], there: dict[str, tuple[int, ...]]) -> Iterator[tuple[str, str | None]]:
+    whole = [(w, None) for w in names if w in there]
+    parts = [(f"{w}_{s}", s) for s in SPLITS for w in names if f"{w}_{s}" in there]
     if not whole and not parts:
-        names = ", ".join(shapes) or "nothing"
-        raise UserError(f"{path} has no array of pictures (it has: {names})", 'call it "x", or "x_train" and "x_test"')
+        has = ", ".join(there) or "nothing"
+        what = "pictures" if names is PICTURES else "recordings"
+        raise UserError(
+            f"{path} has no array of {what} (it has: {has})",
+            f'call it "{names[0]}", or "{names[0]}_train" and "{names[0]}_test"',
+        )
     yield from parts or whole[:1]
 
 
@@ -99,9 +112,9 @@ def _whole(path: Path, name: str, array: np.ndarray) -> np.ndarray:
     )
 
 
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shape of each array, from the headers alone."""
-    shapes = {}
+    out = {}
     try:
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
@@ -112,13 +125,14 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
                         if version == (1, 0)
                         else np.lib.format.read_array_header_2_0
                     )
-                    shapes[name.removesuffix(".npy")] = tuple(header(file)[0])
+                    out[name.removesuffix(".npy")] = tuple(header(file)[0])
     except (OSError, ValueError, zipfile.BadZipFile) as fault:
         raise UserError(f"cannot read {path}: {fault}", "give a file that numpy.savez has written") from None
-    return shapes
+    return out
 
 
-def _member(path: Path, name: str) -> np.ndarray:
+def member(path: Path, name: str) -> np.ndarray:
+    """One array of the file; raises UserError when it cannot be read."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             return np.asarray(archive[name])

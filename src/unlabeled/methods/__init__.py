@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from unlabeled.catalog import USUAL_ENCODER
+from unlabeled.catalog import USUAL_ENCODERS
 from unlabeled.encoders import Encoder
 from unlabeled.modalities import Modality
 
@@ -23,15 +23,13 @@ class Batch:
     """Raw items as they come from the store, on the device, before any view.
 
     Args:
-        x: (B, C, H, W) uint8 or uint16 for pictures.
+        x: (B, C, H, W) uint8 or uint16 for pictures; (B, C, T) float32 for series, NaN where nothing was measured.
         index: (B,) int64, the items' numbers among those that are learnt from, from 0.
-        mask: what was observed, for modalities with missing values or ragged lengths, else None.
         domain: (B,) int64 site or device numbers, -1 where unknown, else None.
     """
 
     x: Tensor
     index: Tensor
-    mask: Tensor | None = None
     domain: Tensor | None = None
 
 
@@ -61,7 +59,7 @@ class Method(nn.Module):
 
     modalities: ClassVar[tuple[str, ...]] = ("image",)
     family: ClassVar[str] = ""
-    default_encoder: ClassVar[str] = USUAL_ENCODER  # a spec of the encoders' catalog or of timm
+    default_encoder: ClassVar[str | dict[str, str]] = USUAL_ENCODERS  # specs of the encoders' catalog or of timm
     wants: ClassVar[str] = ""  # what the data must be like, in a few words
     when: ClassVar[str] = ""  # when to take it, in a few words
     cost: ClassVar[float] = (
@@ -108,7 +106,9 @@ class Method(nn.Module):
 
     def embedding(self, views: Any) -> Tensor:
         """Features (B, D) of one view, for the health watch; without gradients."""
-        x = views[0] if isinstance(views, tuple | list) else views
+        x = views
+        while isinstance(x, tuple | list):  # the first view that there is
+            x = next(v for v in x if v is not None)
         with torch.no_grad():
             features: Tensor = self.encoder(x)
         return features

@@ -5,14 +5,13 @@ doi:10.1145/1390156.1390294).
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from unlabeled.blocks.decoder import Decoder
 from unlabeled.encoders import Encoder
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
+from unlabeled.objectives.painting import squared_error
 
 
 class Autoencoder(Method):
@@ -26,7 +25,7 @@ class Autoencoder(Method):
         decoder_width: channels of the decoder's last layers.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image",)
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series")
     family: ClassVar[str] = "generative"
     wants: ClassVar[str] = "pictures in which what matters is large"
     when: ClassVar[str] = "as a yardstick, or to see what can be reconstructed"
@@ -36,19 +35,20 @@ class Autoencoder(Method):
         super().__init__()
         self.encoder, self.noise = encoder, noise
         self.squeeze = nn.Linear(encoder.dim, latent)
-        self.decoder = Decoder(latent, encoder.channels, encoder.size, width=decoder_width)
+        self.decoder = Decoder(latent, encoder.channels, encoder.size, width=decoder_width, space=encoder.space)
 
-    def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor]:
-        """A mild view (B, C, H, W) with noise, and without."""
+    def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor | None]:
+        """A mild view (B, C, ...) with noise, without, and which of its values were measured."""
         x = modality.augment(batch.x, "mild")
-        return (x + self.noise * torch.randn_like(x) if self.noise else x), x
+        return (modality.noisy(x, self.noise) if self.noise else x), x, modality.measured(x)
 
-    def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
-        """Mean squared error of the painted picture, a scalar."""
-        return functional.mse_loss(self.decoder(self.squeeze(self.encoder(views[0]))).float(), views[1])
+    def loss(self, views: tuple[Tensor, Tensor, Tensor | None]) -> Tensor:
+        """Mean squared error of what is painted, a scalar."""
+        noisy, clean, known = views
+        return squared_error(self.decoder(self.squeeze(self.encoder(noisy))), clean, known)
 
     def reconstruct(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
-        """Original, noisy and painted views (B, C, H, W), to look at."""
+        """Original, noisy and painted views (B, C, ...), to look at."""
         x = modality.plain(batch.x)
-        noisy = x + self.noise * torch.randn_like(x)
+        noisy = modality.noisy(x, self.noise)
         return x, noisy, self.decoder(self.squeeze(self.encoder(noisy))).float()

@@ -37,6 +37,7 @@ class C2SSL(Method):
         width: length of the projected vectors.
     """
 
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series")
     family: ClassVar[str] = "causal"
     wants: ClassVar[str] = "classes that light, sensor and colour do not change"
     when: ClassVar[str] = "when light or camera will differ where it runs"
@@ -94,7 +95,3 @@ class C2SSL(Method):
     def after_step(self, progress: float) -> None:
         """Keep how far the run is, for the weight of cycles, and whose turn it is."""
         self.done, self.turn = torch.full_like(self.done, progress), self.turn + 1
-
-    def embedding(self, views: Looks) -> Tensor:
-        """Features (B, D) of one view, for the health watch; without gradients."""
-        return super().embedding(next(v for v in views if v))

@@ -1,4 +1,4 @@
-"""Hide most patches of a picture and paint them from the few that are left (He et al. 2021, arXiv:2111.06377).
+"""Hide most patches of an item and paint them from the few that are left (He et al. 2021, arXiv:2111.06377).
 The encoder sees the visible patches only; the decoder has two blocks, the paper's eight.
 """
 
@@ -7,19 +7,21 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from unlabeled.encoders.vit import ViT, initialise, sine_positions
+from unlabeled.encoders import Maskable
+from unlabeled.encoders.vit import initialise
 from unlabeled.errors import UserError
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
+from unlabeled.objectives.painting import squared_error
 
 
 class MAE(Method):
     """Hide most patches of each item and reconstruct them from the rest (He et al. 2021, arXiv:2111.06377).
 
     Args:
-        encoder: a transformer that can look at visible patches alone (`vit`).
+        encoder: a transformer that can look at visible patches alone (`vit`, `transformer`).
         mask_ratio: share of the patches that is hidden, 0 to 1.
-        normalise: take each patch's own mean and spread out of the target.
+        normalise: take each patch's own mean and spread out of the target; for pictures alone when not given.
         decoder_width: length of the decoder's token vectors.
         decoder_depth: number of the decoder's blocks.
         decoder_heads: attention heads of the decoder.
@@ -29,56 +31,53 @@ class MAE(Method):
     """
 
     family: ClassVar[str] = "generative"
-    default_encoder: ClassVar[str] = "vit"
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series")
+    default_encoder: ClassVar[dict[str, str]] = {"image": "vit", "series": "transformer"}
     wants: ClassVar[str] = "many items and many steps"
     when: ClassVar[str] = "when labels suffice to fine-tune, or views would destroy what matters"
     cost: ClassVar[float] = 1.7
     lr: ClassVar[float] = 5e-4
     weight_decay: ClassVar[float] = 0.05
-    encoder: ViT
+    encoder: Maskable
 
     def __init__(
-        self,
-        encoder: ViT,
-        *,
-        mask_ratio: float = 0.75,
-        normalise: bool = True,
-        decoder_width: int = 256,
-        decoder_depth: int = 2,
-        decoder_heads: int = 8,
-    ) -> None:
+        self, encoder: Maskable, *, mask_ratio: float = 0.75, normalise: bool | None = None,
+        decoder_width: int = 256, decoder_depth: int = 2, decoder_heads: int = 8,
+    ) -> None:  # fmt: skip
         super().__init__()
         from timm.models.vision_transformer import Block
 
-        if not isinstance(encoder, ViT):
-            raise UserError("mae needs an encoder that can look at visible patches alone", "take --encoder vit")
-        self.encoder, self.mask_ratio, self.normalise = encoder, mask_ratio, normalise
-        self.visible = max(1, round(encoder.grid**2 * (1 - mask_ratio)))
+        if not isinstance(encoder, Maskable):
+            remedy = "take --encoder vit" if encoder.space == 2 else "take --encoder transformer"
+            raise UserError("mae needs an encoder that can look at visible patches alone", remedy)
+        self.encoder, self.mask_ratio = encoder, mask_ratio
+        self.normalise = encoder.space == 2 if normalise is None else normalise
+        self.visible = max(1, round(encoder.places * (1 - mask_ratio)))
         self.enter = nn.Linear(encoder.dim, decoder_width)
         self.mask_token = nn.Parameter(0.02 * torch.randn(1, 1, decoder_width))
         self.positions: Tensor
-        self.register_buffer("positions", sine_positions(encoder.grid, decoder_width), persistent=False)
+        self.register_buffer("positions", encoder.codes(decoder_width), persistent=False)
         self.decoder = nn.Sequential(
             *(Block(decoder_width, decoder_heads, qkv_bias=True) for _ in range(decoder_depth))
         )
-        self.leave = nn.Sequential(
-            nn.LayerNorm(decoder_width), nn.Linear(decoder_width, encoder.project.weight[0].numel())
-        )
+        self.leave = nn.Sequential(nn.LayerNorm(decoder_width), nn.Linear(decoder_width, encoder.patch_values))
         initialise(nn.ModuleList([self.enter, self.decoder, self.leave]))
 
-    def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
-        """A mild view (B, C, H, W), the order of its patches (B, T), and the patches' pixels (B, T, P)."""
-        x = modality.augment(batch.x, "mild")
-        order = modality.keep(len(x), self.encoder.grid**2, self.mask_ratio, x.device)
-        return x, order, modality.patches(x, self.encoder.patch_size)
+    def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """A mild view (B, C, ...), the order of its patches (B, T), their values (B, T, P), and which were measured."""
+        x, size = modality.augment(batch.x, "mild"), self.encoder.patch_size
+        order, known = modality.keep(len(x), self.encoder.places, self.mask_ratio, x.device), modality.measured(x)
+        return x, order, modality.patches(x, size), None if known is None else modality.patches(known, size)
 
-    def loss(self, views: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    def loss(self, views: tuple[Tensor, Tensor, Tensor, Tensor | None]) -> Tensor:
         """Mean squared error on the hidden patches alone, a scalar."""
-        (_, order, target), painted = views, self.paint(*views[:2]).float()  # (B, T, P)
+        (_, order, target, known), painted = views, self.paint(*views[:2]).float()  # (B, T, P)
         if self.normalise:
             target = (target - target.mean(-1, keepdim=True)) / (target.var(-1, keepdim=True) + 1e-6).sqrt()
         pick = order[:, self.visible :, None].expand(-1, -1, target.shape[-1])
-        return (painted.gather(1, pick) - target.gather(1, pick)).square().mean()
+        return squared_error(
+            painted.gather(1, pick), target.gather(1, pick), known if known is None else known.gather(1, pick)
+        )
 
     def paint(self, x: Tensor, order: Tensor) -> Tensor:
         """All patches (B, T, P) as the decoder sees them from the first (1 - mask_ratio) share of `order`."""
@@ -91,7 +90,7 @@ class MAE(Method):
     def reconstruct(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
         """Original, masked (hidden patches grey) and painted views (B, C, H, W) of the items, to look at."""
         x, size = modality.plain(batch.x), self.encoder.patch_size
-        order = modality.keep(len(x), self.encoder.grid**2, self.mask_ratio, x.device)
+        order = modality.keep(len(x), self.encoder.places, self.mask_ratio, x.device)
         target, painted = modality.patches(x, size), self.paint(x, order).float()
         if self.normalise:
             painted = painted * (target.var(-1, keepdim=True) + 1e-6).sqrt() + target.mean(-1, keepdim=True)

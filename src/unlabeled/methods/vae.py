@@ -12,6 +12,7 @@ from unlabeled.encoders import Encoder
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
 from unlabeled.objectives.gauss import divergence
+from unlabeled.objectives.painting import squared_error
 
 WIDEST = 8.0  # bound of log variances: beyond it bf16 has no numbers
 
@@ -27,7 +28,7 @@ class VAE(Method):
         decoder_width: channels of the decoder's last layers.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image",)
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series")
     family: ClassVar[str] = "generative"
     wants: ClassVar[str] = "pictures in which what matters is large"
     when: ClassVar[str] = "when new pictures shall be drawn, blurred but safe"
@@ -37,21 +38,22 @@ class VAE(Method):
         super().__init__()
         self.encoder, self.beta = encoder, beta
         self.squeeze = nn.Linear(encoder.dim, 2 * latent)
-        self.decoder = Decoder(latent, encoder.channels, encoder.size, width=decoder_width)
+        self.decoder = Decoder(latent, encoder.channels, encoder.size, width=decoder_width, space=encoder.space)
 
-    def views(self, batch: Batch, modality: Modality) -> Tensor:
-        """A mild view (B, C, H, W) of each item."""
-        return modality.augment(batch.x, "mild")
+    def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor | None]:
+        """A mild view (B, C, ...) of each item, and which of its values were measured."""
+        x = modality.augment(batch.x, "mild")
+        return x, modality.measured(x)
 
-    def loss(self, views: Tensor) -> dict[str, Tensor]:
-        """Half the squared error and beta times the divergence, both per value of the picture."""
-        mean, log_variance = self.code(views)
+    def loss(self, views: tuple[Tensor, Tensor | None]) -> dict[str, Tensor]:
+        """Half the squared error and beta times the divergence, both per value that was measured."""
+        x, known = views
+        mean, log_variance = self.code(x)
         z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-        painted = self.decoder(z).float()
-        share = self.beta / views[0].numel()
+        values = x[0].numel() if known is None else (known.sum() / len(x)).clamp(min=1)
         return {
-            "reconstruction": 0.5 * (painted - views).square().mean(),
-            "divergence": share * divergence(mean, log_variance).sum(1).mean(),
+            "reconstruction": 0.5 * squared_error(self.decoder(z), x, known),
+            "divergence": self.beta / values * divergence(mean, log_variance).sum(1).mean(),
         }
 
     def code(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,9 +61,9 @@ class VAE(Method):
         mean, log_variance = self.squeeze(self.encoder(x)).float().chunk(2, 1)
         return mean, log_variance.clamp(-WIDEST, WIDEST)
 
-    def watch(self, views: Tensor) -> tuple[dict[str, float], str]:
+    def watch(self, views: tuple[Tensor, Tensor | None]) -> tuple[dict[str, float], str]:
         """How many of the numbers say something: those whose divergence is above 0.01 nats on average."""
-        active = int((divergence(*self.code(views)).mean(0) > 0.01).sum())
+        active = int((divergence(*self.code(views[0])).mean(0) > 0.01).sum())
         return {"active units": float(active)}, "" if active else "no number says anything; lower beta"
 
     def reconstruct(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,12 +3,18 @@
 All of it acts on whole raw batches on the device, and every item draws its own parameters.
 """
 
+import copy
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import torch
 from torch import Tensor
+
+from unlabeled.errors import UserError
+from unlabeled.views import draw
 
 
 @dataclass(frozen=True)
@@ -22,14 +28,29 @@ class Style:
 
 
 class Modality(ABC):
-    """Base of all modalities. Raw batches are what the store holds; views are float32 as the encoder takes them."""
+    """Base of all modalities. Raw batches are what the store holds; views are float32 as the encoder takes them.
+
+    Attributes:
+        name: as the catalog has it.
+        space: how many dimensions a view's places have: 2 for pictures, 1 for series.
+        channels: of a view, which need not be those of the raw items.
+    """
 
     name: ClassVar[str]
+    space: ClassVar[int]
     channels: int
+    _source: torch.Generator
 
-    @abstractmethod
+    @classmethod
+    def fitting(cls, prep: Mapping[str, Any], settings: Mapping[str, Any]) -> Self:
+        """The modality for items that were prepared so, with its other settings."""
+        return cls(**settings)
+
     def at(self, seed: int, step: int, rank: int = 0) -> Self:
         """The same modality with its random state set from (seed, step, rank): equal arguments draw equal views."""
+        other = copy.copy(self)
+        other._source = draw.generator(seed, step, rank)
+        return other
 
     @abstractmethod
     def plain(self, raw: Tensor) -> Tensor:
@@ -60,15 +81,28 @@ class Modality(ABC):
     def corruptions(self) -> list[str]:
         """The kinds that `corrupt` knows."""
 
-    @abstractmethod
     def uniforms(self, items: int, numbers: int, device: Any) -> Tensor:
         """Random numbers of its own for each item (items, numbers), float32, uniform in 0 to 1."""
+        return draw.uniforms(self._source, items, numbers).to(device)
 
-    @abstractmethod
     def keep(self, items: int, tokens: int, ratio: float, device: Any) -> Tensor:
         """A random order of token numbers (items, tokens), int64, drawn per item; the first (1 - ratio) share stays
         visible.
         """
+        if not 0 <= ratio < 1:
+            raise UserError(f"a mask ratio of {ratio} was given", "give a share from 0 up to, but not, 1")
+        return draw.uniforms(self._source, items, tokens).argsort(1).to(device)
+
+    def noisy(self, view: Tensor, std: float) -> Tensor:
+        """A view with Gaussian noise on what was measured, from torch's own generator; `std` in units of the data's."""
+        return view + std * torch.randn_like(view)
+
+    def measured(self, view: Tensor) -> Tensor | None:
+        """1 where a view's value was measured and may be reconstructed, 0 elsewhere, in its shape; None where all was.
+
+        No loss touches what is 0 here.
+        """
+        return None
 
     @abstractmethod
     def patches(self, view: Tensor, size: int) -> Tensor:
@@ -88,4 +122,12 @@ class Modality(ABC):
 
     @abstractmethod
     def show(self, view: Tensor) -> np.ndarray:
-        """Views as a person can see them: (B, H, W, 3) uint8 for pictures."""
+        """Views as a person can see them: (B, H, W, 3) uint8."""
+
+
+def check_corruption(kind: str, kinds: Mapping[str, Any], severity: int) -> None:
+    """Refuse a corruption or a severity that there is not."""
+    if kind not in kinds:
+        raise UserError(f'there is no corruption "{kind}"', f"take one of {', '.join(kinds)}")
+    if severity not in range(1, 6):
+        raise UserError(f"a severity of {severity} was asked for", "give a whole number from 1 to 5")

@@ -3,18 +3,18 @@
 The work is done by the pure functions of `unlabeled.views`; here they are put in order and given their random draws.
 """
 
-import copy
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from unlabeled.errors import UserError
-from unlabeled.modalities import Modality, Style
+from unlabeled.modalities import Modality, Style, check_corruption
 from unlabeled.settings import Augmentation
 from unlabeled.views import blur, colour, corruption, cover, draw, geometry, style
 
+USUAL = {"crop": 0.2, "noise": 0.0, "cutout": 0.0}  # where the user says nothing
 CHUNK = 2**20  # values worked on at a time: what the caches of a core hold
 
 
@@ -33,6 +33,7 @@ class Image(Modality):
     """
 
     name: ClassVar[str] = "image"
+    space: ClassVar[int] = 2
 
     def __init__(
         self,
@@ -60,16 +61,12 @@ class Image(Modality):
         self.channels = channels
         self.mean = torch.tensor(tuple(mean) * (channels // len(mean)))
         self.std = torch.tensor(tuple(std) * (channels // len(std)))
+        known = augmentation.known(USUAL)
+        self.crop, self.noise, self.cutout = known["crop"], known["noise"], known["cutout"]
         aside, over = augmentation.horizontal_flip, augmentation.vertical_flip
         self.augmentation = augmentation
         self.mirrored = torch.tensor((0.5 if aside is None else aside, 0.0 if over is None else over))
         self._source = draw.generator(0, 0, 0)
-
-    def at(self, seed: int, step: int, rank: int = 0) -> Self:
-        """The same modality with its random state set from (seed, step, rank): equal arguments draw equal views."""
-        other = copy.copy(self)
-        other._source = draw.generator(seed, step, rank)
-        return other
 
     def plain(self, raw: Tensor) -> Tensor:
         """The one deterministic view (B, C, plain_size, plain_size), float32: resized and normalised."""
@@ -91,15 +88,15 @@ class Image(Modality):
         u = draw.uniforms(self._source, items, 24)  # a fixed table: one kind of change never shifts another's draws
         small = strength == "small"
         size = max(1, self.size // 2) if small else self.size
-        least, most = (how.crop / 4, how.crop) if small else (how.crop, 1.0)
+        least, most = (self.crop / 4, self.crop) if small else (self.crop, 1.0)
         boxes = geometry.crops(u[:, :4], side, least, how.ratio, most)
         mirror = u[:, 4:6] < self.mirrored
         degrees = how.rotation * (2 * u[:, 6] - 1)
         light = colour.lights(u[:, 8:15], how.jitter)
         sigma = self._sigma(u[:, 15:17])
-        hidden = cover.rectangles(u[:, 17:21], 0.0, how.cutout)
+        hidden = cover.rectangles(u[:, 17:21], 0.0, self.cutout)
         strong = strength != "mild"
-        seeds = draw.seeds(self._source, items) if strong and how.noise > 0 else []
+        seeds = draw.seeds(self._source, items) if strong and self.noise > 0 else []
 
         out = torch.empty(items, self.channels, size, size, device=raw.device)
         rows = max(1, CHUNK // out[:1].numel()) if raw.device.type == "cpu" else max(1, items)
@@ -114,9 +111,9 @@ class Image(Modality):
             if strong and how.blur > 0:
                 x = blur.some(x, sigma[part], self._radius)
             if seeds:
-                x = x.add_(draw.normals(seeds[part], x.shape[1:]).to(x.device), alpha=how.noise).clamp_(0, 1)
+                x = x.add_(draw.normals(seeds[part], x.shape[1:]).to(x.device), alpha=self.noise).clamp_(0, 1)
             self._normalise(x, out[part])
-            if strong and how.cutout > 0:
+            if strong and self.cutout > 0:
                 out[part].masked_fill_(cover.inside(hidden[part].to(x.device), size, size), 0.0)
         return out
 
@@ -149,26 +146,13 @@ class Image(Modality):
             UserError: for another kind or severity.
         """
         self._check(raw)
-        if kind not in corruption.KINDS:
-            raise UserError(f'there is no corruption "{kind}"', f"take one of {', '.join(corruption.KINDS)}")
-        if severity not in range(1, 6):
-            raise UserError(f"a severity of {severity} was asked for", "give a whole number from 1 to 5")
+        check_corruption(kind, corruption.KINDS, severity)
         worse = corruption.corrupt(raw.float() / _top(raw), kind, severity, self._source)
         return (worse * _top(raw)).round().to(raw.dtype)
 
     def corruptions(self) -> list[str]:
         """The kinds that `corrupt` knows."""
         return list(corruption.KINDS)
-
-    def uniforms(self, items: int, numbers: int, device: Any) -> Tensor:
-        """Random numbers of its own for each item (items, numbers), float32, uniform in 0 to 1."""
-        return draw.uniforms(self._source, items, numbers).to(device)
-
-    def keep(self, items: int, tokens: int, ratio: float, device: Any) -> Tensor:
-        """A random order of token numbers (items, tokens), int64, drawn per item; the first (1 - ratio) are seen."""
-        if not 0 <= ratio < 1:
-            raise UserError(f"a mask ratio of {ratio} was given", "give a share from 0 up to, but not, 1")
-        return draw.uniforms(self._source, items, tokens).argsort(1).to(device)
 
     def patches(self, view: Tensor, size: int) -> Tensor:
         """A view cut into non-overlapping patches: (B, C, H, W) to (B, T, size * size * C), row by row."""

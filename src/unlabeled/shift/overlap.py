@@ -53,7 +53,7 @@ def drawn(recipe: Recipe, raw: Tensor, method: Method | None = None) -> frozense
     augment, intervene, keep = looks.augment, looks.intervene, looks.keep
     how = recipe.augmentation
     strong = {"jitter": how.jitter > 0, "blur": how.blur > 0 and recipe.size >= BLUR_FROM}
-    strong |= {"noise": how.noise > 0, "cutout": how.cutout > 0}
+    strong |= {"noise": (how.noise or 0.0) > 0, "cutout": (how.cutout or 0.0) > 0}
 
     def watch_augment(raw: Tensor, strength: Any = "strong") -> Tensor:
         if strength != "mild":

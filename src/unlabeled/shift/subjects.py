@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from unlabeled.data.prepare import Prepared, prepare
-from unlabeled.data.store import Prep
+from unlabeled.data.prepare import Prepared, prepare, read_prep
 from unlabeled.encoders import Encoder, _build
 from unlabeled.errors import UserError
 from unlabeled.study.plan import safe
@@ -131,7 +130,7 @@ def data_for(data: str, subjects: Sequence[Subject]) -> tuple[Prepared, list[str
     Where the data bring no test split it is drawn by a seed; the one is taken under which the runs' own training items
     come out, so that no run has seen a test picture.
     """
-    prep = Prep(**subjects[0].recipe.prep)
+    prep = read_prep(subjects[0].recipe.modality, subjects[0].recipe.prep)
     runs = [Run.open(s.folder) for s in subjects if s.folder is not None]
     seeds = dict.fromkeys([0, *(run.recipe.seed for run in runs)])
     best: tuple[int, Prepared, list[str]] | None = None

@@ -1,7 +1,7 @@
 """What a study consists of: the arms, the label draws and the cells, fixed before any method runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,11 @@ def safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)
 
 
-def method_and_encoder(text: str | Mapping[str, Any], encoder: str | None) -> tuple[catalog.Spec, catalog.Spec]:
-    """Read a method's text or mapping; a mapping may bring an `encoder` of its own.
+def method_and_encoder(
+    text: str | Mapping[str, Any], encoder: str | None, modality: str = "image"
+) -> tuple[catalog.Spec, catalog.Spec]:
+    """Read a method's text or mapping; a mapping may bring an `encoder` of its own, else it is the method's own for
+    the modality.
 
     >>> [str(s) for s in method_and_encoder({"name": "mae", "encoder": "vit(width=64)"}, None)]
     ['mae', 'vit(width=64)']
@@ -80,7 +83,7 @@ def method_and_encoder(text: str | Mapping[str, Any], encoder: str | None) -> tu
         own = text.get("encoder", encoder)
         text = {k: v for k, v in text.items() if k != "encoder"}
     method = catalog.parse("methods", text)
-    return method, _build.spec(own or catalog.entry("methods", method.name).encoder)
+    return method, _build.spec(own or catalog.entry("methods", method.name).encoder_for(modality))
 
 
 def compose(
@@ -104,13 +107,13 @@ def compose(
         channels=prepared.prep.channels,
         mean=prepared.mean,
         std=prepared.std,
-        prep=prepared.prep.__dict__,
+        prep=asdict(prepared.prep),
         augmentation=replace(augmentation, **open_ones),
         training=training,
         steps=steps,
         seed=seed,
         items=len(prepared.learning),
-        upright=not prepared.mirrors["vertical_flip"],
+        upright=not prepared.mirrors.get("vertical_flip", False),
     )
 
 
@@ -131,7 +134,8 @@ def suitable(
         for name in (n for n in catalog.names("methods") if n not in named):
             choices: list[str | Mapping[str, Any]] = [name]
             if encoder:
-                choices.append({"name": name, "encoder": catalog.entry("methods", name).encoder})
+                usual = catalog.entry("methods", name).encoder_for(prepared.table.modality)
+                choices.append({"name": name, "encoder": usual})
             reasons = [_cannot(prepared, choice, encoder, training) for choice in choices]
             fits = [choice for choice, reason in zip(choices, reasons, strict=True) if not reason]
             out += fits[:1]
@@ -140,7 +144,7 @@ def suitable(
 
 
 def _cannot(prepared: Prepared, given: str | Mapping[str, Any], encoder: str | None, training: Training) -> str:
-    method, own = method_and_encoder(given, encoder)
+    method, own = method_and_encoder(given, encoder, prepared.table.modality)
     try:
         compose(prepared, method, own, Augmentation(), training, 0, 0).build()
     except UserError as error:
@@ -169,7 +173,7 @@ def arms(
     out: list[Arm] = []
     encoders: dict[str, Recipe] = {}
     for text in methods:
-        method, enc = method_and_encoder(text, encoder)
+        method, enc = method_and_encoder(text, encoder, prepared.table.modality)
         recipe = compose(prepared, method, enc, augmentation, training, 0, seed)
         encoders.setdefault(str(enc), recipe)
         name = str(method)

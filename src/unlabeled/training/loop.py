@@ -166,7 +166,7 @@ def _batch(raw: Tensor, mine: np.ndarray, piece: np.ndarray, items: Items, devic
     x = raw[piece[0] : piece[-1] + 1].to(device.device, non_blocking=True)
     index = torch.from_numpy(mine[piece])
     domain = None if items.domains is None else torch.from_numpy(items.domains[mine[piece]]).to(device.device)
-    return Batch(x, index.to(device.device), None, domain)
+    return Batch(x, index.to(device.device), domain)
 
 
 @torch.no_grad()

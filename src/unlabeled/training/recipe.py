@@ -22,12 +22,12 @@ class Recipe:
         method: self-supervised method and its settings.
         encoder: encoder and its settings.
         modality: name of the modality.
-        size: side of the views, pixels.
-        plain_size: side of the plain view that features are read from, pixels.
-        channels: channels of the items.
-        mean: mean of each channel over the training items, 0 to 1.
+        size: side of the views in pixels, or their time steps.
+        plain_size: the same of the plain view that features are read from.
+        channels: channels of the stored items.
+        mean: mean of each channel over the training items, in 0 to 1 for pictures.
         std: standard deviation of each channel.
-        prep: how items were decoded (`data.store.Prep` as a mapping).
+        prep: how items were decoded (`data.store.Prep`, or that of the modality, as a mapping).
         augmentation: the random views.
         training: how the loop runs.
         steps: length of the run.
@@ -55,26 +55,21 @@ class Recipe:
     @property
     def facts(self) -> Facts:
         """What the method may know before it starts."""
-        kinds = len(self.looks().interventions())
-        return Facts(self.items, self.steps, self.channels, self.size, self.upright, kinds)
+        looks = self.looks()
+        kinds = len(looks.interventions())
+        return Facts(self.items, self.steps, looks.channels, self.size, self.upright, kinds)
 
     def looks(self) -> Modality:
         """The modality with this recipe's views."""
-        kind = catalog.load("modalities", self.modality)
-        look: Modality = kind(
-            size=self.size,
-            plain_size=self.plain_size,
-            channels=self.channels,
-            mean=self.mean,
-            std=self.std,
-            augmentation=self.augmentation,
-        )
-        return look
+        kind: type[Modality] = catalog.load("modalities", self.modality)
+        names = ("size", "plain_size", "channels", "mean", "std", "augmentation")
+        return kind.fitting(self.prep, {name: getattr(self, name) for name in names})
 
     def build_encoder(self) -> Encoder:
         """The encoder with the weights that this recipe's seed draws."""
+        looks = self.looks()
         torch.manual_seed(self.seed)
-        return _build.build(self.encoder, self.channels, self.size)
+        return _build.build(self.encoder, looks.channels, self.size, looks.space)
 
     def build(self) -> Method:
         """The method around its encoder, with the weights that this recipe's seed draws.

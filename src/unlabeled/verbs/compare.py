@@ -91,7 +91,9 @@ def compare(
     device = open_device(training)
     if device.world > 1:
         raise UserError(f"compare was started in {device.world} processes", "start it once; torchrun is for pretrain")
-    prepared = prepare(data, size=setup.size, unlabeled=setup.unlabeled, seed=setup.seed)
+    prepared = prepare(
+        data, size=setup.size, unlabeled=setup.unlabeled, seed=setup.seed, step=setup.step, stride=setup.stride
+    )
     chosen, left_out = suitable(prepared, methods, setup.encoder, training)
     for line in left_out:
         progress.say(line)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from unlabeled import progress
+from unlabeled.data.prepare import fitted, read_prep
 from unlabeled.data.scan import scan
-from unlabeled.data.store import Prep, build
+from unlabeled.data.store import build
 from unlabeled.data.table import Table
 from unlabeled.errors import UserError
 from unlabeled.settings import Training
@@ -58,7 +59,9 @@ def embed(run: str, data: str, *, out: str | None = None, device: str = "auto") 
         raise UserError(f'cannot write "{file.name}"', "take a name that ends in .parquet, .csv or .npz")
     trained = Run.open(run)
     place = open_device(Training(device=device))
-    table, store = build(scan(data), Prep(**trained.recipe.prep))
+    recipe = trained.recipe
+    table, prep, _ = fitted(scan(data), recipe.size, read_prep(recipe.modality, recipe.prep))
+    table, store = build(table, prep)
     encoder = place.place(trained.encoder())
     with progress.bar("embed", len(table)) as bar:
         x = features_of(encoder, trained.modality(), store, table.rows(), place, each=bar.advance).numpy()

@@ -7,9 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from unlabeled import catalog
-from unlabeled.data.prepare import prepare
+from unlabeled.data.prepare import prepare, read_prep
 from unlabeled.data.splits import nested_draws
-from unlabeled.data.store import Prep
 from unlabeled.errors import UserError
 from unlabeled.settings import Training
 from unlabeled.study import record
@@ -84,7 +83,7 @@ def evaluate(
         )
     recipe = trained.recipe
     uses = tuple(catalog.parse("protocols", p) for p in protocols)
-    prepared = prepare(data, size=recipe.size, prep=Prep(**recipe.prep))
+    prepared = prepare(data, size=recipe.size, prep=read_prep(recipe.modality, recipe.prep))
     check_labels(data, prepared)
     folder = Path(out) if out else trained.folder / "evaluation" / safe(Path(data).resolve().stem)
     device = open_device(training)

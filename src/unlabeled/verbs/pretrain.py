@@ -47,10 +47,12 @@ def pretrain(
     Example:
         unlabeled pretrain steel/ --method simclr --epochs 100 --temperature 0.2
     """
-    spec, encoder = method_and_encoder(method, setup.encoder)
     device = open_device(training)
     with device.lead_first():
-        prepared = prepare(data, size=setup.size, unlabeled=setup.unlabeled, seed=setup.seed)
+        prepared = prepare(
+            data, size=setup.size, unlabeled=setup.unlabeled, seed=setup.seed, step=setup.step, stride=setup.stride
+        )
+    spec, encoder = method_and_encoder(method, setup.encoder, prepared.table.modality)
     rows = prepared.learning
     items = Items(prepared.store, rows)
     recipe = compose(prepared, spec, encoder, augmentation, training, 0, setup.seed)

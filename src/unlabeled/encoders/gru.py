@@ -1,0 +1,74 @@
+"""A gated recurrent network that reads a record from its beginning to its end (Cho et al. 2014, arXiv:1406.1078).
+
+Records are packed by length, so that no step behind an end is computed.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from unlabeled.encoders import Encoder
+from unlabeled.encoders._time import inside_of, pooled
+
+
+class GRU(Encoder):
+    """A GRU whose features are mean and maximum over all its states, and the last one.
+
+    Args:
+        channels: channels C of the views; the first is 1 inside the recording.
+        size: their time steps.
+        width: numbers in a state.
+        layers: GRUs on top of each other.
+        both_ways: read from the end to the beginning as well.
+        dropout: between layers, 0 to 1.
+
+    >>> GRU(4, 50, width=8)(torch.ones(2, 4, 50)).shape
+    torch.Size([2, 24])
+    """
+
+    space: ClassVar[int] = 1
+    any_size = True
+
+    def __init__(
+        self,
+        channels: int,
+        size: int,
+        *,
+        width: int = 128,
+        layers: int = 1,
+        both_ways: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.enter = nn.Sequential(nn.Linear(channels, width), nn.ReLU())
+        self.net = nn.GRU(width, width, layers, batch_first=True, dropout=dropout, bidirectional=both_ways)
+        self.token_dim = width * (2 if both_ways else 1)
+        self.dim = 3 * self.token_dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Views (B, C, T) to features (B, D)."""
+        return self.both(x)[0]
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """Views (B, C, T) to one state a step (B, T, token_dim), 0 behind the end."""
+        return self._read(x)[0]
+
+    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, D) and states (B, T, token_dim), in one pass."""
+        states, last, inside = self._read(x)
+        return torch.cat([pooled(states.transpose(1, 2), inside), last], 1), states
+
+    def _read(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        inside = inside_of(x).float()
+        length = inside.sum(2)[:, 0].long().cpu()
+        with torch.autocast(x.device.type, enabled=False):  # bf16 has no packed GRU on CPUs
+            steps = self.enter(x.float().transpose(1, 2))
+            if bool((length == x.shape[2]).all()):
+                states, end = self.net(steps)
+            else:
+                packed, end = self.net(pack_padded_sequence(steps, length, batch_first=True, enforce_sorted=False))
+                states, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[2])
+        last = torch.cat([end[-2], end[-1]], 1) if self.net.bidirectional else end[-1]
+        return states, last, inside

@@ -1,0 +1,152 @@
+"""Tables over time: wide ones with a row a time step, and long ones with a row a measurement (id, time, variable,
+value); CSV, TSV or Parquet, one recording a file or many with an id.
+"""
+
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from unlabeled.formats import Unreadable
+from unlabeled.formats.recording import Recording, made
+
+WORDS = {
+    "time": ("time", "timestamp", "date", "datetime", "charttime", "t", "step", "seconds"),
+    "id": ("id", "recordid", "record_id", "patient", "patient_id", "stay_id", "subject", "series_id", "recording"),
+    "variable": ("variable", "parameter", "channel", "feature", "name", "itemid", "measurement"),
+    "value": ("value", "val", "valuenum", "measurement_value"),
+    "label": ("label", "class", "activity", "is_anomaly"),
+}  # fmt: skip
+CLOCK = re.compile(r"(\d+):(\d\d)(?::(\d\d(?:\.\d+)?))?")
+STATIC = ("age", "gender", "sex", "height", "weight", "icutype", "bmi", "site", "unit")  # descriptors of a record
+NAMELESS = ("RecordID",)  # a long table may tell its own number as if it had been measured
+
+
+def read(path: Path) -> Mapping[str, Recording]:
+    """All recordings of a table by their id, or the only one by "".
+
+    Raises:
+        Unreadable: when it is no table of numbers over time.
+    """
+    frame = _frame(path)
+    lower: dict[str, str] = {}
+    for column in frame.columns:
+        name = str(column).strip().lower()
+        if name in lower:
+            raise Unreadable(f'two of its columns are called "{name}"')
+        lower[name] = str(column)
+    found = {what: next((lower[w] for w in words if w in lower), None) for what, words in WORDS.items()}
+    parts: list[tuple[str, pd.DataFrame]] = [("", frame)]
+    if found["id"]:
+        parts = [(str(key), part) for key, part in frame.groupby(found["id"], sort=True)]
+    long = found["variable"] and found["value"] and found["time"]
+    out, faults = {}, []
+    for key, part in parts:
+        try:
+            out[key] = _long(part, found) if long else _wide(part, found)
+        except Unreadable as fault:
+            faults.append(f"{key}: {fault}" if key else str(fault))
+    if not out:
+        raise Unreadable(faults[0])
+    return out
+
+
+def columns(path: Path) -> list[str]:
+    """The names of a table's columns, lower case, from its first line alone; nothing where it cannot be read."""
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            import pyarrow.parquet as pq
+
+            return [str(n).strip().lower() for n in pq.read_schema(path).names]
+        with path.open("rb") as file:
+            line = file.readline(1 << 20).decode("utf-8-sig")
+    except (OSError, ValueError):
+        return []
+    return [c.strip().strip('"').lower() for c in line.split("\t" if "\t" in line else ",")]
+
+
+def _frame(path: Path) -> pd.DataFrame:
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return pd.read_parquet(path)
+    names = columns(path)
+    if len(set(names)) < len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise Unreadable(f'two of its columns are called "{twice}"')
+    with path.open("rb") as file:
+        tabs = b"\t" in file.readline(1 << 20)
+    return pd.read_csv(path, sep="\t" if tabs else ",", encoding="utf-8-sig")
+
+
+def _seconds(column: "pd.Series") -> np.ndarray:
+    """Times as numbers: as they are, or seconds of clock times (`36:15`) and dates."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy(np.float64)
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return np.asarray(column.to_numpy("datetime64[ns]").astype(np.int64) / 1e9)
+    codes, words = pd.factorize(column.astype(str))
+    clocks = [CLOCK.fullmatch(word.strip()) for word in words]
+    if all(clocks):
+        own = [int(c[1]) * 3600 + int(c[2]) * 60 + float(c[3] or 0) for c in clocks if c]
+        return np.asarray(np.array(own)[codes], np.float64)
+    text = column.astype(str).str.strip()
+    numbers = pd.to_numeric(text, errors="coerce")
+    if numbers.notna().mean() > 0.5:
+        return numbers.to_numpy(np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pandas guesses a format for each odd cell
+        dates = pd.to_datetime(text, errors="coerce")
+    out = dates.to_numpy("datetime64[ns]").astype(np.float64) / 1e9
+    out[dates.isna().to_numpy()] = np.nan
+    return np.asarray(out)
+
+
+def _wide(frame: pd.DataFrame, found: Mapping[str, str | None]) -> Recording:
+    times = _seconds(frame[found["time"]]) if found["time"] else None
+    taken = {found["time"], found["id"], found["label"]}
+    names, rows, static = [], [], {}
+    for column in (str(c) for c in frame.columns if c not in taken):
+        numbers = pd.to_numeric(frame[column], errors="coerce")
+        if numbers.isna().all() and frame[column].notna().any():
+            continue  # words, not numbers
+        if column.lower() in STATIC and numbers.nunique() <= 1:
+            static[column] = float(numbers.dropna().iloc[0]) if numbers.notna().any() else np.nan
+            continue
+        names.append(column)
+        rows.append(numbers.to_numpy(np.float32))
+    if not rows:
+        raise Unreadable("none of its columns holds numbers")
+    marks = None
+    if found["label"]:
+        cells = frame[found["label"]]
+        whole = pd.api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all()
+        words = (cells.astype("Int64") if whole else cells).astype(str).to_numpy(dtype=object)
+        words[cells.isna().to_numpy()] = None
+        marks = words
+    return made(np.stack(rows), tuple(names), times, marks=marks, static=static)
+
+
+def _long(frame: pd.DataFrame, found: Mapping[str, str | None]) -> Recording:
+    time, variable, value = (str(found[k]) for k in ("time", "variable", "value"))
+    at, x = _seconds(frame[time]), pd.to_numeric(frame[value], errors="coerce").to_numpy(np.float64)
+    codes, words = pd.factorize(frame[variable].astype(str).str.strip())
+    usable = ~np.isnan(at) & np.array([w not in NAMELESS for w in words])[codes]
+    told_once = np.array([w.lower() in STATIC for w in words])[codes] & (at == np.nanmin(at, initial=np.inf))
+    static: dict[str, float] = {}
+    for i in np.flatnonzero(usable & told_once):
+        static.setdefault(str(words[codes[i]]), float(x[i]) if x[i] >= 0 else np.nan)  # -1 is "unknown" there
+    rest = usable & ~told_once & ~np.isnan(x)
+    if not rest.any():
+        raise Unreadable("all its values are missing")
+    times, row = np.unique(at[rest], return_inverse=True)
+    known, column = np.unique(codes[rest], return_inverse=True)
+    total, count = np.zeros((len(known), len(times))), np.zeros((len(known), len(times)))
+    np.add.at(total, (column, row), x[rest])
+    np.add.at(count, (column, row), 1)
+    with np.errstate(invalid="ignore"):
+        values = total / count
+    cells = set(frame[found["label"]].dropna().astype(str)) if found["label"] else set()
+    label = cells.pop() if len(cells) == 1 else None
+    return made(values, tuple(str(words[k]) for k in known), times, label, static=static)
