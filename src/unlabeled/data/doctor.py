@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from unlabeled.data import checks, likeness
+from unlabeled.data import checks, likeness, recordings
 from unlabeled.data.checks import Finding as Finding
 from unlabeled.data.checks import Seen, spread
 from unlabeled.data.source import Source, silent, workers
@@ -58,6 +58,10 @@ def examine(table: Table, *, store: Store | None = None, deep: bool = True) -> R
     facts = checks.counts(table)
     broken = table.broken
     if deep:
+        if table.modality == "series":
+            found, more, bad = recordings.examine(table, store)
+            findings, facts, broken = [*findings, *found], facts | more, (*broken, *bad)
+            return _report(table, findings, facts, broken)
         seen = _look(table, spread(np.arange(len(table)), MOST)) if store is None else _glance(table, store)
         broken = (*broken, *seen.broken)
         facts["looked_at"] = len(seen.rows) + len(seen.broken)
@@ -69,6 +73,10 @@ def examine(table: Table, *, store: Store | None = None, deep: bool = True) -> R
                 found, more = check(table, seen)
                 findings += found
                 facts |= more
+    return _report(table, findings, facts, broken)
+
+
+def _report(table: Table, findings: list[Finding], facts: dict[str, Any], broken: tuple[Broken, ...]) -> Report:
     facts["broken"] = len(broken)
     files = len(table) + len(table.broken)
     if broken:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 METHODS = "method"
-BASELINES: Mapping[str, str] = {"supervised": "supervised", "random": "random", "pca": "pca"}  # kind: CSS colour
+PLAIN = ("pca", "statistics", "kernels", "gaps")  # rules without learning
+BASELINES: Mapping[str, str] = {k: k for k in ("supervised", "random", *PLAIN)}  # kind: CSS colour
 COLOURS = 6  # --c0 to --c5
 PROTOCOLS: Mapping[str, str] = {
     "linear": "linear probe",
@@ -72,7 +73,7 @@ class Contender:
 
     @property
     def kind(self) -> str:
-        """`method`, `supervised`, `random` or `pca`."""
+        """`method`, `supervised`, `random`, or the name of a rule such as `pca`."""
         word = self.arm.partition("[")[0]
         return word if word in BASELINES else METHODS
 

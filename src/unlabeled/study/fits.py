@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from unlabeled import catalog, progress
-from unlabeled.arms.pca import Pixels
+from unlabeled.arms import Plain
 from unlabeled.data.prepare import Prepared
 from unlabeled.encoders import Encoder
 from unlabeled.protocols.linear import Linear
-from unlabeled.study.plan import Arm, Cell, needs, safe
+from unlabeled.study.plan import PLAIN, Arm, Cell, needs, safe
 from unlabeled.training.devices import Device
 from unlabeled.training.loop import Items, embed
 from unlabeled.training.run import Run
@@ -61,9 +61,9 @@ class Bench:
         if not path.is_file():
             learn, test = self.prepared.learning, self.prepared.test
             looks = arm.recipe.looks()
-            if arm.kind == "pca":
-                pca = Pixels().fit(self.prepared.store, learn, looks, seed)
-                pair = [pca.features(self.prepared.store, rows, looks) for rows in (learn, test)]
+            if arm.kind == PLAIN:
+                rule: Plain = catalog.load("arms", arm.name)().fit(self.prepared.store, learn, looks, seed)
+                pair = [rule.features(self.prepared.store, rows, looks) for rows in (learn, test)]
             else:
                 encoder = self.device.place(self.encoder(arm, seed))
                 pair = [embed(encoder, looks, self.prepared.store, rows, self.device).numpy() for rows in (learn, test)]

@@ -9,6 +9,7 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from unlabeled.arms import batches
 from unlabeled.data.prepare import Prepared
 from unlabeled.methods import Batch
 from unlabeled.modalities import Modality
@@ -18,8 +19,10 @@ from unlabeled.training.run import Run
 MAP_ITEMS = 1_000
 
 
-def thumbnails(prepared: Prepared, rows: np.ndarray, side: int = 48) -> np.ndarray:
-    """Small colour pictures (N, side, side, 3) uint8 of raw items."""
+def thumbnails(prepared: Prepared, rows: np.ndarray, looks: Modality, side: int = 48) -> np.ndarray:
+    """Small colour pictures (N, side, side, 3) uint8 of raw items; of series their curves."""
+    if looks.space == 1:
+        return np.concatenate([looks.show(looks.plain(prepared.store.batch(part))) for part in batches(rows, 256)])
     out = []
     for at in range(0, len(rows), 256):
         raw = prepared.store.batch(rows[at : at + 256]).float()
@@ -30,13 +33,18 @@ def thumbnails(prepared: Prepared, rows: np.ndarray, side: int = 48) -> np.ndarr
     return np.concatenate(out)
 
 
-def test_items(folder: Path, prepared: Prepared) -> None:
+def test_items(folder: Path, prepared: Prepared, looks: Modality) -> None:
     """Write `test.npz`: rows, labels, paths and thumbnails of the test items."""
     rows = prepared.test
     paths = prepared.table.items["path"].iloc[rows].astype(str).to_numpy(dtype=str)
     write_arrays(
         folder / "test.npz",
-        {"rows": rows, "labels": prepared.table.labels[rows], "paths": paths, "thumbs": thumbnails(prepared, rows)},
+        {
+            "rows": rows,
+            "labels": prepared.table.labels[rows],
+            "paths": paths,
+            "thumbs": thumbnails(prepared, rows, looks),
+        },
     )
 
 

@@ -12,6 +12,8 @@ from unlabeled.errors import UserError
 from unlabeled.settings import Augmentation, Training
 from unlabeled.training.recipe import Recipe
 
+PLAIN = "plain"
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -19,7 +21,7 @@ class Arm:
 
     Args:
         name: how tables call it: `simclr`, `random[resnet18]`, `pca`, `supervised[resnet18]`.
-        kind: `method`, `random`, `pca` or `supervised`.
+        kind: `method`, `random`, `supervised`, or `plain` for a rule of the catalog of arms.
         recipe: encoder and training; the steps are 0 where nothing is pretrained.
         protocols: how labels are used, each a name with its settings.
     """
@@ -161,7 +163,7 @@ def arms(
     training: Training,
     seed: int,
 ) -> list[Arm]:
-    """The methods as arms, and random, pca and supervised for every encoder in use.
+    """The methods as arms, random and supervised for every encoder in use, and the plain rules that serve the data.
 
     Raises:
         UserError: when a protocol does not exist or a method is named twice.
@@ -189,20 +191,33 @@ def arms(
         if on_nets:
             out.append(Arm(f"supervised{tag}", "supervised", recipe, on_nets))
     if on_features:
-        out.append(Arm("pca", "pca", next(iter(encoders.values())), on_features))
+        first = next(iter(encoders.values()))
+        out += [Arm(name, PLAIN, first, on_features) for name in plain_arms(prepared)]
     return out
 
 
 def cells(plan: Sequence[Arm], draws: Sequence[Mapping[float, Any]], seeds: Sequence[int]) -> list[Cell]:
-    """All fits of a study; with all labels there is one draw only, and PCA has one seed only."""
+    """All fits of a study; with all labels there is one draw only, and a rule without chance has one seed only."""
     out: list[Cell] = []
     for arm in plan:
-        for seed in seeds if arm.kind != "pca" else seeds[:1]:
+        alike = arm.kind == PLAIN and not catalog.entry("arms", arm.name).facts.get("random", False)
+        for seed in seeds[:1] if alike else seeds:
             for number, draw in enumerate(draws):
                 for share, rows in draw.items():
                     if number > 0 and len(rows) == max(len(r) for r in draw.values()) and share == 1.0:
                         continue
                     out.extend(Cell(arm.name, float(share), len(rows), seed, number, str(p)) for p in arm.protocols)
+    return out
+
+
+def plain_arms(prepared: Prepared) -> list[str]:
+    """The rules of the catalog of arms that serve the data; what looks at gaps alone needs gaps."""
+    out = []
+    for name in catalog.names("arms"):
+        facts = catalog.entry("arms", name).facts
+        fits = prepared.table.modality in facts.get("modalities", ())
+        if fits and (not facts.get("needs_gaps", False) or getattr(prepared.prep, "missing", False)):
+            out.append(name)
     return out
 
 

@@ -13,7 +13,7 @@ from scipy import stats as scipy_stats
 
 from unlabeled import metrics, stats
 from unlabeled.data.prepare import Prepared
-from unlabeled.study.plan import Arm, Cell
+from unlabeled.study.plan import PLAIN, Arm, Cell
 
 KEYS = ["arm", "share", "labels", "protocol"]
 UNBOUNDED = ("nll", "brier")  # figures that can exceed 1
@@ -41,7 +41,7 @@ def tables(folder: Path, prepared: Prepared, plan: Sequence[Arm], cells: Sequenc
     """Score all cells against the test labels and write `table.csv`, `summary.csv` and `differences.csv`."""
     labels = prepared.table.labels[prepared.test]
     classes = prepared.table.classes
-    encoders = {arm.name: "" if arm.kind == "pca" else str(arm.recipe.encoder) for arm in plan}
+    encoders = {arm.name: "" if arm.kind == PLAIN else str(arm.recipe.encoder) for arm in plan}
     rows: list[dict[str, Any]] = []
     hits: dict[tuple[str, float, int, str], list[tuple[int, int, np.ndarray]]] = {}
     for cell in cells:

@@ -30,10 +30,17 @@ class ScanResult:
             return [f"{b.path}: {b.reason}" for b in self.report.broken] or ["every file can be read"]
         facts = self.report.facts
         splits = ", ".join(f"{n:,} {split}" for split, n in facts["splits"].items())
-        out = [f"{self.table.root}: {self.table.form}, {len(self.table):,} pictures ({splits})", *self._kinds(), ""]
+        out = [
+            f"{self.table.root}: {self.table.form}, {len(self.table):,} {self._noun()} ({splits})",
+            *self._kinds(),
+            "",
+        ]
         out += self.report.lines()
         remedy = self._next()
         return [*out, "", f"next: {remedy}"] if remedy else out
+
+    def _noun(self) -> str:
+        return "recordings" if self.table.modality == "series" else "pictures"
 
     def _kinds(self) -> list[str]:
         facts = self.report.facts
@@ -51,6 +58,13 @@ class ScanResult:
             out.append(f"{facts['groups']:,} groups")
         if facts["domains"]:
             out.append("domains: " + ", ".join(f"{name} {n:,}" for name, n in facts["domains"].items()))
+        if "variables" in facts:
+            names, (low, usual, high) = facts["variables"], facts["lengths"]
+            told = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+            long = f"{high:,}" if low == high else f"{low:,} to {high:,} (mostly {usual:,})"
+            out.append(f"{len(names)} variables over {long} steps of {facts['step']:g}: {told}")
+            if facts["statics"]:
+                out.append(f"told once of each: {', '.join(facts['statics'])}")
         if "sizes" in facts:
             size = next(iter(facts["sizes"]), "unknown")
             depth = " and ".join(f"{bits} bit" for bits in facts["bits"])
@@ -62,7 +76,8 @@ class ScanResult:
         root = self.table.root
         if len(self.table) < 2:
             return ""
-        if len(self.report.facts["classes"]) > 1:
+        labelled = len(self.report.facts["classes"]) > 1 or any(f.kind == "marks" for f in self.report.findings)
+        if labelled:
             return f"unlabeled compare {root} --methods simclr,mae"
         return f"unlabeled pretrain {root} --method simclr"
 
@@ -73,14 +88,14 @@ def scan(data: str, *, broken: bool = False, deep: bool = True, unlabeled: str |
     Args:
         data: folder, manifest (.csv, .parquet) or array file (.npz).
         broken: list the files that cannot be read, with the reasons.
-        deep: decode the pictures and compare them; without it only names are read.
+        deep: decode the items and compare them; without it only names are read.
         unlabeled: another folder of items without labels.
 
     Returns:
         The table of items and the report.
 
     Raises:
-        UserError: when there is no such path, or no picture in it.
+        UserError: when there is no such path, or no item in it.
 
     Example:
         unlabeled scan steel/

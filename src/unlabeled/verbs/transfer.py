@@ -18,7 +18,7 @@ from unlabeled.shift.crossing import ADAPTS, ALIKE, Crossing, Place, crossings, 
 from unlabeled.shift.outcome import MEAN, Outcome, gather
 from unlabeled.study.conduct import check_labels
 from unlabeled.study.pace import steps
-from unlabeled.study.plan import Arm, arms, folder_name, needs
+from unlabeled.study.plan import PLAIN, Arm, arms, folder_name, needs
 from unlabeled.study.record import write_csv, write_json
 from unlabeled.training.devices import Device, open_device
 from unlabeled.training.loop import Items
@@ -179,7 +179,7 @@ def _arms(
     found = arms(crossing.source, methods, setup.encoder, uses, augmentation, training, setup.seed)
     out: list[Arm] = []
     for arm in found:
-        if arm.kind == "pca":
+        if arm.kind == PLAIN:
             continue
         uses_of = (supervised,) if arm.kind == "supervised" else arm.protocols[:1]
         recipe = arm.recipe.with_steps(count) if arm.kind == "method" else arm.recipe

@@ -8,7 +8,7 @@ import numpy as np
 
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.section import Section
-from unlabeled.report.words import count, duration
+from unlabeled.report.words import PLAIN, count, duration
 
 TITLE = "Cost"
 STAGES: Mapping[str, str] = {"pretrain": "pretraining", "fit": "fit and predict"}
@@ -33,7 +33,7 @@ def section(study: Study) -> Section:
     encoders: dict[str, list[str]] = {}
     for entry in entries:
         arm = str(entry.get("arm", "")).partition(" (")[0]  # a fit's arm names its protocol too
-        if entry.get("encoder") and arm not in encoders.setdefault(str(entry["encoder"]), []) and arm != "pca":
+        if entry.get("encoder") and arm not in encoders.setdefault(str(entry["encoder"]), []) and arm not in PLAIN:
             encoders[str(entry["encoder"])].append(arm)
     whole = 60 * math.fsum(_number(e, "minutes") for e in entries)
     return Section({"rows": rows, "machines": machines, "unit": unit, "encoders": encoders, "whole": duration(whole)})

@@ -60,13 +60,21 @@ def _facts(
     card: Mapping[str, Any], counts: Mapping[str, Mapping[str, int]], splits: Sequence[str], classes: int
 ) -> list[tuple[str, str]]:
     size = card.get("size") or []
-    channels = {1: "grey", 3: "colour"}.get(card.get("channels") or 0, f"{card.get('channels')} channels")
     out = [("Where", str(card.get("root", ""))), ("Form", str(card.get("form", "")))]
     out += [(split.capitalize(), count(sum(counts[split].values()), "labelled item")) for split in splits]
     out += [("Without label", count(card["unlabeled"], "item"))] if card.get("unlabeled") else []
     out += [("Classes", f"{classes:,}")]
-    out += [("As learnt from", " × ".join(str(n) for n in size) + f" pixels, {channels}")] if size else []
+    out += [("As learnt from", _shape(card, size))] if size else []
     return [(what, text) for what, text in out if text]
+
+
+def _shape(card: Mapping[str, Any], size: Sequence[int]) -> str:
+    if len(size) == 1:
+        variables = card.get("variables") or []
+        names = ", ".join(variables[:6]) + (f" and {len(variables) - 6} more" if len(variables) > 6 else "")
+        return f"{size[0]:,} time steps of {card.get('step'):g}, {count(len(variables), 'variable')}: {names}"
+    channels = {1: "grey", 3: "colour"}.get(card.get("channels") or 0, f"{card.get('channels')} channels")
+    return " × ".join(str(n) for n in size) + f" pixels, {channels}"
 
 
 def _strips(study: Study) -> tuple[Sheet | None, list[dict[str, Any]], str]:
