@@ -301,8 +301,9 @@ def cut(table: Table, size: int, stride: int, seen: Survey) -> Table:
                 split = "unlabeled" if label is None else "train"
             path = stem if length <= size and count is None else f"{stem}@{start}+{min(size, length)}"
             rows.append((path, label, group, domain, split))
+    word = f"windows of {size} steps"
     items = pd.DataFrame(rows, columns=["path", "label", "group", "domain", "split"]).astype("str")
-    return replace(table, items=items, form=f"{table.form}, windows of {size} steps")
+    return replace(table, items=items, form=table.form if len(items) == len(table) else f"{table.form}, {word}")
 
 
 def mark_names(folder: Path) -> Mapping[str, str] | None:

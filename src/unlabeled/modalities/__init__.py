@@ -98,9 +98,8 @@ class Modality(ABC):
         return view + std * torch.randn_like(view)
 
     def measured(self, view: Tensor) -> Tensor | None:
-        """1 where a view's value was measured and may be reconstructed, 0 elsewhere, in its shape; None where all was.
-
-        No loss touches what is 0 here.
+        """How much each value of a view counts in a reconstruction, in its shape: 1 where it was measured, 0 where it is
+        missing, and no loss touches that; None where all count alike.
         """
         return None
 

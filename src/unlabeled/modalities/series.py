@@ -19,6 +19,7 @@ from unlabeled.views import draw, drawing, motion, wear
 
 USUAL = {"crop": 0.6, "noise": 0.1, "cutout": 0.2}  # where the user says nothing
 FARTHEST = 10.0  # standard deviations: what lies beyond is an error of writing more often than a measurement
+OF_MASKS = 0.1  # how much less than a value it counts in a reconstruction whether one was measured
 MILD = 0.8  # smallest share of the time that a mild crop keeps
 GAIN, OFFSET = 0.4, 0.3  # standard deviations at full strength of random gain and offset
 KINDS = ("gain", "offset", "rate", "noise", "gaps")
@@ -197,10 +198,16 @@ class Series(Modality):
         return out
 
     def measured(self, view: Tensor) -> Tensor | None:
-        """1 where a value was measured inside the recording, 0 elsewhere and in the channels that tell gaps."""
+        """1 where a value was measured inside the recording and where it is told how long that is; little for what tells
+        gaps; 0 for values that are missing.
+        """
         out = torch.zeros_like(view)
-        known = view[:, 1 + self.variables : 1 + 2 * self.variables] if self.missing else torch.ones_like(view[:, 1:])
-        out[:, 1 : 1 + self.variables] = known * view[:, :1]
+        out[:, 0] = 1
+        masks = slice(1 + self.variables, 1 + 2 * self.variables)
+        known = view[:, masks] if self.missing else torch.ones_like(view[:, 1:])
+        out[:, 1 : 1 + self.variables] = (known > 0.5) * (view[:, :1] > 0.5)
+        if self.missing:
+            out[:, masks] = OF_MASKS * (view[:, :1] > 0.5)
         return out
 
     def patches(self, view: Tensor, size: int) -> Tensor:
