@@ -1,6 +1,7 @@
 """Shared fixtures: where the real data lie, and scikit-learn's digits as a folder of pictures."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,19 @@ def data_root() -> Path:
     """The folder with the real data sets; it may be absent."""
     given = os.environ.get("UNLABELED_DATA")
     return Path(given) if given else Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def real() -> Callable[[str], Path]:
+    """A real data set by its name; the test is skipped where it is not on the machine."""
+
+    def find(name: str) -> Path:
+        path = data_root() / name
+        if not path.is_dir():
+            pytest.skip(f"{name} is not on this machine")
+        return path
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -102,3 +102,15 @@ def test_wrong_input_is_told() -> None:
         report(np.eye(2), np.array([0, 1, 1]), ["a", "b"])
     with pytest.raises(UserError, match="labels run from 0 to 2, with 2 classes"):
         report(np.eye(2), np.array([0, 2]), ["a", "b"])
+
+
+def test_average_precision_of_two_classes_is_that_of_the_rarer() -> None:
+    random = np.random.default_rng(0)
+    labels = (random.uniform(size=200) < 0.2).astype(int)
+    died = 1 / (1 + np.exp(-(random.normal(size=200) + 2 * labels)))
+    found = report(np.stack([1 - died, died], 1), labels, ["lived", "died"])["auprc"]
+    order = labels[np.argsort(-died)]
+    slow = np.mean([order[: i + 1].mean() for i in np.flatnonzero(order)])
+    assert found == pytest.approx(slow)
+    three = np.eye(3)[random.integers(0, 3, 50)] * 0.8 + 0.1
+    assert report(three / three.sum(1, keepdims=True), three.argmax(1), list("abc"))["auprc"] == 1.0

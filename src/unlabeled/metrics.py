@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.stats import rankdata
+from sklearn.metrics import average_precision_score
 
 from unlabeled.errors import UserError
 
@@ -26,8 +27,9 @@ def report(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]
 
     Returns:
         `accuracy`; `macro_f1`, `sensitivity` (macro recall), `specificity`; `auroc` (one class against the rest,
-        macro); `nll` (nats, probabilities clipped at 1e-7); `brier` (sum over classes, 0..2); `ece` (top label, 15 bins
-        of equal width); and `precision/<class>`, `recall/<class>`, `f1/<class>`, `support/<class>`.
+        macro); `auprc` (average precision, of two classes that of the rarer, else macro); `nll` (nats, probabilities
+        clipped at 1e-7); `brier` (sum over classes, 0..2); `ece` (top label, 15 bins of equal width); and
+        `precision/<class>`, `recall/<class>`, `f1/<class>`, `support/<class>`.
 
     Raises:
         UserError: when shapes do not fit together.
@@ -61,6 +63,7 @@ def report(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]
         "accuracy": float(hits.sum() / len(labels)),
         "macro_f1": float(f1[there].mean()),
         "auroc": _auroc(probabilities, labels, support),
+        "auprc": _auprc(probabilities, labels, support),
         "sensitivity": float(recall[there].mean()),
         "specificity": float(specificity[there].mean()),
         "nll": float(-np.log(truth.clip(NLL_CLIP)).mean()),
@@ -189,6 +192,15 @@ def _auroc(probabilities: np.ndarray, labels: np.ndarray, support: np.ndarray) -
     with np.errstate(invalid="ignore", divide="ignore"):
         area = (own - support * (support + 1) / 2) / (support * (len(labels) - support))
     return float(area[both].mean())
+
+
+def _auprc(probabilities: np.ndarray, labels: np.ndarray, support: np.ndarray) -> float:
+    """Average precision: of two classes that of the rarer, else the mean over the classes that are there."""
+    there = np.flatnonzero((support > 0) & (support < len(labels)))
+    if not len(there) or not np.isfinite(probabilities).all():
+        return float("nan")
+    chosen = there[[support[there].argmin()]] if len(support) == 2 else there
+    return float(np.mean([average_precision_score(labels == c, probabilities[:, c]) for c in chosen]))
 
 
 def _ece(confidence: np.ndarray, right: np.ndarray) -> float:

@@ -98,8 +98,9 @@ class Modality(ABC):
         return view + std * torch.randn_like(view)
 
     def measured(self, view: Tensor) -> Tensor | None:
-        """How much each value of a view counts in a reconstruction, in its shape: 1 where it was measured, 0 where it is
-        missing, and no loss touches that; None where all count alike.
+        """How much each value of a view counts in a reconstruction, in its shape; None where all count alike.
+
+        It is 1 where the value was measured and 0 where it is missing: no loss touches that.
         """
         return None
 

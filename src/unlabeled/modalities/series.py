@@ -127,7 +127,7 @@ class Series(Modality):
         gain, shift = 1 + GAIN * much * chance[..., :1], OFFSET * much * chance[..., 1:2]
         x = x * torch.where(self._moving(device), gain, 1.0) + torch.where(self._moving(device), shift, 0.0)
         if strong:
-            x = x + self.noise * chance[..., 2:] if self.noise else x
+            x = torch.where(self._moving(device), x + self.noise * chance[..., 2:], x) if self.noise else x
             x = self._hidden(x, u, seeds, motion.lengths(inside))
         return self._view(inside, x)
 
@@ -198,8 +198,8 @@ class Series(Modality):
         return out
 
     def measured(self, view: Tensor) -> Tensor | None:
-        """1 where a value was measured inside the recording and where it is told how long that is; little for what tells
-        gaps; 0 for values that are missing.
+        """1 for values that were measured and for what tells the recording's length, 0 for values that are missing, and
+        little for what tells which are.
         """
         out = torch.zeros_like(view)
         out[:, 0] = 1

@@ -48,6 +48,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("sensitivity", "Sensitivity", True, True, "share of a class that is found, mean over classes"),
         Metric("specificity", "Specificity", True, True, "share of the others that is left alone, mean over classes"),
         Metric("auroc", "AUROC", True, True, "how often an item of a class ranks above one of another"),
+        Metric("auprc", "AUPRC", True, True, "average precision; of two classes that of the rarer one"),
         Metric(
             "ece", "Calibration error", True, False, "mean distance between confidence and accuracy; less is better"
         ),

@@ -1,0 +1,156 @@
+"""From files to windows: grids, cuts, splits that never share a recording, and real records where they are present."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from unlabeled.data import doctor, series
+from unlabeled.data.prepare import prepare, read_prep
+from unlabeled.data.scan import scan
+from unlabeled.errors import UserError
+from unlabeled.formats.recording import made
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def walks(tmp_path: Path) -> Path:
+    """Four persons' recordings of 40 steps, standing (0) for the first half and walking (1) for the second."""
+    root = tmp_path / "walks"
+    (root / "recordings").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for person in range(4):
+        state = np.repeat([0, 1], 20)
+        x = state * random.normal(size=40) + person
+        frame = pd.DataFrame({"acc_x": x, "acc_y": -x, "activity": state})
+        frame.to_csv(root / "recordings" / f"p{person}.csv", index=False)
+    rows = "".join(f"recordings/p{p}.csv,{p},{'test' if p == 3 else 'train'}\n" for p in range(4))
+    (root / "split.csv").write_text("file,subject,split\n" + rows)
+    (root / "names.csv").write_text("id,name\n0,UNLABELLED\n1,WALKING\n")
+    return root
+
+
+def test_a_grid_takes_the_mean_of_what_falls_into_a_step() -> None:
+    times = np.array([0.0, 10.0, 60.0, 185.0])
+    found = made(np.array([[1.0, 3.0, np.nan, 7.0]]), ("x",), times, marks=np.array(["a", "b", None, "c"], object))
+    values, marks = series.on_grid(found, 60.0)
+    np.testing.assert_array_equal(values, np.array([[2, np.nan, np.nan, 7]], np.float32))
+    assert marks is not None and marks.tolist() == ["a", None, None, "c"]
+
+
+def test_a_grid_that_would_be_endless_is_refused() -> None:
+    found = made(np.ones((1, 3)), ("x",), np.array([0.0, 1.0, 1e9]))
+    with pytest.raises(series.Unreadable, match="take a larger step"):
+        series.on_grid(found, 1.0)
+
+
+def test_windows_stay_inside_recordings_and_bear_what_nine_in_ten_steps_bear(walks: Path) -> None:
+    table, prep = series.ready(scan(walks), 10, 5, 0)
+    assert prep.variables == ("acc_x", "acc_y") and prep.shape == (3, 10) and not prep.missing
+    own = table.items[table.items["group"] == "0"]
+    assert own["path"].str.rpartition("@")[2].tolist() == [f"{s}+10" for s in range(0, 31, 5)]
+    assert own["label"].fillna("-").tolist() == ["-", "-", "-", "-", "WALKING", "WALKING", "WALKING"]
+    assert set(own["split"]) == {"train", "unlabeled"}
+    assert set(table.items["group"][table.items["split"] == "test"]) == {"3"}
+
+
+def test_a_window_holds_the_values_of_its_steps(walks: Path) -> None:
+    data = prepare(walks, size=10, stride=5)
+    row = data.table.items.index[data.table.items["path"] == "recordings/p2.csv@25+10"][0]
+    told = pd.read_csv(walks / "recordings" / "p2.csv")[25:35]
+    np.testing.assert_allclose(data.store.array[row], [np.ones(10), told["acc_x"], told["acc_y"]], rtol=1e-6)
+    learn = data.table.items["split"] != "test"
+    expected = data.store.array[np.flatnonzero(learn)][:, 1].mean()
+    assert data.mean[1] == pytest.approx(expected, rel=1e-5)  # of what may be learnt from alone
+
+
+def test_a_second_run_cuts_alike(walks: Path) -> None:
+    data = prepare(walks, size=10)
+    again = prepare(walks, prep=read_prep("series", data.prep.__dict__))
+    assert again.table.items["path"].tolist() == data.table.items["path"].tolist()
+    np.testing.assert_array_equal(again.store.array, data.store.array)
+
+
+def test_short_recordings_are_filled_up_and_missing_values_stay_missing(tmp_path: Path) -> None:
+    folder = tmp_path / "ward"
+    folder.mkdir()
+    (folder / "a.csv").write_text("time,hr,age\n0,80,50\n1,,50\n2,82,50\n")
+    (folder / "b.csv").write_text("time,hr,age\n0,90,\n")
+    (folder / "empty.csv").write_text("time,hr,age\n0,,\n")
+    data = prepare(folder)
+    assert [b.path for b in data.table.broken] == ["empty.csv"]
+    assert data.prep.shape == (3, 8)
+    nan = np.nan
+    np.testing.assert_array_equal(data.store.array[0][:, :4], [[1, 1, 1, 0], [80, nan, 82, nan], [50, 50, 50, nan]])
+    np.testing.assert_array_equal(data.store.array[1][:, :2], [[1, 0], [90, nan], [nan, nan]])
+
+
+def test_series_and_pictures_are_told_apart(digits: Path, walks: Path) -> None:
+    assert (scan(digits).modality, scan(walks).modality) == ("image", "series")
+    prep = prepare(walks, size=10).prep
+    with pytest.raises(UserError, match="holds image items, not series"):
+        prepare(digits, prep=prep)
+
+
+def test_nothing_readable_is_told_in_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir()
+    (folder / "a.csv").write_text("time,hr\n0,\n")
+    with pytest.raises(UserError, match=r"none of the 1 recordings .* all its values are missing"):
+        prepare(folder)
+
+
+def test_the_doctor_tells_copies_over_the_split_and_constant_variables(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(6, 2, 8))
+    x[:, 1] = 3
+    np.savez(
+        tmp_path / "x.npz", series_train=x[:4], series_test=x[3:], labels_train=list("abab"), labels_test=list("bab")
+    )
+    data = prepare(tmp_path / "x.npz")
+    told = {f.kind: f for f in doctor.examine(data.table, store=data.store).findings}
+    assert told["leak"].severity == "error" and "(1)" in told["leak"].text
+    assert told["constant"].text.startswith("1 of 2 variables")
+
+
+def test_arrays_keep_their_splits_labels_and_numbers(tmp_path: Path) -> None:
+    x = np.arange(5 * 2 * 8.0).reshape(5, 2, 8)
+    np.savez(
+        tmp_path / "x.npz", series_train=x[:3], series_test=x[3:], labels_train=list("aba"), labels_test=list("ab")
+    )
+    data = prepare(tmp_path / "x.npz")
+    assert data.table.items["label"].tolist() == list("abaab")
+    np.testing.assert_array_equal(data.store.array[:, 1:], x.astype(np.float32))
+
+
+def test_real_activity_is_split_by_person(real: Callable[[str], Path]) -> None:
+    table = scan(real("har_smartphone"))
+    windows, prep = series.ready(table, 0, 0, 0)
+    assert prep.size == 128 and len(prep.variables) == 6
+    people = {s: set(windows.items["group"][windows.items["split"] == s]) for s in ("train", "unlabeled", "test")}
+    assert people["test"] == {"4", "9", "12", "13", "20"}
+    assert not people["test"] & (people["train"] | people["unlabeled"])
+    assert "WALKING" in windows.classes and "UNLABELLED" not in windows.classes
+
+
+def test_real_vowels_of_unequal_length(real: Callable[[str], Path]) -> None:
+    data = prepare(real("ts_archive") / "JapaneseVowels")
+    assert len(data.table.classes) == 9 and data.prep.shape == (13, 32)
+    assert (len(data.labelled), len(data.test)) == (270, 370)
+    length = data.store.array[:, 0].sum(1)
+    assert (length.min(), length.max()) == (7, 29)
+
+
+def test_real_rows_of_a_long_recording_are_kept_apart_by_time(real: Callable[[str], Path]) -> None:
+    windows, _ = series.ready(scan(real("ett")), 96, 96, 0)
+    last = {s: 0 for s in ("unlabeled", "val", "test")}
+    for path, split in zip(windows.items["path"], windows.items["split"], strict=True):
+        if path.startswith("ETTh1"):
+            start = int(path.rpartition("@")[2].partition("+")[0])
+            last[split] = max(last[split], start + 96)
+    assert last["unlabeled"] <= 8640 < last["val"] <= 11520 < last["test"] <= 14400

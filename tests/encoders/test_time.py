@@ -1,0 +1,79 @@
+"""Encoders of series: what lies behind the end of a recording counts for nothing, and shapes are what is promised."""
+
+import pytest
+import torch
+
+from unlabeled import catalog
+from unlabeled.encoders import Maskable, _build
+from unlabeled.errors import UserError
+
+SERIES = [
+    "tcn(width=8)",
+    "gru(width=8)",
+    "gru(width=8, both_ways=true, layers=2)",
+    "transformer(width=16, depth=2, heads=2)",
+]
+
+
+@pytest.mark.parametrize("text", SERIES)
+def test_what_lies_behind_the_end_counts_for_nothing(text: str) -> None:
+    torch.manual_seed(0)
+    encoder = _build.build(_build.spec(text), 4, 32, 1).eval()
+    x = torch.randn(3, 4, 32)
+    x[:, 0] = 1
+    x[1, :, 20:] = 0
+    behind = x.clone()
+    behind[1, 1:, 20:] = 5.0
+    with torch.no_grad():
+        features, tokens = encoder.both(x)
+        assert features.shape == (3, encoder.dim) and tokens.shape[::2] == (3, encoder.token_dim)
+        torch.testing.assert_close(features, encoder(x))
+        torch.testing.assert_close(tokens, encoder.tokens(x))
+        # a kernel of the TCN and a patch of the transformer reach over the end; the modality keeps zeros there
+        masked = behind * (x[:, :1] > 0.5)
+        torch.testing.assert_close(encoder(masked), features)
+        if text.startswith("gru"):
+            torch.testing.assert_close(encoder(behind), features)
+        changed = x.clone()
+        changed[1, 1:, 19] += 1
+        assert not torch.allclose(encoder(changed)[1], features[1])
+
+
+@pytest.mark.parametrize("text", SERIES)
+def test_an_item_does_not_feel_its_neighbours(text: str) -> None:
+    torch.manual_seed(0)
+    encoder = _build.build(_build.spec(text), 3, 24, 1).eval()
+    x = torch.randn(4, 3, 24)
+    x[:, 0] = 1
+    x[2, :, 9:] = 0
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(x)[2:3], encoder(x[2:3]), atol=1e-5, rtol=1e-5)
+
+
+def test_the_transformer_computes_visible_patches_alone() -> None:
+    torch.manual_seed(0)
+    encoder = _build.build(_build.spec("transformer(width=16, depth=1, heads=2, patch_size=4)"), 2, 16, 1).eval()
+    assert isinstance(encoder, Maskable) and encoder.places == 4 and encoder.patch_values == 8
+    x = torch.randn(2, 2, 16)
+    x[:, 0] = 1
+    everything = torch.arange(4).expand(2, -1)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder.visible(x, everything), encoder.tokens(x))
+        some = encoder.visible(x, torch.tensor([[2, 0], [2, 0]]))
+        elsewhere = x.clone()
+        elsewhere[:, 1:, 4:8] = 9
+        torch.testing.assert_close(encoder.visible(elsewhere, torch.tensor([[2, 0], [2, 0]])), some)
+
+
+def test_an_encoder_for_pictures_is_refused_in_one_line_and_the_other_way_round() -> None:
+    with pytest.raises(UserError, match=r"resnet18 looks at pictures, not at series; take gru, tcn, transformer"):
+        _build.build(_build.spec("resnet18"), 2, 16, 1)
+    with pytest.raises(UserError, match="gru looks at series, not at pictures"):
+        _build.build(_build.spec("gru"), 2, 16)
+
+
+def test_each_method_that_serves_series_has_an_encoder_for_them() -> None:
+    for name in catalog.names("methods"):
+        entry = catalog.entry("methods", name)
+        if "series" in entry.facts.get("modalities", ()):
+            assert _build.build(_build.spec(entry.encoder_for("series")), 2, 32, 1).space == 1

@@ -1,0 +1,130 @@
+"""Readers of recordings: what stands in the file comes out, what is missing stays missing, bad files tell why."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from unlabeled.formats import Unreadable, recording
+from unlabeled.formats.recording import Recording, read
+
+HEAD = "@problemName x\n@timeStamps false\n@classLabel true a b\n@data\n"
+
+
+def one(path: Path) -> Recording:
+    [found] = read(path).values()
+    return found
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_ts_lines_are_recordings_of_their_own_lengths(tmp_path: Path) -> None:
+    file = written(tmp_path / "x.ts", f"# told\n{HEAD}1,2,?:4,5,6:a\n7,8:9,10:b\n")
+    found = read(file)
+    assert [found[k].label for k in ("0", "1")] == ["a", "b"]
+    assert found["0"].variables == ("v0", "v1")
+    np.testing.assert_array_equal(found["0"].values, np.array([[1, 2, np.nan], [4, 5, 6]], np.float32))
+    assert found["1"].values.shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        (f"{HEAD}1,2,x:a\n", "line 5"),
+        (HEAD, "no data after its header"),
+        ("1,2,3:a\n", "before @data"),
+        (f"{HEAD}?,?:a\n", "line 5: all its values are missing"),
+        ("@timeStamps true\n@data\n(0,1),(1,2)\n", "time stamps"),
+    ],
+)
+def test_a_bad_ts_file_tells_which_line(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(Unreadable, match=reason):
+        read(written(tmp_path / "x.ts", text))
+
+
+def test_a_wide_table_has_a_row_a_step(tmp_path: Path) -> None:
+    file = written(tmp_path / "w.csv", "x,y,word,activity\n1,10,up,0\n2,,up,5\n3,30,up,5\n")
+    found = one(file)
+    assert found.variables == ("x", "y")  # words are no numbers, and the label is no variable
+    np.testing.assert_array_equal(found.values, np.array([[1, 2, 3], [10, np.nan, 30]], np.float32))
+    assert found.marks is not None and found.marks.tolist() == ["0", "5", "5"]
+    assert found.times is None
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_a_long_table_is_laid_out_by_variable(tmp_path: Path, suffix: str) -> None:
+    frame = pd.DataFrame(
+        {
+            "Time": ["00:00", "00:00", "00:30", "00:30", "36:15"],
+            "Parameter": ["Age", "HR", "HR", "Temp", "HR"],
+            "Value": [-1, 80, 90, 37.5, 100],
+        }
+    )
+    file = tmp_path / f"p{suffix}"
+    if suffix == ".parquet":
+        frame.to_parquet(file)
+    else:
+        frame.to_csv(file, index=False, sep="\t" if suffix == ".tsv" else ",")
+    found = one(file)
+    assert found.variables == ("HR", "Temp")
+    assert found.times is not None and found.times.tolist() == [0, 1800, 36 * 3600 + 900]
+    np.testing.assert_array_equal(found.values, np.array([[80, 90, 100], [np.nan, 37.5, np.nan]], np.float32))
+    assert list(found.static) == ["Age"] and np.isnan(found.static["Age"])  # -1 stands for unknown
+
+
+def test_a_table_with_ids_holds_several_recordings(tmp_path: Path) -> None:
+    file = written(tmp_path / "all.csv", "id,time,value\n7,0,1\n7,1,2\n9,0,3\n")
+    assert {k: r.values.tolist() for k, r in read(file).items()} == {"7": [[1, 2]], "9": [[3]]}
+
+
+def test_times_out_of_order_are_sorted_and_told(tmp_path: Path) -> None:
+    found = one(written(tmp_path / "t.csv", "date,x\n2020-01-01 02:00,3\n2020-01-01 00:00,1\n2020-01-01 01:00,2\n"))
+    assert found.values.tolist() == [[1, 2, 3]]
+    assert found.times is not None and np.diff(found.times).tolist() == [3600, 3600]
+    assert found.notes == ("its times were out of order and have been sorted",)
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("a,b,A\n1,2,3\n", 'two of its columns are called "a"'),
+        ("time,value\n0,\n1,\n", "all its values are missing"),
+        ("time,word\n0,a\n1,b\n", "none of its columns holds numbers"),
+        ("Time,Parameter,Value\n00:00,HR,\n", "all its values are missing"),
+        ("", "No columns"),
+    ],
+)
+def test_a_bad_table_tells_why(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(Unreadable, match=reason):
+        read(written(tmp_path / "x.csv", text))
+
+
+def test_an_endless_line_is_refused_before_it_is_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "LONGEST_LINE", 1 << 12)
+    with pytest.raises(Unreadable, match="it has a line of more than"):
+        read(written(tmp_path / "x.csv", "1," * 10_000))
+
+
+def test_infinite_values_count_as_missing(tmp_path: Path) -> None:
+    found = one(written(tmp_path / "x.csv", "time,x\n0,1\n1,inf\n"))
+    assert np.isnan(found.values[0, 1]) and found.notes == ("1 infinite values count as missing",)
+
+
+def test_arrays_are_numbered_through_their_splits(tmp_path: Path) -> None:
+    first, second = np.zeros((2, 3, 5)), np.ones((1, 3, 5))
+    first[1] = np.nan
+    np.savez(tmp_path / "x.npz", series_train=first, series_test=second)
+    found = read(tmp_path / "x.npz")
+    assert sorted(found) == ["0", "2"]  # a row without a value is no recording
+    assert found["2"].values.tolist() == second[0].tolist()
+
+
+def test_a_file_that_is_no_text_tells_so(tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.write_bytes(b"time,x\n0,\xff\xfe\n" * 3)
+    with pytest.raises(Unreadable):
+        read(file)
