@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from unlabeled import stats
+from unlabeled.metrics import report
 from unlabeled.shift.crossing import Crossing, Place
 from unlabeled.study.fits import groups
 from unlabeled.study.plan import Arm
@@ -22,10 +23,11 @@ class Outcome:
     """What was found.
 
     Args:
-        table: one row a cell: target, arm, kind, seed, accuracy (target), source_accuracy, detected, kept, auroc (nan
-            for arms without a frozen encoder), items, source_items.
+        table: one row a cell: target, arm, kind, seed, accuracy, auroc and auprc (in the target), source_accuracy,
+            detected, kept (nan for arms without a frozen encoder), items, source_items.
         summary: target, arm, where (`target`, `source`), accuracy, low, high, n; also for `mean of the targets`.
-        overall: one row an arm: mean, low, high, worst, worst_target, source, detected, kept.
+        overall: one row an arm: mean, low, high, worst, worst_target, source, detected, kept; auroc, its standard
+            deviation over seeds auroc_sd, auprc (means of the targets).
         differences: paired, first less second, in the target: arm_a, arm_b, target, difference, low, high, n, seeds, p.
     """
 
@@ -43,11 +45,12 @@ def gather(place: Place, todo: Sequence[Crossing], arms: Sequence[Arm], seeds: S
         labels = crossing.source.table.labels
         with np.load(place.cell(crossing, arm, seed)) as arrays:
             away = arrays["target"].argmax(1) == labels[crossing.test]
+            known = report(arrays["target"], labels[crossing.test], crossing.source.table.classes)
             home = arrays["source"].argmax(1) == labels[crossing.source.test]
             odd = {k: float(arrays[w].mean()) if w in arrays else float("nan") for k, w in
                    (("detected", "flagged"), ("kept", "kept"))}  # fmt: skip
         row = {"target": crossing.target, "arm": arm.name, "kind": arm.kind, "seed": seed, "accuracy": away.mean()}
-        row |= {"source_accuracy": home.mean()} | odd
+        row |= {"auroc": known["auroc"], "auprc": known["auprc"], "source_accuracy": home.mean()} | odd
         rows.append(row | {"items": len(away), "source_items": len(home)})
         hits.setdefault((crossing.target, arm.name, TARGET), []).append((seed, 0, away))
         hits.setdefault((crossing.target, arm.name, SOURCE), []).append((seed, 0, home))
@@ -121,7 +124,8 @@ def _units(units: Mapping[str, np.ndarray | None], todo: Sequence[Crossing]) -> 
 def _overall(table: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     out = []
     for arm, part in table.groupby("arm", sort=False):
-        by_target = part.groupby("target")[["accuracy", "source_accuracy", "detected", "kept"]].mean()
+        by_target = part.groupby("target")[["accuracy", "source_accuracy", "detected", "kept", "auprc"]].mean()
+        by_seed = part.groupby("seed")["auroc"].mean()
         whole = summary[(summary["arm"] == arm) & (summary["target"] == MEAN)].iloc[0]
         row = {"arm": arm, "kind": part["kind"].iloc[0], "mean": whole["accuracy"], "low": whole["low"]}
         row |= {
@@ -130,5 +134,6 @@ def _overall(table: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
             "worst_target": by_target["accuracy"].idxmin(),
         }
         row |= {"source": by_target["source_accuracy"].mean(), "detected": by_target["detected"].mean()}
-        out.append(row | {"kept": by_target["kept"].mean()})
+        row |= {"kept": by_target["kept"].mean(), "auroc": by_seed.mean(), "auroc_sd": by_seed.std(ddof=1)}
+        out.append(row | {"auprc": by_target["auprc"].mean()})
     return pd.DataFrame(out)

@@ -1,5 +1,6 @@
 """Every arm in every domain that was kept back, beside the domains that it learnt in."""
 
+import math
 from typing import Any
 
 from unlabeled.report.blocks import Block, Cell, Row, percent
@@ -27,9 +28,9 @@ def section(source: Any) -> Section:
     rows = []
     for r in overall.to_dict("records"):
         cells = [percent(r["mean"], r["low"], r["high"]), Cell(percent(r["worst"]).value, str(r["worst_target"]))]
-        cells += [percent(r["source"]), percent(r["detected"]), percent(r["kept"])]
+        cells += [percent(r["source"]), percent(r.get("auroc", math.nan)), percent(r["detected"]), percent(r["kept"])]
         rows.append(Row(str(r["arm"]), cells, colour=source.colours[r["arm"]]))
-    head = ["arm", "mean", "worst", "own domains", "target flagged", "source kept"]
+    head = ["arm", "mean", "worst", "own domains", "AUROC", "target flagged", "source kept"]
     blocks.insert(0, Block(caption="Mean of the targets in %, every one counting the same", head=head, rows=rows))
     detector = source.answer["detector"]
     lead = (
