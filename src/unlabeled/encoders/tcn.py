@@ -40,6 +40,7 @@ class TCN(Encoder):
         stages: how many stages, 1 or more.
         blocks: residual blocks in each.
         kernel: steps that a convolution sees, odd.
+        stride: of the first convolution; 0 takes 2 from 96 steps on, else 1.
 
     Raises:
         UserError: when the kernel is even or there is no stage.
@@ -53,12 +54,21 @@ class TCN(Encoder):
     any_size = True
 
     def __init__(
-        self, channels: int, size: int, *, width: int = 32, stages: int = 3, blocks: int = 2, kernel: int = 5
+        self,
+        channels: int,
+        size: int,
+        *,
+        width: int = 32,
+        stages: int = 3,
+        blocks: int = 2,
+        kernel: int = 5,
+        stride: int = 0,
     ) -> None:
         super().__init__()
         if kernel % 2 == 0 or stages < 1:
             raise UserError(f"a kernel of {kernel} and {stages} stages were given", "give an odd kernel, and a stage")
-        self.stem = nn.Conv1d(channels, width, kernel, 1, kernel // 2, bias=False)
+        stride = stride or (2 if size >= 96 else 1)
+        self.stem = nn.Conv1d(channels, width, kernel, stride, kernel // 2, bias=False)
         self.norm = nn.BatchNorm1d(width)
         layers: list[nn.Module] = []
         before = width
@@ -84,9 +94,8 @@ class TCN(Encoder):
         return pooled(y, inside), y.transpose(1, 2)
 
     def _map(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        inside = inside_of(x)
-        y = functional.relu(self.norm(self.stem(x)))
-        for layer in self.layers:
-            y = layer(y * inside)
+        y, inside = functional.relu(self.norm(self.stem(x))), inside_of(x)
+        for layer in (None, *self.layers):
+            y = y if layer is None else layer(y * inside)
             inside = inside[..., :: -(-inside.shape[2] // y.shape[2])]
         return y * inside, inside
