@@ -1,0 +1,227 @@
+"""Series and records on real data: who is walking, who survives, which vowel; methods beside rules without learning.
+
+    python benchmarks/series.py activity --out work/       # unseen persons' activities from a phone
+    python benchmarks/series.py ward --out work/           # death in hospital from the first two days in intensive care
+    python benchmarks/series.py wards --out work/          # the same with every kind of unit kept back in turn
+    python benchmarks/series.py archive --out work/        # five small sets, beside 1-NN with dynamic time warping
+    python benchmarks/series.py ragged                     # a GRU over records of 7 to 29 steps, packed and filled up
+
+Each writes what it learns from (a manifest, or a folder of links) and calls `unlabeled compare` or `transfer` with the
+settings below; stopped, it goes on. Settings were chosen on training persons or patients that were kept apart; the test
+part is that of the data. `--table` prints what stands there and trains nothing.
+"""
+
+import argparse
+import csv
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from unlabeled.data.prepare import prepare
+from unlabeled.encoders.gru import GRU
+from unlabeled.modalities.series import Series
+from unlabeled.settings import Augmentation, Budget, Setup, Training
+from unlabeled.verbs.compare import compare
+from unlabeled.verbs.transfer import transfer
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+ACTIVITIES = ("WALKING", "WALKING_UPSTAIRS", "WALKING_DOWNSTAIRS", "SITTING", "STANDING", "LAYING")
+UNITS = {"1": "coronary", "2": "cardiac surgery", "3": "medical", "4": "surgical"}
+SETS = ("ArrowHead", "BasicMotions", "GunPoint", "ItalyPowerDemand", "JapaneseVowels")
+KEPT_BACK = ("3", "8", "16", "21")  # training persons that settings are chosen on
+
+
+def activity(out: Path, choose: bool) -> Path:
+    """A folder with the recordings, the split, and names for the six activities alone: transitions are no class."""
+    root, folder = DATA / "har_smartphone", out / ("activity-choose" if choose else "activity")
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "recordings").exists():
+        (folder / "recordings").symlink_to(root / "recordings")
+    names = "".join(f"{i},{name}\n" for i, name in enumerate(ACTIVITIES, 1))
+    (folder / "activities.csv").write_text("id,name\n" + names)
+    rows = pd.read_csv(root / "split.csv", dtype=str)
+    if choose:
+        rows = rows[rows["split"] != "test"]
+        rows = rows.assign(split=np.where(rows["subject"].isin(KEPT_BACK), "test", "train"))
+    rows.to_csv(folder / "split.csv", index=False)
+    return folder
+
+
+def ward(out: Path, choose: bool) -> Path:
+    """A manifest of the patients: died or lived, and the kind of unit as the domain."""
+    root, file = DATA / "icu_physionet2012", out / ("ward-choose.csv" if choose else "ward.csv")
+    out.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(0)
+    with (root / "outcomes.csv").open() as told, file.open("w", newline="") as handle:
+        write = csv.writer(handle)
+        write.writerow(["path", "label", "domain", "split"])
+        for r in csv.DictReader(told):
+            split = r["split"]
+            if choose and split == "test":
+                continue
+            if choose:
+                split = "test" if random.uniform() < 0.25 else "train"
+            label = "died" if r["In_hospital_death"] == "1" else "lived"
+            path = root / r["split"] / f"{r['RecordID']}.txt"
+            write.writerow([path, label, UNITS[r["ICUType"]], split])
+    return file
+
+
+def run_compare(data: Path, args: argparse.Namespace, labels: Sequence[float], views: Augmentation) -> Path:
+    """A comparison with the settings of the command line; its folder."""
+    folder = args.out / f"{data.stem}-{args.name}"
+    if not args.table:
+        found = compare(
+            str(data),
+            methods=args.methods.split(";"),
+            labels=labels,
+            seeds=args.seeds,
+            draws=3,
+            protocols=args.protocols.split(";"),
+            setup=Setup(encoder=args.encoder or None, out=str(folder)),
+            budget=Budget(epochs=args.epochs),
+            training=Training(threads=1, device="cpu", batch_size=args.batch),
+            augmentation=views,
+        )
+        print("\n".join(found.lines()))
+    return folder
+
+
+def show(folder: Path, metrics: Sequence[str], against: str) -> None:
+    """Tables of a study in Markdown, with each contender's paired difference to one of them."""
+    summary, differences = (pd.read_csv(folder / f"{n}.csv") for n in ("summary", "differences"))
+    budgets = sorted(summary["labels"].unique())
+    for metric in metrics:
+        print(f"\n| {metric} | {' | '.join(f'{n:,} labels' for n in budgets)} |\n|---{'|---' * len(budgets)}|")
+        part = summary[summary["metric"] == metric]
+        order = part.groupby(["arm", "protocol"])["mean"].mean().sort_values(ascending=False).index
+        for arm, protocol in order:
+            own = part[(part["arm"] == arm) & (part["protocol"] == protocol)].set_index("labels")
+            cells = [f"{own.loc[n, 'mean']:.3f} ± {own.loc[n, 'sd']:.3f}" if n in own.index else "" for n in budgets]
+            print(f"| {arm}, {protocol} | {' | '.join(cells)} |")
+    mine = differences[(differences["arm_b"] == against) & (differences["protocol_a"] == differences["protocol_b"])]
+    print(f"\npoints of accuracy over {against}, paired, 95 %:")
+    for r in mine.to_dict("records"):
+        told = f"{100 * r['difference']:+.1f} ({100 * r['low']:+.1f} to {100 * r['high']:+.1f})"
+        print(f"- {r['arm_a']}, {r['protocol_a']}, {r['labels']} labels: {told}")
+
+
+def archive(args: argparse.Namespace) -> None:
+    """Accuracy on the five sets: the default arm, random kernels, statistics, and 1-NN with dynamic time warping."""
+    rows = {}
+    for name in SETS:
+        data = DATA / "ts_archive" / name
+        folder = run_compare(data, args, [1.0], Augmentation())
+        summary = pd.read_csv(folder / "summary.csv")
+        part = summary[(summary["metric"] == "accuracy")]
+        rows[name] = {f"{r['arm']}, {r['protocol']}": r["mean"] for r in part.to_dict("records")}
+        rows[name]["1-NN, dynamic time warping"] = warped(data)
+        print(name, rows[name]["1-NN, dynamic time warping"], flush=True)
+    table = pd.DataFrame(rows)
+    table["mean"] = table.mean(axis=1)
+    for name, row in table.sort_values("mean", ascending=False).iterrows():
+        print(f"| {name} | {' | '.join('' if pd.isna(v) else f'{v:.3f}' for v in row)} |")
+
+
+def warped(data: Path) -> float:
+    """Accuracy of the nearest neighbour under dynamic time warping of all variables together, unbounded."""
+    prepared = prepare(data)
+    table, store = prepared.table, prepared.store
+    spread = np.array(prepared.std[1:])[:, None]
+    items = [(x[1:, : int(x[0].sum())] / np.where(spread > 0, spread, 1)).T for x in store.array]
+    labels = table.labels
+    right = 0
+    for row in prepared.test:
+        found = [_dtw(items[row], items[other]) for other in prepared.labelled]
+        right += labels[prepared.labelled[int(np.argmin(found))]] == labels[row]
+    return right / len(prepared.test)
+
+
+def ragged(rounds: int = 9) -> None:
+    """CPU time of a GRU, forward and backward, over vowels of 7 to 29 steps: packed, and filled up to 32 and masked."""
+    prepared = prepare(DATA / "ts_archive" / "JapaneseVowels")
+    raw = prepared.store.batch(prepared.learning[:256])
+    look = Series(size=32, channels=13, mean=prepared.mean, std=prepared.std)
+    view = look.plain(raw)
+    filled = view.clone()
+    filled[:, 0] = 1  # as if all were whole: every step is computed
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    encoder = GRU(view.shape[1], 32, width=128)
+    seconds: dict[str, list[float]] = {"packed": [], "filled up": []}
+    for _ in range(rounds):
+        for name, x in (("packed", view), ("filled up", filled)):
+            began = time.process_time()
+            torch.autograd.backward(encoder(x).square().mean())
+            seconds[name].append(time.process_time() - began)
+    steps = view[:, 0].sum().item() / view[:, 0].numel()
+    packed, whole = (float(np.median(seconds[n])) for n in ("packed", "filled up"))
+    print(f"{steps:.0%} of the steps lie inside a record")
+    print(f"packed {1000 * packed:.0f} ms, filled up {1000 * whole:.0f} ms: {whole / packed:.2f} times")
+
+
+def _dtw(a: np.ndarray, b: np.ndarray) -> float:
+    """Dynamic time warping of (T, V) and (S, V), one anti-diagonal of the table at a time."""
+    cost = ((a[:, None] - b[None]) ** 2).sum(2)
+    n, m = cost.shape
+    before, last = np.full(n + 1, np.inf), np.full(n + 1, np.inf)
+    last[0] = 0.0
+    for d in range(2, n + m + 1):
+        i = np.arange(max(1, d - m), min(n, d - 1) + 1)
+        now = np.full(n + 1, np.inf)
+        now[i] = cost[i - 1, d - i - 1] + np.minimum(np.minimum(last[i - 1], last[i]), before[i - 1])
+        before, last = last, now
+        if d == 2:
+            before[0] = np.inf
+    return float(last[n])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("activity", "ward", "wards", "archive", "ragged"))
+    parser.add_argument("--out", type=Path, default=Path("work"))
+    parser.add_argument("--name", default="study", help="of the folder")
+    parser.add_argument("--methods", default="simclr;byol;vicreg;mae;c2ssl", help="by semicolons")
+    parser.add_argument("--protocols", default="linear", help="by semicolons")
+    parser.add_argument("--encoder", default="")
+    parser.add_argument("--epochs", type=float, default=20)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jitter", type=float, default=0.5)
+    parser.add_argument("--choose", action="store_true", help="on training persons or patients that are kept apart")
+    parser.add_argument("--table", action="store_true")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    views = Augmentation(jitter=args.jitter)
+    if args.what == "activity":
+        folder = run_compare(activity(args.out, args.choose), args, [0.01, 0.05, 0.1, 1.0], views)
+        show(folder, ("accuracy", "macro_f1"), "statistics")
+    elif args.what == "ward":
+        folder = run_compare(ward(args.out, args.choose), args, [0.1, 1.0], views)
+        show(folder, ("auroc", "auprc", "ece"), "random")
+    elif args.what == "archive":
+        archive(args)
+    elif args.what == "ragged":
+        ragged()
+    else:
+        found = transfer(
+            str(ward(args.out, False)),
+            methods=args.methods.split(";"),
+            adapt=("dann",),
+            without_target=("dann",),
+            seeds=args.seeds,
+            detector="knn",
+            setup=Setup(encoder=args.encoder or None, out=str(args.out / f"wards-{args.name}")),
+            budget=Budget(steps=round(args.epochs * 2200 / args.batch)),
+            training=Training(threads=1, device="cpu", batch_size=args.batch),
+            augmentation=views,
+        )
+        print("\n".join(found.lines()))
+
+
+if __name__ == "__main__":
+    main()
