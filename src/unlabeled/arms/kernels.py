@@ -7,7 +7,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional
 
 from unlabeled.arms import Plain, batches
@@ -34,16 +33,20 @@ class Kernels(Plain):
         """Draw the kernels: length, weights, bias, dilation, padding and variables."""
         channels, steps = store.shape[0] - 1, store.shape[1]
         random = np.random.default_rng([seed, 21])
-        self.kernels: list[tuple[Tensor, float, int, bool]] = []
+        drawn: dict[tuple[int, int, bool], list[tuple[np.ndarray, float]]] = {}
         for _ in range(self.count):
             length = int(random.choice([n for n in LENGTHS if n <= steps] or [max(1, steps)]))
             some = random.permutation(channels)[: round(2 ** random.uniform(0, math.log2(channels + 1)))]
             weight = np.zeros((channels, length), np.float32)
             own = random.normal(size=(max(1, len(some)), length))
             weight[some if len(some) else [0]] = own - own.mean(1, keepdims=True)
-            dilation = int(2 ** random.uniform(0, math.log2(max(1.0, (steps - 1) / max(1, length - 1)))))
-            drawn = float(random.uniform(-1, 1)), dilation, bool(random.integers(2))
-            self.kernels.append((torch.from_numpy(weight)[None], *drawn))
+            longest = math.log2(max(1.0, (steps - 1) / max(1, length - 1)))
+            dilation, padded = int(2 ** random.uniform(0, longest)), bool(random.integers(2))
+            drawn.setdefault((length, dilation, padded), []).append((weight, float(random.uniform(-1, 1))))
+        self.alike = [  # kernels of one shape are computed together
+            (torch.from_numpy(np.stack([w for w, _ in own])), torch.tensor([b for _, b in own]), dilation, padded)
+            for (_, dilation, padded), own in drawn.items()
+        ]
         return self
 
     def features(self, store: Store, rows: np.ndarray, modality: Modality) -> np.ndarray:
@@ -52,9 +55,9 @@ class Kernels(Plain):
         for part in batches(np.asarray(rows)):
             x = modality.plain(store.batch(part))[:, 1 : store.shape[0]]
             columns = []
-            for weight, bias, dilation, padded in self.kernels:
+            for weight, bias, dilation, padded in self.alike:
                 pad = (weight.shape[2] - 1) * dilation // 2 if padded else 0
-                y = functional.conv1d(x, weight, padding=pad, dilation=dilation)[:, 0] + bias
-                columns += [(y > 0).float().mean(1), y.amax(1)]
-            out.append(torch.stack(columns, 1).numpy())
+                y = functional.conv1d(x, weight, bias, padding=pad, dilation=dilation)
+                columns += [(y > 0).float().mean(2), y.amax(2)]
+            out.append(torch.cat(columns, 1).numpy())
         return np.asarray(np.concatenate(out), np.float32)
