@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import adjusted_rand_score, average_precision_score, normalized_mutual_info_score
 
 from unlabeled.errors import UserError
 
@@ -27,9 +27,10 @@ def report(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]
 
     Returns:
         `accuracy`; `macro_f1`, `sensitivity` (macro recall), `specificity`; `auroc` (one class against the rest,
-        macro); `auprc` (average precision, of two classes that of the rarer, else macro); `nll` (nats, probabilities
-        clipped at 1e-7); `brier` (sum over classes, 0..2); `ece` (top label, 15 bins of equal width); and
-        `precision/<class>`, `recall/<class>`, `f1/<class>`, `support/<class>`.
+        macro); `auprc` (average precision, of two classes that of the rarer, else macro); `nmi` and `ari`, of the most
+        probable classes with the truth; `nll` (nats, probabilities clipped at 1e-7); `brier` (sum over classes, 0..2);
+        `ece` (top label, 15 bins of equal width); and `precision/<class>`, `recall/<class>`, `f1/<class>`,
+        `support/<class>`.
 
     Raises:
         UserError: when shapes do not fit together.
@@ -66,6 +67,8 @@ def report(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]
         "auprc": _auprc(probabilities, labels, support),
         "sensitivity": float(recall[there].mean()),
         "specificity": float(specificity[there].mean()),
+        "nmi": float(normalized_mutual_info_score(labels, probabilities.argmax(1))),
+        "ari": float(adjusted_rand_score(labels, probabilities.argmax(1))),
         "nll": float(-np.log(truth.clip(NLL_CLIP)).mean()),
         "brier": float((np.square(probabilities).sum(1) - 2 * truth + 1).mean()),
         "ece": _ece(top, probabilities.argmax(1) == labels),

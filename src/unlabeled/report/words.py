@@ -16,6 +16,7 @@ PROTOCOLS: Mapping[str, str] = {
     "finetune": "fine-tuning",
     "propagate": "label propagation",
     "styled": "probe on several styles",
+    "cluster": "named clusters",
 }
 
 
@@ -49,6 +50,8 @@ METRICS: Mapping[str, Metric] = {
         Metric("specificity", "Specificity", True, True, "share of the others that is left alone, mean over classes"),
         Metric("auroc", "AUROC", True, True, "how often an item of a class ranks above one of another"),
         Metric("auprc", "AUPRC", True, True, "average precision; of two classes that of the rarer one"),
+        Metric("nmi", "Mutual information", False, True, "normalised, of the answers with the classes; 1 is the same"),
+        Metric("ari", "Adjusted Rand", False, True, "pairs put together and apart as the classes are; 0 is chance"),
         Metric(
             "ece", "Calibration error", True, False, "mean distance between confidence and accuracy; less is better"
         ),

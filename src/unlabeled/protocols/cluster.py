@@ -1,0 +1,73 @@
+"""Do the features fall into heaps of their own that are the classes? k-means without labels (MacQueen 1967); the labels
+only give the heaps their names (Hungarian matching, Kuhn 1955), so what is found barely depends on how many there are.
+
+The normalised mutual information and the adjusted Rand index of the heaps with the truth, which need no names, stand
+with the other figures as `nmi` and `ari`.
+"""
+
+from typing import Self
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sklearn.cluster import KMeans
+
+from unlabeled.errors import UserError
+
+
+class Cluster:
+    """k-means of all training features at unit length, each heap named after the class that most of its labelled items have.
+
+    Args:
+        heaps: how many; 0 takes as many as there are classes, each then names one.
+        starts: times that k-means begins anew, of which the best is kept.
+    """
+
+    def __init__(self, *, heaps: int = 0, starts: int = 10) -> None:
+        if heaps < 0 or starts < 1:
+            raise UserError(f"{heaps} heaps and {starts} starts were given", "give 0 heaps or more, and a start")
+        self.heaps, self.starts = heaps, starts
+
+    def fit(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        *,
+        groups: np.ndarray | None = None,
+        seed: int = 0,
+        unlabelled: np.ndarray | None = None,
+    ) -> Self:
+        """Find the heaps among all training features (M, D), then name them by the labelled ones (N, D)."""
+        pool = np.asarray(x if unlabelled is None or len(unlabelled) < len(x) else unlabelled, np.float32)
+        classes = len(np.unique(y))
+        count = min(self.heaps or classes, len(pool))
+        self.means = KMeans(count, n_init=self.starts, random_state=seed).fit(_unit(pool))
+        codes = np.unique(y, return_inverse=True)[1]
+        votes = np.zeros((count, classes))
+        np.add.at(votes, (self.means.predict(_unit(x)), codes), 1)
+        self.names = named(votes)
+        return self
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Class probabilities (M, classes) float32 of features (M, D): 1 for the class of the nearest heap."""
+        return np.asarray(self.names[self.means.predict(_unit(x))], np.float32)
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def named(votes: np.ndarray) -> np.ndarray:
+    """The class of each heap as rows of 0 and 1 (K, C), from how many of its items have which label (K, C).
+
+    With as many heaps as classes each is given one, so that most labels fit; of more heaps each takes its majority.
+
+    >>> named(np.array([[5, 4], [6, 0]])).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
+    out = np.zeros(votes.shape)
+    out[np.arange(len(votes)), votes.argmax(1)] = 1
+    if len(votes) <= votes.shape[1]:
+        heap, name = linear_sum_assignment(-votes)
+        out[heap] = 0
+        out[heap, name] = 1
+    return out
