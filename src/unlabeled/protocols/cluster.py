@@ -15,7 +15,7 @@ from unlabeled.errors import UserError
 
 
 class Cluster:
-    """k-means of all training features at unit length, each heap named after the class that most of its labelled items have.
+    """k-means of all training features at unit length, each heap named after the class of most of its labelled items.
 
     Args:
         heaps: how many; 0 takes as many as there are classes, each then names one.
