@@ -80,7 +80,7 @@ def run_compare(data: Path, args: argparse.Namespace, labels: Sequence[float], v
             methods=args.methods.split(";"),
             labels=labels,
             seeds=args.seeds,
-            draws=3,
+            draws=args.draws,
             protocols=args.protocols.split(";"),
             setup=Setup(encoder=args.encoder or None, out=str(folder)),
             budget=Budget(epochs=args.epochs),
@@ -191,6 +191,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=20)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--jitter", type=float, default=0.5)
     parser.add_argument("--choose", action="store_true", help="on training persons or patients that are kept apart")
     parser.add_argument("--table", action="store_true")
