@@ -1,0 +1,123 @@
+"""What the figures of trust promise, against slow formulas and by simulation where the truth is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
+
+import unlabeled as ul
+from unlabeled.confidence import calibration, conformal, ensemble, selective
+from unlabeled.confidence.temperature import temperature
+from unlabeled.metrics import report
+
+
+def drawn(n: int, classes: int, heat: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Synthetic logits of a model that is exactly calibrated once divided by `heat`."""
+    random = np.random.default_rng(seed)
+    honest = random.normal(size=(n, classes)) * 2
+    p = softmax(honest, 1)
+    labels = (p.cumsum(1) < random.uniform(size=(n, 1))).sum(1)
+    return honest * heat, labels
+
+
+@pytest.mark.parametrize("heat", [0.5, 1.0, 3.0])
+def test_temperature_finds_the_one_that_was_planted(heat: float) -> None:
+    logits, labels = drawn(20_000, 5, heat, 0)
+    assert temperature(logits, labels) == pytest.approx(heat, rel=0.05)
+
+
+def test_temperature_is_bounded_where_every_answer_is_right() -> None:
+    assert temperature(np.eye(4) * 3, np.arange(4)) == pytest.approx(0.1, abs=1e-3)
+    with pytest.raises(ul.UserError, match="logits of shape"):
+        temperature(np.zeros((0, 2)), np.zeros(0, int))
+
+
+def test_conformal_coverage_is_the_beta_law() -> None:
+    covered = []
+    for seed in range(400):
+        logits, labels = drawn(400 + 49, 4, 1.0, seed)
+        p = softmax(logits, 1)
+        limit = conformal.quantile(conformal.scores(p[:49], labels[:49]), 0.9)
+        covered.append(conformal.report(conformal.sets(p[49:], limit), labels[49:])["coverage"])
+    low, high = conformal.expected(49, 0.9)
+    inside = np.mean([(low - 0.03 <= c) and (c <= high + 0.03) for c in covered])  # 0.03: two sd of 400 test items
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.01)  # 45 of 50: exactly the promise
+    assert inside > 0.93
+
+
+def test_conformal_by_class_covers_each_class() -> None:
+    logits, labels = drawn(8000, 3, 1.0, 1)
+    logits[:, 2] -= 1.5  # a class that the model neglects
+    p = softmax(logits, 1)
+    half = slice(0, 4000), slice(4000, None)
+    held = conformal.scores(p[half[0]], labels[half[0]])
+    whole = conformal.sets(p[half[1]], conformal.quantile(held, 0.9))
+    own = conformal.sets(p[half[1]], conformal.quantiles(held, labels[half[0]], 3, 0.9))
+    assert conformal.report(whole, labels[half[1]])["worst_class"] < 0.8
+    assert conformal.report(own, labels[half[1]])["worst_class"] > 0.87
+
+
+def test_too_few_items_promise_nothing_and_hold_everything() -> None:
+    assert conformal.sets(np.array([[0.999, 0.001]]), conformal.quantile(np.zeros(8), 0.9)).all()
+    with pytest.raises(ul.UserError, match=r"coverage of 1\.0"):
+        conformal.quantile(np.zeros(8), 1.0)
+
+
+def slow_ece(confidence: np.ndarray, right: np.ndarray, bins: int) -> float:
+    total = 0.0
+    for b in range(bins):
+        mine = [i for i, c in enumerate(confidence) if b / bins < c <= (b + 1) / bins or (b == 0 and c == 0)]
+        if mine:
+            total += abs(sum(confidence[i] for i in mine) - sum(right[i] for i in mine))
+    return total / len(confidence)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.floats(0.001, 1), st.booleans()), min_size=1, max_size=60))
+def test_calibration_error_against_a_loop(pairs: list[tuple[float, bool]]) -> None:
+    confidence, right = np.array([c for c, _ in pairs]), np.array([r for _, r in pairs])
+    assert calibration.error(confidence, right, bins=7) == pytest.approx(slow_ece(confidence, right, 7), abs=1e-9)
+    table = calibration.table(confidence, right, bins=7)
+    assert sum(b.count for b in table) == len(pairs)
+    assert sum(b.count * abs(b.confidence - b.accuracy) for b in table) / len(pairs) == pytest.approx(
+        calibration.error(confidence, right, bins=7), abs=1e-9
+    )
+
+
+def test_calibration_error_is_the_one_of_the_study_and_mass_bins_are_even() -> None:
+    logits, labels = drawn(500, 3, 2.0, 3)
+    p = softmax(logits, 1)
+    top, right = p.max(1), p.argmax(1) == labels
+    assert calibration.error(top, right) == pytest.approx(report(p, labels, ["a", "b", "c"])["ece"])
+    assert set(np.bincount(calibration.numbers(top, 10, mass=True))) == {50}
+    low, high = calibration.interval(lambda rows: calibration.error(top[rows], right[rows]), 500, resamples=200)
+    assert low < high and high > calibration.error(top, right)
+    assert calibration.classwise(p, labels) > 0
+
+
+def test_bootstrap_resamples_whole_groups() -> None:
+    groups = np.repeat(np.arange(10), 50)
+    values = np.repeat(np.arange(10) % 2, 50)
+    of_items = calibration.interval(lambda r: float(values[r].mean()), 500, resamples=300)
+    of_groups = calibration.interval(lambda r: float(values[r].mean()), 500, groups=groups, resamples=300)
+    assert of_groups[1] - of_groups[0] > 3 * (of_items[1] - of_items[0])
+
+
+def test_risk_and_coverage_against_a_loop() -> None:
+    random = np.random.default_rng(0)
+    confidence, right = random.permutation(50) / 50, random.uniform(size=50) < 0.7
+    order = np.argsort(-confidence)
+    slow = np.mean([1 - right[order[: k + 1]].mean() for k in range(50)])
+    assert selective.aurc(confidence, right) == pytest.approx(slow)
+    assert selective.excess(right + confidence / 10, right) == pytest.approx(0, abs=1e-6)
+    assert selective.curve(np.ones(50), right)[0].tolist() == [1.0]
+
+
+def test_an_ensemble_averages_and_knows_where_it_disagrees() -> None:
+    members = np.stack([softmax(np.random.default_rng(s).normal(size=(6, 3)), 1) for s in range(5)])
+    assert ensemble.mean(members).sum(1) == pytest.approx(np.ones(6))
+    assert (ensemble.disagreement(members) > 0).all()
+    assert ensemble.disagreement(np.repeat(members[:1], 5, 0)) == pytest.approx(np.zeros(6), abs=1e-12)
+    with pytest.raises(ul.UserError, match="two members"):
+        ensemble.mean(members[:1])
