@@ -12,12 +12,17 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from unlabeled.errors import UserError as UserError
+    from unlabeled.verbs.bundle import bundle as bundle
     from unlabeled.verbs.compare import compare as compare
     from unlabeled.verbs.demo import demo as demo
     from unlabeled.verbs.detect import detect as detect
     from unlabeled.verbs.embed import embed as embed
     from unlabeled.verbs.evaluate import evaluate as evaluate
+    from unlabeled.verbs.export import export as export
+    from unlabeled.verbs.finetune import finetune as finetune
+    from unlabeled.verbs.load import load as load
     from unlabeled.verbs.methods import methods as methods
+    from unlabeled.verbs.predict import predict as predict
     from unlabeled.verbs.pretrain import pretrain as pretrain
     from unlabeled.verbs.report import report as report
     from unlabeled.verbs.scan import scan as scan

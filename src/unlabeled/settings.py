@@ -88,3 +88,17 @@ class Setup:
     seed: int = option(0, "of weights, order, views and draws")
     unlabeled: str | None = option(None, "another folder of items without labels, to learn from as well")
     out: str | None = option(None, "folder for the results; named after data and method when not given")
+
+
+@dataclass(frozen=True)
+class Handover:
+    """What a bundle promises, and what it may hold."""
+
+    coverage: float = option(0.9, "promised share of label sets that hold the true label, 0 to 1")
+    sets_by: Literal["all", "class"] = option("all", "promise kept over all items, or in each class on its own")
+    detector: str = option("mahalanobis", "detector of strangers: energy, knn, mahalanobis, msp, vim")
+    keep: float = option(0.95, "share of known items that the detector of strangers lets pass, 0 to 1")
+    calibrate: float = option(0.25, "share of the labels kept back for calibration, never learnt from, 0 to 1")
+    thumbnails: bool = option(False, "keep small pictures of training items in the bundle, to show neighbours")
+    licence: str = option("not stated", "licence of model and data, for the card")
+    onnx: bool = option(True, "write model.onnx into the bundle too, checked against torch on these items")

@@ -1,0 +1,44 @@
+"""Items decoded on the way, a few hundred at a time, for work that looks at each once: nothing is kept on disk."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from unlabeled.data.source import Source
+from unlabeled.data.store import Prep, _chunks
+from unlabeled.data.table import Broken, Table
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """Some of a table's items, in order.
+
+    Args:
+        rows: (M,) row numbers of the items that decode.
+        raw: (M, ...) as the store holds them; of no use where M is 0.
+        broken: row number of each item that does not, with its path and the reason.
+    """
+
+    rows: np.ndarray
+    raw: np.ndarray
+    broken: dict[int, Broken]
+
+
+def stream(table: Table, prep: Prep, *, step: int = 64) -> Iterator[Chunk]:
+    """Decode a table's items in threads, in order; memory does not grow with their number.
+
+    Args:
+        table: the items.
+        prep: how they are brought to one shape.
+        step: most items of a chunk.
+    """
+    source = Source(table)
+    start = 0
+    for stop, good, bad in _chunks(source, prep, range(len(table)), step):
+        reasons = dict(bad)
+        broken = {r: Broken(source.paths[r], reasons[source.paths[r]]) for r in range(start, stop)
+                  if source.paths[r] in reasons}  # fmt: skip
+        rows = np.array([r for r in range(start, stop) if r not in broken], np.int64)
+        yield Chunk(rows, np.stack(good) if good else np.zeros(0, prep.dtype), broken)
+        start = stop

@@ -1,0 +1,189 @@
+"""A bundle is a folder `name.ul/`: safetensors and JSON, with a sum for each file; no pickle is ever written or read.
+
+`bundle.json` says what the model is and where it comes from, `weights.safetensors` holds encoder, head and detector,
+`reference.safetensors` what was seen when it was calibrated. Written beside and renamed into place. No torch is needed
+to open one.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from unlabeled.errors import UserError
+
+FORMAT = 1
+OLDEST = 1  # that can still be read
+FACTS, WEIGHTS, REFERENCE, CARD, PAGE = (
+    "bundle.json", "weights.safetensors", "reference.safetensors", "card.md", "card.html",
+)  # fmt: skip
+ONNX = "model.onnx"  # written into the folder by `unlabeled export`; it carries its own sum in ONNX_SUM
+ONNX_SUM = "model.onnx.json"
+AGAIN = "copy the bundle again from where it was made"
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A bundle on disk, checked.
+
+    Args:
+        folder: where it lies.
+        facts: the content of its `bundle.json`.
+    """
+
+    folder: Path
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Bundle":
+        """Open a bundle and check every file against its sum.
+
+        Raises:
+            UserError: when it is none, is damaged, or was written by a version that this one cannot read.
+        """
+        path = Path(folder)
+        if not (path / FACTS).is_file():
+            what = "is not the folder of a model" if path.exists() else "is not there"
+            raise UserError(
+                f"{path} {what}", 'give the .ul folder that "unlabeled finetune" or "unlabeled bundle" wrote'
+            )
+        try:
+            facts: dict[str, Any] = json.loads((path / FACTS).read_text("utf-8"))
+            version = int(facts["format"])
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path} is damaged: {FACTS} cannot be read", AGAIN) from None
+        if version > FORMAT:
+            made = facts.get("unlabeled", "a later version")
+            raise UserError(
+                f"{path} has the format {version}, written by unlabeled {made}; this version reads up to {FORMAT}",
+                "install that version or a newer one",
+            )
+        if version < OLDEST:
+            raise UserError(
+                f"{path} has the old format {version}; this version reads from {OLDEST} on",
+                "make the bundle again from its run",
+            )
+        if facts.get("sum") != _sum_of(facts):
+            raise UserError(f"{path} is damaged: {FACTS} is not as it was written", AGAIN)
+        for name, sum_ in facts["files"].items():
+            file = path / name
+            if not file.is_file() or digest(file) != sum_:
+                state = "is not as it was written" if file.is_file() else "is missing"
+                raise UserError(f"{path} is damaged: {name} {state}", AGAIN)
+        return cls(path, facts)
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, in the order of the probabilities."""
+        return list(self.facts["classes"])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one raw item as the reader gives it, such as (C, H, W)."""
+        return tuple(self.facts["input"]["shape"])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of a raw item's values."""
+        found: np.dtype[Any] = np.dtype(str(self.facts["input"]["dtype"]))
+        return found
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """All tensors of the computation, by name: `encoder/...`, `head/...`, `strange/...`."""
+        return self._arrays(WEIGHTS)
+
+    def reference(self) -> dict[str, np.ndarray]:
+        """What was seen when it was calibrated: `logits`, `labels`, `features`, `strangeness`, ..."""
+        return self._arrays(REFERENCE)
+
+    def onnx(self) -> Path | None:
+        """The exported file inside the folder, where there is one that belongs to these weights.
+
+        Raises:
+            UserError: when it is damaged.
+        """
+        file = self.folder / ONNX
+        if not file.is_file():
+            return None
+        try:
+            told = json.loads((self.folder / ONNX_SUM).read_text("utf-8"))
+        except (OSError, ValueError):
+            told = {}
+        if told.get("sum") != digest(file) or told.get("of") != self.facts["sum"]:
+            raise UserError(f"{file} is damaged or of another bundle", "write it again with unlabeled export")
+        return file
+
+    def _arrays(self, name: str) -> dict[str, np.ndarray]:
+        try:
+            return dict(load_file(self.folder / name))
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{self.folder} is damaged: {name} cannot be read ({error})", AGAIN) from None
+
+
+def write(
+    folder: Path,
+    facts: Mapping[str, Any],
+    weights: Mapping[str, np.ndarray],
+    reference: Mapping[str, np.ndarray],
+    texts: Mapping[str, str],
+) -> Bundle:
+    """Write a bundle beside and rename it into place.
+
+    Args:
+        folder: `name.ul`, not there yet.
+        facts: content of `bundle.json`; format, sums and files are added.
+        weights: tensors by name.
+        reference: arrays by name.
+        texts: further files, such as the card, by name.
+
+    Raises:
+        UserError: when the folder is there already.
+    """
+    vacant(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    try:
+        for name, arrays in ((WEIGHTS, weights), (REFERENCE, reference)):
+            save_file({k: np.asarray(v, order="C") for k, v in arrays.items()}, beside / name)
+        for name, text in texts.items():
+            (beside / name).write_text(text, "utf-8")
+        whole = {"format": FORMAT, **facts}
+        whole["files"] = {name: digest(beside / name) for name in sorted(p.name for p in beside.iterdir())}
+        whole = json.loads(json.dumps(whole))
+        whole["sum"] = _sum_of(whole)
+        (beside / FACTS).write_text(json.dumps(whole, indent=1, ensure_ascii=False), "utf-8")
+        for file in beside.iterdir():
+            with file.open("rb") as handle:
+                os.fsync(handle.fileno())
+        beside.rename(folder)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    return Bundle(folder, whole)
+
+
+def vacant(folder: Path) -> None:
+    """Refuse a place that is taken: a model in use is never written over."""
+    if folder.exists():
+        raise UserError(f"{folder} is there already", "take another --out, or delete it first")
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file."""
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _sum_of(facts: Mapping[str, Any]) -> str:
+    rest = {k: v for k, v in facts.items() if k != "sum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,124 @@
+"""What a card says of a model: figures on labelled items that nothing was fitted to."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy.stats import beta, betabinom, binom
+
+from unlabeled import metrics
+from unlabeled.confidence import calibration, conformal, selective
+from unlabeled.deploy.decide import Limits
+
+Figure = dict[str, float]
+
+
+def figures(
+    found: Mapping[str, np.ndarray], labels: np.ndarray, limits: Limits, groups: np.ndarray | None = None
+) -> dict[str, Any]:
+    """All figures with their intervals.
+
+    Args:
+        found: `probabilities` (N, C) and `strangeness` (N,).
+        labels: (N,) class numbers.
+        limits: of the model.
+        groups: (N,) patients, parts ...: whole groups are resampled.
+
+    Returns:
+        `n`; each of `accuracy`, `macro_f1`, `ece`, `ece_mass`, `ece_class`, `nll`, `brier`, `aurc`, `coverage`,
+        `size`, `flagged`, `abstained`, `answered_accuracy` as `{value, low, high}`; `sets`, `reliability`, `risk`,
+        `by_class`, and where the coverage of such a calibration is expected.
+    """
+    p, y = np.asarray(found["probabilities"], np.float64), np.asarray(labels)
+    strange, members = limits.strange(found["strangeness"]), limits.sets(p)
+    silent = strange | (members.sum(1) != 1)
+    right = p.argmax(1) == y
+
+    def at(rows: np.ndarray) -> dict[str, float]:
+        told = metrics.report(p[rows], y[rows], limits.classes)
+        top, hit, answered = p[rows].max(1), right[rows], ~silent[rows]
+        return {
+            **{k: told[k] for k in ("accuracy", "macro_f1", "ece", "nll", "brier")},
+            "ece_mass": calibration.error(top, hit, mass=True),
+            "ece_class": calibration.classwise(p[rows], y[rows]),
+            "aurc": selective.aurc(top, hit),
+            "coverage": float(members[rows, y[rows]].mean()),
+            "size": float(members[rows].sum(1).mean()),
+            "flagged": float(strange[rows].mean()),
+            "abstained": float((~answered).mean()),
+            "answered_accuracy": float(hit[answered].mean()) if answered.any() else float("nan"),
+        }
+
+    whole = at(np.arange(len(y)))
+    ends = bootstrap(at, len(y), groups)
+    out: dict[str, Any] = {k: _figure(v, *ends[k]) for k, v in whole.items()}
+    coverage, risk = selective.curve(p.max(1), right)
+    some = np.unique(np.linspace(0, len(coverage) - 1, min(21, len(coverage))).astype(int))
+    out |= {"n": len(y), "sets": conformal.report(members, y)}
+    out["reliability"] = [vars(b) for b in calibration.table(p.max(1), right)]
+    out["risk"] = [[float(coverage[i]), float(risk[i])] for i in some]
+    out["by_class"] = [
+        {
+            "class": name,
+            "n": int((y == c).sum()),
+            "recall": _share(right[y == c]),
+            "coverage": _share(members[y == c, c]),
+        }
+        for c, name in enumerate(limits.classes)
+    ]
+    return out
+
+
+def doubts(test: Mapping[str, Any], sets: Mapping[str, Any], strangers: Mapping[str, Any]) -> list[str]:
+    """What the test items say against the promises, a sentence each: where chance would not explain it."""
+    out = []
+    n, promised, items = test["n"], float(sets["coverage"]), int(sets["items"])
+    held = round(test["coverage"]["value"] * n)
+    spare = int(np.floor((items + 1) * (1 - promised) + 1e-9))  # coverage is Beta(items + 1 - spare, spare)
+    if spare and betabinom.cdf(held, n, items + 1 - spare, spare) < 0.005:
+        out.append(
+            f"On the test items label sets hold the truth in {100 * held / n:.1f} %, and not in the promised "
+            f"{100 * promised:g} %: these items are not like those it was calibrated on (other patients, parts or "
+            "days?). Name such groups in the data, so that whole groups are kept back, or calibrate where it is used."
+        )
+    flagged, rate = test["flagged"]["value"], 1 - float(strangers["keep"])
+    if binom.sf(round(flagged * n) - 1, n, min(1.0, 1.6 * rate)) < 0.005:
+        out.append(
+            f"{100 * flagged:.1f} % of the test items are flagged as strangers, more than the {100 * rate:g} % that "
+            "were asked for."
+        )
+    return out
+
+
+def bootstrap(
+    measure: Any, items: int, groups: np.ndarray | None, *, resamples: int = 500
+) -> dict[str, tuple[float, float]]:
+    """95 % intervals of all the figures that `measure(rows)` gives, each resample serving all of them."""
+    found: dict[str, list[float]] = {}
+
+    def keep(rows: np.ndarray) -> float:
+        for name, value in measure(rows).items():
+            found.setdefault(name, []).append(value)
+        return 0.0
+
+    calibration.interval(keep, items, groups=groups, resamples=resamples)
+    out = {}
+    for name, values in found.items():
+        finite = [v for v in values if np.isfinite(v)]
+        low, high = np.quantile(finite, [0.025, 0.975]) if finite else (float("nan"), float("nan"))
+        out[name] = float(low), float(high)
+    return out
+
+
+def _figure(value: float, low: float, high: float) -> dict[str, float | None]:
+    return {k: v if np.isfinite(v) else None for k, v in (("value", value), ("low", low), ("high", high))}
+
+
+def _share(hits: np.ndarray) -> dict[str, float | None]:
+    """A share with its Clopper-Pearson interval."""
+    n, k = len(hits), int(np.sum(hits))
+    if n == 0:
+        return _figure(float("nan"), float("nan"), float("nan"))
+    low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
+    high = float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
+    return _figure(k / n, low, high)

@@ -1,0 +1,78 @@
+"""Whatever a person has in hand becomes a table of items: paths, a folder, pictures in memory, arrays, a data frame.
+
+What is in memory is written, without loss, into a folder that goes away again, and read as every file is read: there is
+one way in.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from unlabeled.data.scan import scan
+from unlabeled.data.table import Table, frame
+from unlabeled.errors import UserError
+
+
+@contextmanager
+def table_of(x: Any, modality: str) -> Iterator[Table]:
+    """A table for as long as it is needed; row i is the i-th thing that was given.
+
+    Args:
+        x: a folder, file, manifest or `.npz` (path), a list of paths, one or several pictures (PIL), an array of
+            items (N, ...), or a data frame with a column `path`.
+        modality: that the model works on.
+
+    Raises:
+        UserError: when it is none of these, or empty.
+    """
+    if isinstance(x, Table):
+        yield x
+    elif isinstance(x, str | Path):
+        yield scan(x)
+    elif isinstance(x, pd.DataFrame):
+        if "path" not in x.columns:
+            raise UserError(f'the data frame has no column "path", but {", ".join(map(str, x.columns))}', "name it so")
+        yield _paths([str(p) for p in x["path"]], modality)
+    else:
+        things = x if isinstance(x, list | tuple | np.ndarray) else [x]
+        if not len(things):
+            raise UserError("nothing was given to predict", "give one item or more")
+        if all(isinstance(t, str | Path) for t in things):
+            yield _paths([str(t) for t in things], modality)
+            return
+        with tempfile.TemporaryDirectory(prefix="unlabeled-") as folder:
+            yield _written(things, Path(folder), modality)
+
+
+def _paths(paths: Sequence[str], modality: str) -> Table:
+    if not paths:
+        raise UserError("nothing was given to predict", "give one item or more")
+    return Table(Path(), "paths", modality, frame(list(paths), ["unlabeled"] * len(paths)))
+
+
+def _written(things: Any, folder: Path, modality: str) -> Table:
+    """Put items that are in memory into a folder."""
+    if isinstance(things, np.ndarray) or all(isinstance(t, np.ndarray) for t in things):
+        shapes = {np.shape(t) for t in things}
+        if len(shapes) > 1:
+            raise UserError(f"arrays of {len(shapes)} shapes were given together", "give one array (items, ...)")
+        array = np.asarray(things)
+        np.savez(folder / "items.npz", x=array)
+        found = scan(folder / "items.npz")
+        return replace(found, modality=modality)
+    if not all(hasattr(t, "save") and hasattr(t, "mode") for t in things):
+        kind = type(next(t for t in things if not hasattr(t, "mode"))).__name__
+        raise UserError(f"items of the kind {kind} were given", "give paths, PIL pictures, an array or a data frame")
+    names = []
+    for number, picture in enumerate(things):
+        deep = picture.mode.startswith(("F", "CMYK", "YCbCr", "LAB", "HSV"))
+        name = f"{number:08d}.{'tif' if deep else 'png'}"
+        picture.save(folder / name)
+        names.append(str(folder / name))
+    return _paths(names, modality)

@@ -1,0 +1,346 @@
+"""Fit what a bundle needs and write it: head, temperature, label sets, detector of strangers, reference, card.
+
+The labelled items are parted once, whole groups together: from one part the head (and the net, when it is fine-tuned)
+and the detector learn; the other sets temperature, label sets and the detector's threshold, and its labels count as
+labels. Test items are looked at once, at the end, for the card.
+"""
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import unlabeled
+from unlabeled import catalog
+from unlabeled.confidence.conformal import needed, quantile
+from unlabeled.confidence.temperature import temperature
+from unlabeled.data.prepare import Prepared
+from unlabeled.data.splits import inner_folds, unit_numbers
+from unlabeled.data.store import Store
+from unlabeled.deploy import bundle, card, figures, strange
+from unlabeled.deploy.decide import Limits, class_limits
+from unlabeled.deploy.net import Net, portable, view_of
+from unlabeled.encoders import Encoder
+from unlabeled.errors import UserError
+from unlabeled.protocols.finetune import Classifier
+from unlabeled.protocols.linear import Linear
+from unlabeled.settings import Handover
+from unlabeled.study.plan import needs
+from unlabeled.training.devices import Device
+from unlabeled.training.loop import Items
+from unlabeled.training.recipe import Recipe
+from unlabeled.training.run import fingerprint
+
+MOST = 2000  # items that the reference holds
+STANDARD = 4000  # items whose mean and spread standardise the features
+BATCH = 64
+PROTOCOLS = ("linear", "finetune")  # that end in one matrix, which is what a bundle holds
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the head is put on.
+
+    Args:
+        encoder: with its weights.
+        recipe: that it was made by.
+        fresh: its weights are random.
+        words: where it comes from, such as `simclr, 300 steps, seed 0`.
+        notes: what the card must say of it, a sentence each.
+    """
+
+    encoder: Encoder
+    recipe: Recipe
+    fresh: bool
+    words: str
+    notes: tuple[str, ...] = ()
+
+
+class Eye:
+    """Features of rows, computed once each.
+
+    Args:
+        view: raw items to views.
+        encoder: in evaluation mode, on the CPU, float32.
+        store: decoded items.
+        head: weights (classes, D) and bias, where fine-tuning gave them.
+    """
+
+    def __init__(
+        self, view: nn.Module, encoder: Encoder, store: Store, head: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> None:
+        self.view, self.encoder, self.store, self.head = view, encoder, store, head
+        self.known = np.full((len(store), encoder.dim), np.nan, np.float32)
+
+    @torch.no_grad()
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """Features (M, D) float32 of rows."""
+        new = rows[np.isnan(self.known[rows, 0])]
+        for at in range(0, len(new), BATCH):
+            some = new[at : at + BATCH]
+            self.known[some] = self.encoder(self.view(self.store.batch(some))).float().numpy()
+        found: np.ndarray = self.known[rows]
+        return found
+
+
+def part(prepared: Prepared, rows: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labelled rows to learn from and rows to calibrate on: stratified, no group on both sides.
+
+    Raises:
+        UserError: when the share is none, or there are too few labels to keep some back.
+    """
+    if not 0 < share <= 0.5:
+        raise UserError(f"--calibrate {share} was given", "give a share above 0 and up to 0.5")
+    folds = inner_folds(prepared.table.labels[rows], unit_numbers(prepared.table, rows), round(1 / share), seed)
+    if not folds:
+        raise UserError(
+            f"{len(rows)} labelled items are too few to keep some back for calibration",
+            "label two or more items of each class, of different groups",
+        )
+    learn, held = folds[0]
+    return rows[learn], rows[held]
+
+
+def make(
+    folder: Path,
+    start: Start,
+    prepared: Prepared,
+    rows: np.ndarray,
+    protocol: catalog.Spec,
+    wish: Handover,
+    device: Device,
+    told: Mapping[str, Any],
+    *,
+    each: Callable[[int], None] | None = None,
+) -> bundle.Bundle:
+    """Fit everything and write the bundle.
+
+    Args:
+        folder: `name.ul`, not there yet.
+        start: encoder and where it comes from.
+        prepared: the data.
+        rows: the labelled rows that may be used.
+        protocol: `linear` or `finetune`, with settings.
+        wish: what is promised.
+        device: from `open_device`; everything is computed in float32.
+        told: `command`, `data` (as given) and `seed`.
+        each: called with 1 after each step of fine-tuning.
+    """
+    bundle.vacant(folder)
+    if protocol.name not in PROTOCOLS:
+        raise UserError(f"a bundle cannot hold what {protocol.name} learns", f"take one of {', '.join(PROTOCOLS)}")
+    needed(wish.coverage), needed(wish.keep)
+    seed, y = int(told["seed"]), prepared.table.labels
+    learn, held = part(prepared, rows, wish.calibrate, seed)
+    recipe = portable(start.recipe)
+    eye = _eye(start, recipe, prepared, learn, protocol, device, seed, each)
+    net = _with_head(eye, prepared, learn, held, protocol, seed)
+    facts, reference = calibrate(net, eye, y, learn, held, wish, len(prepared.table.classes))
+    seen, near = _some(np.setdiff1d(prepared.learning, learn), MOST), _some(learn, MOST)
+    drift = net.judged(eye(seen))
+    reference |= {f"drift/{k}": drift[k] for k in ("probabilities", "features", "strangeness")}
+    reference |= {"near/features": eye(near), "near/labels": y[near]}
+    if wish.thumbnails:
+        reference["near/thumbs"] = thumbs(prepared.store, near, recipe)
+    facts = {
+        "unlabeled": unlabeled.__version__,
+        "versions": versions(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": told["command"],
+        "licence": wish.licence,
+        "name": folder.stem,
+        "recipe": recipe.to_json(),
+        "input": _input(prepared),
+        "classes": prepared.table.classes,
+        "head": {"protocol": str(protocol), "start": start.words, "seed": seed},
+        "data": _data(prepared, learn, held, seen, told),
+        "thumbnails": wish.thumbnails,
+        **facts,
+        "notes": [*start.notes, *facts["notes"]],
+    }
+    if len(prepared.test):
+        units = unit_numbers(prepared.table, prepared.test)
+        facts["test"] = figures.figures(net.judged(eye(prepared.test)), y[prepared.test], Limits.of(facts), units)
+        facts["notes"] += figures.doubts(facts["test"], facts["conformal"], facts["strangers"])
+    text = card.Card.of(facts)
+    return bundle.write(
+        folder, facts, net.tensors(), reference, {bundle.CARD: text.markdown(), bundle.PAGE: text.html()}
+    )
+
+
+def calibrate(
+    net: Net, eye: Eye, y: np.ndarray, learn: np.ndarray, held: np.ndarray, wish: Handover, classes: int
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Fit detector, temperature and limits; the net is given them.
+
+    Args:
+        net: with its head.
+        eye: gives the features of rows.
+        y: (N,) class number of every item.
+        learn: rows that the head learnt from.
+        held: rows kept back for calibration.
+        wish: what is promised.
+        classes: number of classes.
+
+    Returns:
+        The facts (`temperature`, `conformal`, `strangers`, `notes`) and the calibration items' arrays.
+    """
+    learnt = net.judged(eye(learn))
+    state = strange.fit(wish.detector, learnt["features"], y[learn], learnt["logits"])
+    net.strange = strange.Strange(catalog.read_spec(wish.detector).name, state)
+    heat = temperature(net.judged(eye(held))["logits"], y[held])
+    net.temperature.fill_(heat)
+    kept = net.judged(eye(held))
+    limit = class_limits(kept["probabilities"], y[held], wish.coverage, wish.sets_by, classes)
+    threshold = quantile(kept["strangeness"], wish.keep)
+    notes = _notes(wish, held, threshold, limit)
+    if not np.isfinite(threshold):
+        threshold = float(kept["strangeness"].max())
+    sets = {"coverage": wish.coverage, "by": wish.sets_by, "items": len(held)}
+    facts = {
+        "temperature": heat,
+        "conformal": sets | {"quantile": [float(q) if np.isfinite(q) else None for q in limit]},
+        "strangers": {"detector": wish.detector, "keep": wish.keep, "threshold": threshold},
+        "notes": notes,
+    }
+    names = ("probabilities", "logits", "features", "strangeness")
+    return facts, {"labels": y[held], **{k: kept[k] for k in names}}
+
+
+def thumbs(store: Store, rows: np.ndarray, recipe: Recipe, side: int = 64) -> np.ndarray:
+    """Small pictures (N, S, S, 3) uint8 of items, as their modality shows them."""
+    looks, out = recipe.looks(), []
+    for at in range(0, len(rows), BATCH):
+        shown = looks.show(looks.plain(store.batch(rows[at : at + BATCH])))
+        step = max(1, -(-shown.shape[1] // side))
+        out.append(shown[:, ::step, ::step])
+    return np.concatenate(out)
+
+
+def versions() -> dict[str, str]:
+    """What the bundle was made with."""
+    out = {"python": platform.python_version()}
+    for name in ("torch", "torchvision", "timm", "numpy", "scikit-learn", "onnx", "onnxruntime"):
+        try:
+            out[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return out
+
+
+def _eye(
+    start: Start,
+    recipe: Recipe,
+    prepared: Prepared,
+    learn: np.ndarray,
+    protocol: catalog.Spec,
+    device: Device,
+    seed: int,
+    each: Callable[[int], None] | None,
+) -> Eye:
+    """The encoder on the CPU in float32, fine-tuned if that is asked for, with its head if it got one by that."""
+    encoder, head = start.encoder, None
+    if needs(protocol) == "encoder":
+        how: Any = catalog.load("protocols", protocol.name)(**protocol.settings)
+        device.place(encoder)
+        items, looks, y = Items(prepared.store, learn), recipe.looks(), prepared.table.labels[learn]
+        model: Classifier = how.fit(encoder, items, y, looks, device, seed=seed, fresh=start.fresh, each=each)
+        encoder, head = model.encoder, _folded(model)
+    view = view_of(recipe, prepared.store.shape, prepared.store.dtype)
+    return Eye(view, _plain_copy(recipe, encoder), prepared.store, head)
+
+
+def _with_head(
+    eye: Eye, prepared: Prepared, learn: np.ndarray, held: np.ndarray, protocol: catalog.Spec, seed: int
+) -> Net:
+    """The whole net: with the head that fine-tuning gave, or a probe on the frozen features."""
+    if eye.head is not None:
+        return Net(eye.view, eye.encoder, *eye.head)
+    probe: Linear = catalog.load("protocols", protocol.name)(**protocol.settings)
+    base = _some(np.setdiff1d(prepared.learning, held), STANDARD)
+    y, units = prepared.table.labels[learn], unit_numbers(prepared.table, learn)
+    probe.fit(eye(learn), y, groups=units, seed=seed, unlabelled=eye(base))
+    return Net(eye.view, eye.encoder, *_full(probe, len(prepared.table.classes)))
+
+
+def _plain_copy(recipe: Recipe, encoder: Encoder) -> Encoder:
+    """The encoder on the CPU, built anew: without what makes training fast."""
+    fresh = recipe.build_encoder()
+    fresh.load_state_dict({k: v.detach().float().cpu() if v.is_floating_point() else v.detach().cpu()
+                           for k, v in encoder.state_dict().items()})  # fmt: skip
+    return fresh.eval()
+
+
+def _folded(model: Classifier) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (classes, D) and bias of the head, its batch norm folded in."""
+    state = {k: v.detach().double().cpu().numpy() for k, v in model.head.state_dict().items()}
+    scale = np.sqrt(state["0.running_var"] + 1e-8)  # the batch norm's own eps
+    weight = state["1.weight"] / scale
+    return weight, state["1.bias"] - weight @ state["0.running_mean"]
+
+
+def _full(probe: Linear, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The probe's weights (classes, D) and bias; a class that no label shows is never the answer."""
+    weight, bias = probe.coefficients()
+    all_weight, all_bias = np.zeros((classes, weight.shape[1])), np.full(classes, bias.min() - 30.0)
+    all_weight[probe.classes], all_bias[probe.classes] = weight, bias
+    return all_weight, all_bias
+
+
+def _some(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many rows, evenly taken."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.int64))]
+
+
+def _input(prepared: Prepared) -> dict[str, Any]:
+    store = prepared.store
+    out = {"modality": prepared.table.modality, "shape": list(store.shape), "dtype": str(np.dtype(store.dtype))}
+    return out | {"prep": asdict(prepared.prep)}
+
+
+def _data(
+    prepared: Prepared, learn: np.ndarray, held: np.ndarray, seen: np.ndarray, told: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The training data card; no path and no name of an item is in it."""
+    table = prepared.table
+    items = table.items
+    counts = {
+        name: {c: int((table.labels[rows] == i).sum()) for i, c in enumerate(table.classes)}
+        for name, rows in (("learnt", learn), ("calibration", held), ("test", prepared.test))
+    }
+    return {
+        "name": Path(str(told["data"])).resolve().name,
+        "form": table.form,
+        "counts": counts,
+        "pretrained_on": len(prepared.learning),
+        "reference": len(seen),
+        "broken": len(table.broken),
+        "groups": int(items["group"].nunique()),
+        "domains": sorted(items["domain"].dropna().unique().tolist()),
+        "items": fingerprint(items["path"].astype(str).tolist(), np.arange(len(table))),
+    }
+
+
+def _notes(wish: Handover, held: np.ndarray, threshold: float, limit: np.ndarray) -> list[str]:
+    out = []
+    least = needed(wish.coverage)
+    if not np.isfinite(limit).all():
+        what = "some classes have" if wish.sets_by == "class" else "there are"
+        out.append(
+            f"{what} fewer than the {least} calibration items that {100 * wish.coverage:g} % needs ({len(held)} in "
+            "all): label sets hold every such class, so that the model often abstains; label more, give --calibrate "
+            "0.5, or promise less with --coverage."
+        )
+    if not np.isfinite(threshold):
+        out.append(
+            f"{len(held)} calibration items are fewer than the {needed(wish.keep)} that keeping {100 * wish.keep:g} % "
+            "needs: the threshold of the detector is the strangest of them, and more known items may be flagged."
+        )
+    return out

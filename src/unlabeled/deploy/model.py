@@ -1,0 +1,199 @@
+"""A model as it is used: items in, a table with label, probabilities, label set, strangeness and abstention out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from unlabeled.data.store import Prep
+from unlabeled.data.stream import Chunk, stream
+from unlabeled.data.table import Table
+from unlabeled.deploy.bundle import Bundle
+from unlabeled.deploy.decide import Limits
+from unlabeled.deploy.engines import Answers, Engine, gathered
+from unlabeled.deploy.engines.onnx import Onnx
+from unlabeled.deploy.inputs import table_of
+from unlabeled.deploy.similar import Neighbours
+from unlabeled.errors import UserError
+
+Choice = Literal["auto", "torch", "onnx"]
+BATCH = 32
+
+
+@dataclass(eq=False)
+class Model:
+    """A loaded model.
+
+    Args:
+        facts: what it says of itself.
+        engine: what computes.
+        limits: what decides.
+        bundle: where it comes from; None for a lone `.onnx` file.
+    """
+
+    facts: Mapping[str, Any]
+    engine: Engine
+    limits: Limits
+    bundle: Bundle | None = None
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, in the order of the probabilities."""
+        return list(self.facts["classes"])
+
+    @property
+    def prep(self) -> Prep:
+        """How items are read."""
+        return Prep(**self.facts["input"]["prep"])
+
+    def predict(self, x: Any) -> pd.DataFrame:
+        """Predict items of any form; see `inputs.table_of`.
+
+        Returns:
+            One row an item: path, label, confidence, abstain, why, set, strangeness, and `p(<class>)` for each class.
+            What cannot be read is a row without a label, with the reason in `why`.
+        """
+        with table_of(x, self.facts["input"]["modality"]) as table:
+            parts = [self.frame(chunk, found, table) for chunk, found in self.stream(table)]
+        return pd.concat(parts, ignore_index=True)
+
+    def embed(self, x: Any) -> np.ndarray:
+        """Features (N, D) float32 of items; rows of nan for what cannot be read."""
+        with table_of(x, self.facts["input"]["modality"]) as table:
+            out: np.ndarray = np.zeros((0, 0), np.float32)
+            for chunk, found in self.stream(table):
+                if found is not None:
+                    out = out if out.size else np.full((len(table), found.features.shape[1]), np.nan, np.float32)
+                    out[chunk.rows] = found.features
+        return out
+
+    def similar(self, x: Any, k: int = 5) -> pd.DataFrame:
+        """The k items that were learnt from which are most like each item: item, rank, neighbour, similarity, label."""
+        features = self.embed(x)
+        numbers, alike = self.neighbours().nearest(features, k)
+        labels = self.neighbours().labels
+        rows = [
+            {"item": i, "rank": r, "neighbour": int(n), "similarity": float(a), "label": self.classes[labels[n]]}
+            for i in range(len(features))
+            for r, (n, a) in enumerate(zip(numbers[i], alike[i], strict=True))
+        ]
+        return pd.DataFrame(rows)
+
+    def neighbours(self) -> Neighbours:
+        """The items that the bundle remembers.
+
+        Raises:
+            UserError: when the model is a lone `.onnx` file, which remembers none.
+        """
+        if self.bundle is None:
+            raise UserError("an .onnx file remembers no items", "load the .ul folder")
+        return Neighbours.of(self.bundle.reference())
+
+    def stream(self, table: Table, *, step: int = 64) -> Iterator[tuple[Chunk, Answers | None]]:
+        """Decode and answer a table's items chunk by chunk; None where nothing of a chunk can be read."""
+        for chunk in stream(table, self.prep, step=step):
+            yield chunk, self.answer(chunk.raw) if len(chunk.rows) else None
+
+    def answer(self, raw: np.ndarray) -> Answers:
+        """Answers on raw items (N, ...) as the reader gives them."""
+        want = tuple(self.facts["input"]["shape"])
+        if raw.shape[1:] != want:
+            raise UserError(f"raw items of shape {raw.shape[1:]} were given", f"give {want}")
+        return gathered([self.engine.run(raw[at : at + BATCH]) for at in range(0, len(raw), BATCH)])
+
+    def frame(self, chunk: Chunk, found: Answers | None, table: Table) -> pd.DataFrame:
+        """A chunk's rows in the order of the table."""
+        rows = np.sort(np.concatenate([chunk.rows, np.array(list(chunk.broken), np.int64)]))
+        paths = table.items["path"].to_numpy(dtype=object)
+        told = {} if found is None else dict(zip(chunk.rows.tolist(), self.told(found), strict=True))
+        nothing: dict[str, Any] = {
+            "label": None,
+            "confidence": np.nan,
+            "abstain": True,
+            "set": [],
+            "strangeness": np.nan,
+        }
+        blank = dict.fromkeys((f"p({c})" for c in self.classes), np.float32("nan"))
+        out = []
+        for row in rows.tolist():
+            if row in told:
+                out.append({"path": paths[row], **told[row]})
+            else:
+                why = f"cannot be read: {chunk.broken[row].reason}"
+                out.append({"path": paths[row], **nothing, "why": why, **blank})
+        order = ["path", "label", "confidence", "abstain", "why", "set", "strangeness", *blank]
+        return pd.DataFrame(out, columns=order).astype({"path": "str", "label": "str", "why": "str", "abstain": bool})
+
+    def told(self, found: Answers) -> list[dict[str, Any]]:
+        """What is said of each item: label, confidence, abstain, why, set, strangeness, probabilities by class."""
+        members, odd = self.limits.sets(found.probabilities), self.limits.strange(found.strangeness)
+        out = []
+        for p, inside, strange, score in zip(found.probabilities, members, odd, found.strangeness, strict=True):
+            why = self.limits.why(inside, bool(strange))
+            top = int(p.argmax())
+            one: dict[str, Any] = {"label": self.classes[top], "confidence": float(p[top]), "abstain": bool(why)}
+            one |= {"why": why, "set": [c for c, i in zip(self.classes, inside, strict=True) if i]}
+            one |= {"strangeness": float(score)} | {f"p({c})": v for c, v in zip(self.classes, p, strict=True)}
+            out.append(one)
+        return out
+
+    def lines(self) -> list[str]:
+        """What a person wants to know of it."""
+        facts, test = self.facts, self.facts.get("test")
+        out = [f"{facts['name']}: {facts['input']['modality']} items into {len(self.classes)} classes, "
+               f"{', '.join(self.classes[:12])}{', ...' if len(self.classes) > 12 else ''}"]  # fmt: skip
+        if test:
+            out.append(worth(test))
+        out += [f"mind: {note}" for note in facts.get("notes", ())]
+        if self.bundle is not None:
+            out.append(f"card: {self.bundle.folder / 'card.html'}")
+        return out
+
+
+def worth(test: Mapping[str, Any]) -> str:
+    """The figures on test items in a sentence."""
+
+    def share(name: str) -> str:
+        f = test[name]
+        return f"{100 * f['value']:.1f} % ({100 * f['low']:.1f} to {100 * f['high']:.1f})"
+
+    return (
+        f"on {test['n']} test items right on {share('accuracy')}, calibration error {share('ece')}, label sets hold "
+        f"the truth in {share('coverage')} with {test['size']['value']:.2f} classes each, no answer on "
+        f"{share('abstained')}"
+    )
+
+
+def load_model(path: str | Path, *, engine: Choice = "auto", threads: int = 0, coverage: float | None = None) -> Model:
+    """Load a bundle, or a lone exported file.
+
+    Args:
+        path: a `.ul` folder or an `.onnx` file.
+        engine: `onnx` needs `unlabeled export` to have been run, and no torch; `auto` takes torch for a bundle.
+        threads: CPU threads; 0 leaves the engine's own number.
+        coverage: another promise than the bundle's own, for the label sets.
+
+    Raises:
+        UserError: when it is none, damaged, or of a version that cannot be read.
+    """
+    if Path(path).suffix == ".onnx":
+        lone = Onnx(Path(path), threads=threads)
+        return Model(lone.facts, lone, Limits.of(lone.facts, None, coverage))
+    found = Bundle.open(path)
+    limits = Limits.of(found.facts, None if coverage is None else found.reference(), coverage)
+    if engine == "onnx":
+        file = found.onnx()
+        if file is None:
+            raise UserError(f"{path} holds no model.onnx", f"run: unlabeled export {path} PICTURES/")
+        return Model(found.facts, Onnx(file, threads=threads), limits, found)
+    from unlabeled.deploy.engines.torch import Torch
+
+    return Model(found.facts, Torch(found, threads=threads), limits, found)
+
+
+def names(frame: pd.DataFrame) -> Sequence[str]:
+    """The columns of a prediction that hold probabilities."""
+    return [c for c in frame.columns if c.startswith("p(")]

@@ -1,0 +1,113 @@
+"""What `finetune` and `bundle` share: from an encoder and labelled items to a bundle on disk."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unlabeled import catalog, progress
+from unlabeled.data.prepare import Prepared
+from unlabeled.data.splits import nested_draws, unit_numbers
+from unlabeled.deploy.bundle import ONNX, Bundle, vacant
+from unlabeled.deploy.export import Samples, onnx_file
+from unlabeled.deploy.make import Start, make
+from unlabeled.deploy.model import worth
+from unlabeled.errors import UserError
+from unlabeled.settings import Handover
+from unlabeled.study.conduct import check_labels
+from unlabeled.study.plan import folder_name, needs
+from unlabeled.training.devices import Device
+
+PROOF = 200  # items that the exported file is proved on
+SAW = "The encoder saw the calibration items without labels, and no test item."
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A model that was made.
+
+    Args:
+        bundle: where it lies, and what it says of itself.
+    """
+
+    bundle: Bundle
+
+    def lines(self) -> list[str]:
+        """What it is worth, what to mind, and what to do next."""
+        facts, folder = self.bundle.facts, self.bundle.folder
+        out = [worth(facts["test"])] if "test" in facts else []
+        out += [f"mind: {note}" for note in facts["notes"]]
+        return [*out, f"card: {folder / 'card.html'}", f"next: unlabeled predict {folder} PICTURES/ -o out.parquet"]
+
+
+def place(out: str | None, data: str) -> Path:
+    """Where a bundle goes: as given, or `unlabeled-steel-model.ul`; refused when it is taken."""
+    folder = Path(out) if out else folder_name(data, "model").with_suffix(".ul")
+    vacant(folder)
+    return folder
+
+
+def hand_over(
+    folder: Path,
+    start: Start,
+    prepared: Prepared,
+    protocol: catalog.Spec,
+    labels: float,
+    handover: Handover,
+    device: Device,
+    told: Mapping[str, Any],
+) -> Made:
+    """Draw the labels, fit, calibrate and write.
+
+    Args:
+        folder: of the bundle.
+        start: the encoder.
+        prepared: the data.
+        protocol: `linear` or `finetune`.
+        labels: share or count of the training labels that may be used.
+        handover: what is promised.
+        device: from `open_device`.
+        told: `command`, `data`, `seed`.
+    """
+    check_labels(str(told["data"]), prepared)
+    units = unit_numbers(prepared.table, prepared.table.rows())
+    share = float(labels)
+    rows = nested_draws(prepared.table.labels, prepared.labelled, [share], 1, int(told["seed"]), units)[0][share]
+    length = 1
+    if needs(protocol) == "encoder":
+        length = catalog.load("protocols", protocol.name)(**protocol.settings).length(len(rows), start.fresh)
+    with progress.bar("fit", length) as bar:
+        made = make(folder, start, prepared, rows, protocol, handover, device, told, each=bar.advance)
+    if handover.onnx:
+        _onnx(made, prepared)
+    return Made(made)
+
+
+def _onnx(made: Bundle, prepared: Prepared) -> None:
+    """Write the file that is served without torch, proved on test items; without it the bundle is whole as well."""
+    try:
+        rows = prepared.test if len(prepared.test) else prepared.labelled
+        some = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), PROOF)).astype(np.int64))]
+        names = prepared.table.items["path"].iloc[some].tolist()
+        samples = Samples(prepared.store.batch(some).numpy(), names, prepared.table.labels[some])
+        onnx_file(made, samples, made.folder / ONNX)
+    except UserError as error:
+        progress.say(f"mind: no {ONNX} was written: {error}")
+
+
+def flags(handover: Handover) -> list[str]:
+    """The flags that differ from the defaults, for the command on the card.
+
+    >>> flags(Handover(coverage=0.95, thumbnails=True))
+    ['--coverage', '0.95', '--thumbnails']
+    """
+    usual, out = asdict(Handover()), list[str]()
+    for name, value in asdict(handover).items():
+        dashed = name.replace("_", "-")
+        if value != usual[name]:
+            out += (
+                [f"--{dashed}", f"{value}"] if not isinstance(value, bool) else [f"--{'' if value else 'no-'}{dashed}"]
+            )
+    return out

@@ -1,0 +1,99 @@
+"""The winner of a study as a model that can be handed over."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from unlabeled import catalog, config
+from unlabeled.deploy.make import PROTOCOLS, Start
+from unlabeled.errors import UserError
+from unlabeled.settings import Handover, Training
+from unlabeled.shift.subjects import SUPERVISED, Subject, data_for, find
+from unlabeled.study.plan import needs
+from unlabeled.training.devices import open_device
+from unlabeled.verbs._handover import SAW, Made, flags, hand_over, place
+
+
+def bundle(
+    study: str,
+    *,
+    data: str | None = None,
+    labels: float = 1.0,
+    seed: int | None = None,
+    out: str | None = None,
+    handover: Handover = Handover(),
+    training: Training = Training(),
+) -> Made:
+    """Make the model that a comparison recommends, calibrated on labels kept back for that.
+
+    Args:
+        study: folder that "unlabeled compare" wrote.
+        data: where the items are now; where they were when not given.
+        labels: share of the training labels (0.1), or count (20); those for calibration count.
+        seed: which of the study's pretrainings; the first when not given, never the best on the test items.
+        out: the bundle to write, such as steel.ul; named after the data when not given.
+        handover: what the bundle promises, and what it may hold.
+        training: device and threads.
+
+    Raises:
+        UserError: when the study is not finished, or holds nothing that a bundle can hold.
+
+    Example:
+        unlabeled bundle unlabeled-steel-study --out steel.ul
+    """
+    where = Path(study)
+    if not (where / "answer.json").is_file():
+        raise UserError(f"{study} holds no finished study", 'give the folder that "unlabeled compare" wrote')
+    asked = config.read(where / "config.yaml")
+    place_of_data = data or str(asked["data"])
+    folder = place(out, place_of_data)
+    subjects = find([study])
+    arm, protocol, notes = _chosen(where, subjects)
+    found = _subject(subjects, arm, seed)
+    device = open_device(training)
+    prepared, doubts = data_for(place_of_data, subjects)
+    if needs(protocol) == "encoder":
+        pace = json.loads((where / "pace.json").read_text("utf-8")).get("fits", {})
+        protocol = catalog.Spec(protocol.name, {**pace, **protocol.settings})
+    fresh = not found.folder
+    recipe = found.recipe
+    words = f"{arm}, seed {found.seed}" + (f", {recipe.steps} steps" if found.folder else ", from random weights")
+    encoder = recipe.build_encoder() if fresh else found.encoder()
+    start = Start(encoder, recipe, fresh, words, (*notes, *(doubts or ([] if fresh else [SAW]))))
+    command = ["unlabeled", "bundle", study, "--data", place_of_data, "--labels", f"{labels:g}"]
+    command += ["--seed", str(found.seed), "--out", str(folder), *flags(handover)]
+    told = {"command": shlex.join(command), "data": place_of_data, "seed": found.seed}
+    return hand_over(folder, start, prepared, protocol, labels, handover, device, told)
+
+
+def _chosen(where: Path, subjects: list[Subject]) -> tuple[str, catalog.Spec, list[str]]:
+    """The winner, or the best contender that a bundle can hold, and a sentence where these differ."""
+    answer: dict[str, Any] = json.loads((where / "answer.json").read_text("utf-8"))
+    summary = pd.read_csv(where / "summary.csv", dtype={"arm": str, "protocol": str}, keep_default_na=False)
+    summary = summary[summary["metric"] == "accuracy"]
+    order = summary.assign(mean=summary["mean"].astype(float)).groupby(["arm", "protocol"])["mean"].mean()
+    arms = {s.arm for s in subjects} | {s.arm.replace("random", SUPERVISED, 1) for s in subjects}
+    for arm, written in order.sort_values(ascending=False).index:
+        spec = catalog.parse("protocols", written)
+        if spec.name in PROTOCOLS and arm in arms:
+            won = (answer["winner"], answer["protocol"])
+            if (arm, written) == won:
+                return str(arm), spec, []
+            note = f"The study's winner is {won[0]} with {won[1]}, which a bundle cannot hold"
+            return str(arm), spec, [f"{note}; this is {arm} with {written}, the best that it can."]
+    raise UserError(f"{where} holds no contender that a bundle can hold", f"compare with {' or '.join(PROTOCOLS)}")
+
+
+def _subject(subjects: list[Subject], arm: str, seed: int | None) -> Subject:
+    """The run of an arm and seed; of a supervised arm the random start that it has."""
+    mine = [s for s in subjects if s.arm == arm] or [
+        s for s in subjects if s.arm.replace("random", SUPERVISED, 1) == arm
+    ]
+    there = sorted(s.seed for s in mine)
+    wanted = there[0] if seed is None else seed
+    if wanted not in there:
+        raise UserError(f"{arm} was not trained with seed {wanted}", f"take one of {', '.join(map(str, there))}")
+    return next(s for s in mine if s.seed == wanted)

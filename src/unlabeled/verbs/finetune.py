@@ -1,0 +1,55 @@
+"""From a run and a few labels to a model that can be handed over."""
+
+import shlex
+from typing import Any
+
+from unlabeled import catalog
+from unlabeled.deploy.make import Start
+from unlabeled.settings import Handover, Training
+from unlabeled.shift.subjects import data_for, find
+from unlabeled.training.devices import open_device
+from unlabeled.training.run import Run
+from unlabeled.verbs._handover import SAW, Made, flags, hand_over, place
+
+
+def finetune(
+    run: str,
+    data: str,
+    *,
+    labels: float = 1.0,
+    protocol: str | dict[str, Any] = "linear",
+    seed: int = 0,
+    out: str | None = None,
+    handover: Handover = Handover(),
+    training: Training = Training(),
+) -> Made:
+    """Put a head on a run's encoder, calibrate it on labels kept back for that, and write a bundle.
+
+    Args:
+        run: folder of a finished run.
+        data: the labelled items; test items are looked at once, for the card.
+        labels: share of the training labels (0.1), or count (20); those for calibration count.
+        protocol: linear for a frozen encoder, finetune for the whole net; with settings as finetune(steps=300).
+        seed: of the draw of labels, the part kept back, and the fit.
+        out: the bundle to write, such as steel.ul; named after the data when not given.
+        handover: what the bundle promises, and what it may hold.
+        training: device and threads.
+
+    Raises:
+        UserError: when the run or the data cannot be used, or the place is taken.
+
+    Example:
+        unlabeled finetune unlabeled-steel-simclr steel/ --labels 0.1 --out steel.ul
+    """
+    folder = place(out, data)
+    subject = find([run])[0]
+    spec, trained = catalog.parse("protocols", protocol), Run.open(run)
+    device = open_device(training)
+    prepared, notes = data_for(data, [subject])
+    recipe = trained.recipe
+    words = f"{recipe.method}, {recipe.steps} steps, seed {recipe.seed}"
+    start = Start(trained.encoder(), recipe, False, words, tuple(notes or [SAW]))
+    command = ["unlabeled", "finetune", run, data, "--labels", f"{labels:g}", "--protocol", str(spec)]
+    command += ["--seed", str(seed), "--out", str(folder), *flags(handover)]
+    told = {"command": shlex.join(command), "data": data, "seed": seed}
+    return hand_over(folder, start, prepared, spec, labels, handover, device, told)

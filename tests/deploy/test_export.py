@@ -1,0 +1,139 @@
+"""The exported file answers as torch does, alone, and without torch; a file that does not is never left behind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import unlabeled as ul
+from unlabeled import cli
+from unlabeled.deploy import export
+from unlabeled.deploy.engines import Answers
+from unlabeled.deploy.engines.onnx import Onnx
+from unlabeled.settings import Budget, Handover, Setup, Training
+
+pytest.importorskip("onnxruntime")
+
+
+def test_the_bundle_brings_a_file_that_answers_as_torch(model: Path, digits: Path) -> None:
+    files = digits / "test"
+    exact, fast = (ul.load(str(model), engine=e).predict(files) for e in ("torch", "onnx"))
+    assert (exact["label"] == fast["label"]).all() and (exact["abstain"] == fast["abstain"]).all()
+    columns = [c for c in exact.columns if c.startswith("p(")]
+    assert np.abs(exact[columns].to_numpy() - fast[columns].to_numpy()).max() < 1e-4
+    lone = ul.load(str(model / "model.onnx"))
+    assert (lone.predict(files)["why"] == exact["why"]).all(), "limits travel in the file"
+    with pytest.raises(ul.UserError, match="remembers no items"):
+        lone.similar(files)
+
+
+@pytest.mark.parametrize("items", [1, 2, 5, 33])
+def test_a_batch_may_have_any_size(model: Path, items: int) -> None:
+    raw = np.random.default_rng(0).integers(0, 256, (items, 1, 16, 16), dtype=np.uint8)
+    engine = Onnx(model / "model.onnx")
+    whole, alone = engine.run(raw), engine.run(raw[-1:])
+    assert whole.probabilities.shape == (items, 10)
+    assert np.abs(whole.probabilities[-1] - alone.probabilities[0]).max() < 1e-5
+
+
+def test_it_runs_where_there_is_no_torch(model: Path, digits: Path, tmp_path: Path) -> None:
+    script = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "torchvision", "timm"):
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Blocked())
+from unlabeled import cli
+assert cli.run(["predict", sys.argv[1], sys.argv[2], "--engine", "onnx", "-o", sys.argv[3]]) == 0
+assert not {"torch", "timm"} & set(sys.modules)
+"""
+    out = tmp_path / "out.csv"
+    command = [sys.executable, "-W", "error", "-c", script, str(model), str(digits / "test" / "4"), str(out)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert pd.read_csv(out)["label"].notna().all()
+
+
+def test_a_file_that_differs_is_refused_and_not_left(
+    model: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = Onnx.run
+    target = tmp_path / "bad.onnx"
+
+    def refused(change: float) -> str:
+        def off(self: Onnx, raw: np.ndarray) -> Answers:
+            found = real(self, raw)
+            p = found.probabilities.copy()
+            p[3] += np.eye(10, dtype=np.float32)[0] * change
+            return Answers(p, found.features, found.strangeness)
+
+        monkeypatch.setattr(Onnx, "run", off)
+        words = ["export", str(model), str(digits / "test"), "--items", "20", "-o", str(target)]
+        assert cli.run(words) == 2
+        assert list(tmp_path.iterdir()) == []
+        shown = capsys.readouterr()
+        assert shown.out == "" and shown.err.strip().splitlines()[-1].startswith("unlabeled: bad.onnx")
+        return shown.err
+
+    assert "differs from torch by 0.0005 on" in refused(5e-4)
+    assert "decides otherwise than torch on" in refused(2.0)
+    assert "decides otherwise than torch on" in refused(float("nan"))
+
+
+def test_a_file_of_another_bundle_is_not_taken(model: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "m.ul"
+    shutil.copytree(model, copy)
+    (copy / "model.onnx").write_bytes((copy / "model.onnx").read_bytes() + b"x")
+    with pytest.raises(ul.UserError, match="is damaged or of another bundle"):
+        ul.load(str(copy), engine="onnx")
+    (copy / "model.onnx").unlink()
+    with pytest.raises(ul.UserError, match=r"holds no model\.onnx; run: unlabeled export"):
+        ul.load(str(copy), engine="onnx")
+    (tmp_path / "junk.onnx").write_bytes(b"no model")
+    with pytest.raises(ul.UserError, match=r"cannot read .*junk\.onnx"):
+        ul.load(str(tmp_path / "junk.onnx"))
+
+
+def test_eight_bits_tell_their_cost(model: Path, digits: Path, tmp_path: Path) -> None:
+    found = ul.export(str(model), str(digits), int8=True, items=200, out=str(tmp_path / "small.onnx"))
+    assert found.cost is not None and found.cost.items == 100 and 0.2 < found.cost.smaller < 0.5
+    lone = ul.load(str(found.file))
+    table = lone.predict(digits / "test")
+    right = (table["label"] == table["path"].str.split("/").str[0]).mean()
+    assert right == pytest.approx(found.cost.after, abs=0.12) and "accuracy" in found.lines()[-1]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["small.onnx"]
+    with pytest.raises(ul.UserError, match="take --to onnx"):
+        ul.export(str(model), str(digits), int8=True, to="torch")
+
+
+def test_a_program_of_torch(model: Path, digits: Path, tmp_path: Path) -> None:
+    found = ul.export(str(model), str(digits), to="torch", items=40, out=str(tmp_path / "m.pt2"))
+    assert found.parity.flipped == () and found.parity.probability < 1e-5
+    program = torch.export.load(found.file).module()
+    raw = torch.randint(0, 256, (3, 1, 16, 16), dtype=torch.uint8)
+    assert [tuple(t.shape) for t in program(raw)] == [(3, 10), (3, 96), (3,)]
+
+
+def test_a_transformer_that_looks_at_smaller_views(digits: Path, tmp_path: Path, place: Path) -> None:
+    """Its stored pictures are larger than its views, so that the resizing is in the file too."""
+    setup = Setup(encoder="vit(width=32, depth=1, heads=2, patch_size=4)", size=8, out=str(tmp_path / "run"))
+    ul.pretrain(str(digits), setup=setup, budget=Budget(steps=2), training=Training(threads=1))
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["recipe"]["prep"]["size"] = 12
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    made = ul.finetune(
+        str(tmp_path / "run"), str(digits), labels=300, out=str(tmp_path / "m.ul"), training=Training(threads=1),
+        handover=Handover(detector="vim", onnx=False),
+    )  # fmt: skip
+    assert made.bundle.shape == (1, 12, 12)
+    found = ul.export(str(tmp_path / "m.ul"), str(digits), items=50)
+    assert found.parity.probability < 1e-5 and found.parity.strangeness < 1e-3
+    assert export.WORST == 1e-4
