@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from unlabeled.verbs.compare import compare as compare
     from unlabeled.verbs.demo import demo as demo
     from unlabeled.verbs.detect import detect as detect
+    from unlabeled.verbs.drift import drift as drift
     from unlabeled.verbs.embed import embed as embed
     from unlabeled.verbs.evaluate import evaluate as evaluate
     from unlabeled.verbs.export import export as export

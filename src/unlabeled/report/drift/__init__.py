@@ -1,0 +1,1 @@
+"""The page of `unlabeled drift`: its sections, each with a template of the same name beside it."""
