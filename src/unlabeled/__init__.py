@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from unlabeled.errors import UserError as UserError
+    from unlabeled.verbs.audit import audit as audit
     from unlabeled.verbs.bundle import bundle as bundle
     from unlabeled.verbs.compare import compare as compare
     from unlabeled.verbs.demo import demo as demo
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from unlabeled.verbs.pretrain import pretrain as pretrain
     from unlabeled.verbs.report import report as report
     from unlabeled.verbs.scan import scan as scan
+    from unlabeled.verbs.serve import serve as serve
     from unlabeled.verbs.shift import shift as shift
     from unlabeled.verbs.transfer import transfer as transfer
 

@@ -102,3 +102,16 @@ class Handover:
     thumbnails: bool = option(False, "keep small pictures of training items in the bundle, to show neighbours")
     licence: str = option("not stated", "licence of model and data, for the card")
     onnx: bool = option(True, "write model.onnx into the bundle too, checked against torch on these items")
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What a server takes before it says no."""
+
+    max_bytes: int = option(20_000_000, "most bytes of one request")
+    max_pixels: int = option(50_000_000, "most pixels of one picture")
+    timeout: float = option(20.0, "seconds for a request to arrive, and again to be answered")
+    queue: int = option(256, "items that may wait; further requests are told 429")
+    connections: int = option(512, "connections at once; further ones are told 503")
+    batch: int = option(16, "most items computed together")
+    key: str = option("", "requests must bring it in the header X-API-Key")

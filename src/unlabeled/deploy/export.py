@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from unlabeled.deploy.bundle import Bundle
 from unlabeled.deploy.decide import Limits
 from unlabeled.deploy.engines import Answers, gathered
 from unlabeled.deploy.engines.onnx import FACTS, Onnx
+from unlabeled.deploy.extras import need
 from unlabeled.deploy.net import Net, load
 from unlabeled.errors import UserError
 
@@ -143,13 +143,6 @@ def judge(found: Parity, target: Path) -> None:
         raise UserError(
             f"{target.name} differs from torch by {found.probability:.2g} on {found.worst}, more than {WORST:g}", remedy
         )
-
-
-def need(*modules: str) -> None:
-    """Refuse where a module of the extra is missing."""
-    missing = [m for m in modules if find_spec(m) is None]
-    if missing:
-        raise UserError(f"{' and '.join(missing)} is not installed", 'pip install "unlabeled[export]"')
 
 
 @contextmanager

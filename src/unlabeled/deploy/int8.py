@@ -14,7 +14,8 @@ import numpy as np
 from unlabeled.deploy.decide import Limits
 from unlabeled.deploy.engines import Answers
 from unlabeled.deploy.engines.onnx import Onnx
-from unlabeled.deploy.export import BATCH, Samples, _quiet, answers, beside, need
+from unlabeled.deploy.export import BATCH, Samples, _quiet, answers, beside
+from unlabeled.deploy.extras import need
 from unlabeled.errors import UserError
 
 FEWEST = 16  # items

@@ -1,0 +1,96 @@
+"""For whom is a model worse? Figures by any column (site, sex, device), each part against all others, with intervals.
+
+A difference is marked only where it is larger than chance gives among so many comparisons (Bonferroni, with the
+bootstrap's standard error): of many parts one looks bad by chance alone. The calibration error is never marked, since
+it is larger in small parts whatever the model does; `overconfidence`, mean confidence less accuracy, is not.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from unlabeled.confidence import calibration
+from unlabeled.deploy.decide import Limits
+from unlabeled.stats import resampled
+
+FEWEST = 10  # items of a part
+METRICS = ("accuracy", "ece", "overconfidence", "coverage", "size", "flagged", "abstained")
+COLUMNS = ("column", "part", "n", "metric", "value", "low", "high", "difference", "difference_low", "difference_high",
+           "differs")  # fmt: skip
+MISSING = "(missing)"
+
+
+def table(
+    found: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    limits: Limits,
+    columns: Mapping[str, np.ndarray],
+    *,
+    groups: np.ndarray | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Figures of every part of every column.
+
+    Args:
+        found: `probabilities` (N, C) and `strangeness` (N,).
+        labels: (N,) class numbers.
+        limits: of the model.
+        columns: for each column the part (N,) that each item is in; missing values are a part of their own.
+        groups: (N,) patients, parts ...: whole groups are resampled.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        One row a part and metric: column, part, n, metric, value, low, high (95 %), difference from all other items
+        with its interval, and whether it differs; parts with fewer than 10 items are left out.
+    """
+    p, y = np.asarray(found["probabilities"], np.float64), np.asarray(labels)
+    members, odd = limits.sets(p), limits.strange(found["strangeness"])
+    top, right = p.max(1), (p.argmax(1) == y).astype(np.float64)
+    each = {
+        "accuracy": right,
+        "overconfidence": top - right,
+        "coverage": members[np.arange(len(y)), y].astype(np.float64),
+        "size": members.sum(1).astype(np.float64),
+        "flagged": odd.astype(np.float64),
+        "abstained": (odd | (members.sum(1) != 1)).astype(np.float64),
+    }
+    where = calibration.numbers(top)
+    bins = np.eye(calibration.BINS)[where] * (top - right)[:, None]  # (N, bins)
+    unit = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1].ravel()
+    draws = resampled(int(unit.max()) + 1, resamples, np.random.default_rng([seed, 51]))[:, unit]
+    weights = np.concatenate([np.ones((1, len(y))), draws])
+
+    def measure(mask: np.ndarray) -> dict[str, np.ndarray]:
+        w = weights * mask
+        total = w.sum(1)
+        safe = np.where(total > 0, total, np.nan)
+        out = {k: (w @ v) / safe for k, v in each.items()}
+        return out | {"ece": np.abs(w @ bins).sum(1) / safe}
+
+    parts = [(column, part) for column, values in columns.items() for part in _parts(values)]
+    rows = []
+    for column, part in parts:
+        mask = (_words(columns[column]) == part).astype(np.float64)
+        mine, others = measure(mask), measure(1 - mask)
+        for metric in METRICS:
+            value, gap = mine[metric], mine[metric] - others[metric]
+            low, high = np.nanquantile(value[1:], [0.025, 0.975])
+            alone = not np.isfinite(gap[0])  # there are no others
+            ends = np.full(2, np.nan) if alone else np.nanquantile(gap[1:], [0.025, 0.975])
+            far = 0.0 if alone else abs(gap[0]) / max(float(np.nanstd(gap[1:])), 1e-12)
+            beyond = metric != "ece" and bool(far > norm.isf(0.025 / (len(parts) * (len(METRICS) - 1))))
+            rows.append((column, part, int(mask.sum()), metric, value[0], low, high, gap[0], *ends, beyond))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _words(values: np.ndarray) -> np.ndarray:
+    return np.array([MISSING if pd.isna(v) or v == "" else str(v) for v in values])
+
+
+def _parts(values: np.ndarray) -> list[str]:
+    names, counts = np.unique(_words(values), return_counts=True)
+    return [str(n) for n, c in zip(names, counts, strict=True) if c >= FEWEST]

@@ -1,0 +1,72 @@
+"use strict";
+const at = (id) => document.getElementById(id);
+const add = (parent, tag, text = "", name = "") => {
+  const e = document.createElement(tag);
+  e.textContent = text;
+  if (name) e.className = name;
+  parent.append(e);
+  return e;
+};
+const percent = (x) => (100 * x).toFixed(1) + " %";
+
+async function ask(path, file) {
+  const body = new FormData();
+  body.append("files", file);
+  const key = at("key").value;
+  const answer = await fetch(path, { method: "POST", body, headers: key ? { "X-API-Key": key } : {} });
+  const told = await answer.json();
+  if (!answer.ok) throw new Error(told.error);
+  return told.items[0];
+}
+
+async function show(file) {
+  const line = document.createElement("li");
+  at("found").prepend(line);
+  const image = add(line, "img", "", "item");
+  image.src = URL.createObjectURL(file);
+  image.alt = file.name;
+  const box = add(line, "div");
+  try {
+    const found = await ask("/predict", file);
+    add(box, "b", found.abstain ? "No answer" : found.label);
+    add(box, "span", found.abstain ? "" : "  " + percent(found.confidence));
+    if (found.why) add(box, "p", found.why, "why");
+    add(box, "p", "Label set: " + (found.set.join(", ") || "empty") + " · strangeness " + found.strangeness.toPrecision(3), "set");
+    const shares = Object.entries(found.probabilities).sort((a, b) => b[1] - a[1]).slice(0, 5);
+    for (const [label, p] of shares) {
+      const bar = add(box, "div", "", "bar");
+      add(bar, "span", label).title = label;
+      const meter = add(bar, "progress");
+      meter.value = p;
+      meter.setAttribute("aria-label", label);
+      add(bar, "span", percent(p));
+    }
+    const near = await ask("/similar?k=5", file).catch(() => []);
+    const row = add(box, "div", near.length ? "Most alike: " : "", "near");
+    for (const n of near) {
+      const figure = add(row, "figure");
+      if (n.thumbnail) Object.assign(add(figure, "img"), { src: n.thumbnail, alt: n.label });
+      add(figure, "figcaption", n.label + " " + n.similarity.toFixed(2));
+    }
+  } catch (error) {
+    add(box, "p", error.message, "why");
+  }
+}
+
+async function all(files) {
+  for (const file of files) await show(file);
+}
+
+const drop = at("drop");
+at("files").addEventListener("change", (e) => all([...e.target.files]));
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  drop.addEventListener(kind, (e) => {
+    e.preventDefault();
+    drop.classList.toggle("over", kind === "dragover");
+    if (kind === "drop") all([...e.dataTransfer.files]);
+  });
+}
+fetch("/health").then((r) => r.json()).then((h) => {
+  at("name").textContent = h.model;
+  at("about").textContent = h.classes.length + " classes: " + h.classes.slice(0, 12).join(", ") + (h.classes.length > 12 ? ", …" : "");
+});

@@ -1,0 +1,83 @@
+"""From the bytes of an upload to a raw item: looked at before it is decoded, and read as every file is read."""
+
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from unlabeled.formats import Unreadable, picture
+
+KINDS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+
+
+class Refused(Exception):
+    """An upload that is not taken.
+
+    Args:
+        status: of the answer.
+        reason: in words; nothing of this machine is in it.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+class Reader:
+    """Reads uploads as a bundle says.
+
+    Args:
+        told: the bundle's `input`: modality, prep, shape, dtype.
+        pixels: most of one picture.
+    """
+
+    def __init__(self, told: Mapping[str, Any], pixels: int) -> None:
+        self.modality, self.prep, self.pixels = told["modality"], told["prep"], pixels
+
+    def read(self, data: bytes) -> np.ndarray:
+        """A raw item (...) from the bytes of a file.
+
+        Raises:
+            Refused: when it is none, too large or broken.
+        """
+        if not data:
+            raise Refused(422, "the file is empty")
+        with tempfile.NamedTemporaryFile(prefix="unlabeled-", suffix=".upload") as file:
+            file.write(data)
+            file.flush()
+            return self._picture(file.name) if self.modality == "image" else self._other(file.name)
+
+    def _picture(self, path: str) -> np.ndarray:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                with Image.open(path, formats=KINDS) as opened:
+                    width, height = opened.size
+            except Image.DecompressionBombError:
+                raise Refused(413, f"a picture may have {self.pixels:,} pixels") from None
+            except picture.FAULTS:
+                raise Refused(415, f"it is not a picture of the kinds {', '.join(KINDS)}") from None
+            if width * height > self.pixels:
+                raise Refused(413, f"a picture may have {self.pixels:,} pixels, this one has {width * height:,}")
+            prep = self.prep
+            bits = 16 if prep["dtype"] == "uint16" else 8
+            try:
+                return picture.read(path, prep["size"], prep["channels"], prep["fit"], bits)
+            except Unreadable:
+                raise Refused(422, "the picture is broken or cut short") from None
+
+    def _other(self, path: str) -> np.ndarray:
+        from unlabeled.data.store import Prep
+        from unlabeled.data.stream import stream
+        from unlabeled.data.table import Table, frame
+
+        table = Table(Path(path).parent, "upload", self.modality, frame([Path(path).name], ["unlabeled"]))
+        for chunk in stream(table, Prep(**self.prep)):
+            if len(chunk.rows):
+                found: np.ndarray = chunk.raw[0]
+                return found
+        raise Refused(422, "the file cannot be read")

@@ -1,0 +1,93 @@
+"""A model behind HTTP, with a page to drop pictures on."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from unlabeled import progress
+from unlabeled.deploy.bundle import Bundle
+from unlabeled.deploy.extras import need
+from unlabeled.deploy.model import Model, load_model
+from unlabeled.errors import UserError
+from unlabeled.settings import Serving
+
+
+@dataclass(frozen=True)
+class Served:
+    """What was served.
+
+    Args:
+        requests: how many were answered.
+        items: how many items were computed.
+    """
+
+    requests: int
+    items: int
+
+    def lines(self) -> list[str]:
+        """A last word."""
+        return [f"{self.requests:,} requests answered, {self.items:,} items computed"]
+
+
+def serve(
+    model: str,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    engine: Literal["auto", "torch", "onnx"] = "auto",
+    threads: int = 0,
+    serving: Serving = Serving(),
+) -> Served:
+    """Serve a model until it is stopped: /predict /embed /similar /drift /health /metrics, /docs, and a page at /.
+
+    Args:
+        model: a .ul folder, or an .onnx file.
+        host: address to listen on; 0.0.0.0 for all, and then give a key.
+        port: to listen on.
+        engine: onnx, which starts at once and needs no torch, or torch; auto takes onnx where the folder holds it.
+        threads: CPU threads of the engine; 0 leaves the engine's own number.
+        serving: limits.
+
+    Raises:
+        UserError: when the model cannot be read, or fastapi is not installed.
+
+    Example:
+        unlabeled serve steel.ul --port 8000 --key secret
+    """
+    need("fastapi", "uvicorn", "multipart", extra="serve")
+    loaded = opened(model, engine, threads)
+    import uvicorn
+
+    from unlabeled.deploy.serve.app import build
+    from unlabeled.deploy.serve.connection import Connection
+    from unlabeled.deploy.serve.guard import Bounds
+
+    bounds = Bounds(
+        bytes=serving.max_bytes,
+        pixels=serving.max_pixels,
+        seconds=serving.timeout,
+        queue=serving.queue,
+        key=serving.key,
+    )
+    app = build(loaded, bounds, batch=serving.batch)
+    counts = app.app.state.server.counts  # type: ignore[attr-defined]
+    listening = uvicorn.Config(
+        app, host=host, port=port, http=Connection, ws="none", log_level="warning", server_header=False,
+        limit_concurrency=serving.connections, timeout_graceful_shutdown=10,
+    )  # fmt: skip
+    progress.say(f"{loaded.facts['name']} on http://{host}:{port}")
+    if host not in ("127.0.0.1", "localhost", "::1") and not serving.key:
+        progress.say("mind: everyone who reaches this address can use it; give --key")
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how it is stopped
+        uvicorn.Server(listening).run()
+    return Served(sum(counts.requests.values()), app.app.state.server.batcher.items)  # type: ignore[attr-defined]
+
+
+def opened(model: str, engine: Literal["auto", "torch", "onnx"], threads: int) -> Model:
+    """The model by the engine that starts fastest."""
+    if engine == "auto" and not model.endswith(".onnx") and Bundle.open(model).onnx() is not None:
+        try:
+            return load_model(model, engine="onnx", threads=threads)
+        except UserError as error:
+            progress.say(f"mind: served by torch: {error}")
+    return load_model(model, engine=engine, threads=threads)

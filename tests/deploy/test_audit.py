@@ -1,0 +1,84 @@
+"""By column: a part that is worse is found, parts that are alike are not accused, and figures are those of a slice."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageFilter
+
+import unlabeled as ul
+from unlabeled.confidence import calibration
+from unlabeled.deploy import fairness
+from unlabeled.deploy.decide import Limits
+
+LIMITS = Limits(("a", "b"), 0.9, np.array([0.6, 0.6]), 0.9)
+
+
+def drawn(n: int, seed: int, harm: float) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """Synthetic answers that are wrong more often in part `x` by `harm`."""
+    random = np.random.default_rng(seed)
+    part = random.choice(["x", "y", "z"], n)
+    y = random.integers(0, 2, n)
+    right = random.uniform(size=n) < 0.9 - harm * (part == "x")
+    sure = random.uniform(0.5, 1, n)
+    p = np.stack([sure, 1 - sure], 1)
+    p[(y == 1) == right] = p[(y == 1) == right, ::-1]
+    return {"probabilities": p, "strangeness": random.uniform(size=n)}, y, part
+
+
+def test_a_part_that_is_worse_is_found_with_its_size() -> None:
+    found, y, part = drawn(1500, 0, 0.25)
+    table = fairness.table(found, y, LIMITS, {"site": part})
+    row = table[(table["part"] == "x") & (table["metric"] == "accuracy")].iloc[0]
+    assert row["differs"] and row["difference"] == pytest.approx(-0.25, abs=0.06)
+    assert row["difference_low"] < row["difference"] < row["difference_high"] < 0
+    mine = part == "x"
+    top, right = found["probabilities"].max(1)[mine], (found["probabilities"].argmax(1) == y)[mine]
+    assert row["value"] == pytest.approx(right.mean())
+    ece = table[(table["part"] == "x") & (table["metric"] == "ece")].iloc[0]
+    assert ece["value"] == pytest.approx(calibration.error(top, right))
+
+
+def test_parts_that_are_alike_are_not_accused() -> None:
+    accused = sum(
+        fairness.table(*drawn(400, seed, 0.0)[:2], LIMITS, {"site": drawn(400, seed, 0.0)[2]}, resamples=400)[
+            "differs"
+        ].any()
+        for seed in range(40)
+    )
+    assert accused <= 5  # 0.05 of 40 and two sd
+
+
+def test_small_parts_are_left_out_and_missing_values_are_a_part() -> None:
+    found, y, _ = drawn(100, 0, 0.0)
+    part = np.array(["few"] * 5 + [None] * 45 + ["many"] * 50, dtype=object)
+    table = fairness.table(found, y, LIMITS, {"sex": part}, resamples=50)
+    assert set(table["part"]) == {"(missing)", "many"}
+
+
+def test_by_a_column_of_the_manifest(
+    model: Path, digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = []
+    for i, file in enumerate(sorted((digits / "test").rglob("*.png"))):
+        site = "new camera" if i % 2 else "old camera"
+        path = tmp_path / f"{i}.png"
+        picture = Image.open(file)
+        (picture.filter(ImageFilter.GaussianBlur(1.6)) if i % 2 else picture).save(path)
+        rows.append((str(path), file.parent.name, site))
+    rows.append((str(tmp_path / "lost.png"), "3", "old camera"))
+    Image.new("L", (8, 8)).save(tmp_path / "other.png")
+    rows.append((str(tmp_path / "other.png"), "a class of its own", "old camera"))
+    pd.DataFrame(rows, columns=["path", "label", "camera_kind"]).to_csv(tmp_path / "m.csv", index=False)
+    found = ul.audit(str(model), str(tmp_path / "m.csv"), by=["camera_kind"], out=str(tmp_path / "audit"))
+    by = found.table[found.table["metric"] == "accuracy"].set_index("part")
+    assert by.at["new camera", "value"] < by.at["old camera", "value"] - 0.1
+    assert found.figures["n"] == 360
+    assert any("camera_kind new camera: accuracy differs" in line for line in found.lines())
+    assert (
+        "1 items cannot be read" in found.lines() and "1 items of classes that the model does not know" in found.lines()
+    )
+    assert len(pd.read_csv(tmp_path / "audit" / "by.csv")) == len(found.table)
+    with pytest.raises(ul.UserError, match=r'no column "sex" in .*; it has label, camera_kind'):
+        ul.audit(str(model), str(tmp_path / "m.csv"), by=["sex"])
