@@ -121,6 +121,14 @@ def fitted(
     return table, prep or plan(table, view), view
 
 
+def as_stored(table: Table, prep: Preparation) -> Table:
+    """The items as a run's preparation makes them of a table: recordings are cut into its windows, pictures stay.
+
+    A recording that cannot be read stays a row, so that it is told as broken when it is decoded.
+    """
+    return series.again(table, prep, keep=True) if isinstance(prep, SeriesPrep) else table
+
+
 def measured(table: Table, store: Store, prep: Preparation, size: int) -> Prepared:
     """Measure what the items that may be learnt from are like; again, where a table keeps some of a store's items back.
 

@@ -352,10 +352,21 @@ def ready(table: Table, size: int, stride: int, step: float) -> tuple[Table, Ser
     return replace(windows, notes=(*windows.notes, *notes)), prep
 
 
-def again(table: Table, prep: SeriesPrep, stride: int = 0) -> Table:
-    """A table of windows of recordings, cut as an earlier run has cut its own."""
+def again(table: Table, prep: SeriesPrep, stride: int = 0, *, keep: bool = False) -> Table:
+    """A table of windows of recordings, cut as an earlier run has cut its own.
+
+    Args:
+        table: one row a recording.
+        prep: of that run.
+        stride: steps from one window to the next; 0 takes half a window.
+        keep: keep a row for each recording that cannot be read, behind the others, instead of naming it as broken.
+    """
     seen, broken = survey(table, prep.step)
-    return cut(table.without(broken), prep.size, stride or max(1, prep.size // 2), seen)
+    windows = cut(table.without(broken), prep.size, stride or max(1, prep.size // 2), seen)
+    if not keep or not broken:
+        return windows
+    bad = table.items[table.items["path"].isin({b.path for b in broken})]
+    return replace(windows, items=pd.concat([windows.items, bad], ignore_index=True), broken=table.broken)
 
 
 def expand(paths: list[str], folder: Path) -> Iterator[tuple[str, str | None]]:

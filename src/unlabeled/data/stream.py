@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unlabeled.data.source import Source
-from unlabeled.data.store import Prep, _chunks
+from unlabeled.data.store import Preparation, _chunks
 from unlabeled.data.table import Broken, Table
 
 
@@ -25,7 +24,7 @@ class Chunk:
     broken: dict[int, Broken]
 
 
-def stream(table: Table, prep: Prep, *, step: int = 64) -> Iterator[Chunk]:
+def stream(table: Table, prep: Preparation, *, step: int = 64) -> Iterator[Chunk]:
     """Decode a table's items in threads, in order; memory does not grow with their number.
 
     Args:
@@ -33,12 +32,11 @@ def stream(table: Table, prep: Prep, *, step: int = 64) -> Iterator[Chunk]:
         prep: how they are brought to one shape.
         step: most items of a chunk.
     """
-    source = Source(table)
+    paths = table.items["path"].tolist()
     start = 0
-    for stop, good, bad in _chunks(source, prep, range(len(table)), step):
+    for stop, good, bad in _chunks(table, prep, range(len(table)), step):
         reasons = dict(bad)
-        broken = {r: Broken(source.paths[r], reasons[source.paths[r]]) for r in range(start, stop)
-                  if source.paths[r] in reasons}  # fmt: skip
+        broken = {r: Broken(paths[r], reasons[paths[r]]) for r in range(start, stop) if paths[r] in reasons}
         rows = np.array([r for r in range(start, stop) if r not in broken], np.int64)
         yield Chunk(rows, np.stack(good) if good else np.zeros(0, prep.dtype), broken)
         start = stop

@@ -63,7 +63,8 @@ def _written(things: Any, folder: Path, modality: str) -> Table:
         if len(shapes) > 1:
             raise UserError(f"arrays of {len(shapes)} shapes were given together", "give one array (items, ...)")
         array = np.asarray(things)
-        np.savez(folder / "items.npz", x=array)
+        name = "series" if modality == "series" else "x"
+        np.savez(folder / "items.npz", allow_pickle=False, **{name: array})
         found = scan(folder / "items.npz")
         return replace(found, modality=modality)
     if not all(hasattr(t, "save") and hasattr(t, "mode") for t in things):

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from unlabeled.data.store import Prep
+from unlabeled.data.prepare import as_stored, read_prep
+from unlabeled.data.store import Preparation
 from unlabeled.data.stream import Chunk, stream
 from unlabeled.data.table import Table
 from unlabeled.deploy.bundle import Bundle
@@ -45,9 +46,9 @@ class Model:
         return list(self.facts["classes"])
 
     @property
-    def prep(self) -> Prep:
+    def prep(self) -> Preparation:
         """How items are read."""
-        return Prep(**self.facts["input"]["prep"])
+        return read_prep(self.facts["input"]["modality"], self.facts["input"]["prep"])
 
     def predict(self, x: Any) -> pd.DataFrame:
         """Predict items of any form; see `inputs.table_of`.
@@ -56,13 +57,15 @@ class Model:
             One row an item: path, label, confidence, abstain, why, set, strangeness, and `p(<class>)` for each class.
             What cannot be read is a row without a label, with the reason in `why`.
         """
-        with table_of(x, self.facts["input"]["modality"]) as table:
+        with table_of(x, self.facts["input"]["modality"]) as given:
+            table = as_stored(given, self.prep)
             parts = [self.frame(chunk, found, table) for chunk, found in self.stream(table)]
         return pd.concat(parts, ignore_index=True)
 
     def embed(self, x: Any) -> np.ndarray:
         """Features (N, D) float32 of items; rows of nan for what cannot be read."""
-        with table_of(x, self.facts["input"]["modality"]) as table:
+        with table_of(x, self.facts["input"]["modality"]) as given:
+            table = as_stored(given, self.prep)
             out: np.ndarray = np.zeros((0, 0), np.float32)
             for chunk, found in self.stream(table):
                 if found is not None:

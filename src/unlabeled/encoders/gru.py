@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from unlabeled.encoders import Encoder
 from unlabeled.encoders._time import inside_of, pooled
+from unlabeled.errors import UserError
 
 
 class GRU(Encoder):
@@ -62,6 +63,8 @@ class GRU(Encoder):
 
     def _read(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         inside = inside_of(x).float()
+        if torch.compiler.is_exporting():
+            return self._unpacked(x, inside)
         length = inside.sum(2)[:, 0].long().cpu()
         with torch.autocast(x.device.type, enabled=False):  # bf16 has no packed GRU on CPUs
             steps = self.enter(x.float().transpose(1, 2))
@@ -72,3 +75,12 @@ class GRU(Encoder):
                 states, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[2])
         last = torch.cat([end[-2], end[-1]], 1) if self.net.bidirectional else end[-1]
         return states, last, inside
+
+    def _unpacked(self, x: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same without packing, which no exported program has: what lies behind the end is computed and dropped."""
+        if self.net.bidirectional:
+            raise UserError("a gru that reads both ways cannot be exported", "take both_ways=false, or the tcn")
+        states, _ = self.net(self.enter(x.float().transpose(1, 2)))
+        states = states * inside.transpose(1, 2)
+        end = (inside.sum(2, keepdim=True).long() - 1).expand(-1, 1, states.shape[2])
+        return states, states.gather(1, end)[:, 0], inside

@@ -90,14 +90,15 @@ class Transformer(Maskable):
 
     def _inside(self, x: Tensor) -> Tensor:
         """Which patches hold a step of the recording (B, T / patch_size), bool."""
-        return inside_of(x).view(len(x), -1, self.patch_size).amax(2) > 0
+        return inside_of(x).view(x.shape[0], -1, self.patch_size).amax(2) > 0
 
     def _embed(self, x: Tensor) -> Tensor:
         patches: Tensor = self.project(x)
         return patches.transpose(1, 2) + self.positions
 
     def _blocks(self, tokens: Tensor, inside: Tensor) -> Tensor:
-        mask = None if bool(inside.all()) else inside[:, None, None, :]
+        whole = not torch.compiler.is_exporting() and bool(inside.all())  # a program for any item cannot ask that
+        mask = None if whole else inside[:, None, None, :]
         for block in self.blocks:
             tokens = block(tokens, attn_mask=mask)
         normed: Tensor = self.norm(tokens)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from unlabeled import progress
+from unlabeled.data.prepare import as_stored
 from unlabeled.data.scan import scan
 from unlabeled.deploy.drift import Drift, compare
 from unlabeled.deploy.engines import Answers, gathered
@@ -115,7 +116,7 @@ def shown(model: Model, raw: np.ndarray) -> np.ndarray:
 
 def _seen(model: Model, data: str, most: int) -> tuple[list[dict[str, Any]], Answers, np.ndarray, int]:
     """What is told of the strangest items, all answers, the strangest raw items, and how many cannot be read."""
-    table = scan(data)
+    table = as_stored(scan(data), model.prep)
     some = np.unique(np.linspace(0, len(table) - 1, min(len(table), most)).astype(np.int64))
     table = replace(table, items=table.items.iloc[some].reset_index(drop=True))
     parts: list[Answers] = []

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 
 from unlabeled import progress
+from unlabeled.data.prepare import as_stored, read_prep
 from unlabeled.data.scan import scan
-from unlabeled.data.store import Prep
 from unlabeled.data.stream import stream
 from unlabeled.deploy.bundle import ONNX, Bundle
 from unlabeled.deploy.export import Parity, Samples, onnx_file, torch_file
@@ -98,7 +98,8 @@ def export(
 
 def collect(made: Bundle, data: str, most: int) -> Samples:
     """Some items of a data set as the model reads them: of the test split first, evenly taken."""
-    table = scan(data)
+    prep = read_prep(made.facts["input"]["modality"], made.facts["input"]["prep"])
+    table = as_stored(scan(data), prep)
     rows = np.concatenate([table.rows("test"), np.setdiff1d(table.rows(), table.rows("test"))])
     first = rows[: len(table.rows("test"))] if len(table.rows("test")) else rows
     some = first[np.unique(np.linspace(0, len(first) - 1, min(len(first), most)).astype(np.int64))]
@@ -106,7 +107,7 @@ def collect(made: Bundle, data: str, most: int) -> Samples:
     code = {c: i for i, c in enumerate(made.classes)}
     raw, names, labels = [], list[str](), list[int]()
     with progress.bar("read", len(table)) as bar:
-        for chunk in stream(table, Prep(**made.facts["input"]["prep"])):
+        for chunk in stream(table, prep):
             if len(chunk.rows):
                 raw.append(chunk.raw)
                 found = table.items.iloc[chunk.rows]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from unlabeled import progress
+from unlabeled.data.prepare import as_stored
 from unlabeled.data.scan import scan
 from unlabeled.deploy.model import load_model
 from unlabeled.errors import UserError
@@ -85,7 +86,7 @@ def predict(
     if file and file.suffix not in SUFFIXES:
         raise UserError(f'cannot write "{file.name}"', f"take a name that ends in {', '.join(SUFFIXES)}")
     loaded = load_model(model, engine=engine, threads=threads, coverage=coverage)
-    table = scan(data)
+    table = as_stored(scan(data), loaded.prep)
     labels: Counter[str] = Counter()
     abstained = strange = unread = 0
     broken: list[tuple[str, str]] = []

@@ -71,12 +71,13 @@ class Reader:
                 raise Refused(422, "the picture is broken or cut short") from None
 
     def _other(self, path: str) -> np.ndarray:
-        from unlabeled.data.store import Prep
+        from unlabeled.data.prepare import as_stored, read_prep
         from unlabeled.data.stream import stream
         from unlabeled.data.table import Table, frame
 
         table = Table(Path(path).parent, "upload", self.modality, frame([Path(path).name], ["unlabeled"]))
-        for chunk in stream(table, Prep(**self.prep)):
+        prep = read_prep(self.modality, self.prep)
+        for chunk in stream(as_stored(table, prep), prep):
             if len(chunk.rows):
                 found: np.ndarray = chunk.raw[0]
                 return found
