@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from unlabeled.verbs.drift import drift as drift
     from unlabeled.verbs.embed import embed as embed
     from unlabeled.verbs.evaluate import evaluate as evaluate
+    from unlabeled.verbs.explain import explain as explain
     from unlabeled.verbs.export import export as export
     from unlabeled.verbs.finetune import finetune as finetune
     from unlabeled.verbs.load import load as load

@@ -1,0 +1,66 @@
+"""Places of a view: hiding them, and laying a value a token out over them."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from unlabeled.errors import UserError
+
+AT_ONCE = 64  # views that are looked at together
+Hide = Literal["mean", "blur"]
+
+
+def hidden(views: Tensor, how: Hide) -> Tensor:
+    """Views (B, C, ...) in which nothing is to be seen: each channel's mean, which is 0, or all but a strong blur gone.
+
+    The first channel of a series (B, C, T) says where the recording is, and stays.
+
+    >>> hidden(torch.ones(1, 2, 16), "mean").sum((0, 2)).tolist()
+    [16.0, 0.0]
+    """
+    out = torch.zeros_like(views) if how == "mean" else blurred(views)
+    if views.ndim == 3:
+        out[:, 0] = views[:, 0]
+    return out
+
+
+def blurred(views: Tensor) -> Tensor:
+    """Views (B, C, ...) seen through a Gaussian an eighth of the side wide, mirrored at the edges."""
+    out = views
+    for axis in range(2, views.ndim):
+        side = views.shape[axis]
+        reach = min(side - 1, max(1, 3 * side // 8))
+        at = torch.arange(-reach, reach + 1, device=views.device, dtype=views.dtype)
+        kernel = torch.exp(-0.5 * (8 * at / side) ** 2)
+        line = out.movedim(axis, -1)
+        flat = functional.pad(line.reshape(-1, 1, side), (reach, reach), mode="reflect")
+        out = functional.conv1d(flat, (kernel / kernel.sum()).view(1, 1, -1)).view(line.shape).movedim(-1, axis)
+    return out
+
+
+def grid(tokens: int, places: tuple[int, ...]) -> tuple[int, ...]:
+    """How many tokens lie along each side of a view, row by row.
+
+    Raises:
+        UserError: when so many tokens cannot cover such a view evenly.
+
+    >>> grid(16, (64, 64)), grid(8, (128,)), grid(32, (64, 128))
+    ((4, 4), (8,), (4, 8))
+    """
+    if len(places) == 1:
+        return (tokens,)
+    high = max(1, round((tokens * places[0] / places[1]) ** 0.5)) if len(places) == 2 else 0
+    if not high or high * (tokens // high) != tokens:
+        raise UserError(
+            f"{tokens} tokens do not cover a view of {' x '.join(map(str, places))} places evenly", "take occlusion"
+        )
+    return high, tokens // high
+
+
+def spread(values: Tensor, places: tuple[int, ...]) -> Tensor:
+    """Values a token (B, T) as values a place (B, ...), smooth between the tokens' middles."""
+    small = values.float().view(len(values), 1, *grid(values.shape[1], places))
+    mode = "linear" if len(places) == 1 else "bilinear"
+    return functional.interpolate(small, places, mode=mode, align_corners=False)[:, 0]

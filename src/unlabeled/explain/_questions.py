@@ -1,0 +1,106 @@
+"""What can be asked of an encoder about an item, as a score of views: why this class, why this embedding, why near.
+
+All are asked of features that are centred and scaled by those of the training items, the way the linear probe reads
+them: without that most embeddings point the same way and everything is near everything.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from unlabeled.encoders import Encoder
+from unlabeled.explain import Score
+
+
+@dataclass(frozen=True)
+class Lens:
+    """An encoder with what is usual among the features that it gives.
+
+    Args:
+        encoder: at rest.
+        mean: (D,) of the training items' features.
+        scale: (D,) their standard deviation.
+    """
+
+    encoder: Encoder
+    mean: Tensor
+    scale: Tensor
+
+    @classmethod
+    def of(cls, encoder: Encoder, features: Tensor) -> "Lens":
+        """From features (N, D) of training items."""
+        spread = features.std(0, correction=0)
+        flat = spread <= 1e-7 * (1 + features.mean(0).abs())
+        return cls(encoder, features.mean(0), torch.where(flat, 1.0, spread))
+
+    def __call__(self, views: Tensor) -> Tensor:
+        """Views (B, C, ...) to features (B, D) in units of the training items' spread."""
+        return self.standard(self.encoder(views).float())
+
+    def standard(self, features: Tensor) -> Tensor:
+        """Features (N, D) as they come to features in units of the training items' spread."""
+        return (features - self.mean.to(features)) / self.scale.to(features)
+
+
+def of_class(lens: Lens, weights: Tensor, bias: Tensor, classes: Tensor) -> Score:
+    """Why this class and none of the others: its log-odds under a linear probe.
+
+    Args:
+        lens: looks at the views.
+        weights: (classes, D) of the probe, for standardised features.
+        bias: (classes,).
+        classes: (B,) the class number that is asked for, of each item.
+
+    Returns:
+        Views (K * B, C, ...) to log(p / (1 - p)); `torch.sigmoid` of it is the class's probability.
+    """
+
+    def score(views: Tensor) -> Tensor:
+        logits = lens(views) @ weights.T.to(views) + bias.to(views)
+        mine = functional.one_hot(_copies(classes, views), logits.shape[1]).bool()
+        others = logits.masked_fill(mine, -torch.inf)
+        return logits[mine] - others.logsumexp(1)
+
+    return score
+
+
+def of_embedding(lens: Lens, views: Tensor) -> Score:
+    """What makes an item's embedding what it is: how far it goes the way from the training items' mean to the item.
+
+    1 for the item as it is, 0 for the mean. (A cosine of an item with itself would be flat there: no slope, no map.)
+
+    Args:
+        lens: looks at the views.
+        views: (B, C, ...) the items.
+    """
+    with torch.no_grad():
+        way = lens(views)
+        way = way / way.square().sum(1, keepdim=True).clamp_min(1e-12)
+
+    def score(changed: Tensor) -> Tensor:
+        return (lens(changed) * _copies(way, changed)).sum(1)
+
+    return score
+
+
+def of_nearness(lens: Lens, others: Tensor) -> Score:
+    """Why items are near others: the cosine of their embeddings, the others' held still.
+
+    Args:
+        lens: looks at the views.
+        others: (B, C, ...) what each item is compared with.
+    """
+    with torch.no_grad():
+        there = functional.normalize(lens(others), dim=1)
+
+    def score(changed: Tensor) -> Tensor:
+        return (functional.normalize(lens(changed), dim=1) * _copies(there, changed)).sum(1)
+
+    return score
+
+
+def _copies(values: Tensor, views: Tensor) -> Tensor:
+    """Values of B items for K copies of them."""
+    return values.to(views.device).repeat(len(views) // len(values), *(1 for _ in values.shape[1:]))

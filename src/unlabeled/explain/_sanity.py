@@ -1,0 +1,59 @@
+"""Does a map change when the encoder's weights are thrown away? If not, it shows the item and not what was learnt.
+
+Adebayo et al. (2018, arXiv:1810.03292): the map is drawn anew from an encoder with random weights, and compared. All
+weights are drawn at once, and the question is put to the random features as it was to the learnt ones.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+from torch import Tensor
+from torch.nn import functional
+
+SAME = 0.5  # a rank correlation from which on a map is called the same
+SIDE = {1: 64, 2: 16}  # places along a side at which maps are compared
+
+
+def likeness(a: Tensor, b: Tensor) -> np.ndarray:
+    """Spearman's rank correlation (B,) of maps (B, ...) and others of the same items, in blocks; 0 for flat ones.
+
+    >>> likeness(torch.arange(8.0)[None], 2 * torch.arange(8.0)[None]).round(3).tolist()
+    [1.0]
+    """
+    out = []
+    for first, second in zip(_blocks(a), _blocks(b), strict=True):
+        x, y = (rankdata(v) - (len(v) + 1) / 2 for v in (first, second))
+        size = float(np.sqrt((x @ x) * (y @ y)))
+        out.append(float(x @ y) / size if size > 0 else 0.0)
+    return np.array(out)
+
+
+def changed(own: Tensor, drawn: Sequence[Tensor]) -> np.ndarray:
+    """Mean likeness (B,) of maps (B, ...) to those of encoders with random weights."""
+    return np.asarray(np.mean([likeness(own, other) for other in drawn], 0))
+
+
+def words(name: str, correlation: float) -> str:
+    """What a likeness to the maps of random weights says, in a sentence.
+
+    >>> words("occlusion", 0.81)
+    'occlusion fails: its map stays much the same under random weights (rank correlation 0.81), so it shows the item \
+and not what was learnt.'
+    """
+    told = f"rank correlation {correlation:.2f}".replace("-", "−")
+    if correlation >= SAME:
+        return (
+            f"{name} fails: its map stays much the same under random weights ({told}), so it shows the item and not "
+            "what was learnt."
+        )
+    return f"{name} passes: its map is another one under random weights ({told})."
+
+
+def _blocks(maps: Tensor) -> np.ndarray:
+    maps = maps.detach().float().cpu()
+    sides = tuple(min(SIDE[maps.ndim - 1], side) for side in maps.shape[1:])
+    pool = functional.adaptive_avg_pool1d if len(sides) == 1 else functional.adaptive_avg_pool2d
+    pooled = pool(maps[:, None], sides)  # type: ignore[arg-type]
+    return np.asarray(torch.flatten(pooled, 1).numpy())

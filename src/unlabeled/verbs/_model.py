@@ -1,0 +1,167 @@
+"""From a finished run to what can be asked about: encoder, training items and, with labels, a linear probe."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unlabeled import progress
+from unlabeled.data.prepare import Prepared
+from unlabeled.data.scan import scan
+from unlabeled.data.splits import nested_draws
+from unlabeled.data.store import build
+from unlabeled.encoders import Encoder
+from unlabeled.errors import UserError
+from unlabeled.explain._questions import Lens
+from unlabeled.modalities import Modality
+from unlabeled.protocols.linear import Linear
+from unlabeled.shift.subjects import Subject, data_for
+from unlabeled.training.devices import Device
+from unlabeled.training.loop import embed
+from unlabeled.training.run import Run
+
+USUAL = 256  # training items that say what is usual to an encoder with random weights
+
+
+@dataclass(frozen=True)
+class Item:
+    """An item as the encoder sees it.
+
+    Args:
+        name: as it is called.
+        view: (1, C, ...).
+        label: its own, "" where it is not known.
+        row: in the data's table, -1 where it lies elsewhere.
+        learnt: whether it was learnt from.
+    """
+
+    name: str
+    view: Tensor
+    label: str
+    row: int
+    learnt: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What can be asked about, wherever it came from.
+
+    Args:
+        name: what made it: `simclr`.
+        lens: the encoder with what is usual among its features.
+        looks: gives its views.
+        device: where it is.
+        prepared: its data.
+        rows: (N,) of the training items.
+        bank: (N, D) their features, standardised.
+        weights: (classes, D) of the linear probe on standardised features; None where there are no labels.
+        bias: (classes,).
+        classes: names of the classes that the probe knows.
+        labels: how many labels it was fitted on.
+        notes: what is to be minded, in sentences.
+        fresh: from a seed to the same encoder with random weights.
+    """
+
+    name: str
+    lens: Lens
+    looks: Modality
+    device: Device
+    prepared: Prepared
+    rows: np.ndarray
+    bank: Tensor
+    weights: Tensor | None
+    bias: Tensor | None
+    classes: tuple[str, ...]
+    labels: int
+    notes: tuple[str, ...]
+    fresh: Callable[[int], Encoder]
+
+    def random(self, seed: int) -> Lens:
+        """A lens of the same kind with random weights, and what is usual among its own features."""
+        encoder = still(self.device.place(self.fresh(seed)))
+        some = self.rows[np.linspace(0, len(self.rows) - 1, min(USUAL, len(self.rows))).astype(np.int64)]
+        return Lens.of(encoder, embed(encoder, self.looks, self.prepared.store, some, self.device))
+
+    def item(self, name: str) -> Item:
+        """An item by its path, or by its name in the data.
+
+        Raises:
+            UserError: when there is no such item.
+        """
+        table, store, label = self.prepared.table, self.prepared.store, ""
+        row = _row(self.prepared, name)
+        if row < 0:
+            _, store = build(scan(name), self.prepared.prep, progress=False)
+        elif table.labels[row] >= 0:
+            label = table.classes[table.labels[row]]
+        raw = store.batch(np.array([max(row, 0)])).to(self.device.device)
+        return Item(name, self.looks.plain(raw), label, row, bool(row >= 0 and row in self.rows))
+
+
+def _row(prepared: Prepared, name: str) -> int:
+    """Where an item stands in the data's table: -1 for a file that is not among them."""
+    table = prepared.table
+    paths = table.items["path"].astype(str)
+    if name in set(paths):
+        return int(np.flatnonzero(paths == name)[0])
+    if not Path(name).is_file():
+        raise UserError(
+            f"there is no item {name}, neither as a file nor in {table.root}",
+            f"give a path, or a name such as {paths.iloc[0]}",
+        )
+    real = Path(name).resolve()
+    same = [i for i, p in enumerate(paths) if p.endswith(real.name) and (table.folder / p).resolve() == real]
+    return same[0] if same else -1
+
+
+def of_run(folder: str, data: str | None, labels: float, device: Device, names: Sequence[str] = ()) -> Model:
+    """A finished run with its training items, and a linear probe on their labels where there are any.
+
+    Args:
+        folder: of the run.
+        data: the training items; where the run found them when None.
+        labels: share of the training labels, or their number; 0 for none.
+        device: from `open_device`.
+        names: of items that will be asked for; one that is not there is told before the work.
+
+    Raises:
+        UserError: when the run is not finished, or its items are not there.
+    """
+    run = Run.open(folder)
+    if not run.finished:
+        raise UserError(f"{folder} stopped at step {run.step} of {run.recipe.steps}", "let its training finish")
+    place = data or str(run.config["data"])
+    if not Path(place).exists():
+        raise UserError(f"{folder} learnt from {place}, which is not there", "say where its items are: --data")
+    recipe = run.recipe
+    prepared, notes = data_for(place, [Subject(recipe.method.name, recipe.seed, "trained", recipe, run.folder)])
+    for name in names:
+        _row(prepared, name)
+    encoder, looks, rows = still(device.place(run.encoder())), run.modality(), prepared.learning
+    if not len(rows):
+        raise UserError(f"{place} holds no item to learn from", "give the items that the run learnt from")
+    with progress.bar("embed the training items", len(rows)) as bar:
+        features = embed(encoder, looks, prepared.store, rows, device, each=bar.advance)
+    lens = Lens.of(encoder, features)
+    weights = bias = None
+    known: np.ndarray = np.zeros(0, np.int64)
+    y, names = prepared.table.labels, prepared.table.classes
+    if labels > 0 and len(np.unique(y[prepared.labelled])) > 1:
+        known = nested_draws(y, prepared.labelled, [labels], 1, 0)[0][labels]
+        mine = features[np.searchsorted(rows, known)].numpy()
+        probe = Linear().fit(mine, y[known], unlabelled=features.numpy())
+        weights, bias = (torch.from_numpy(a).float() for a in (probe.weights, probe.bias))
+        names = [names[c] for c in probe.classes]
+    return Model(
+        recipe.method.name, lens, looks, device, prepared, rows, lens.standard(features), weights, bias,
+        tuple(names) if weights is not None else (), len(known), tuple(notes),
+        lambda seed: replace(recipe, seed=seed).build_encoder(),
+    )  # fmt: skip
+
+
+def still(encoder: Encoder) -> Encoder:
+    """The encoder at rest, its weights held: slopes are asked of items alone."""
+    return encoder.eval().requires_grad_(False)

@@ -1,0 +1,170 @@
+"""The verb: the answer first, files that hold together, and one line for whatever cannot be."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted import CPU
+
+import unlabeled as ul
+from unlabeled.data.prepare import prepare
+from unlabeled.errors import UserError
+from unlabeled.protocols.linear import Linear
+from unlabeled.report.explained import page
+from unlabeled.training.devices import open_device
+from unlabeled.training.loop import embed
+from unlabeled.training.run import Run
+from unlabeled.verbs import _model
+from unlabeled.verbs.explain import Explained, explain
+
+ALL = ["grad_cam", "integrated_gradients", "occlusion", "rollout"]
+
+
+def test_the_class_is_that_of_the_linear_probe(of_class: Explained, place: Path, digits: Path, cache: Path) -> None:
+    run, ready = Run.open(place / "c2ssl"), prepare(digits, size=16)
+    device = open_device(CPU)
+    row = ready.table.items["path"].tolist().index("test/0/0000.png")
+    x, own = (
+        embed(run.encoder(), run.modality(), ready.store, r, device).numpy() for r in (ready.labelled, np.array([row]))
+    )
+    p = Linear().fit(x, ready.table.labels[ready.labelled], unlabelled=x).predict(own)[0]
+    figures = of_class.figures
+    assert figures["class"] == ready.table.classes[int(p.argmax())]
+    assert figures["probability"] == pytest.approx(p.max(), abs=0.01)
+    assert figures["items"] == [{"name": "test/0/0000.png", "label": "0", "learnt": False}]
+    assert figures["labels"] == len(ready.labelled)
+    assert of_class.lines()[0].startswith(f"{figures['class']}, probability {p.max():.2f}: that is what c2ssl says of")
+
+
+def test_the_files_agree(of_class: Explained) -> None:
+    figures = json.loads((of_class.folder / "explained.json").read_text())
+    maps = np.load(of_class.folder / "maps.npz")
+    curves = pd.read_csv(of_class.folder / "curves.csv")
+    assert sorted(maps.files) == ALL == sorted(of_class.maps)
+    for row in figures["explainers"]:
+        assert maps[row["explainer"]].shape == (1, 16, 16)
+        for what in ("deletion", "insertion"):
+            mine = curves[(curves["explainer"] == row["explainer"]) & (curves["curve"] == what)]
+            assert row[what] == pytest.approx(np.trapezoid(mine["value"], mine["share"]), rel=1e-3)
+            sign = -1 if what == "deletion" else 1
+            gain = sign * (row[what] - np.trapezoid(mine["moved"], mine["share"]))
+            assert row[f"{what}_gain"] == pytest.approx(gain, abs=1e-3)
+            ends = mine["value"].iloc[0 if what == "deletion" else -1]
+            assert ends == pytest.approx(figures["probability"], abs=0.02)
+        assert 0 <= row["beats"] <= row["of"] == 19
+        assert -1 <= row["likeness"] <= 1
+        assert (row["missing"] is not None) == (row["explainer"] == "integrated_gradients")
+    near = figures["neighbours"][0]
+    assert len(near) == 8 and [n["cosine"] for n in near] == sorted((n["cosine"] for n in near), reverse=True)
+    assert all(n["path"].startswith("train/") and n["label"] == n["path"].split("/")[1] for n in near)
+    assert not list(of_class.folder.rglob("*.part"))
+
+
+def test_a_run_with_a_causal_model_shows_its_graph(of_class: Explained, of_two: Explained) -> None:
+    assert (of_class.folder / "causal-c2ssl.json").is_file()
+    text = of_class.report.read_text("utf-8")
+    for part in ("answer", "places", "near", "faith", "sanity", "causal"):
+        assert f'<section id="{part}"' in text
+    assert 'class="causes"' in text and "Not shown" not in text
+    assert '<section id="causal"' not in of_two.report.read_text("utf-8")
+
+
+def test_two_items_are_explained_by_the_places_of_both(of_two: Explained) -> None:
+    figures = of_two.figures
+    assert figures["kind"] == "nearness" and -1 <= figures["cosine"] <= 1
+    assert of_two.lines()[0].startswith(("Near, cosine", "Not near, cosine"))
+    assert [i["learnt"] for i in figures["items"]] == [False, True]
+    assert all(m.shape == (2, 16, 16) for m in of_two.maps.values())
+    assert [len(n) for n in figures["neighbours"]] == [5, 5]
+    assert "train/1/0001.png" not in {n["path"] for n in figures["neighbours"][1]}, "an item is no neighbour of itself"
+    assert of_two.report.read_text("utf-8").count("<h3>Nearest to") == 2
+
+
+def test_without_labels_the_embedding_is_explained(place: Path, digits: Path, cache: Path, tmp_path: Path) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for picture in sorted((digits / "train").rglob("*.png"))[:60]:
+        shutil.copy(picture, flat)
+    seen = explain(
+        str(place / "simclr"), str(digits / "test" / "3" / "0045.png"), data=str(flat), how=["occlusion(window=0.25)"],
+        out=str(tmp_path / "out"), neighbours=3, training=CPU,
+    )  # fmt: skip
+    assert seen.figures["kind"] == "embedding" and seen.figures["labels"] == 0
+    assert seen.lines()[0].startswith("What sets 0045.png apart: ")
+    assert list(seen.maps) == ["occlusion(window=0.25)"]
+    assert any("learnt from other items" in text for text in seen.figures["limits"])
+    assert all(n["label"] == "" for n in seen.figures["neighbours"][0])
+
+
+def test_an_item_from_elsewhere_is_read_as_the_run_reads_its_own(
+    place: Path, cache: Path, tmp_path: Path, digits: Path
+) -> None:
+    model = _model.of_run(str(place / "simclr"), None, 0, open_device(CPU))
+    own = model.item("test/0/0000.png")
+    shutil.copy(digits / "test" / "0" / "0000.png", tmp_path / "alien.png")
+    other = model.item(str(tmp_path / "alien.png"))
+    assert other.row == -1 and other.label == "" and not other.learnt
+    assert np.array_equal(own.view.numpy(), other.view.numpy())
+    assert own.row >= 0 and model.item(str(digits / "test" / "0" / "0000.png")).row == own.row
+    assert model.bank.mean(0).abs().max() < 1e-3 and model.bank.std(0).median() == pytest.approx(1, abs=0.01)
+
+
+def test_fewer_labels_make_another_probe(place: Path, cache: Path) -> None:
+    few = _model.of_run(str(place / "simclr"), None, 20, open_device(CPU))
+    assert few.labels == 20 and len(few.classes) == 10 and few.weights is not None
+    assert few.weights.shape == (10, 32)
+
+
+@pytest.mark.parametrize(
+    ("item", "more", "words"),
+    [
+        ("nothing.png", {}, "there is no item nothing.png, neither as a file nor in"),
+        ("test/0/0000.png", {"how": ["gradcam"]}, 'did you mean "grad_cam"'),
+        ("test/0/0000.png", {"how": ["occlusion(window=3)"]}, "a window of 3"),
+        (
+            "test/0/0000.png",
+            {"data": "nowhere"},
+            "learnt from nowhere, which is not there; say where its items are: --data",
+        ),
+        ("test/0/0000.png", {"labels": -1.0}, "give 0 labels or more"),
+        ("test/0/0000.png", {"labels": 1e6}, "cannot draw 1e\\+06"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(item: str, more: dict, words: str, place: Path, cache: Path) -> None:
+    with pytest.raises(UserError, match=words):
+        explain(str(place / "simclr"), item, training=CPU, **more)
+
+
+def test_a_run_that_has_stopped_is_refused(place: Path, cache: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(place / "simclr", tmp_path / "run"))
+    config = json.loads((copy / "config.json").read_text())
+    config["recipe"]["steps"] = 900
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="stopped at step 20 of 900"):
+        explain(str(copy), "test/0/0000.png", training=CPU)
+
+
+def test_the_page_stands_when_files_are_missing(of_two: Explained, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(of_two.folder, tmp_path / "copy"))
+    (copy / "curves.csv").unlink()
+    (copy / "shown.npz").write_bytes(b"no array")
+    text = page.write(copy).read_text("utf-8")
+    assert text.count("Not shown:") == 3
+    assert '<section id="sanity"' in text
+
+
+def test_a_name_from_the_data_cannot_break_the_page(of_two: Explained, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(of_two.folder, tmp_path / "copy"))
+    figures = json.loads((copy / "explained.json").read_text())
+    evil = '"><script>alert(1)<&script>.png'
+    figures["items"][0]["name"] = figures["neighbours"][0][0]["path"] = evil
+    (copy / "explained.json").write_text(json.dumps(figures))
+    text = page.write(copy).read_text("utf-8")
+    assert "<script>alert(1)" not in text
+
+
+def test_the_verb_is_there() -> None:
+    assert ul.explain is explain
