@@ -16,7 +16,7 @@ def section(found: Any) -> Section:
     elif f["kind"] == "embedding":
         tiles = [
             ("distance from the mean", f"{f['distance']:.2f}", "1 is usual"),
-            ("training items nearer to it", f"{100 * f['farther_than']:.0f} %", ""),
+            ("training items nearer to the mean", f"{100 * f['farther_than']:.0f} %", ""),
         ]
     else:
         tiles = [

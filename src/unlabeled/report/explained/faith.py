@@ -42,7 +42,7 @@ def section(found: Any) -> Section:
             alt = f"{WATCHED[f['kind']]} while places are {verb}, a line for each map; curves.csv holds the figures."
             blocks.append(Block(title, name, alt, 300, legend(name, keys)))
         rows = [_row(r, found.colours[r["explainer"]]) for r in f["explainers"] if r["item"] == number]
-        caption = "Areas under the curves, and by how much they are better than those of the same map moved elsewhere."
+        caption = "Areas under the curves, and how much better than of the map moved elsewhere, or scattered blocks."
         note = "Beats: of so many moved maps, by the area under insertion less that under deletion."
         blocks.append(Block(caption=caption, head=HEAD, rows=rows, notes=(note,)))
     return Section({"lead": LEAD, "blocks": blocks}, figures)
@@ -52,5 +52,5 @@ def _row(r: dict[str, Any], colour: str) -> Row:
     cells = []
     for what in ("deletion", "insertion"):
         moved, strewn = (f"{r[f'{what}_gain{kind}']:+.3f}".replace("-", "−") for kind in ("", "_scattered"))
-        cells += [Cell(f"{r[what]:.3f}"), Cell(moved, f"{strewn} than blocks in random order")]
+        cells += [Cell(f"{r[what]:.3f}"), Cell(moved, f"{strewn} than scattered")]
     return Row(r["explainer"], [*cells, Cell(f"{r['beats']} of {r['of']}")], colour=colour)
