@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unlabeled import progress
-from unlabeled.data.prepare import Prepared
+from unlabeled.data.prepare import Prepared, as_stored
 from unlabeled.data.scan import scan
 from unlabeled.data.splits import nested_draws
 from unlabeled.data.store import build
@@ -94,7 +94,7 @@ class Model:
         table, store, label = self.prepared.table, self.prepared.store, ""
         row = _row(self.prepared, name)
         if row < 0:
-            _, store = build(scan(name), self.prepared.prep, progress=False)
+            _, store = build(as_stored(scan(name), self.prepared.prep), self.prepared.prep, progress=False)
         elif table.labels[row] >= 0:
             label = table.classes[table.labels[row]]
         raw = store.batch(np.array([max(row, 0)])).to(self.device.device)
