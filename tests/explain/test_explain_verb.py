@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from planted import CPU
 
 import unlabeled as ul
@@ -110,6 +111,25 @@ def test_an_item_from_elsewhere_is_read_as_the_run_reads_its_own(
     assert np.array_equal(own.view.numpy(), other.view.numpy())
     assert own.row >= 0 and model.item(str(digits / "test" / "0" / "0000.png")).row == own.row
     assert model.bank.mean(0).abs().max() < 1e-3 and model.bank.std(0).median() == pytest.approx(1, abs=0.01)
+
+
+def test_a_model_that_was_handed_over_explains_its_own_head(
+    place: Path, digits: Path, cache: Path, tmp_path: Path
+) -> None:
+    made = tmp_path / "digits.ul"
+    ul.finetune(str(place / "simclr"), str(digits), labels=0.3, out=str(made), training=CPU)
+    model = _model.of_bundle(str(made), str(digits), open_device(CPU))
+    assert model.weights is not None and model.bias is not None
+    names = [f"test/{c}/{sorted(p.name for p in (digits / 'test' / c).iterdir())[0]}" for c in "37"]
+    view = torch.cat([model.item(name).view for name in names])
+    with torch.no_grad():
+        logits = model.lens(view) @ model.weights.T + model.bias
+    told = ul.load(str(made)).predict([str(digits / name) for name in names])
+    assert [model.classes[int(c)] for c in logits.argmax(1)] == told["label"].tolist()
+    p = (logits / json.loads((made / "bundle.json").read_text())["temperature"]).softmax(1).amax(1)
+    assert p.tolist() == pytest.approx(told["confidence"].tolist(), abs=1e-3)
+    with pytest.raises(UserError, match="does not hold the items that it learnt from; say where they are: --data"):
+        explain(str(made), names[0], training=CPU)
 
 
 def test_fewer_labels_make_another_probe(place: Path, cache: Path) -> None:

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from unlabeled import progress
-from unlabeled.data.prepare import Prepared, as_stored
+from unlabeled.data.prepare import Prepared, as_stored, prepare, read_prep
 from unlabeled.data.scan import scan
 from unlabeled.data.splits import nested_draws
 from unlabeled.data.store import build
+from unlabeled.deploy.bundle import Bundle
+from unlabeled.deploy.net import load
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 from unlabeled.explain._questions import Lens
@@ -21,6 +23,7 @@ from unlabeled.protocols.linear import Linear
 from unlabeled.shift.subjects import Subject, data_for
 from unlabeled.training.devices import Device
 from unlabeled.training.loop import embed
+from unlabeled.training.recipe import Recipe
 from unlabeled.training.run import Run
 
 USUAL = 256  # training items that say what is usual to an encoder with random weights
@@ -159,6 +162,41 @@ def of_run(folder: str, data: str | None, labels: float, device: Device, names: 
         recipe.method.name, lens, looks, device, prepared, rows, lens.standard(features), weights, bias,
         tuple(names) if weights is not None else (), len(known), tuple(notes),
         lambda seed: replace(recipe, seed=seed).build_encoder(),
+    )  # fmt: skip
+
+
+def of_bundle(folder: str, data: str | None, device: Device, names: Sequence[str] = ()) -> Model:
+    """A model that was handed over, with its own head, beside the items that it learnt from.
+
+    Args:
+        folder: of the bundle.
+        data: the items that it learnt from, which a bundle does not hold.
+        device: from `open_device`.
+        names: of items that will be asked for.
+
+    Raises:
+        UserError: when the bundle cannot be read, or no items are given.
+    """
+    bundle = Bundle.open(folder)
+    if data is None:
+        raise UserError(f"{folder} does not hold the items that it learnt from", "say where they are: --data")
+    recipe = Recipe.from_json(bundle.facts["recipe"])
+    prepared = prepare(data, size=recipe.size, prep=read_prep(recipe.modality, recipe.prep))
+    for name in names:
+        _row(prepared, name)
+    net = device.place(load(bundle))
+    encoder, looks, rows = still(net.encoder), recipe.looks(), prepared.learning
+    if not len(rows):
+        raise UserError(f"{data} holds no item to learn from", "give the items that the model learnt from")
+    with progress.bar("embed the training items", len(rows)) as bar:
+        features = embed(encoder, looks, prepared.store, rows, device, each=bar.advance)
+    lens, head = Lens.of(encoder, features), net.weight.cpu().float()
+    weights = head * lens.scale  # the head reads features as they come, the lens gives them in units of their spread
+    bias = net.bias.cpu().float() + head @ lens.mean
+    classes, known = tuple(bundle.facts["classes"]), prepared.table.labels >= 0
+    return Model(
+        str(bundle.facts["name"]), lens, looks, device, prepared, rows, lens.standard(features), weights, bias, classes,
+        int(known[prepared.labelled].sum()), (), lambda seed: replace(recipe, seed=seed).build_encoder(),
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from unlabeled import progress
+from unlabeled.data.source import file_of
+from unlabeled.deploy.bundle import FACTS
 from unlabeled.errors import UserError
 from unlabeled.explain import _heat, _questions
 from unlabeled.explain._examine import Found, Question, chosen, examine
@@ -22,7 +24,7 @@ from unlabeled.report.explained.page import write
 from unlabeled.settings import Training
 from unlabeled.study import causal
 from unlabeled.study.fits import write_arrays
-from unlabeled.study.plan import safe
+from unlabeled.study.plan import folder_name, safe
 from unlabeled.study.record import write_csv, write_json
 from unlabeled.training.devices import open_device
 from unlabeled.training.run import Run
@@ -73,15 +75,15 @@ def explain(
     what it is; with `--against`, why two items are near.
 
     Args:
-        run: folder of a finished run.
+        run: folder of a finished run, or of a model (.ul), which explains its own head.
         item: path of an item, or its name in the data.
-        data: the items that the run learnt from, with labels where there are any; where the run found them when not
-            given.
+        data: the items that were learnt from, with labels where there are any; where a run found them when not given.
         against: another item: why are the two near?
         how: explainers, such as grad_cam,occlusion(window=0.2); all that can look into the encoder when not given.
         labels: share of the training labels that the probe learns from, or their number; 0 explains the embedding.
         neighbours: how many of the nearest training items to show.
-        out: folder for the results; `explanations` in the run's folder when not given.
+        out: folder for the results; `explanations` in the run's folder when not given, beside the working folder for a
+            model.
         training: device and threads.
 
     Returns:
@@ -100,11 +102,17 @@ def explain(
     chosen(how)  # a wrong name is told before the work
     device = open_device(training)
     names = [name for name in (item, against) if name is not None]
-    model = _model.of_run(run, data, 0.0 if against else labels, device, names)
+    handed_over = (Path(run) / FACTS).is_file()
+    if handed_over:
+        model = _model.of_bundle(run, data, device, names)
+        model = replace(model, weights=None, bias=None) if against or not labels else model
+    else:
+        model = _model.of_run(run, data, 0.0 if against else labels, device, names)
     items = [model.item(name) for name in names]
     views = torch.cat([i.view for i in items])
     question, told = _question(model, views)
-    folder = Path(out) if out else Path(run) / "explanations" / safe("-".join(Path(i.name).stem for i in items))
+    home = folder_name(run, "explanations") if handed_over else Path(run) / "explanations"  # a bundle stays as it is
+    folder = Path(out) if out else home / safe("-".join(_short(i.name) for i in items))
     with progress.bar("explain", len(chosen(how))) as bar:
         random = [model.random(seed) for seed in range(1001, 1001 + RANDOM)]
         found, left = examine(how, question, model.lens, views, random=random, each=bar.advance)
@@ -118,10 +126,17 @@ def explain(
     }  # fmt: skip
     figures |= story.told(figures)
     _write(folder, model, items, views, found, near)
-    causal.write(folder, safe(model.name), Run.open(run), model.prepared, device)
+    if not handed_over:
+        causal.write(folder, safe(model.name), Run.open(run), model.prepared, device)
     write_json(folder / "explained.json", figures)
     maps = {f.name: f.maps.numpy() for f in found}
     return Explained(folder, figures, maps, write(folder))
+
+
+def _short(name: str) -> str:
+    """An item's name for a folder: its file's without the ending, and the part of it that it is."""
+    file = file_of(name)
+    return Path(file).stem + name[len(file) :]
 
 
 def _question(model: Model, views: Tensor) -> tuple[Question, dict[str, Any]]:
