@@ -53,7 +53,9 @@ class Augmentation:
         None, "probability of an upside-down mirror image; 0 when not given, 0.5 where it looks as much at home"
     )
     rotation: float = option(0.0, "pictures: largest random turn, in degrees")
-    jitter: float = option(0.5, "strength of random brightness, contrast and colour, or of gain and offset, 0 to 1")
+    jitter: float | None = option(
+        None, "strength of random brightness, contrast and colour (0.5), or of gain and offset of series (0.2), 0 to 1"
+    )
     blur: float = option(0.5, "pictures: probability of a Gaussian blur (off below 48 px)")
     noise: float | None = option(
         None,

@@ -63,6 +63,10 @@ class Modality(ABC):
         """
 
     @abstractmethod
+    def changes(self) -> frozenset[str]:
+        """What a strong view changes beside its place and size, by the names of the settings."""
+
+    @abstractmethod
     def intervene(self, view: Tensor, values: Tensor | None = None) -> tuple[Tensor, Style]:
         """A view in which only the style was changed, geometry untouched, and what was changed by how much.
 

@@ -14,7 +14,8 @@ from unlabeled.modalities import Modality, Style, check_corruption
 from unlabeled.settings import Augmentation
 from unlabeled.views import blur, colour, corruption, cover, draw, geometry, style
 
-USUAL = {"crop": 0.2, "noise": 0.0, "cutout": 0.0}  # where the user says nothing
+USUAL = {"crop": 0.2, "jitter": 0.5, "noise": 0.0, "cutout": 0.0}  # where the user says nothing
+BLUR_FROM = 48  # pixels: below, nothing is blurred
 CHUNK = 2**20  # values worked on at a time: what the caches of a core hold
 
 
@@ -62,7 +63,8 @@ class Image(Modality):
         self.mean = torch.tensor(tuple(mean) * (channels // len(mean)))
         self.std = torch.tensor(tuple(std) * (channels // len(std)))
         known = augmentation.known(USUAL)
-        self.crop, self.noise, self.cutout = known["crop"], known["noise"], known["cutout"]
+        self.crop, self.jitter = known["crop"], known["jitter"]
+        self.noise, self.cutout = known["noise"], known["cutout"]
         aside, over = augmentation.horizontal_flip, augmentation.vertical_flip
         self.augmentation = augmentation
         self.mirrored = torch.tensor((0.5 if aside is None else aside, 0.0 if over is None else over))
@@ -92,7 +94,7 @@ class Image(Modality):
         boxes = geometry.crops(u[:, :4], side, least, how.ratio, most)
         mirror = u[:, 4:6] < self.mirrored
         degrees = how.rotation * (2 * u[:, 6] - 1)
-        light = colour.lights(u[:, 8:15], how.jitter)
+        light = colour.lights(u[:, 8:15], self.jitter)
         sigma = self._sigma(u[:, 15:17])
         hidden = cover.rectangles(u[:, 17:21], 0.0, self.cutout)
         strong = strength != "mild"
@@ -106,7 +108,7 @@ class Image(Modality):
             else:
                 x = geometry.resample(raw[part], boxes[part], mirror[part], size).float()
             x = x.mul_(1 / _top(raw))
-            if strong and how.jitter > 0:
+            if strong and self.jitter > 0:
                 x = colour.jitter(x, light.part(part, x.device))
             if strong and how.blur > 0:
                 x = blur.some(x, sigma[part], self._radius)
@@ -116,6 +118,12 @@ class Image(Modality):
             if strong and self.cutout > 0:
                 out[part].masked_fill_(cover.inside(hidden[part].to(x.device), size, size), 0.0)
         return out
+
+    def changes(self) -> frozenset[str]:
+        """What a strong view changes beside its place and size."""
+        amounts = {"jitter": self.jitter, "noise": self.noise, "cutout": self.cutout}
+        amounts["blur"] = self.augmentation.blur if self.size >= BLUR_FROM else 0.0
+        return frozenset(name for name, much in amounts.items() if much > 0)
 
     def intervene(self, view: Tensor, values: Tensor | None = None) -> tuple[Tensor, Style]:
         """A view (B, C, H, W) in another style, and what was changed by how much: `views.style` has kinds and ranges.
@@ -197,7 +205,7 @@ class Image(Modality):
     def _sigma(self, u: Tensor) -> Tensor:
         """Widths of the blur in pixels (B,), 0 for none, from draws (B, 2); up to 2 at 224 pixels, as SimCLR has it."""
         widest = self.size / 112
-        on = (u[:, 0] < self.augmentation.blur) & (self.size >= 48)
+        on = (u[:, 0] < self.augmentation.blur) & (self.size >= BLUR_FROM)
         return torch.where(on, draw.between(u[:, 1], 0.05 * widest, widest), 0.0)
 
     def _resized(self, raw: Tensor, size: int) -> Tensor:

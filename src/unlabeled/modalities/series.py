@@ -17,7 +17,7 @@ from unlabeled.modalities import Modality, Style, check_corruption
 from unlabeled.settings import Augmentation
 from unlabeled.views import draw, drawing, motion, wear
 
-USUAL = {"crop": 0.6, "noise": 0.1, "cutout": 0.2}  # where the user says nothing
+USUAL = {"crop": 0.6, "jitter": 0.2, "noise": 0.1, "cutout": 0.2}  # where the user says nothing
 FARTHEST = 10.0  # standard deviations: what lies beyond is an error of writing more often than a measurement
 OF_MASKS = 0.1  # how much less than a value it counts in a reconstruction whether one was measured
 MILD = 0.8  # smallest share of the time that a mild crop keeps
@@ -69,7 +69,8 @@ class Series(Modality):
         spread = torch.tensor((tuple(std) * (channels // len(std)))[1:])[:, None]
         self.std = torch.where(spread > 1e-8, spread, 1.0)  # a constant channel stays what it is
         self.augmentation, known = augmentation, augmentation.known(USUAL)
-        self.crop, self.noise, self.cutout = known["crop"], known["noise"], known["cutout"]
+        self.crop, self.jitter = known["crop"], known["jitter"]
+        self.noise, self.cutout = known["noise"], known["cutout"]
         self._source = draw.generator(0, 0, 0)
 
     @classmethod
@@ -123,13 +124,20 @@ class Series(Modality):
             x = motion.resample(x, at, True)
             inside = (torch.arange(size, device=device) < end[:, None]).float()
         chance = draw.normals(seeds, (self.variables, 2 + (size if strong and self.noise else 0))).to(device)
-        much = how.jitter * (1.0 if strong else 0.25)
+        much = self.jitter * (1.0 if strong else 0.25)
         gain, shift = 1 + GAIN * much * chance[..., :1], OFFSET * much * chance[..., 1:2]
         x = x * torch.where(self._moving(device), gain, 1.0) + torch.where(self._moving(device), shift, 0.0)
         if strong:
             x = torch.where(self._moving(device), x + self.noise * chance[..., 2:], x) if self.noise else x
             x = self._hidden(x, u, seeds, motion.lengths(inside))
         return self._view(inside, x)
+
+    def changes(self) -> frozenset[str]:
+        """What a strong view changes beside its place and size."""
+        how = self.augmentation
+        amounts = {"jitter": self.jitter, "noise": self.noise, "cutout": self.cutout, "drop": how.drop}
+        amounts |= {"warp": 0.0 if self.missing else how.warp, "permute": max(0.0, how.permute - 1.0)}
+        return frozenset(name for name, much in amounts.items() if much > 0)
 
     def intervene(self, view: Tensor, values: Tensor | None = None) -> tuple[Tensor, Style]:
         """A view (B, C, T) as another sensor or another ward would have measured it, and what was changed by how much.

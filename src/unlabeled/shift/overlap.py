@@ -16,7 +16,6 @@ from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Style
 from unlabeled.training.recipe import Recipe
 
-BLUR_FROM = 48  # pixels: below, `Augmentation.blur` is off
 COLOURS = frozenset(("warmth", "tint", "hue"))  # kinds of style that no corruption is like
 HIDING = frozenset(("mae", "inpainting", "hybrid", "ijepa"))  # methods that hide places of a picture
 RELATIVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -35,12 +34,20 @@ RELATIVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "occlusion": ("cutout", "masking"),
         "rain": ("grain",),
         "snow": ("jitter", "offset", "grain"),
+        "white_noise": ("noise",),
+        "spikes": ("noise",),
+        "wander": ("jitter", "offset"),
+        "clipping": (),
+        "low_rate": ("rate", "warp"),
+        "freeze": ("cutout", "gaps", "masking"),
+        "quantised": (),
+        "dropouts": ("cutout", "drop", "gaps", "masking"),
     }
-)  # corruption: settings of Augmentation, kinds of views.style, and `masking` (methods that hide places of a picture)
+)  # corruption: settings of Augmentation, kinds of interventions, and `masking` (methods that hide places of an item)
 
 
 def drawn(recipe: Recipe, raw: Tensor, method: Method | None = None) -> frozenset[str]:
-    """What the views of a run change in a picture, in the words of `RELATIVES`.
+    """What the views of a run change in an item, in the words of `RELATIVES`.
 
     Args:
         recipe: of the run.
@@ -51,13 +58,10 @@ def drawn(recipe: Recipe, raw: Tensor, method: Method | None = None) -> frozense
     seen: set[str] = set()
     looks = copy.copy(recipe.looks().at(0, 0))
     augment, intervene, keep = looks.augment, looks.intervene, looks.keep
-    how = recipe.augmentation
-    strong = {"jitter": how.jitter > 0, "blur": how.blur > 0 and recipe.size >= BLUR_FROM}
-    strong |= {"noise": (how.noise or 0.0) > 0, "cutout": (how.cutout or 0.0) > 0}
 
     def watch_augment(raw: Tensor, strength: Any = "strong") -> Tensor:
         if strength != "mild":
-            seen.update(name for name, on in strong.items() if on)
+            seen.update(looks.changes())
         return augment(raw, strength)
 
     def watch_intervene(*given: Any) -> Any:
