@@ -99,6 +99,9 @@ class Handover:
     coverage: float = option(0.9, "promised share of label sets that hold the true label, 0 to 1")
     sets_by: Literal["all", "class"] = option("all", "promise kept over all items, or in each class on its own")
     detector: str = option("mahalanobis", "detector of strangers: energy, knn, mahalanobis, msp, vim")
+    detector_sees: Literal["levels", "features"] = option(
+        "levels", "the encoder's early maps, where foreign texture shows, or its last features"
+    )
     keep: float = option(0.95, "share of known items that the detector of strangers lets pass, 0 to 1")
     calibrate: float = option(0.25, "share of the labels kept back for calibration, never learnt from, 0 to 1")
     thumbnails: bool = option(False, "keep small pictures of training items in the bundle, to show neighbours")

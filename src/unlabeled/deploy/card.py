@@ -10,6 +10,7 @@ from typing import Any
 
 from unlabeled.confidence.conformal import expected
 
+SEEN = {"levels": "encoder's early maps", "features": "last features"}
 STYLE = """
 :root{color-scheme:light dark}body{font:16px/1.55 system-ui,sans-serif;max-width:52rem;
 margin:2.5rem auto;padding:0 1rem}
@@ -174,8 +175,9 @@ def _promise(facts: Mapping[str, Any]) -> Part:
             f"the same source: {told['items']} calibration items stand behind that, with which the share really held "
             f"lies between {100 * low:.1f} and {100 * high:.1f} % in 19 of 20 calibrations. Under another camera, "
             "site or season the promise is void.",
-            f"Strangers are told by {odd['detector']} at a threshold that lets {100 * odd['keep']:g} % of known items "
-            "pass. It abstains on strangers, and where the label set does not hold exactly one class.",
+            f"Strangers are told by {odd['detector']} on the {SEEN[odd['sees']]}, at a threshold that lets "
+            f"{100 * odd['keep']:g} % of known items pass. It abstains on strangers, and where the label set does not "
+            "hold exactly one class.",
             f"Temperature: {facts['temperature']:.3f} (above 1: it had been too sure).",
         ),
     )

@@ -26,6 +26,7 @@ from unlabeled.data.splits import inner_folds, unit_numbers
 from unlabeled.data.store import Store
 from unlabeled.deploy import bundle, card, figures, strange
 from unlabeled.deploy.decide import Limits, class_limits
+from unlabeled.deploy.levels import Levels
 from unlabeled.deploy.net import Net, portable, view_of
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
@@ -71,23 +72,37 @@ class Eye:
         encoder: in evaluation mode, on the CPU, float32.
         store: decoded items.
         head: weights (classes, D) and bias, where fine-tuning gave them.
+        wide: whether the statistics of early maps are wanted.
     """
 
     def __init__(
-        self, view: nn.Module, encoder: Encoder, store: Store, head: tuple[np.ndarray, np.ndarray] | None = None
+        self,
+        view: nn.Module,
+        encoder: Encoder,
+        store: Store,
+        head: tuple[np.ndarray, np.ndarray] | None = None,
+        wide: bool = True,
     ) -> None:
         self.view, self.encoder, self.store, self.head = view, encoder, store, head
-        self.known = np.full((len(store), encoder.dim), np.nan, np.float32)
+        self.look = Levels(encoder, wide)
+        self.known: np.ndarray | None = None
+        self.done = np.zeros(len(store), bool)
 
     @torch.no_grad()
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """Features (M, D) float32 of rows."""
-        new = rows[np.isnan(self.known[rows, 0])]
+        """Features and statistics of early maps (M, D + L) float32 of rows."""
+        new = rows[~self.done[rows]]
         for at in range(0, len(new), BATCH):
             some = new[at : at + BATCH]
-            self.known[some] = self.encoder(self.view(self.store.batch(some))).float().numpy()
-        found: np.ndarray = self.known[rows]
-        return found
+            seen = self.look(self.view(self.store.batch(some))).numpy()
+            if self.known is None:
+                self.known = np.zeros((len(self.done), seen.shape[1]), np.float32)
+            self.known[some], self.done[some] = seen, True
+        return np.zeros((0, self.look.dim), np.float32) if self.known is None else np.asarray(self.known[rows])
+
+    def features(self, rows: np.ndarray) -> np.ndarray:
+        """Features (M, D) alone."""
+        return self(rows)[:, : self.look.dim]
 
 
 def part(prepared: Prepared, rows: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -140,13 +155,13 @@ def make(
     seed, y = int(told["seed"]), prepared.table.labels
     learn, held = part(prepared, rows, wish.calibrate, seed)
     recipe = portable(start.recipe)
-    eye = _eye(start, recipe, prepared, learn, protocol, device, seed, each)
+    eye = _eye(start, recipe, prepared, learn, protocol, device, seed, each, wish.detector_sees == "levels")
     net = _with_head(eye, prepared, learn, held, protocol, seed)
     facts, reference = calibrate(net, eye, y, learn, held, wish, len(prepared.table.classes))
     seen, near = _some(np.setdiff1d(prepared.learning, learn), MOST), _some(learn, MOST)
     drift = net.judged(eye(seen))
     reference |= {f"drift/{k}": drift[k] for k in ("probabilities", "features", "strangeness")}
-    reference |= {"near/features": eye(near), "near/labels": y[near]}
+    reference |= {"near/features": eye.features(near), "near/labels": y[near]}
     if wish.thumbnails:
         reference["near/thumbs"] = thumbs(prepared.store, near, recipe)
     facts = {
@@ -193,7 +208,8 @@ def calibrate(
         The facts (`temperature`, `conformal`, `strangers`, `notes`) and the calibration items' arrays.
     """
     learnt = net.judged(eye(learn))
-    state = strange.fit(wish.detector, learnt["features"], y[learn], learnt["logits"])
+    seen = eye(learn)[:, eye.look.dim :] if eye.look.wide else learnt["features"]
+    state = strange.fit(wish.detector, seen, y[learn], learnt["logits"])
     net.strange = strange.Strange(catalog.read_spec(wish.detector).name, state)
     heat = temperature(net.judged(eye(held))["logits"], y[held])
     net.temperature.fill_(heat)
@@ -207,7 +223,7 @@ def calibrate(
     facts = {
         "temperature": heat,
         "conformal": sets | {"quantile": [float(q) if np.isfinite(q) else None for q in limit]},
-        "strangers": {"detector": wish.detector, "keep": wish.keep, "threshold": threshold},
+        "strangers": {"detector": wish.detector, "sees": wish.detector_sees, "keep": wish.keep, "threshold": threshold},
         "notes": notes,
     }
     names = ("probabilities", "logits", "features", "strangeness")
@@ -244,6 +260,7 @@ def _eye(
     device: Device,
     seed: int,
     each: Callable[[int], None] | None,
+    wide: bool,
 ) -> Eye:
     """The encoder on the CPU in float32, fine-tuned if that is asked for, with its head if it got one by that."""
     encoder, head = start.encoder, None
@@ -254,7 +271,7 @@ def _eye(
         model: Classifier = how.fit(encoder, items, y, looks, device, seed=seed, fresh=start.fresh, each=each)
         encoder, head = model.encoder, _folded(model)
     view = view_of(recipe, prepared.store.shape, prepared.store.dtype)
-    return Eye(view, _plain_copy(recipe, encoder), prepared.store, head)
+    return Eye(view, _plain_copy(recipe, encoder), prepared.store, head, wide)
 
 
 def _with_head(
@@ -262,12 +279,13 @@ def _with_head(
 ) -> Net:
     """The whole net: with the head that fine-tuning gave, or a probe on the frozen features."""
     if eye.head is not None:
-        return Net(eye.view, eye.encoder, *eye.head)
+        return Net(eye.view, eye.encoder, *eye.head, wide=eye.look.wide)
     probe: Linear = catalog.load("protocols", protocol.name)(**protocol.settings)
     base = _some(np.setdiff1d(prepared.learning, held), STANDARD)
     y, units = prepared.table.labels[learn], unit_numbers(prepared.table, learn)
-    probe.fit(eye(learn), y, groups=units, seed=seed, unlabelled=eye(base))
-    return Net(eye.view, eye.encoder, *_full(probe, len(prepared.table.classes)))
+    probe.fit(eye.features(learn), y, groups=units, seed=seed, unlabelled=eye.features(base))
+    head = _full(probe, len(prepared.table.classes))
+    return Net(eye.view, eye.encoder, *head, wide=eye.look.wide)
 
 
 def _plain_copy(recipe: Recipe, encoder: Encoder) -> Encoder:

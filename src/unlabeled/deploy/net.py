@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from unlabeled import catalog
 from unlabeled.deploy.bundle import Bundle
+from unlabeled.deploy.levels import Levels
 from unlabeled.deploy.strange import Strange
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
@@ -32,6 +33,7 @@ class Net(nn.Module):
         bias: (classes,).
         temperature: that the logits are divided by.
         strange: detector of strangers, or None while it is not fitted.
+        wide: whether the detector sees the early maps instead of the features.
     """
 
     weight: Tensor
@@ -46,9 +48,11 @@ class Net(nn.Module):
         bias: np.ndarray,
         temperature: float = 1.0,
         strange: Strange | None = None,
+        wide: bool = True,
     ) -> None:
         super().__init__()
         self.view, self.encoder, self.strange = view, encoder, strange
+        self.look = Levels(encoder, wide)
         self.register_buffer("weight", torch.from_numpy(np.array(weight, np.float32)))
         self.register_buffer("bias", torch.from_numpy(np.array(bias, np.float32)))
         self.register_buffer("temperature", torch.tensor(temperature, dtype=torch.float32))
@@ -56,21 +60,27 @@ class Net(nn.Module):
 
     def forward(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Raw items (B, ...) to probabilities (B, classes), features (B, D), strangeness (B,)."""
-        features = self.encoder(self.view(raw)).float()
-        probabilities, strangeness = self.judge(features)
-        return probabilities, features, strangeness
+        seen = self.look(self.view(raw))
+        probabilities, strangeness = self.judge(seen)
+        return probabilities, seen[:, : self.look.dim], strangeness
 
-    def judge(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities and strangeness from features."""
+    def judge(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities and strangeness from what `look` gave, (B, D + L)."""
+        features, levels = seen[:, : self.look.dim], seen[:, self.look.dim :]
         logits = features @ self.weight.T + self.bias
-        strangeness = torch.zeros_like(logits[:, 0]) if self.strange is None else self.strange(features, logits)
+        strangeness = (
+            torch.zeros_like(logits[:, 0])
+            if self.strange is None
+            else self.strange(levels if self.look.wide else features, logits)
+        )
         return torch.softmax(logits / self.temperature, 1), strangeness
 
     @torch.no_grad()
-    def judged(self, features: np.ndarray) -> dict[str, np.ndarray]:
-        """`probabilities`, `logits`, `features` and `strangeness` of features (N, D), all float32."""
-        x = torch.from_numpy(np.asarray(features, np.float32))
-        probabilities, strangeness = self.judge(x)
+    def judged(self, seen: np.ndarray) -> dict[str, np.ndarray]:
+        """`probabilities`, `logits`, `features` and `strangeness` of what `look` gave, (N, D + L), all float32."""
+        whole = torch.from_numpy(np.asarray(seen, np.float32))
+        probabilities, strangeness = self.judge(whole)
+        x = whole[:, : self.look.dim]
         logits = x @ self.weight.T + self.bias
         found = {"probabilities": probabilities, "logits": logits, "features": x, "strangeness": strangeness}
         return {k: v.numpy() for k, v in found.items()}
@@ -137,7 +147,12 @@ def load(bundle: Bundle) -> Net:
     strange = Strange(bundle.facts["strangers"]["detector"], _arrays(tensors, "strange/"))
     view = view_of(recipe, bundle.shape, bundle.dtype)
     head = tensors["head/weight"], tensors["head/bias"]
-    return Net(view, encoder, *head, float(bundle.facts["temperature"]), strange)
+    return Net(view, encoder, *head, float(bundle.facts["temperature"]), strange, wide(bundle.facts["strangers"]))
+
+
+def wide(told: Mapping[str, Any]) -> bool:
+    """Whether a detector of strangers sees the early maps."""
+    return str(told["sees"]) == "levels"
 
 
 def _arrays(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

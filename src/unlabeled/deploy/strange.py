@@ -18,6 +18,8 @@ from unlabeled.ood.mahalanobis import Mahalanobis
 from unlabeled.ood.msp import MSP
 from unlabeled.ood.vim import ViM
 
+AS_THEY_ARE = ("energy", "msp", "knn", "vim")  # detectors to which the origin and the scale of features mean something
+
 
 class Strange(nn.Module):
     """A fitted detector.
@@ -37,6 +39,7 @@ class Strange(nn.Module):
     def forward(self, features: Tensor, logits: Tensor) -> Tensor:
         """Scores (B,) of features (B, D) and logits (B, C)."""
         state = dict(self.named_buffers())
+        features = (features - state["middle"]) / state["spread"]
         if self.kind == "energy":
             energy: Tensor = -state["temperature"] * torch.logsumexp(logits / state["temperature"], 1)
             return energy
@@ -62,6 +65,17 @@ def fit(kind: str, features: np.ndarray, labels: np.ndarray, logits: np.ndarray)
         UserError: when there is no such detector, or it cannot be put into a bundle.
     """
     spec = catalog.parse("ood", kind)
+    middle, spread = features.mean(0), features.std(0)
+    spread = np.where(spread > 1e-6 * (1 + np.abs(middle)), spread, 1.0)
+    if spec.name in AS_THEY_ARE:
+        middle, spread = np.zeros_like(middle), np.ones_like(spread)
+    features = (np.asarray(features, np.float64) - middle) / spread
+    return {"middle": middle, "spread": spread} | _state(
+        catalog.Spec(spec.name, spec.settings), features, labels, logits
+    )
+
+
+def _state(spec: catalog.Spec, features: np.ndarray, labels: np.ndarray, logits: np.ndarray) -> dict[str, np.ndarray]:
     found: Any = catalog.load("ood", spec.name)(**spec.settings).fit(features, labels, logits)
     if isinstance(found, Mahalanobis):
         whiten = np.linalg.inv(found.root).T  # (D, D): x @ whiten has the identity for its covariance
@@ -75,5 +89,5 @@ def fit(kind: str, features: np.ndarray, labels: np.ndarray, logits: np.ndarray)
     if isinstance(found, Knn):
         return {"bank": np.asarray(found.bank._fit_X), "k": np.asarray(found.bank.n_neighbors)}
     raise UserError(
-        f"the detector {kind} cannot be put into a bundle", f"take one of {', '.join(catalog.names('ood'))}"
+        f"the detector {spec} cannot be put into a bundle", f"take one of {', '.join(catalog.names('ood'))}"
     )
