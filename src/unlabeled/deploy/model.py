@@ -1,24 +1,25 @@
 """A model as it is used: items in, a table with label, probabilities, label set, strangeness and abstention out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
-from unlabeled.data.prepare import as_stored, read_prep
-from unlabeled.data.store import Preparation
-from unlabeled.data.stream import Chunk, stream
-from unlabeled.data.table import Table
 from unlabeled.deploy.bundle import Bundle
 from unlabeled.deploy.decide import Limits
 from unlabeled.deploy.engines import Answers, Engine, gathered
 from unlabeled.deploy.engines.onnx import Onnx
-from unlabeled.deploy.inputs import table_of
 from unlabeled.deploy.similar import Neighbours
 from unlabeled.errors import UserError
+
+if TYPE_CHECKING:  # a server needs none of these, and pandas alone takes a second to import
+    import pandas as pd
+
+    from unlabeled.data.store import Preparation
+    from unlabeled.data.stream import Chunk
+    from unlabeled.data.table import Table
 
 Choice = Literal["auto", "torch", "onnx"]
 BATCH = 32
@@ -46,17 +47,24 @@ class Model:
         return list(self.facts["classes"])
 
     @property
-    def prep(self) -> Preparation:
+    def prep(self) -> "Preparation":
         """How items are read."""
+        from unlabeled.data.prepare import read_prep
+
         return read_prep(self.facts["input"]["modality"], self.facts["input"]["prep"])
 
-    def predict(self, x: Any) -> pd.DataFrame:
+    def predict(self, x: Any) -> "pd.DataFrame":
         """Predict items of any form; see `inputs.table_of`.
 
         Returns:
             One row an item: path, label, confidence, abstain, why, set, strangeness, and `p(<class>)` for each class.
             What cannot be read is a row without a label, with the reason in `why`.
         """
+        import pandas as pd
+
+        from unlabeled.data.prepare import as_stored
+        from unlabeled.deploy.inputs import table_of
+
         with table_of(x, self.facts["input"]["modality"]) as given:
             table = as_stored(given, self.prep)
             parts = [self.frame(chunk, found, table) for chunk, found in self.stream(table)]
@@ -64,6 +72,9 @@ class Model:
 
     def embed(self, x: Any) -> np.ndarray:
         """Features (N, D) float32 of items; rows of nan for what cannot be read."""
+        from unlabeled.data.prepare import as_stored
+        from unlabeled.deploy.inputs import table_of
+
         with table_of(x, self.facts["input"]["modality"]) as given:
             table = as_stored(given, self.prep)
             out: np.ndarray = np.zeros((0, 0), np.float32)
@@ -73,8 +84,10 @@ class Model:
                     out[chunk.rows] = found.features
         return out
 
-    def similar(self, x: Any, k: int = 5) -> pd.DataFrame:
+    def similar(self, x: Any, k: int = 5) -> "pd.DataFrame":
         """The k items that were learnt from which are most like each item: item, rank, neighbour, similarity, label."""
+        import pandas as pd
+
         features = self.embed(x)
         numbers, alike = self.neighbours().nearest(features, k)
         labels = self.neighbours().labels
@@ -95,8 +108,10 @@ class Model:
             raise UserError("an .onnx file remembers no items", "load the .ul folder")
         return Neighbours.of(self.bundle.reference())
 
-    def stream(self, table: Table, *, step: int = 64) -> Iterator[tuple[Chunk, Answers | None]]:
+    def stream(self, table: "Table", *, step: int = 64) -> "Iterator[tuple[Chunk, Answers | None]]":
         """Decode and answer a table's items chunk by chunk; None where nothing of a chunk can be read."""
+        from unlabeled.data.stream import stream
+
         for chunk in stream(table, self.prep, step=step):
             yield chunk, self.answer(chunk.raw) if len(chunk.rows) else None
 
@@ -107,8 +122,10 @@ class Model:
             raise UserError(f"raw items of shape {raw.shape[1:]} were given", f"give {want}")
         return gathered([self.engine.run(raw[at : at + BATCH]) for at in range(0, len(raw), BATCH)])
 
-    def frame(self, chunk: Chunk, found: Answers | None, table: Table) -> pd.DataFrame:
+    def frame(self, chunk: "Chunk", found: Answers | None, table: "Table") -> "pd.DataFrame":
         """A chunk's rows in the order of the table."""
+        import pandas as pd
+
         rows = np.sort(np.concatenate([chunk.rows, np.array(list(chunk.broken), np.int64)]))
         paths = table.items["path"].to_numpy(dtype=object)
         told = {} if found is None else dict(zip(chunk.rows.tolist(), self.told(found), strict=True))
@@ -195,8 +212,3 @@ def load_model(path: str | Path, *, engine: Choice = "auto", threads: int = 0, c
     from unlabeled.deploy.engines.torch import Torch
 
     return Model(found.facts, Torch(found, threads=threads), limits, found)
-
-
-def names(frame: pd.DataFrame) -> Sequence[str]:
-    """The columns of a prediction that hold probabilities."""
-    return [c for c in frame.columns if c.startswith("p(")]

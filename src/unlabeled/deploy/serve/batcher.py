@@ -72,15 +72,14 @@ class Batcher:
             if not waiting:
                 continue
             raw = np.stack([item for item, _ in waiting])
-            try:
-                found = await loop.run_in_executor(self.pool, self.run, raw)
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:  # noqa: BLE001 (the requests hear of it, and the next batch is served)
+            running = loop.run_in_executor(self.pool, self.run, raw)
+            await asyncio.wait([running])
+            if error := running.exception():  # the requests hear of it, and the next batch is served
                 for _, answer in waiting:
                     if not answer.done():
                         answer.set_exception(error)
                 continue
+            found = running.result()
             self.batches += 1
             self.items += len(waiting)
             for i, (_, answer) in enumerate(waiting):
