@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from unlabeled.data.prepare import prepare, read_prep
 from unlabeled.data.scan import scan
 from unlabeled.errors import UserError
 from unlabeled.formats.recording import made
+from unlabeled.settings import Budget, Setup, Training
+from unlabeled.verbs.pretrain import pretrain
 
 
 @pytest.fixture(autouse=True)
@@ -154,3 +157,12 @@ def test_real_rows_of_a_long_recording_are_kept_apart_by_time(real: Callable[[st
             start = int(path.rpartition("@")[2].partition("+")[0])
             last[split] = max(last[split], start + 96)
     assert last["unlabeled"] <= 8640 < last["val"] <= 11520 < last["test"] <= 14400
+
+
+def test_a_run_on_records_goes_on_in_another_process(walks: Path, tmp_path: Path) -> None:
+    """What a run's folder says of its preparation is what a new start finds: the same run, not another one."""
+    how: dict[str, Any] = {"method": "simclr", "budget": Budget(steps=2), "training": Training(threads=1, device="cpu")}
+    setup = Setup(size=10, encoder="tcn(width=4)", out=str(tmp_path / "run"))
+    first = pretrain(str(walks), setup=setup, **how)
+    again = pretrain(str(walks), setup=setup, **how)
+    assert again.finished and again.config["recipe"] == first.config["recipe"]

@@ -109,7 +109,8 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain values."""
         out = {k: v for k, v in self.__dict__.items() if not isinstance(v, catalog.Spec | Augmentation | Training)}
-        out |= {"mean": list(self.mean), "std": list(self.std), "prep": dict(self.prep)}
+        out |= {"mean": list(self.mean), "std": list(self.std)}
+        out["prep"] = {k: list(v) if isinstance(v, tuple) else v for k, v in self.prep.items()}
         for key in ("method", "encoder"):
             spec: catalog.Spec = getattr(self, key)
             out[key] = {"name": spec.name, "settings": dict(spec.settings)}
