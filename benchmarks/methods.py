@@ -3,7 +3,8 @@
     python benchmarks/methods.py            # print the table
     python benchmarks/methods.py --write    # and put each cost into its file, from where the help and the docs take it
 
-Each method has its own default encoder, the same items in a step and the same size of views, from decoded pictures.
+Each method has its own default encoder, the same items in a step and the same size of views, from decoded pictures, or
+from recordings where the method is made for series.
 """
 
 import argparse
@@ -27,7 +28,8 @@ HERE = Path(__file__).resolve().parent
 
 def steps_of(name: str, prepared: Prepared, training: Training, device: Device) -> Iterator[Step]:
     """An endless training of a method."""
-    recipe = compose(prepared, *method_and_encoder(name, None), Augmentation(), training, 100_000, 0)
+    parts = method_and_encoder(name, None, prepared.table.modality)
+    recipe = compose(prepared, *parts, Augmentation(), training, 100_000, 0)
     method = device.place(recipe.build())
     optimizer = optim.build(optim.groups(method, 0.0), training, 1e-4, method.betas)
     items = Items(prepared.store, prepared.learning)
@@ -63,7 +65,10 @@ def main() -> None:
     parser.add_argument(
         "--colour", type=Path, default=grey.parent / "traffic_signs", help="for methods that want colour"
     )
-    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument(
+        "--series", type=Path, default=grey.parent / "har_smartphone", help="recordings, for methods made for series"
+    )
+    parser.add_argument("--size", type=int, default=64, help="of the pictures")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=4, help="steps of a turn")
     parser.add_argument("--rounds", type=int, default=3, help="turns")
@@ -71,9 +76,10 @@ def main() -> None:
     args = parser.parse_args()
     training = Training(threads=args.threads, device="cpu")
     device = open_device(training)
-    prepared = prepare(args.data, size=args.size)
     print("| method | seconds a step | items/s | over SimCLR's | turns |\n|---|---|---|---|---|")
     for name in args.methods or catalog.names("methods"):
+        pictures = "image" in catalog.entry("methods", name).facts.get("modalities", ("image",))
+        prepared = prepare(args.data, size=args.size) if pictures else prepare(args.series)
         try:
             cost = measure(name, prepared, training, device, args)
         except UserError:

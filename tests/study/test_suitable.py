@@ -23,7 +23,8 @@ def grey(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 def test_all_takes_every_method_that_can_serve(grey: Prepared) -> None:
     chosen, left = suitable(grey, ["all"], None, SMALL)
-    assert sorted([*map(str, chosen), "colorization"]) == catalog.names("methods")
+    made_for = {n: catalog.entry("methods", n).facts.get("modalities", ("image",)) for n in catalog.names("methods")}
+    assert sorted([*map(str, chosen), "colorization"]) == [n for n, kinds in made_for.items() if "image" in kinds]
     assert len(left) == 1 and "colorization wants colour pictures, these have 1 channel" in left[0]
     assert "take inpainting" in left[0]
 

@@ -109,7 +109,8 @@ def compose(
         channels=prepared.prep.channels,
         mean=prepared.mean,
         std=prepared.std,
-        prep=asdict(prepared.prep),
+        # as JSON brings it back: a run that is opened again must be found equal
+        prep={k: list(v) if isinstance(v, tuple) else v for k, v in asdict(prepared.prep).items()},
         augmentation=replace(augmentation, **open_ones),
         training=training,
         steps=steps,
@@ -122,7 +123,8 @@ def compose(
 def suitable(
     prepared: Prepared, methods: Sequence[str | Mapping[str, Any]], encoder: str | None, training: Training
 ) -> tuple[list[str | Mapping[str, Any]], list[str]]:
-    """The methods, with `all` replaced by every one of the catalog that can serve the data, and why others cannot.
+    """The methods, with `all` replaced by every one of the catalog that can serve the data, and why others cannot of
+    those that are made for such items.
 
     Where the encoder that was asked for does not fit a method, the method's own is taken.
     """
@@ -133,7 +135,10 @@ def suitable(
         if given != "all":
             out.append(given)
             continue
-        for name in (n for n in catalog.names("methods") if n not in named):
+        for name in catalog.names("methods"):
+            made_for = catalog.entry("methods", name).facts.get("modalities", ("image",))
+            if name in named or prepared.table.modality not in made_for:
+                continue
             choices: list[str | Mapping[str, Any]] = [name]
             if encoder:
                 usual = catalog.entry("methods", name).encoder_for(prepared.table.modality)

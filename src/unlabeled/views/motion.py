@@ -104,3 +104,42 @@ def hold(x: Tensor, every: int) -> Tensor:
     """
     at = torch.arange(x.shape[2], device=x.device) // every * every
     return x[:, :, at]
+
+
+def piece(view: Tensor, first: Tensor, count: Tensor, width: int) -> Tensor:
+    """A part of each view (B, C, T) as a recording of its own (B, C, width): `count` steps from `first` on, 0 behind.
+
+    Args:
+        view: its first channel is 1 inside the recording.
+        first: (B,) int64, 0 or more.
+        count: (B,) int64.
+        width: steps that are given.
+
+    >>> piece(torch.arange(1.0, 6).view(1, 1, 5), torch.tensor([3]), torch.tensor([4]), 3).tolist()
+    [[[4.0, 5.0, 0.0]]]
+    """
+    step = torch.arange(width, device=view.device)
+    at = first[:, None] + step
+    there = (step < count[:, None]) & (at < view.shape[2])
+    at = at.clamp(max=view.shape[2] - 1)[:, None].expand(-1, view.shape[1], -1)
+    return view.gather(2, at) * there[:, None]
+
+
+def stretches(u: Tensor, ratio: float, length: float) -> Tensor:
+    """Stretches of time to hide: bool of the shape of `u` (..., T), whose numbers are uniform in 0 to 1.
+
+    Stretches and the gaps between them have geometric lengths, those hidden `length` steps in the mean (Zerveas et al.
+    2020, arXiv:2010.02803, section 3.2).
+
+    Args:
+        u: random numbers.
+        ratio: share of the time that is hidden, above 0 and below 1.
+        length: mean steps of a stretch, 1 or more.
+    """
+    ends, starts = 1 / length, ratio / (1 - ratio) / length
+    hidden = u[..., 0] < ratio
+    out = [hidden]
+    for now in u[..., 1:].unbind(-1):
+        hidden = torch.where(hidden, now >= ends, now < starts)
+        out.append(hidden)
+    return torch.stack(out, -1)
