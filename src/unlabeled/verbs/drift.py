@@ -21,6 +21,8 @@ from unlabeled.training.recipe import Recipe
 SHOWN = 24
 LIMITS = (
     "Permutations take items for independent; frames of one video or parts of one batch are not: more false alarms.",
+    "The rate holds over references and batches drawn together; a bundle's one reference may be off by chance, and "
+    "then batch after batch alarms more often: more calibration items make that rarer.",
     "The encoder has seen the reference items without labels: after long pretraining on few items, new ones can look "
     "stranger than they are. Check it on a batch that you know to be good.",
     "An alarm says that items differ, not that answers are wrong; no alarm does not say that they are right.",

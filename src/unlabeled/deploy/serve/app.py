@@ -25,6 +25,7 @@ from unlabeled.deploy.serve.batcher import Batcher, Busy
 from unlabeled.deploy.serve.counts import Counts
 from unlabeled.deploy.serve.guard import Bounds, Guard
 from unlabeled.deploy.serve.reader import Reader, Refused
+from unlabeled.deploy.similar import Neighbours
 
 HERE = Path(__file__).parent
 WINDOW = 500  # answers that /drift looks at
@@ -47,8 +48,9 @@ class Server:
         self.reader = Reader(model.facts["input"], bounds.pixels)
         self.decoders = ThreadPoolExecutor(2, "decode")
         self.last: deque[Answers] = deque(maxlen=WINDOW)
-        self.memory = None if model.bundle is None else model.neighbours()
-        self.reference = {} if model.bundle is None else model.bundle.reference()
+        kept = {} if model.bundle is None else model.bundle.reference()
+        self.memory = Neighbours.of(kept) if kept else None
+        self.reference = {k: v for k, v in kept.items() if k.startswith("drift/")}
 
     async def answers(self, files: Sequence[UploadFile]) -> list[Answers]:
         """Answers on the files of one request, each an item alone in a batch's company.
