@@ -46,6 +46,12 @@ ORDER = ("simclr", "mae", "hybrid", "byol", "moco", "swav", "vicreg", "simsiam",
 SHOWN = ("accuracy", "sensitivity", "specificity", "auroc")
 
 
+def for_pictures() -> list[str]:
+    """The methods that serve pictures."""
+    every = catalog.names("methods")
+    return [n for n in every if "image" in catalog.entry("methods", n).facts.get("modalities", ("image",))]
+
+
 def arm_of(prepared: Prepared, name: str, protocols: list[Any]) -> Arm:
     """The arm of that name; its recipe has no steps yet."""
     kind, _, rest = name.partition("[")
@@ -81,7 +87,7 @@ def pace(args: argparse.Namespace) -> None:
     seconds: dict[str, float] = {}
     for net in NETS:
         seconds[f"finetune {net}"] = fine_step(prepared, device, net)
-    for name in catalog.names("methods"):
+    for name in for_pictures():
         try:
             seconds[name] = seconds_per_step(arm_of(prepared, name, ["linear"]).recipe, items, device)
         except UserError as error:
@@ -159,7 +165,7 @@ def unit(data: str, prepared: Prepared, name: str, seed: int, minutes: float) ->
 def run(args: argparse.Namespace) -> None:
     prepared = prepare(args.root / SETS[args.data], size=SIZE)
     random, supervised = ([f"{kind}[{net}]" for net in NETS] for kind in ("random", "supervised"))
-    rest = [n for n in catalog.names("methods") if n not in ORDER]
+    rest = [n for n in for_pictures() if n not in ORDER]
     names = args.arms.split(",") if args.arms else ["pca", *random, *ORDER, *rest, *supervised]
     for seed in (int(s) for s in args.seeds.split(",")):
         for name in names:
