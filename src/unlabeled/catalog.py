@@ -20,6 +20,7 @@ from unlabeled import values
 from unlabeled.errors import UserError
 
 ROOT = Path(__file__).parent
+NOUNS = {"explain": "explainer", "ood": "detector", "anomaly": "detector"}  # folders that are not named after a thing
 REQUIRED = object()
 USUAL_ENCODER = "resnet18"  # of a method that names none, for pictures
 USUAL_ENCODERS = {"image": USUAL_ENCODER, "series": "tcn"}
@@ -113,9 +114,11 @@ def locate(folder: str, name: str) -> Path:
 def singular(folder: str) -> str:
     """The word for one thing of a folder.
 
-    >>> singular("methods"), singular("modalities")
-    ('method', 'modality')
+    >>> singular("methods"), singular("modalities"), singular("explain")
+    ('method', 'modality', 'explainer')
     """
+    if folder in NOUNS:
+        return NOUNS[folder]
     return folder.removesuffix("ies") + "y" if folder.endswith("ies") else folder.removesuffix("s")
 
 

@@ -1,8 +1,9 @@
 """Let each moment be itself in two different contexts, at every scale (TS2Vec: Yue et al. 2021, arXiv:2106.10466).
 
 Moments are the encoder's places, and crops begin and end between them. Time steps are hidden in the values, where the
-paper hides them behind a first linear layer; its own encoder is a dilated network with a place for each step. The batch
-is this process's own.
+paper hides them behind a first linear layer; its own encoder is a dilated network with a place for each step. A linear
+head makes the vectors that are contrasted, and products are divided by the root of their length: the paper's, undivided,
+leave no slope here. The batch is this process's own.
 """
 
 from typing import ClassVar
@@ -28,7 +29,6 @@ class TS2Vec(Method):
         encoder: gives tokens (B, T, D).
         mask_ratio: share of the time steps that are hidden in each crop, 0 to below 1.
         instance: share of the contrast with other items beside that with other moments, 0 to 1.
-
         width: length of the vectors that are contrasted, 1 or more.
 
     Raises:
