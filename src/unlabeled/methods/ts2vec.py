@@ -2,7 +2,7 @@
 
 Moments are the encoder's places, and crops begin and end between them. Time steps are hidden in the values, where the
 paper hides them behind a first linear layer; its own encoder is a dilated network with a place for each step. A linear
-head makes the vectors that are contrasted, and products are divided by the root of their length: the paper's, undivided,
+head makes the vectors that are contrasted; products are divided by the root of their length: the paper's, undivided,
 leave no slope here. The batch is this process's own.
 """
 
