@@ -1,0 +1,450 @@
+"""What a model that was handed over is worth on real data: `python benchmarks/handover.py PART RUN DATA ...`.
+
+    roundtrip RUN DATA          bundle, export, onnxruntime: the same labels as torch on every test item
+    coverage RUN DATA           label sets on test items over many calibration draws, and exchangeable draws beside them
+    strangers RUN DATA OTHERS   share of other data that is flagged when 5 % of the known items are let go
+    drift RUN DATA              false alarms on batches of the same source, power under each corruption
+    server RUN DATA             requests from 16 clients beside onnxruntime alone, p99, memory
+    hostile RUN DATA            thousands of malformed requests: no 500, no crash, memory
+
+RUN is a run's folder; a bundle is made of it in --out unless one is there already.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+
+import unlabeled as ul
+from unlabeled.confidence import calibration, conformal
+from unlabeled.confidence.temperature import temperature
+from unlabeled.data.scan import scan
+from unlabeled.data.splits import unit_numbers
+from unlabeled.data.store import Prep, build
+from unlabeled.deploy import drift
+from unlabeled.deploy.bundle import Bundle
+from unlabeled.deploy.decide import Limits
+from unlabeled.deploy.engines.onnx import Onnx
+from unlabeled.deploy.export import answers
+from unlabeled.deploy.make import Eye, calibrate, part
+from unlabeled.deploy.net import Net, load
+from unlabeled.protocols.linear import Linear
+from unlabeled.settings import Handover, Training
+from unlabeled.shift.subjects import data_for, find
+
+SEVERITY = 2
+
+
+def made(args: argparse.Namespace, **wish: Any) -> Bundle:
+    """The bundle of a run, made at the first use."""
+    folder = Path(args.out) / f"{Path(args.run).name}{args.tag}.ul"
+    if not folder.exists():
+        ul.finetune(
+            args.run, args.data, out=str(folder), protocol=args.protocol, handover=Handover(**wish),
+            training=Training(threads=1),
+        )  # fmt: skip
+    return Bundle.open(folder)
+
+
+def ready(args: argparse.Namespace) -> tuple[Any, Bundle, Net, Eye]:
+    """The data as the run reads them, the bundle, its net, and what remembers features."""
+    bundle = made(args, detector=args.detector, detector_sees=args.sees)
+    prepared, _ = data_for(args.data, find([args.run]))
+    net = load(bundle)
+    return prepared, bundle, net, Eye(net.view, net.encoder, prepared.store, wide=net.look.wide)
+
+
+def roundtrip(args: argparse.Namespace) -> None:
+    """Torch against onnxruntime on every test item."""
+    prepared, bundle, net, _ = ready(args)
+    raw = prepared.store.batch(prepared.test).numpy()
+    with torch.no_grad():
+        expected = torch.cat([net(torch.from_numpy(raw[i : i + 32]))[0] for i in range(0, len(raw), 32)]).numpy()
+    file = bundle.onnx()
+    if file is None:
+        ul.export(str(bundle.folder), args.data)
+        file = Bundle.open(bundle.folder).onnx()
+    found = answers(Onnx(Path(str(file)), threads=1).run, raw).probabilities
+    table = ul.predict(str(bundle.folder), args.data, engine="onnx", out=str(Path(args.out) / "roundtrip.parquet"))
+    same = (expected.argmax(1) == found.argmax(1)).mean()
+    truth = prepared.table.labels[prepared.test]
+    print(f"| {Path(args.data).name} | {len(raw)} | {100 * same:.1f} % | {np.abs(expected - found).max():.1e} "
+          f"| {100 * (found.argmax(1) == truth).mean():.1f} % | {table.items} |")  # fmt: skip
+
+
+def coverage(args: argparse.Namespace) -> None:
+    """Coverage and calibration error over calibration draws: on the test split, and on exchangeable draws."""
+    prepared, _, net, eye = ready(args)
+    y, labelled, test = prepared.table.labels, prepared.labelled, prepared.test
+    classes = len(prepared.table.classes)
+    rows, within = [], []
+    for seed in range(args.draws):
+        learn, held = part(prepared, labelled, 0.25, seed)
+        probe = Linear().fit(
+            eye.features(learn),
+            y[learn],
+            groups=unit_numbers(prepared.table, learn),
+            seed=seed,
+            unlabelled=eye.features(labelled),
+        )
+        fresh = Net(net.view, net.encoder, *probe.coefficients(), wide=net.look.wide)
+        facts, _ = calibrate(fresh, eye, y, learn, held, Handover(detector="msp", detector_sees=args.sees), classes)
+        limits = Limits.of({"classes": prepared.table.classes, **facts})
+        found = fresh.judged(eye(test))
+        told = conformal.report(limits.sets(found["probabilities"]), y[test])
+        hit, top = found["probabilities"].argmax(1) == y[test], found["probabilities"].max(1)
+        fresh.temperature.fill_(1.0)
+        before = fresh.judged(eye(test))["probabilities"]
+        row = [
+            told["coverage"],
+            told["size"],
+            calibration.error(top, hit),
+            calibration.error(before.max(1), hit),
+            hit.mean(),
+        ]
+        # exchangeable: calibration and evaluation are two random halves of the held-out and test items' logits
+        pool = np.concatenate([held, test]) if args.mixed else test
+        random = np.random.default_rng(seed).permutation(len(pool))
+        cut = len(held) if args.mixed else len(pool) // 2
+        a, b = pool[random[:cut]], pool[random[cut:]]
+        z = fresh.judged(eye(a))["logits"]
+        heat = temperature(z, y[a])
+        fresh.temperature.fill_(heat)
+        p, q = fresh.judged(eye(a))["probabilities"], fresh.judged(eye(b))["probabilities"]
+        mixed = conformal.report(conformal.sets(q, conformal.quantile(conformal.scores(p, y[a]), 0.9)), y[b])[
+            "coverage"
+        ]
+        low, high = conformal.expected(len(a), 0.9)
+        spread = 1.96 * (0.9 * 0.1 / len(b)) ** 0.5  # of the evaluation items themselves
+        within.append(low - spread <= mixed <= high + spread)
+        rows.append([*row, mixed, calibration.error(q.max(1), q.argmax(1) == y[b])])
+        low, high = conformal.expected(len(held), 0.9)
+        spread = 1.96 * (0.9 * 0.1 / len(test)) ** 0.5
+        rows[-1].append(low - spread <= row[0] <= high + spread)
+    r = np.array(rows, float).mean(0)
+    print(f"| {Path(args.data).name} | {args.draws} | {100 * r[4]:.1f} % | {100 * r[0]:.1f} % | {100 * r[7]:.0f} % "
+          f"| {r[1]:.2f} | {100 * r[3]:.1f} to {100 * r[2]:.1f} % | {100 * r[5]:.1f} % "
+          f"| {100 * np.mean(within):.0f} % | {100 * r[6]:.1f} % |")  # fmt: skip
+
+
+def strangers(args: argparse.Namespace) -> None:
+    """Every detector on every other data set."""
+    from unlabeled import catalog
+
+    prepared, _, net, eye = ready(args)
+    y, classes = prepared.table.labels, len(prepared.table.classes)
+    learn, held = part(prepared, prepared.labelled, 0.25, 0)
+    others = {}
+    for folder in args.others:
+        table, store = build(scan(folder), Prep(**prepared.prep.__dict__), progress=False)
+        some = np.unique(np.linspace(0, len(table) - 1, min(len(table), 400)).astype(int))
+        others[Path(folder).name] = Eye(net.view, net.encoder, store, wide=net.look.wide)(some)
+    for kind in catalog.names("ood"):
+        facts, _ = calibrate(net, eye, y, learn, held, Handover(detector=kind, detector_sees=args.sees), classes)
+        limits = Limits.of({"classes": prepared.table.classes, **facts})
+        share = {k: limits.strange(net.judged(x)["strangeness"]).mean() for k, x in others.items()}
+        known = limits.strange(net.judged(eye(prepared.test))["strangeness"]).mean()
+        print(f"| {kind} | {100 * known:.1f} % | " + " | ".join(f"{100 * v:.1f} %" for v in share.values()) + " |")
+    print("columns: detector, test items of the same source,", ", ".join(others))
+
+
+def drifts(args: argparse.Namespace) -> None:
+    """False alarms and power, 200 items against the reference."""
+    prepared, bundle, net, eye = ready(args)
+    limits = Limits.of(bundle.facts)
+    names = ("features", "probabilities", "strangeness")
+    kept = bundle.reference()
+    reference = {k: kept[f"drift/{k}"] for k in names}
+    test = net.judged(eye(prepared.test))
+    random = np.random.default_rng(0)
+
+    def alarm(old: dict[str, Any], new: dict[str, Any], seed: int) -> bool:
+        return drift.compare(old, new, limits, permutations=199, seed=seed).alarm
+
+    def some(found: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
+        return {k: found[k][rows] for k in names}
+
+    size = min(200, len(prepared.test) * 2 // 3)
+    pool = {k: np.concatenate([reference[k], test[k]]) for k in names}
+    order = [random.permutation(len(pool["features"])) for _ in range(args.draws)]
+    cut = len(pool["features"]) - size
+    exchangeable = np.mean([alarm(some(pool, o[:cut]), some(pool, o[cut:]), i) for i, o in enumerate(order)])
+    fixed = np.mean([
+        alarm(reference, some(test, random.choice(len(prepared.test), size)), i) for i in range(args.draws)
+    ])  # fmt: skip
+    print(f"false alarms at 5 %, {size} items, {args.draws} draws: {100 * exchangeable:.1f} % (exchangeable draws), "
+          f"{100 * fixed:.1f} % (the bundle's own reference, batches of test items with repeats)")  # fmt: skip
+    looks = net_looks(bundle)
+    powers = {}
+    for kind in looks.corruptions():
+        raw = looks.at(0, 1).corrupt(prepared.store.batch(prepared.test), kind, SEVERITY).numpy()
+        with torch.no_grad():
+            out = [net(torch.from_numpy(raw[i : i + 32])) for i in range(0, len(raw), 32)]
+        found = {
+            k: torch.cat([o[n] for o in out]).numpy()
+            for n, k in ((1, "features"), (0, "probabilities"), (2, "strangeness"))
+        }
+        draws = [random.choice(len(raw), size, replace=False) for _ in range(10)]
+        powers[kind] = float(np.mean([alarm(reference, some(found, d), i) for i, d in enumerate(draws)]))
+    print(f"power at severity {SEVERITY}: mean {np.mean(list(powers.values())):.2f}; "
+          + ", ".join(f"{k} {v:.1f}" for k, v in powers.items()))  # fmt: skip
+
+
+def net_looks(bundle: Bundle) -> Any:
+    """The views of a bundle."""
+    from unlabeled.training.recipe import Recipe
+
+    return Recipe.from_json(bundle.facts["recipe"]).looks()
+
+
+@contextlib.contextmanager
+def served(bundle: Bundle, *flags: str) -> Iterator[tuple[int, psutil.Process, float]]:
+    """A server in a process of its own: port, process, seconds until it answered."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    began = time.perf_counter()
+    command = [
+        sys.executable,
+        "-m",
+        "unlabeled",
+        "serve",
+        str(bundle.folder),
+        "--port",
+        str(port),
+        "--engine",
+        "onnx",
+        *flags,
+    ]
+    child = subprocess.Popen(command, env={**os.environ, "UNLABELED_QUIET": "1"})
+    try:
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.02)
+        yield port, psutil.Process(child.pid), time.perf_counter() - began
+    finally:
+        child.terminate()
+        child.wait(60)
+
+
+def server(args: argparse.Namespace) -> None:
+    """Throughput in turns with onnxruntime alone on the same decoded items."""
+    bundle = made(args, detector=args.detector, detector_sees=args.sees)
+    prepared, _ = data_for(args.data, find([args.run]))
+    files = [prepared.table.folder / p for p in prepared.table.items["path"].iloc[prepared.test[:64]]]
+    bodies = [multipart(Path(f).read_bytes()) for f in files]
+    raw = prepared.store.batch(prepared.test[:64]).numpy()
+    engine = Onnx(Path(str(bundle.onnx())), threads=args.threads)
+    with served(bundle, "--threads", str(args.threads)) as (port, process, start):
+        asyncio.run(clients(port, bodies, 16, 3.0))
+        alone, ours, spans = [], [], []
+        own, theirs, computed, asked = 0.0, 0.0, 0, 0  # CPU seconds, which other work on the machine does not change
+        for _ in range(args.rounds):
+            began, n, spent = time.perf_counter(), 0, time.process_time()
+            while time.perf_counter() - began < args.seconds:
+                engine.run(raw[:16])
+                n += 16
+            alone.append(n / (time.perf_counter() - began))
+            own, computed = own + time.process_time() - spent, computed + n
+            before = sum(process.cpu_times()[:2])
+            times, bad = asyncio.run(clients(port, bodies, 16, args.seconds))
+            ours.append(len(times) / args.seconds)
+            spans += times
+            theirs, asked = theirs + sum(process.cpu_times()[:2]) - before, asked + len(times)
+        memory = process.memory_info().rss / 2**20
+    ratio = np.median([o / a for o, a in zip(ours, alone, strict=True)])
+    print(f"start {start:.1f} s; onnxruntime alone {np.median(alone):.1f} items/s, server {np.median(ours):.1f}, "
+          f"ratio {ratio:.2f}, p50 {1e3 * np.quantile(spans, 0.5):.0f} ms p99 {1e3 * np.quantile(spans, 0.99):.0f} ms, "
+          f"not answered {bad}, memory {memory:.0f} MB; CPU ms an item: onnxruntime alone {1e3 * own / computed:.1f}, "
+          f"server {1e3 * theirs / asked:.1f}, ratio {own / computed / (theirs / asked):.2f}")  # fmt: skip
+
+
+def multipart(data: bytes, path: str = "/predict", name: str = "files") -> bytes:
+    """A whole request as bytes."""
+    part_ = (
+        f'--b\r\nContent-Disposition: form-data; name="{name}"; filename="x"\r\n\r\n'.encode() + data + b"\r\n--b--\r\n"
+    )
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    head += f"Content-Length: {len(part_)}\r\n\r\n"
+    return head.encode() + part_
+
+
+async def clients(port: int, bodies: list[bytes], count: int, seconds: float) -> tuple[list[float], int]:
+    """Seconds of each answer of so many clients that ask one after the other, and how many were no 200."""
+    until, times, bad = time.perf_counter() + seconds, list[float](), 0
+
+    async def one(number: int) -> None:
+        nonlocal bad
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while (began := time.perf_counter()) < until:
+            writer.write(bodies[number % len(bodies)])
+            status = await answer(reader)
+            bad += status != 200
+            times.append(time.perf_counter() - began)
+            number += count
+        writer.close()
+
+    await asyncio.gather(*(one(i) for i in range(count)))
+    return times, bad
+
+
+async def answer(reader: asyncio.StreamReader) -> int:
+    """Read one answer whole; its status."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(
+        next(line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+    )
+    await reader.readexactly(length)
+    return int(head.split(b" ")[1])
+
+
+def hostile(args: argparse.Namespace) -> None:
+    """Malformed requests of every kind, slow senders beside them; then one good request."""
+    bundle = made(args, detector=args.detector, detector_sees=args.sees)
+    prepared, _ = data_for(args.data, find([args.run]))
+    good = (prepared.table.folder / prepared.table.items["path"].iloc[prepared.test[0]]).read_bytes()
+    random = np.random.default_rng(0)
+    with served(bundle, "--threads", "1", "--timeout", "5", "--max-pixels", "4000000", "--max-bytes", "2000000") as (
+        port,
+        process,
+        _,
+    ):
+        seen: Counter[int] = Counter()
+        for _ in range(50):
+            raw_request(port, multipart(good))
+        before, worst, stop = process.memory_info().rss, 0, threading.Event()
+        slow = [threading.Thread(target=slowly, args=(port, stop), daemon=True) for _ in range(20)]
+        for t in slow:
+            t.start()
+        for number in range(args.requests):
+            seen[raw_request(port, *evil(number, good, random))] += 1
+            worst = max(worst, process.memory_info().rss) if number % 50 == 0 else worst
+        stop.set()
+        final = raw_request(port, multipart(good))
+        after = process.memory_info().rss
+        print(f"{args.requests} hostile requests, 20 slow senders: answers {dict(sorted(seen.items()))} (0: closed); "
+              f"then a good one: {final}; memory {before / 2**20:.0f} MB before, {worst / 2**20:.0f} at most, "
+              f"{after / 2**20:.0f} after")  # fmt: skip
+
+
+def raw_request(port: int, data: bytes, leave: bool = False) -> int:
+    """Send bytes and read the status, or leave in the middle; 0 where the connection was closed without one."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 30) as s:
+            s.settimeout(30)
+            s.sendall(data)
+            if leave:
+                s.shutdown(socket.SHUT_WR)
+            first = s.recv(4096)
+            return int(first.split(b" ")[1]) if first.startswith(b"HTTP/1.1 ") else 0
+    except (ConnectionError, ValueError, IndexError):
+        return 0
+
+
+def slowly(port: int, stop: threading.Event) -> None:
+    """Send a byte a second, and begin anew when let go."""
+    while not stop.is_set():
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 10) as s:
+            for byte in b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n" + b"x" * 900:
+                if stop.wait(0.5):
+                    return
+                s.sendall(bytes([byte]))
+
+
+def evil(number: int, good: bytes, random: np.random.Generator) -> tuple[bytes, bool]:
+    """One of many kinds of malformed request, and whether its sender leaves in the middle of it."""
+    from PIL import Image
+
+    def flipped() -> bytes:
+        blob = bytearray(good)
+        for at in random.integers(0, len(blob), 8):
+            blob[at] = random.integers(256)
+        return bytes(blob)
+
+    def bomb() -> bytes:
+        file = io.BytesIO()
+        Image.new("1", (30_000, 30_000)).save(file, "PNG")
+        return file.getvalue()
+
+    bombs: list[bytes] = getattr(evil, "bombs", [])
+    if not bombs:
+        bombs.append(bomb())
+        evil.bombs = bombs  # type: ignore[attr-defined]
+    kinds: list[Any] = [
+        lambda: multipart(flipped()),
+        lambda: multipart(good[: int(random.integers(1, len(good)))]),
+        lambda: multipart(bombs[0]),
+        lambda: multipart(bytes(random.integers(0, 256, 3000, np.uint8))),
+        lambda: multipart(b""),
+        lambda: multipart(good, "/predict", "../../etc/passwd"),
+        lambda: multipart(good, "/similar?k=-1"),
+        lambda: multipart(good, "/similar?k=99999999999999999999"),
+        lambda: multipart(b"%!PS\n(%pipe%id) (w) file"),
+        lambda: b"GET /../../../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
+        lambda: b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
+        lambda: b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\nx",
+        lambda: b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\nx",
+        lambda: b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\nxx",
+        lambda: (
+            b'POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"a": [1}'
+        ),
+        lambda: multipart(good)[: int(random.integers(10, 400))],
+        lambda: bytes(random.integers(0, 256, 200, np.uint8)),
+        lambda: b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
+        lambda: b"DELETE /health HTTP/1.1\r\nHost: x\r\n\r\n",
+        lambda: multipart(bytes(2_100_000)),
+    ]
+    return bytes(kinds[number % len(kinds)]()), number % len(kinds) in (13, 15, 16)
+
+
+def main() -> None:
+    """Read the command line."""
+    parts = {
+        "roundtrip": roundtrip,
+        "coverage": coverage,
+        "strangers": strangers,
+        "drift": drifts,
+        "server": server,
+        "hostile": hostile,
+    }
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("part", choices=parts)
+    ask.add_argument("run")
+    ask.add_argument("data")
+    ask.add_argument("others", nargs="*")
+    ask.add_argument("--out", default="work/handover")
+    ask.add_argument("--tag", default="")
+    ask.add_argument("--protocol", default="linear")
+    ask.add_argument("--detector", default="mahalanobis")
+    ask.add_argument("--sees", default="levels")
+    ask.add_argument("--draws", type=int, default=20)
+    ask.add_argument("--mixed", action="store_true")
+    ask.add_argument("--threads", type=int, default=2)
+    ask.add_argument("--rounds", type=int, default=3)
+    ask.add_argument("--seconds", type=float, default=10.0)
+    ask.add_argument("--requests", type=int, default=2000)
+    args = ask.parse_args()
+    torch.set_num_threads(1)
+    Path(args.out).mkdir(parents=True, exist_ok=True)
+    print(f"<!-- {json.dumps(vars(args))} -->")
+    parts[args.part](args)
+
+
+if __name__ == "__main__":
+    main()
