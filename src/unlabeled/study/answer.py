@@ -10,6 +10,8 @@ from unlabeled import stats
 from unlabeled.study.plan import Arm
 from unlabeled.study.record import Tables
 
+UNEVEN = 0.75  # share of one class from which accuracy says little
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -41,7 +43,7 @@ def answer(results: Tables, plan: Sequence[Arm], facts: Mapping[str, Any]) -> An
         results: of `record.tables`.
         plan: the study's arms.
         facts: `test` (number of test items), `seeds`, `draws`, `steps`, `cleared` (whether the split came with the
-            data), `findings`.
+            data), `findings`, `majority` (the class of most training labels, and its share).
     """
     accuracy = results.summary[results.summary["metric"] == "accuracy"]
     kinds = {arm.name: arm.kind for arm in plan}
@@ -71,8 +73,28 @@ def answer(results: Tables, plan: Sequence[Arm], facts: Mapping[str, Any]) -> An
         if best:
             sentence += f", {_gain(results.differences, (winner, protocol), best, few)}"
         sentence += "."
+    details.extend(uneven(results.summary, facts.get("majority")))
     details.extend(_verdicts(results.differences, accuracy, learned, kinds))
     return Answer(sentence, winner, protocol, tuple(details), tuple(_limits(facts, kinds, winner)))
+
+
+def uneven(summary: pd.DataFrame, majority: tuple[str, float] | None) -> list[str]:
+    """Where one class holds most labels: that accuracy says little then, and who ranks the items best.
+
+    Args:
+        summary: of `record.tables`.
+        majority: the class of most training labels, and its share; None where it is not known.
+    """
+    if majority is None or majority[1] < UNEVEN:
+        return []
+    name, share = majority
+    ranks = summary[(summary["metric"] == "auroc") & summary["mean"].notna()]
+    out = [f'{100 * share:.0f} % of the training labels are "{name}", and always saying so is that often right: mind AUROC.']
+    for labels in sorted({ranks["labels"].min(), ranks["labels"].max()} if len(ranks) else ()):
+        best = ranks[ranks["labels"] == labels].sort_values("mean").iloc[-1]
+        who = f"{best['arm']} with {_words(str(best['protocol']))}"
+        out.append(f"By AUROC {who} is best with {int(labels)} labels: {best['mean']:.3f}.")
+    return out
 
 
 def _words(protocol: str) -> str:

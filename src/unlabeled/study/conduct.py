@@ -87,6 +87,7 @@ def conduct(study: Study) -> Answer:
         "steps": _budget_words(study, arms),
         "cleared": prepared.table.form != "class folders" and "test" in prepared.table.form,
         "findings": findings,
+        "majority": _majority(prepared),
     }
     found = answer(results, arms, facts)
     whole = found.to_json() | {
@@ -96,6 +97,13 @@ def conduct(study: Study) -> Answer:
     }
     record.write_json(study.folder / "answer.json", whole)
     return found
+
+
+def _majority(prepared: Prepared) -> tuple[str, float]:
+    """The class of most training labels, and its share."""
+    labels = prepared.table.labels[prepared.labelled]
+    counts = np.bincount(labels, minlength=len(prepared.table.classes))
+    return prepared.table.classes[int(counts.argmax())], float(counts.max() / counts.sum())
 
 
 def _budget_words(study: Study, arms: Sequence[Arm]) -> str:
