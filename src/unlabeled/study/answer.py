@@ -89,7 +89,8 @@ def uneven(summary: pd.DataFrame, majority: tuple[str, float] | None) -> list[st
         return []
     name, share = majority
     ranks = summary[(summary["metric"] == "auroc") & summary["mean"].notna()]
-    out = [f'{100 * share:.0f} % of the training labels are "{name}", and always saying so is that often right: mind AUROC.']
+    told = f'{100 * share:.0f} % of the training labels are "{name}"'
+    out = [f"{told}, and always saying so is that often right: mind AUROC."]
     for labels in sorted({ranks["labels"].min(), ranks["labels"].max()} if len(ranks) else ()):
         best = ranks[ranks["labels"] == labels].sort_values("mean").iloc[-1]
         who = f"{best['arm']} with {_words(str(best['protocol']))}"
