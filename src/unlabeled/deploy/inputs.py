@@ -63,8 +63,10 @@ def _written(things: Any, folder: Path, modality: str) -> Table:
         if len(shapes) > 1:
             raise UserError(f"arrays of {len(shapes)} shapes were given together", "give one array (items, ...)")
         array = np.asarray(things)
-        name = "series" if modality == "series" else "x"
-        np.savez(folder / "items.npz", allow_pickle=False, **{name: array})
+        if modality == "series":
+            np.savez(folder / "items.npz", series=array)
+        else:
+            np.savez(folder / "items.npz", x=array)
         found = scan(folder / "items.npz")
         return replace(found, modality=modality)
     if not all(hasattr(t, "save") and hasattr(t, "mode") for t in things):
