@@ -13,7 +13,6 @@ RUN is a run's folder; a bundle is made of it in --out unless one is there alrea
 import argparse
 import asyncio
 import contextlib
-import io
 import json
 import os
 import socket
@@ -29,6 +28,7 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
+from _requests import clients, evil, multipart, raw_request, slowly
 
 import unlabeled as ul
 from unlabeled.confidence import calibration, conformal
@@ -275,45 +275,6 @@ def server(args: argparse.Namespace) -> None:
           f"server {1e3 * theirs / asked:.1f}, ratio {own / computed / (theirs / asked):.2f}")  # fmt: skip
 
 
-def multipart(data: bytes, path: str = "/predict", name: str = "files") -> bytes:
-    """A whole request as bytes."""
-    part_ = (
-        f'--b\r\nContent-Disposition: form-data; name="{name}"; filename="x"\r\n\r\n'.encode() + data + b"\r\n--b--\r\n"
-    )
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-    head += f"Content-Length: {len(part_)}\r\n\r\n"
-    return head.encode() + part_
-
-
-async def clients(port: int, bodies: list[bytes], count: int, seconds: float) -> tuple[list[float], int]:
-    """Seconds of each answer of so many clients that ask one after the other, and how many were no 200."""
-    until, times, bad = time.perf_counter() + seconds, list[float](), 0
-
-    async def one(number: int) -> None:
-        nonlocal bad
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while (began := time.perf_counter()) < until:
-            writer.write(bodies[number % len(bodies)])
-            status = await answer(reader)
-            bad += status != 200
-            times.append(time.perf_counter() - began)
-            number += count
-        writer.close()
-
-    await asyncio.gather(*(one(i) for i in range(count)))
-    return times, bad
-
-
-async def answer(reader: asyncio.StreamReader) -> int:
-    """Read one answer whole; its status."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = int(
-        next(line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
-    )
-    await reader.readexactly(length)
-    return int(head.split(b" ")[1])
-
-
 def hostile(args: argparse.Namespace) -> None:
     """Malformed requests of every kind, slow senders beside them; then one good request."""
     bundle = made(args, detector=args.detector, detector_sees=args.sees)
@@ -341,76 +302,6 @@ def hostile(args: argparse.Namespace) -> None:
         print(f"{args.requests} hostile requests, 20 slow senders: answers {dict(sorted(seen.items()))} (0: closed); "
               f"then a good one: {final}; memory {before / 2**20:.0f} MB before, {worst / 2**20:.0f} at most, "
               f"{after / 2**20:.0f} after")  # fmt: skip
-
-
-def raw_request(port: int, data: bytes, leave: bool = False) -> int:
-    """Send bytes and read the status, or leave in the middle; 0 where the connection was closed without one."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), 30) as s:
-            s.settimeout(30)
-            s.sendall(data)
-            if leave:
-                s.shutdown(socket.SHUT_WR)
-            first = s.recv(4096)
-            return int(first.split(b" ")[1]) if first.startswith(b"HTTP/1.1 ") else 0
-    except (ConnectionError, ValueError, IndexError):
-        return 0
-
-
-def slowly(port: int, stop: threading.Event) -> None:
-    """Send a byte a second, and begin anew when let go."""
-    while not stop.is_set():
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 10) as s:
-            for byte in b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n" + b"x" * 900:
-                if stop.wait(0.5):
-                    return
-                s.sendall(bytes([byte]))
-
-
-def evil(number: int, good: bytes, random: np.random.Generator) -> tuple[bytes, bool]:
-    """One of many kinds of malformed request, and whether its sender leaves in the middle of it."""
-    from PIL import Image
-
-    def flipped() -> bytes:
-        blob = bytearray(good)
-        for at in random.integers(0, len(blob), 8):
-            blob[at] = random.integers(256)
-        return bytes(blob)
-
-    def bomb() -> bytes:
-        file = io.BytesIO()
-        Image.new("1", (30_000, 30_000)).save(file, "PNG")
-        return file.getvalue()
-
-    bombs: list[bytes] = getattr(evil, "bombs", [])
-    if not bombs:
-        bombs.append(bomb())
-        evil.bombs = bombs  # type: ignore[attr-defined]
-    kinds: list[Any] = [
-        lambda: multipart(flipped()),
-        lambda: multipart(good[: int(random.integers(1, len(good)))]),
-        lambda: multipart(bombs[0]),
-        lambda: multipart(bytes(random.integers(0, 256, 3000, np.uint8))),
-        lambda: multipart(b""),
-        lambda: multipart(good, "/predict", "../../etc/passwd"),
-        lambda: multipart(good, "/similar?k=-1"),
-        lambda: multipart(good, "/similar?k=99999999999999999999"),
-        lambda: multipart(b"%!PS\n(%pipe%id) (w) file"),
-        lambda: b"GET /../../../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
-        lambda: b"GET /%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
-        lambda: b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\nx",
-        lambda: b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\nx",
-        lambda: b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\nxx",
-        lambda: (
-            b'POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"a": [1}'
-        ),
-        lambda: multipart(good)[: int(random.integers(10, 400))],
-        lambda: bytes(random.integers(0, 256, 200, np.uint8)),
-        lambda: b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n",
-        lambda: b"DELETE /health HTTP/1.1\r\nHost: x\r\n\r\n",
-        lambda: multipart(bytes(2_100_000)),
-    ]
-    return bytes(kinds[number % len(kinds)]()), number % len(kinds) in (13, 15, 16)
 
 
 def main() -> None:

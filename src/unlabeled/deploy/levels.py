@@ -30,7 +30,8 @@ class Levels(nn.Module):
     def forward(self, view: Tensor) -> Tensor:
         """Views (B, C, ...) to (B, D + L): D features, then L statistics (none where they are not wanted)."""
         if not self.wide:
-            return self.encoder(view).float()  # type: ignore[no-any-return]
+            alone: Tensor = self.encoder(view)
+            return alone.float()
         if isinstance(self.encoder, Timm) and hasattr(self.encoder.net, "forward_intermediates"):
             last, maps = self.encoder.net.forward_intermediates(view)  # type: ignore[operator]
             features = self.encoder.net.forward_head(last, pre_logits=True)  # type: ignore[operator]

@@ -21,7 +21,6 @@ from torch.nn import functional
 from unlabeled.explain import Score, _places
 from unlabeled.stats import Summary, summarise
 
-BLOCKS = {1: 64, 2: 16}  # along each side of a series, of a picture
 STEPS = 12
 DRAWS = 4  # random maps of each kind an item
 
@@ -126,14 +125,12 @@ def moved(maps: Tensor, seed: int, draw: int) -> Tensor:
 
 def ranked(maps: Tensor, seed: int = 0) -> Tensor:
     """The turn of each block (B, ...), from 0 for the most important one; equal ones take turns by chance."""
-    maps = maps.detach().float().cpu()
-    sides = tuple(min(BLOCKS[maps.ndim - 1], side) for side in maps.shape[1:])
-    pool = functional.adaptive_avg_pool1d if len(sides) == 1 else functional.adaptive_avg_pool2d
-    blocks = pool(maps[:, None], sides).flatten(1)  # type: ignore[arg-type]
+    small = _places.pooled(maps)
+    blocks = small.flatten(1)
     shuffle = torch.rand(blocks.shape, generator=torch.Generator().manual_seed(seed)).argsort(1)
     order = shuffle.gather(1, blocks.gather(1, shuffle).argsort(dim=1, descending=True, stable=True))
     turn = torch.empty_like(order).scatter_(1, order, torch.arange(blocks.shape[1]).expand_as(order).contiguous())
-    return turn.view(len(maps), *sides)
+    return turn.view(small.shape)
 
 
 def curves(score: Score, views: Tensor, turns: Tensor, *, value: Value = Tensor.float) -> Curves:

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from unlabeled.errors import UserError
 
+BLOCKS = {1: 64, 2: 16}  # along each side of a series, of a picture
 AT_ONCE = 64  # views that are looked at together
 Hide = Literal["mean", "blur"]
 
@@ -64,3 +65,17 @@ def spread(values: Tensor, places: tuple[int, ...]) -> Tensor:
     small = values.float().view(len(values), 1, *grid(values.shape[1], places))
     mode = "linear" if len(places) == 1 else "bilinear"
     return functional.interpolate(small, places, mode=mode, align_corners=False)[:, 0]
+
+
+def pooled(maps: Tensor) -> Tensor:
+    """Maps (B, ...) at the size at which they are ranked and compared: means of BLOCKS along each side at most.
+
+    >>> pooled(torch.ones(2, 64, 64)).shape, pooled(torch.ones(2, 40)).shape
+    (torch.Size([2, 16, 16]), torch.Size([2, 40]))
+    """
+    maps = maps.detach().float().cpu()
+    most = BLOCKS[maps.ndim - 1]
+    if maps.ndim == 2:
+        return functional.adaptive_avg_pool1d(maps[:, None], min(most, maps.shape[1]))[:, 0]
+    sides = min(most, maps.shape[1]), min(most, maps.shape[2])
+    return functional.adaptive_avg_pool2d(maps[:, None], sides)[:, 0]

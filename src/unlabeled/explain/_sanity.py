@@ -7,18 +7,18 @@ weights are drawn at once, and the question is put to the random features as it 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from scipy.stats import rankdata
 from torch import Tensor
-from torch.nn import functional
+
+from unlabeled.explain._places import pooled
 
 SAME = 0.5  # a rank correlation from which on a map is called the same
-SIDE = {1: 64, 2: 16}  # places along a side at which maps are compared
 
 
 def likeness(a: Tensor, b: Tensor) -> np.ndarray:
     """Spearman's rank correlation (B,) of maps (B, ...) and others of the same items, in blocks; 0 for flat ones.
 
+    >>> import torch
     >>> likeness(torch.arange(8.0)[None], 2 * torch.arange(8.0)[None]).round(3).tolist()
     [1.0]
     """
@@ -52,8 +52,4 @@ and not what was learnt.'
 
 
 def _blocks(maps: Tensor) -> np.ndarray:
-    maps = maps.detach().float().cpu()
-    sides = tuple(min(SIDE[maps.ndim - 1], side) for side in maps.shape[1:])
-    pool = functional.adaptive_avg_pool1d if len(sides) == 1 else functional.adaptive_avg_pool2d
-    pooled = pool(maps[:, None], sides)  # type: ignore[arg-type]
-    return np.asarray(torch.flatten(pooled, 1).numpy())
+    return np.asarray(pooled(maps).flatten(1).numpy())

@@ -70,7 +70,6 @@ def serve(
         key=serving.key,
     )
     app = build(loaded, bounds, batch=serving.batch)
-    counts = app.app.state.server.counts  # type: ignore[attr-defined]
     listening = uvicorn.Config(
         app, host=host, port=port, http=Connection, ws="none", log_level="warning", server_header=False,
         limit_concurrency=serving.connections, timeout_graceful_shutdown=10,
@@ -80,7 +79,7 @@ def serve(
         progress.say("mind: everyone who reaches this address can use it; give --key")
     with suppress(KeyboardInterrupt):  # Ctrl-C is how it is stopped
         uvicorn.Server(listening).run()
-    return Served(sum(counts.requests.values()), app.app.state.server.batcher.items)  # type: ignore[attr-defined]
+    return Served(sum(app.server.counts.requests.values()), app.server.batcher.items)
 
 
 def opened(model: str, engine: Literal["auto", "torch", "onnx"], threads: int) -> Model:

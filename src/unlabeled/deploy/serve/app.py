@@ -87,7 +87,15 @@ class Server:
         return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def build(model: Model, bounds: Bounds, *, batch: int = 16, more: Sequence[APIRouter] = ()) -> Guard:
+class Service(Guard):
+    """The guarded application, and the server that counts and computes for it."""
+
+    def __init__(self, app: FastAPI, server: Server, bounds: Bounds) -> None:
+        super().__init__(app, bounds, server.counts.request)
+        self.server = server
+
+
+def build(model: Model, bounds: Bounds, *, batch: int = 16, more: Sequence[APIRouter] = ()) -> Service:
     """The application.
 
     Args:
@@ -114,11 +122,10 @@ def build(model: Model, bounds: Bounds, *, batch: int = 16, more: Sequence[APIRo
         docs_url=None,
         redoc_url=None,
     )
-    app.state.server = server
     for router in (_answers(server), _about(server), *more):
         app.include_router(router)
     _errors(app)
-    return Guard(app, bounds, server.counts.request)
+    return Service(app, server, bounds)
 
 
 def _answers(server: Server) -> APIRouter:
