@@ -20,7 +20,12 @@ from unlabeled import values
 from unlabeled.errors import UserError
 
 ROOT = Path(__file__).parent
-NOUNS = {"explain": "explainer", "ood": "detector", "anomaly": "detector"}  # folders that are not named after a thing
+NOUNS = {
+    "explain": "explainer",
+    "ood": "detector",
+    "anomaly": "detector",
+    "data/kinds": "kind of item",
+}  # fmt: skip  (folders that are not named after a thing)
 REQUIRED = object()
 USUAL_ENCODER = "resnet18"  # of a method that names none, for pictures
 USUAL_ENCODERS = {"image": USUAL_ENCODER, "series": "tcn"}
@@ -137,7 +142,7 @@ def load(folder: str, name: str) -> Any:
             sys.modules[key] = module
             spec.loader.exec_module(module)
         return getattr(sys.modules[key], attribute)
-    return getattr(importlib.import_module(f"unlabeled.{folder}.{name}"), attribute)
+    return getattr(importlib.import_module(f"unlabeled.{folder.replace('/', '.')}.{name}"), attribute)
 
 
 def read_spec(text: str | Mapping[str, Any] | Spec) -> Spec:

@@ -97,7 +97,7 @@ def test_short_recordings_are_filled_up_and_missing_values_stay_missing(tmp_path
 def test_series_and_pictures_are_told_apart(digits: Path, walks: Path) -> None:
     assert (scan(digits).modality, scan(walks).modality) == ("image", "series")
     prep = prepare(walks, size=10).prep
-    with pytest.raises(UserError, match="holds image items, not series"):
+    with pytest.raises(UserError, match="holds pictures, and recordings were learnt from"):
         prepare(digits, prep=prep)
 
 

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlabeled.data import series
 from unlabeled.data.doctor import flips
+from unlabeled.data.kinds import kind
 from unlabeled.data.scan import scan
-from unlabeled.data.series import SeriesPrep
 from unlabeled.data.splits import holdout
-from unlabeled.data.store import Prep, Preparation, Store, build, plan, survey
+from unlabeled.data.store import Preparation, Store, build
 from unlabeled.data.table import Table
 from unlabeled.errors import UserError
 
@@ -61,7 +60,7 @@ class Prepared:
 
 def read_prep(modality: str, values: Mapping[str, Any]) -> Preparation:
     """How the items of a run were decoded, from its recipe."""
-    return SeriesPrep(**values) if modality == "series" else Prep(**values)
+    return kind(modality).read(values)
 
 
 def prepare(
@@ -91,9 +90,10 @@ def prepare(
         UserError: when there is nothing to learn from.
     """
     table = data if isinstance(data, Table) else scan(data, unlabeled=unlabeled)
+    first = kind(table.modality).learns and _testless(table)  # nothing of a test item may shape what is learnt
+    table = holdout(table, seed=seed) if first else table
     table, how, view = fitted(table, size, prep, step, stride)
-    if len(table.rows("test")) == 0 and len(table.classes) > 1:
-        table = holdout(table, seed=seed)
+    table = holdout(table, seed=seed) if _testless(table) else table
     table, store = build(table, how)
     if len(table) == 0:
         root = table.root
@@ -109,16 +109,20 @@ def fitted(
     Raises:
         UserError: when nothing can be read, or what was prepared for is of another kind.
     """
-    kind = "series" if isinstance(prep, SeriesPrep) else "image"
-    if prep is not None and kind != table.modality:
-        raise UserError(f"{table.root} holds {table.modality} items, not {kind}", f"give items of the kind {kind}")
-    if table.modality == "series":
-        if isinstance(prep, SeriesPrep):
-            return series.again(table, prep, stride), prep, prep.size
-        windows, made = series.ready(table, size, stride, step)
-        return windows, made, made.size
-    view = size or suitable_size(table)
-    return table, prep or plan(table, view), view
+    own = kind(table.modality)
+    if prep is None:
+        return own.ready(table, size, stride, step)
+    _check(table, prep)
+    return own.again(table, prep, stride), prep, own.view(table, prep, size)
+
+
+def _check(table: Table, prep: Preparation) -> None:
+    if prep.what != (found := kind(table.modality).what):
+        raise UserError(f"{table.root} holds {found}, and {prep.what} were learnt from", f"give {prep.what}")
+
+
+def _testless(table: Table) -> bool:
+    return len(table.rows("test")) == 0 and len(table.classes) > 1
 
 
 def as_stored(table: Table, prep: Preparation) -> Table:
@@ -126,7 +130,8 @@ def as_stored(table: Table, prep: Preparation) -> Table:
 
     A recording that cannot be read stays a row, so that it is told as broken when it is decoded.
     """
-    return series.again(table, prep, keep=True) if isinstance(prep, SeriesPrep) else table
+    _check(table, prep)
+    return kind(table.modality).again(table, prep, keep=True)
 
 
 def measured(table: Table, store: Store, prep: Preparation, size: int) -> Prepared:
@@ -144,8 +149,3 @@ def measured(table: Table, store: Store, prep: Preparation, size: int) -> Prepar
         return Prepared(table, store, prep, size, mean, std, {})
     blind = replace(table, items=table.items.assign(label=pd.Series(pd.NA, index=table.items.index, dtype="str")))
     return Prepared(table, store, prep, size, mean, std, flips(blind, store))
-
-
-def suitable_size(table: Table) -> int:
-    """The pictures' own typical shorter side, rounded up to eights, at least 16 and at most 64 pixels."""
-    return min(64, max(16, -(-survey(table).side // 8) * 8))

@@ -2,7 +2,7 @@
 
 Known forms: class folders; train and test folders (also val and unlabeled) of class folders; a flat folder; labelled
 and unlabelled items side by side; a manifest (CSV, TSV, Parquet), given or found in the folder; arrays in `.npz`.
-Where there are no pictures, `.ts` files and tables over time are recordings.
+What a file is its suffix tells, or, where several kinds of items share that, a look into it (`data/kinds/`).
 """
 
 import os
@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from unlabeled.data import series
+from unlabeled.data.kinds import kind, kind_of, kinds
+from unlabeled.data.source import file_of
 from unlabeled.data.table import SPLITS, Table, frame
 from unlabeled.errors import UserError
-from unlabeled.formats import arrays, manifest, npz, picture, recording, steps
+from unlabeled.formats import arrays, manifest, npz
 
 SPLIT_WORDS = {
     "train": "train", "training": "train",
@@ -28,18 +29,20 @@ PLAIN_WORDS = frozenset(
 )
 
 
+FEW = 10  # times that there are more files of shared suffixes before they are looked into
+LOOKED_INTO = 16  # files in folders whose first lines say which kind such files are of
+
+
 @dataclass
 class _Tree:
     """Items by folder, relative to the root: `{"train/cat": ["1.png", ...]}`; and what else was seen."""
 
     folders: dict[str, list[str]] = field(default_factory=dict)
-    recordings: dict[str, list[str]] = field(default_factory=dict)
     others: Counter[str] = field(default_factory=Counter)
     tables: list[str] = field(default_factory=list)
 
-    @property
-    def tops(self) -> list[str]:
-        return sorted({folder.split("/")[0] for folder in self.folders if folder})
+    def __len__(self) -> int:
+        return sum(map(len, self.folders.values()))
 
 
 def scan(path: str | Path, *, unlabeled: str | Path | None = None) -> Table:
@@ -65,120 +68,109 @@ def scan(path: str | Path, *, unlabeled: str | Path | None = None) -> Table:
 
 def _file(path: Path) -> Table:
     suffix = path.suffix.lower()
-    if suffix == ".npz" and arrays.holds_series(path):
-        known = arrays.index(path)
-        names = [f"{path.name}#{i}" for i in range(len(known["split"]))]
-        splits = [s or "unlabeled" for s in known["split"]]
-        return Table(path, "arrays", "series", frame(names, splits, known["label"], known["group"], known["domain"]))
+    modality = kind_of(path)
     if suffix == ".npz":
-        known = npz.index(path)
+        modality = modality or "image"
+        known = (arrays if modality == "series" else npz).index(path)
         names = [f"{path.name}#{i}" for i in range(len(known["split"]))]
         splits = [s or "unlabeled" for s in known["split"]]
-        return Table(path, "arrays", "image", frame(names, splits, known["label"], known["group"], known["domain"]))
-    lists = bool(set(manifest.WORDS["path"]) & set(steps.columns(path))) if suffix in manifest.SUFFIXES else False
-    if suffix in recording.SUFFIXES and not lists and (suffix == ".ts" or _over_time(path)):
-        return Table(
-            path, "one file of recordings", "series", _expanded(frame([path.name], ["unlabeled"]), path.parent)
-        )
+        return Table(path, "arrays", modality, frame(names, splits, known["label"], known["group"], known["domain"]))
+    if modality:
+        items, _ = kind(modality).items(frame([path.name], ["unlabeled"]), path.parent)
+        form = "one file" if [path.name] == items["path"].tolist() else f"one file of {kind(modality).what}"
+        return Table(path, form, modality, items)
     if suffix in manifest.SUFFIXES:
         items = _listed(manifest.read(path), path)
-        if not _are_recordings(items):
-            return Table(path, "manifest", "image", items)
-        return Table(path, "manifest", "series", _expanded(items, path.parent))
-    if suffix in picture.SUFFIXES:
-        return Table(path, "one picture", "image", frame([path.name], ["unlabeled"]))
+        modality = _modality_of(items, path.parent)
+        items, _ = kind(modality).items(items, path.parent)
+        return Table(path, "manifest", modality, items)
     raise UserError(
-        f"cannot scan {path}: it is neither picture, recording, manifest nor .npz file", "give the folder of the items"
+        f"cannot scan {path}: it is neither an item that is known, nor a manifest or .npz file",
+        "give the folder of the items",
     )
+
+
+def _modality_of(items: pd.DataFrame, folder: Path) -> str:
+    """What most of the files are that a manifest names; pictures where that cannot be told."""
+    files = items["path"].drop_duplicates()
+    some = files.iloc[:: max(1, len(files) // LOOKED_INTO)].map(file_of)
+    found = Counter(m for m in (_known(folder / f) for f in some) if m)
+    return found.most_common(1)[0][0] if found else "image"
+
+
+def _known(path: Path) -> str | None:
+    try:
+        return kind_of(path)
+    except UserError:
+        return None
 
 
 def _folder(root: Path) -> Table:
-    tree = _walk(root)
-    if not tree.folders:
-        files = sorted(root.glob("*.npz"))
-        if len(files) == 1:
-            return _file(files[0])
-        if tree.recordings:
-            return _of_recordings(root, tree)
-        seen = ", ".join(f"{n:,} {kind}" for kind, n in tree.others.most_common(3)) or "nothing"
+    trees = _walk(root)
+    shared = trees.pop("")
+    named = {m: t for m, t in trees.items() if len(t)}
+    if not named and len(shared) == 1 and (files := sorted(root.glob("*.npz"))):
+        return _file(files[0])
+    if len(shared) > FEW * sum(map(len, named.values())):
+        named |= _looked_into(root, shared)
+    if not named:
+        seen = ", ".join(f"{n:,} {kind}" for kind, n in shared.others.most_common(3)) or "nothing"
+        wanted = ", ".join(k.what for k in kinds().values())
         raise UserError(
-            f"there are no pictures or recordings in {root} (found: {seen})", "give the folder that holds the items"
+            f"there are no items in {root} (known: {wanted}; found: {seen})", "give the folder that holds the items"
         )
-    for name in tree.tables:
-        items = _own_manifest(root, name, tree)
-        if items is not None:
-            return Table(root, f"manifest {name}", "image", items, notes=_notes(tree, len(items)))
-    form, items, skipped = _shape(tree)
-    return Table(root, form, "image", items, notes=(*skipped, *_notes(tree, None)))
-
-
-def _of_recordings(root: Path, tree: _Tree) -> Table:
-    """Recordings in folders; what lists them, or names numbers, is not one of them."""
-    lists = [
-        n for n in tree.tables if set(manifest.WORDS["path"]) & set(steps.columns(root / n)) or not _over_time(root / n)
-    ]
-    files = {f: [n for n in names if f or n not in lists] for f, names in tree.recordings.items()}
-    mine = _Tree({f: names for f, names in files.items() if names}, others=tree.others)
-    if not mine.folders:
-        raise UserError(f"there are no recordings in {root}", "give the folder that holds the recordings")
-    mine.others = Counter(
-        {k: n - sum(x.endswith(k) for names in mine.folders.values() for x in names) for k, n in tree.others.items()}
+    modality = max(named, key=lambda m: len(named[m]))
+    tree = named[modality]
+    tree.tables = [t for t in shared.tables if t not in tree.folders.get("", [])]
+    tree.others = shared.others + Counter(
+        Path(n).suffix.lower() for m, t in named.items() if m != modality for names in t.folders.values() for n in names
     )
-    mine.others = +mine.others
-    for name in lists:
-        items = _own_manifest(root, name, mine)
-        if items is not None:
-            return Table(root, f"manifest {name}", "series", _expanded(items, root), notes=_notes(mine, len(items)))
-    form, items, skipped = _shape(mine)
-    ends = items["path"].str.extract(r"_(TRAIN|TEST)\.[^.]+$")[0]
-    if ends.notna().all():  # the archives' way: Name_TRAIN.ts beside Name_TEST.ts
-        items = items.assign(split=ends.map({"TRAIN": "train", "TEST": "test"}).to_numpy())
-        form = "train and test files"
-        items["label"] = pd.Series(pd.NA, index=items.index, dtype="str")
-    return Table(root, form, "series", _expanded(items, root), notes=(*skipped, *_notes(mine, None)))
+    return _table(root, modality, tree)
 
 
-def _expanded(items: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """One row a recording where files hold several; labels that the files tell count where the table has none."""
-    rows = []
-    parts = items["path"].map(series.place)
-    for item, (file, key, _, count) in zip(items.to_dict("records"), parts, strict=True):
-        if key or count is not None or not (folder / file).is_file():
-            rows.append(item)
-            continue
-        for path, label in series.expand([file], folder):
-            known = item["label"] if isinstance(item["label"], str) else label
-            split = item["split"]
-            if split == "unlabeled" and known is not None and not isinstance(item["label"], str):
-                split = "train"
-            rows.append(item | {"path": path, "label": known, "split": split})
-    return frame(*([r[c] for r in rows] for c in ("path", "split", "label", "group", "domain")))
+def _looked_into(root: Path, shared: _Tree) -> dict[str, _Tree]:
+    """Files with suffixes that several kinds share: loose ones one by one, those in folders by a few of them."""
+    votes: dict[str, Counter[str]] = {}
+    inner = [f"{folder}/{name}" for folder, names in shared.folders.items() if folder for name in names]
+    for name in inner[:: max(1, len(inner) // LOOKED_INTO)]:
+        votes.setdefault(Path(name).suffix.lower(), Counter())[_known(root / name) or ""] += 1
+    told = {suffix: found.most_common(1)[0][0] for suffix, found in votes.items()}
+    out: dict[str, _Tree] = {}
+    for folder, names in shared.folders.items():
+        for name in names:
+            found = told.get(Path(name).suffix.lower(), "") if folder else _known(root / name)
+            if found:
+                out.setdefault(found, _Tree()).folders.setdefault(folder, []).append(name)
+    for tree in out.values():
+        shared.others.subtract(Path(n).suffix.lower() for names in tree.folders.values() for n in names)
+    shared.others = +shared.others
+    for tree in out.values():
+        for name in tree.folders.get("", []):
+            if name in shared.tables:
+                shared.tables.remove(name)
+    return out
 
 
-def _are_recordings(items: pd.DataFrame) -> bool:
-    return bool(items["path"].map(lambda p: Path(series.place(p)[0]).suffix.lower() in recording.SUFFIXES).mean() > 0.5)
+def _table(root: Path, modality: str, tree: _Tree) -> Table:
+    own = kind(modality)
+    for name in tree.tables:
+        listed = _own_manifest(root, name, tree)
+        if listed is not None:
+            items, _ = own.items(listed, root)
+            return Table(root, f"manifest {name}", modality, items, notes=_notes(tree, len(listed)))
+    form, found, skipped = _shape(tree, own.what)
+    items, told = own.items(found, root)
+    return Table(root, told or form, modality, items, notes=(*skipped, *_notes(tree, None)))
 
 
-def _over_time(path: Path) -> bool:
-    """Whether a table looks like numbers over time: most cells of its second line are numbers or times."""
-    names = steps.columns(path)
-    if path.suffix.lower() in (".parquet", ".pq"):
-        return bool(set(steps.WORDS["time"]) & set(names)) or not set(manifest.WORDS["path"]) & set(names)
-    if set(steps.WORDS["time"]) & set(names):
-        return True
-    try:
-        with path.open("rb") as file:
-            file.readline(1 << 20)
-            cells = file.readline(1 << 20).decode("utf-8", "replace").replace("\t", ",").strip().split(",")
-    except OSError:
-        return False
-    numbers = sum(c.strip().lstrip("-").replace(".", "", 1).replace("e-", "").isdigit() for c in cells)
-    return len(names) > 2 and numbers >= 0.5 * len(cells) and not {"id", "recordid"} & set(names[:1])
-
-
-def _walk(root: Path) -> _Tree:
-    """All pictures below a folder, sorted; links are followed once, hidden folders are not."""
-    tree = _Tree()
+def _walk(root: Path) -> dict[str, _Tree]:
+    """All files below a folder by their modality, sorted, those with shared suffixes under ""; links are followed once,
+    hidden folders are not.
+    """
+    mine = {suffix: name for name, each in kinds().items() for suffix in each.own}
+    shared = frozenset().union(*(each.shared for each in kinds().values()))
+    trees = {name: _Tree() for name in ("", *kinds())}
+    rest = trees[""]
     open_folders = [("", str(root))]
     seen: set[tuple[int, int]] = set()
     while open_folders:
@@ -192,32 +184,30 @@ def _walk(root: Path) -> _Tree:
                 found = list(entries)
         except OSError as fault:
             raise UserError(f"cannot look into {folder}: {fault.strerror}", "check its permissions") from None
-        names, tables = [], []
+        names: dict[str, list[str]] = {}
         for entry in found:
             name = entry.name
             if name[0] in "._" and (name[0] == "." or name == "__MACOSX"):
                 continue
             dot = name.rfind(".")
             suffix = name[dot:].lower() if dot > 0 else ""
-            if suffix in picture.SUFFIXES:
-                names.append(name)
-            elif suffix in recording.SUFFIXES and not entry.is_dir():
-                tables.append(name)
-                tree.others[suffix] += 1
+            if suffix in mine:
+                names.setdefault(mine[suffix], []).append(name)
+            elif suffix in shared and not entry.is_dir():
+                names.setdefault("", []).append(name)
+                rest.others[suffix] += 1
                 if not relative and suffix in manifest.SUFFIXES:
-                    tree.tables.append(name)
+                    rest.tables.append(name)
             elif entry.is_dir():
                 open_folders.append((f"{relative}/{name}" if relative else name, entry.path))
             else:
-                tree.others[suffix or "files without a suffix"] += 1
-        if names:
-            tree.folders[relative] = sorted(names)
-        if tables:
-            tree.recordings[relative] = sorted(tables)
-    tree.folders = dict(sorted(tree.folders.items()))
-    tree.recordings = dict(sorted(tree.recordings.items()))
-    tree.tables.sort()
-    return tree
+                rest.others[suffix or "files without a suffix"] += 1
+        for modality, some in names.items():
+            trees[modality].folders[relative] = sorted(some)
+    for tree in trees.values():
+        tree.folders = dict(sorted(tree.folders.items()))
+    rest.tables.sort()
+    return trees
 
 
 def _notes(tree: _Tree, listed: int | None) -> tuple[str, ...]:
@@ -231,7 +221,7 @@ def _notes(tree: _Tree, listed: int | None) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _shape(tree: _Tree) -> tuple[str, pd.DataFrame, list[str]]:
+def _shape(tree: _Tree, what: str) -> tuple[str, pd.DataFrame, list[str]]:
     """Decide between split folders, class folders and a flat folder."""
     depth = 0  # folders that wrap all others are stepped into
     while True:
@@ -268,7 +258,7 @@ def _shape(tree: _Tree) -> tuple[str, pd.DataFrame, list[str]]:
         paths += [prefix + name for name in names]
         labels += [label] * len(names)
         splits += [split or "unlabeled"] * len(names)
-    notes = [f"the {n:,} pictures in {name}/ beside the splits were left aside" for name, n in skipped.items()]
+    notes = [f"the {n:,} {what} in {name}/ beside the splits were left aside" for name, n in skipped.items()]
     common = set.intersection(*inner.values()) if len(inner) > 1 else set()
     if len(common) > 1:
         some = ", ".join(sorted(common)[:3])

@@ -12,7 +12,8 @@ import numpy as np
 from unlabeled.data.table import Table
 from unlabeled.formats import npz, picture
 
-PLACE = re.compile(r"(?i)\.(ts|csv|tsv|txt|parquet|pq|npz)(?=#[^#]*$|@\d+\+\d+$|$)")
+ENDINGS = "ts|csv|tsv|txt|md|jsonl|parquet|pq|npz|wav|flac|ogg|opus|mp3|aif|aiff|au|caf|w64"
+PLACE = re.compile(rf"(?i)\.({ENDINGS})(?=#[^#]*$|@\d+\+\d+$|$)")
 
 
 def file_of(path: str) -> str:

@@ -1,0 +1,97 @@
+"""Recordings over time: tables, `.ts` files, arrays; cut into windows of an even grid."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from unlabeled.data import recordings, series
+from unlabeled.data.kinds import Examined, Kind
+from unlabeled.data.series import SeriesPrep
+from unlabeled.data.store import Preparation, Store
+from unlabeled.data.table import Table, frame
+from unlabeled.formats import arrays, manifest, recording, steps
+
+
+class Series(Kind):
+    """Windows of recordings."""
+
+    what: ClassVar[str] = "recordings"
+    shared: ClassVar[frozenset[str]] = recording.SUFFIXES
+
+    def claims(self, path: Path) -> bool:
+        """Whether a table holds numbers over time."""
+        if path.suffix.lower() in (".npz", ".ts"):
+            return path.suffix.lower() == ".ts" or arrays.holds_series(path)
+        lists = path.suffix.lower() in manifest.SUFFIXES and set(manifest.WORDS["path"]) & set(steps.columns(path))
+        return not lists and _over_time(path)
+
+    def items(self, items: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, str]:
+        """One row a recording where files hold several; labels that the files tell count where the table has none."""
+        form, ends = "", items["path"].str.extract(r"_(TRAIN|TEST)\.[^.]+$")[0]
+        if ends.notna().all():  # the archives' way: Name_TRAIN.ts beside Name_TEST.ts
+            items = items.assign(split=ends.map({"TRAIN": "train", "TEST": "test"}).to_numpy())
+            form = "train and test files"
+            items["label"] = pd.Series(pd.NA, index=items.index, dtype="str")
+        rows = []
+        parts = items["path"].map(series.place)
+        for item, (file, key, _, count) in zip(items.to_dict("records"), parts, strict=True):
+            if key or count is not None or not (folder / file).is_file():
+                rows.append(item)
+                continue
+            for path, label in series.expand([file], folder):
+                known = item["label"] if isinstance(item["label"], str) else label
+                split = item["split"]
+                if split == "unlabeled" and known is not None and not isinstance(item["label"], str):
+                    split = "train"
+                rows.append(item | {"path": path, "label": known, "split": split})
+        return frame(*([r[c] for r in rows] for c in ("path", "split", "label", "group", "domain"))), form
+
+    def read(self, values: Mapping[str, Any]) -> Preparation:
+        """How recordings are brought to one shape."""
+        return SeriesPrep(**values)
+
+    def ready(self, table: Table, size: int, stride: int, step: float) -> tuple[Table, Preparation, int]:
+        """Windows, how they are stored, and their steps."""
+        windows, made = series.ready(table, size, stride, step)
+        return windows, made, made.size
+
+    def again(self, table: Table, prep: Preparation, stride: int = 0, *, keep: bool = False) -> Table:
+        """The windows that an earlier run has cut."""
+        if not isinstance(prep, SeriesPrep):
+            raise TypeError(f"recordings cannot be cut as {prep.what} are")
+        return series.again(table, prep, stride, keep=keep)
+
+    def examine(self, table: Table, store: Store | None) -> Examined:
+        """Gaps, constant variables, odd lengths, times out of order, copies."""
+        return recordings.examine(table, store)
+
+
+def _over_time(path: Path) -> bool:
+    """Whether a table looks like numbers over time: most cells of its second line are numbers or times."""
+    names = steps.columns(path)
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return bool(set(steps.WORDS["time"]) & set(names)) or _numeric(path)
+    if set(steps.WORDS["time"]) & set(names):
+        return True
+    try:
+        with path.open("rb") as file:
+            file.readline(1 << 20)
+            cells = file.readline(1 << 20).decode("utf-8", "replace").replace("\t", ",").strip().split(",")
+    except OSError:
+        return False
+    numbers = sum(c.strip().lstrip("-").replace(".", "", 1).replace("e-", "").isdigit() for c in cells)
+    return len(names) > 2 and numbers >= 0.5 * len(cells) and not {"id", "recordid"} & set(names[:1])
+
+
+def _numeric(path: Path) -> bool:
+    """Whether at least half of a Parquet table's columns hold numbers."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        kinds = pq.read_schema(path).types
+    except (OSError, ValueError):
+        return False
+    return bool(sum(pa.types.is_integer(k) or pa.types.is_floating(k) for k in kinds) >= 0.5 * len(kinds))
