@@ -58,10 +58,14 @@ class Entry:
         """The encoder that a method takes for pictures, or for the first of its modalities, unless another is given."""
         return self.encoder_for(next(iter(self.facts.get("modalities", ("image",)))))
 
-    def encoder_for(self, modality: str) -> str:
-        """The encoder that a method takes for items of a modality unless another is given."""
-        own = self.facts.get("default_encoder", USUAL_ENCODERS)
-        return str(own.get(modality, USUAL_ENCODERS.get(modality, USUAL_ENCODER)) if isinstance(own, Mapping) else own)
+    def encoder_for(self, modality: str, usual: str = "") -> str:
+        """The encoder that a method takes for items of a modality unless another is given: its own, else what is usual
+        for such data, else for the modality.
+        """
+        own = self.facts.get("default_encoder", {})
+        if not isinstance(own, Mapping):
+            return str(own)
+        return str(own.get(modality) or usual or USUAL_ENCODERS.get(modality, USUAL_ENCODER))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from unlabeled.data.scan import scan
 from unlabeled.errors import UserError
 from unlabeled.formats.recording import made
 from unlabeled.settings import Budget, Setup, Training
+from unlabeled.study.plan import method_and_encoder
 from unlabeled.verbs.pretrain import pretrain
 
 
@@ -166,3 +167,15 @@ def test_a_run_on_records_goes_on_in_another_process(walks: Path, tmp_path: Path
     first = pretrain(str(walks), setup=setup, **how)
     again = pretrain(str(walks), setup=setup, **how)
     assert again.finished and again.config["recipe"] == first.config["recipe"]
+
+
+def test_records_with_gaps_get_a_recurrent_network(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name, share in (("gaps", 0.4), ("whole", 0.0)):
+        x = random.normal(size=(12, 2, 20))
+        x[random.uniform(size=x.shape) < share] = np.nan
+        np.savez(tmp_path / f"{name}.npz", series=x)
+    found = {n: prepare(tmp_path / f"{n}.npz") for n in ("gaps", "whole")}
+    named = {n: method_and_encoder("simclr", None, "series", p.usual_encoder)[1].name for n, p in found.items()}
+    assert named == {"gaps": "gru", "whole": "tcn"}
+    assert method_and_encoder("mae", None, "series", "gru")[1].name == "transformer"  # the method's own comes first

@@ -43,6 +43,11 @@ class Prepared:
     mirrors: Mapping[str, bool]
 
     @property
+    def usual_encoder(self) -> str:
+        """The encoder that suits such data where nobody asks for one; empty for that of the modality."""
+        return kind(self.table.modality).encoder(self.prep)
+
+    @property
     def learning(self) -> np.ndarray:
         """Rows that pretraining may see: all but the test items."""
         return self.table.rows(*LEARN)

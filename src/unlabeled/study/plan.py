@@ -72,10 +72,10 @@ def safe(name: str) -> str:
 
 
 def method_and_encoder(
-    text: str | Mapping[str, Any], encoder: str | None, modality: str = "image"
+    text: str | Mapping[str, Any], encoder: str | None, modality: str = "image", usual: str = ""
 ) -> tuple[catalog.Spec, catalog.Spec]:
     """Read a method's text or mapping; a mapping may bring an `encoder` of its own, else it is the method's own for
-    the modality.
+    the modality, or what is usual for the data.
 
     >>> [str(s) for s in method_and_encoder({"name": "mae", "encoder": "vit(width=64)"}, None)]
     ['mae', 'vit(width=64)']
@@ -85,7 +85,7 @@ def method_and_encoder(
         own = text.get("encoder", encoder)
         text = {k: v for k, v in text.items() if k != "encoder"}
     method = catalog.parse("methods", text)
-    return method, _build.spec(own or catalog.entry("methods", method.name).encoder_for(modality))
+    return method, _build.spec(own or catalog.entry("methods", method.name).encoder_for(modality, usual))
 
 
 def compose(
@@ -141,7 +141,7 @@ def suitable(
                 continue
             choices: list[str | Mapping[str, Any]] = [name]
             if encoder:
-                usual = catalog.entry("methods", name).encoder_for(prepared.table.modality)
+                usual = catalog.entry("methods", name).encoder_for(prepared.table.modality, prepared.usual_encoder)
                 choices.append({"name": name, "encoder": usual})
             reasons = [_cannot(prepared, choice, encoder, training) for choice in choices]
             fits = [choice for choice, reason in zip(choices, reasons, strict=True) if not reason]
@@ -151,7 +151,7 @@ def suitable(
 
 
 def _cannot(prepared: Prepared, given: str | Mapping[str, Any], encoder: str | None, training: Training) -> str:
-    method, own = method_and_encoder(given, encoder, prepared.table.modality)
+    method, own = method_and_encoder(given, encoder, prepared.table.modality, prepared.usual_encoder)
     try:
         compose(prepared, method, own, Augmentation(), training, 0, 0).build()
     except UserError as error:
@@ -180,7 +180,7 @@ def arms(
     out: list[Arm] = []
     encoders: dict[str, Recipe] = {}
     for text in methods:
-        method, enc = method_and_encoder(text, encoder, prepared.table.modality)
+        method, enc = method_and_encoder(text, encoder, prepared.table.modality, prepared.usual_encoder)
         recipe = compose(prepared, method, enc, augmentation, training, 0, seed)
         encoders.setdefault(str(enc), recipe)
         name = str(method)

@@ -52,7 +52,7 @@ def pretrain(
         prepared = prepare(
             data, size=setup.size, unlabeled=setup.unlabeled, seed=setup.seed, step=setup.step, stride=setup.stride
         )
-    spec, encoder = method_and_encoder(method, setup.encoder, prepared.table.modality)
+    spec, encoder = method_and_encoder(method, setup.encoder, prepared.table.modality, prepared.usual_encoder)
     rows = prepared.learning
     items = Items(prepared.store, rows)
     recipe = compose(prepared, spec, encoder, augmentation, training, 0, setup.seed)

@@ -75,6 +75,10 @@ class Kind(ABC):
         """Size of the views of items that an earlier run prepared, where `size` was asked for."""
         return prep.size
 
+    def encoder(self, prep: "Preparation") -> str:
+        """The encoder that suits items so prepared where nobody asks for one; empty for the modality's usual one."""
+        return ""
+
     @abstractmethod
     def examine(self, table: "Table", store: "Store | None") -> Examined:
         """What is odd about the items or their stored form, plain facts, and what cannot be read."""

@@ -63,6 +63,10 @@ class Series(Kind):
             raise TypeError(f"recordings cannot be cut as {prep.what} are")
         return series.again(table, prep, stride, keep=keep)
 
+    def encoder(self, prep: Preparation) -> str:
+        """A recurrent network where values are missing: on records of patients convolutions are far behind it."""
+        return "gru" if isinstance(prep, SeriesPrep) and prep.missing else ""
+
     def examine(self, table: Table, store: Store | None) -> Examined:
         """Gaps, constant variables, odd lengths, times out of order, copies."""
         return recordings.examine(table, store)
