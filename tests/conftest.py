@@ -1,6 +1,7 @@
 """Shared fixtures: where the real data lie, and scikit-learn's digits as a folder of pictures."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,13 @@ def data_root() -> Path:
     """The folder with the real data sets; it may be absent."""
     given = os.environ.get("UNLABELED_DATA")
     return Path(given) if given else Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def same_chance() -> None:
+    """Every test draws the same numbers, alone or among others."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -165,7 +165,8 @@ def test_bent_time_never_runs_backward_and_keeps_its_ends() -> None:
 
 def test_pieces_change_places_and_all_stay() -> None:
     at = torch.arange(12.0).expand(3, -1)
-    out = motion.permute(at, torch.tensor([12, 12, 6]), torch.rand(3, 4), torch.tensor([4, 1, 3]))
+    u = torch.tensor([[0.9, 0.1, 0.5, 0.3], [0.2, 0.8, 0.4, 0.6], [0.7, 0.3, 0.5, 0.1]])
+    out = motion.permute(at, torch.tensor([12, 12, 6]), u, torch.tensor([4, 1, 3]))
     assert sorted(out[0].tolist()) == list(range(12)) and out[0].tolist() != list(range(12))
     assert out[1].tolist() == list(range(12))
     assert sorted(out[2, :6].tolist()) == list(range(6)) and out[2, 6:].tolist() == list(range(6, 12))
