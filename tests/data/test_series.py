@@ -179,3 +179,14 @@ def test_records_with_gaps_get_a_recurrent_network(tmp_path: Path) -> None:
     named = {n: method_and_encoder("simclr", None, "series", p.usual_encoder)[1].name for n, p in found.items()}
     assert named == {"gaps": "gru", "whole": "tcn"}
     assert method_and_encoder("mae", None, "series", "gru")[1].name == "transformer"  # the method's own comes first
+
+
+def test_a_given_list_may_name_several_ranges_of_one_file(tmp_path: Path) -> None:
+    rows = np.arange(40.0)
+    pd.DataFrame({"time": rows, "x": rows, "y": -rows}).to_csv(tmp_path / "a.csv", index=False)
+    parts = {"file": ["a.csv"] * 4, "split": ["train", "val", "test", "test"]}
+    parts |= {"first_row": [0, 20, 30, 30], "end_row": [20, 30, 40, 40]}
+    pd.DataFrame(parts).to_csv(tmp_path / "parts.csv", index=False)
+    found = scan(tmp_path / "parts.csv").items
+    assert found["path"].tolist() == ["a.csv@0+20", "a.csv@20+10", "a.csv@30+10"]
+    assert found["split"].tolist() == ["unlabeled", "val", "test"]

@@ -301,11 +301,12 @@ def _own_manifest(root: Path, name: str, tree: _Tree) -> pd.DataFrame | None:
 
 
 def _listed(listed: pd.DataFrame, path: Path) -> pd.DataFrame:
-    twice = listed[listed["path"].duplicated(keep=False)]
-    if "label" in twice and (twice.groupby("path")["label"].nunique() > 1).any():
+    own = [c for c in ("path", "first", "end") if c in listed]  # several ranges of one file are several items
+    twice = listed[listed.duplicated(own, keep=False)]
+    if "label" in twice and (twice.groupby(own, dropna=False)["label"].nunique() > 1).any():
         first = twice["path"].iloc[0]
         raise UserError(f"{path} names {first} with several labels", "give one row and one label a picture")
-    return _items(listed.drop_duplicates("path"), path)
+    return _items(listed.drop_duplicates(own), path)
 
 
 def _items(listed: pd.DataFrame, path: Path) -> pd.DataFrame:
