@@ -4,6 +4,7 @@
     python benchmarks/series.py ward --out work/           # death in hospital from the first two days in intensive care
     python benchmarks/series.py wards --out work/          # the same with every kind of unit kept back in turn
     python benchmarks/series.py archive --out work/        # five small sets, beside 1-NN with dynamic time warping
+    python benchmarks/series.py ahead --out work/          # electricity: what comes next, from frozen features
     python benchmarks/series.py ragged                     # a GRU over records of 7 to 29 steps, packed and filled up
 
 Each writes what it learns from (a manifest, or a folder of links) and calls `unlabeled compare` or `transfer` with the
@@ -26,6 +27,8 @@ from unlabeled.encoders.gru import GRU
 from unlabeled.modalities.series import Series
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.verbs.compare import compare
+from unlabeled.verbs.forecast import forecast
+from unlabeled.verbs.pretrain import pretrain
 from unlabeled.verbs.transfer import transfer
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -164,6 +167,27 @@ def ragged(rounds: int = 9) -> None:
     print(f"packed {1000 * packed:.0f} ms, filled up {1000 * whole:.0f} ms: {whole / packed:.2f} times")
 
 
+def ahead(args: argparse.Namespace) -> None:
+    """Errors of forecasts 24 and 168 hours ahead, for each of the two transformers, from a week."""
+    for name in ("ETTh1", "ETTh2"):
+        rows = pd.read_csv(DATA / "ett" / "split.csv", dtype=str)
+        data = args.out / f"{name}.csv"
+        own = rows[rows["file"] == f"{name}.csv"]
+        own.assign(file=str(DATA / "ett" / f"{name}.csv")).to_csv(data, index=False)
+        runs = []
+        for method in args.methods.split(";"):
+            for seed in range(args.seeds):
+                folder = args.out / f"{name}-{args.name}-{method.partition('(')[0]}-s{seed}"
+                where = Setup(encoder=args.encoder or None, out=str(folder), size=168, stride=4, seed=seed)
+                how = Training(threads=1, device="cpu", batch_size=args.batch)
+                views = Augmentation(jitter=args.jitter)
+                budget = Budget(epochs=args.epochs)
+                pretrain(str(data), method=method, setup=where, budget=budget, training=how, augmentation=views)
+                runs.append(str(folder))
+        found = forecast(runs, str(data), out=str(args.out / f"{name}-{args.name}"), training=Training(threads=1))
+        print("\n".join(found.lines()), flush=True)
+
+
 def _dtw(a: np.ndarray, b: np.ndarray) -> float:
     """Dynamic time warping of (T, V) and (S, V), one anti-diagonal of the table at a time."""
     cost = ((a[:, None] - b[None]) ** 2).sum(2)
@@ -182,7 +206,7 @@ def _dtw(a: np.ndarray, b: np.ndarray) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("activity", "ward", "wards", "archive", "ragged"))
+    parser.add_argument("what", choices=("activity", "ward", "wards", "archive", "ahead", "ragged"))
     parser.add_argument("--out", type=Path, default=Path("work"))
     parser.add_argument("--name", default="study", help="of the folder")
     parser.add_argument("--methods", default="simclr;byol;vicreg;mae;c2ssl", help="by semicolons")
@@ -206,6 +230,8 @@ def main() -> None:
         show(folder, ("auroc", "auprc", "ece"), "random")
     elif args.what == "archive":
         archive(args)
+    elif args.what == "ahead":
+        ahead(args)
     elif args.what == "ragged":
         ragged()
     else:

@@ -1,0 +1,147 @@
+"""Windows of recordings as an encoder saw its own, and what comes after each of them."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from unlabeled.data.series import Grids, SeriesPrep, place
+from unlabeled.data.store import Store
+from unlabeled.data.table import Table
+from unlabeled.encoders import Encoder
+from unlabeled.errors import UserError
+from unlabeled.formats import Unreadable
+from unlabeled.modalities import Modality
+from unlabeled.training.devices import Device
+from unlabeled.training.loop import embed
+
+PARTS = {"train": ("train", "unlabeled"), "val": ("val",), "test": ("test",)}
+CUTS = (0.6, 0.8)  # of a recording's time where the data bring no split: learnt from, then kept apart, then tested
+WIDEST = 2048  # numbers that a linear map reads of an encoder's places
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Windows of one part of the data, in order of time within each recording.
+
+    Args:
+        x: (N, 1 + V, L) float32 as a store holds them.
+        y: (N, V, H) what comes after, NaN where nothing was measured; H may be 0.
+        recording: (N,) int64 number of the recording.
+        start: (N,) int64 first step.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    recording: np.ndarray
+    start: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def some(self, most: int) -> "Windows":
+        """At most so many of them, evenly taken."""
+        rows = np.unique(np.linspace(0, len(self) - 1, min(most, len(self))).astype(np.int64))
+        return Windows(self.x[rows], self.y[rows], self.recording[rows], self.start[rows])
+
+
+def parts(table: Table, prep: SeriesPrep, horizon: int, stride: int = 1, most: int = 5000) -> dict[str, Windows]:
+    """Windows of the parts `train`, `val` and `test`, each with the `horizon` steps that follow it in its recording.
+
+    Where the table has no test recordings, each recording's time is cut: 60 % to learn from, 20 % kept apart, 20 % to
+    test on. Where it has no `val`, the last fifth of the training time is kept apart. No window and nothing that
+    follows it reaches over a cut.
+
+    Args:
+        table: one row a recording.
+        prep: of the run: steps, variables.
+        horizon: steps that follow, 0 or more.
+        stride: steps from one window to the next.
+        most: windows of a part, evenly taken where there are more.
+
+    Raises:
+        UserError: when no recording is long enough.
+    """
+    grids = Grids(prep.step, prep.variables, prep.statics)
+    named = table.items["split"].to_numpy()
+    timed = not (named == "test").any()
+    has_val = bool((named == "val").any())
+    found: dict[str, list[tuple[np.ndarray, np.ndarray, int, int]]] = {name: [] for name in PARTS}
+    longest = 0
+    for number, (path, split) in enumerate(zip(table.items["path"].tolist(), named.tolist(), strict=True)):
+        file, key, first, count = place(path)
+        try:
+            values, _ = grids.read(table.folder / file, key)
+        except Unreadable:
+            continue  # the doctor names it
+        values = values[:, first : None if count is None else first + count]
+        length = values.shape[1]
+        longest = max(longest, length)
+        own = next(name for name, splits in PARTS.items() if split in splits)
+        if timed:
+            a, b = (round(c * length) for c in CUTS)
+            spans = {"train": (0, a), "val": (a, b), "test": (b, length)}
+        elif own == "train" and not has_val:
+            spans = {"train": (0, round(0.8 * length)), "val": (round(0.8 * length), length)}
+        else:
+            spans = {own: (0, length)}
+        for name, (low, high) in spans.items():
+            for start in range(low, high - prep.size - horizon + 1, stride):
+                end = start + prep.size
+                found[name].append(
+                    (values[:, start:end], values[: len(prep.variables), end : end + horizon], number, start)
+                )
+    out = {}
+    for name, rows in found.items():
+        if not rows:
+            wrong = (
+                f"no {name} part of {table.root} has {prep.size + horizon:,} steps (the longest recording: {longest:,})"
+            )
+            raise UserError(wrong, "ask for a shorter horizon, or learn from shorter windows (--size)")
+        keep = np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)).tolist()
+        inside = np.ones((1, prep.size), np.float32)
+        x = np.stack([np.concatenate([inside, rows[i][0]]) for i in keep]).astype(np.float32)
+        y = np.stack([rows[i][1] for i in keep]).astype(np.float32)
+        where = np.array([[rows[i][2], rows[i][3]] for i in keep], np.int64)
+        out[name] = Windows(x, y, where[:, 0], where[:, 1])
+    return out
+
+
+class Places(torch.nn.Module):
+    """The vectors of an encoder's places in a row, averaged over neighbours where they are too many numbers."""
+
+    def __init__(self, encoder: Encoder, widest: int = WIDEST) -> None:
+        super().__init__()
+        self.encoder, self.widest = encoder, widest
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Views (B, C, T) to (B, P)."""
+        tokens = self.encoder.tokens(x).float().transpose(1, 2)  # (B, D, T')
+        room = max(1, self.widest // tokens.shape[1])
+        if tokens.shape[2] > room:
+            tokens = torch.nn.functional.adaptive_avg_pool1d(tokens, room)
+        return tokens.flatten(1)
+
+
+def features(encoder: Encoder, looks: Modality, windows: Windows, device: Device) -> np.ndarray:
+    """What the encoder's places hold of windows (N, P), float32."""
+    store = Store(windows.x)
+    reader = device.place(Places(encoder).eval())
+    return np.asarray(embed(reader, looks, store, np.arange(len(windows)), device).numpy())
+
+
+def level(windows: Windows, variables: int) -> np.ndarray:
+    """The last value of each variable that was measured in each window (N, V); 0 where none was."""
+    x = windows.x[:, 1 : 1 + variables]
+    known = ~np.isnan(x)
+    last = x.shape[2] - 1 - known[..., ::-1].argmax(2)
+    value = np.take_along_axis(np.nan_to_num(x), last[..., None], 2)[..., 0]
+    return np.where(known.any(2), value, 0.0)
+
+
+def scaled(windows: Windows, mean: np.ndarray, spread: np.ndarray) -> Windows:
+    """Windows whose values and futures count in units of the training data: less `mean`, over `spread`, both (V,)."""
+    n = len(mean)
+    x = windows.x.copy()
+    x[:, 1 : 1 + n] = (x[:, 1 : 1 + n] - mean[:, None]) / spread[:, None]
+    return replace(windows, x=x, y=(windows.y - mean[:, None]) / spread[:, None])

@@ -1,0 +1,1 @@
+"""The pages of `unlabeled forecast` and `unlabeled impute`."""

@@ -1,0 +1,142 @@
+"""What comes next and what is missing: windows that keep to their part, maps beside scikit-learn's, rules worked by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import Ridge as Known
+
+from unlabeled.ahead import impute as hidden
+from unlabeled.ahead import scores, windows
+from unlabeled.ahead.forecast import season_of
+from unlabeled.ahead.ridge import STRENGTHS, Inputs, Ridge
+from unlabeled.ahead.windows import Windows
+from unlabeled.data.scan import scan
+from unlabeled.data.series import SeriesPrep
+from unlabeled.errors import UserError
+from unlabeled.settings import Budget, Setup, Training
+from unlabeled.verbs.forecast import forecast
+from unlabeled.verbs.impute import impute
+from unlabeled.verbs.pretrain import pretrain
+
+TRAINING = Training(threads=1, device="cpu", batch_size=32, precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def tides(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two recordings of two variables that repeat every 12 steps, and a noisy one that nothing tells."""
+    root = tmp_path_factory.mktemp("tides")
+    random = np.random.default_rng(0)
+    step = np.arange(300.0)
+    for name in ("a", "b"):
+        wave = np.sin(2 * np.pi * step / 12 + random.uniform(0, 6))
+        table = {"time": step, "high": 3 + wave, "low": 1 - 2 * wave, "chance": random.normal(size=300)}
+        pd.DataFrame(table).to_csv(root / f"{name}.csv", index=False)
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(tides: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short run on the tides."""
+    home = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNLABELED_CACHE", str(home / "cache"))
+        where = Setup(size=24, out=str(home / "run"), encoder="tcn(width=8, stages=1, blocks=1)")
+        pretrain(str(tides), method="autoencoder", setup=where, budget=Budget(steps=8), training=TRAINING)
+    return home / "run"
+
+
+def test_the_map_is_scikit_learns_and_its_strength_the_best_on_held_items() -> None:
+    random = np.random.default_rng(1)
+    x = random.normal(size=(60, 5)) * [1, 2, 3, 4, 5] + 1
+    y = x @ random.normal(size=(5, 2)) + 3 * random.normal(size=(60, 2))
+    inputs = Inputs.of(x[:40])
+    found = Ridge.fit(inputs, y[:40], x[40:], y[40:])
+    standard = (x - x[:40].mean(0)) / x[:40].std(0)
+    errors = {}
+    for strength in STRENGTHS:
+        alpha = strength * inputs.values.mean() * 40
+        known = Known(alpha=alpha).fit(standard[:40], y[:40])
+        errors[strength] = ((known.predict(standard[40:]) - y[40:]) ** 2).mean()
+        if strength == found.strength:
+            np.testing.assert_allclose(found.predict(x), known.predict(standard), atol=1e-8)
+    assert found.strength == min(errors, key=lambda s: errors[s])
+
+
+def test_missing_targets_do_not_shrink_the_map() -> None:
+    random = np.random.default_rng(2)
+    x = random.normal(size=(24000, 3))
+    y = x @ np.array([[1.0], [-2.0], [0.5]])
+    y[random.uniform(size=y.shape) < 0.8] = np.nan
+    found = Ridge.fit(Inputs.of(x[:20000]), y[:20000], x[20000:], y[20000:])
+    np.testing.assert_allclose(found.weights.ravel(), [1, -2, 0.5], atol=0.15)
+
+
+def test_windows_and_what_follows_keep_to_their_part(tides: Path) -> None:
+    prep = SeriesPrep(24, 4, 1.0, ("high", "low", "chance"))
+    found = windows.parts(scan(tides), prep, 6)
+    spans = {"train": (0, 180), "val": (180, 240), "test": (240, 300)}
+    for name, (low, high) in spans.items():
+        part = found[name]
+        assert part.start.min() == low and part.start.max() + 24 + 6 == high and set(part.recording) == {0, 1}
+    one = found["test"]
+    whole = pd.read_csv(tides / "a.csv")["high"].to_numpy()
+    first = int(one.start[0])
+    np.testing.assert_allclose(one.y[0, 0], whole[first + 24 : first + 30], rtol=1e-6)
+    with pytest.raises(UserError, match=r"no val part .* has 74 steps"):
+        windows.parts(scan(tides), prep, 50)
+
+
+def test_the_season_is_found_and_noise_has_none() -> None:
+    random = np.random.default_rng(0)
+    noise = random.normal(size=(40, 2, 96)).astype(np.float32)
+    assert season_of(Windows(noise, noise[:, :, :0], np.zeros(40), np.zeros(40)), 1) == 0
+
+
+def test_what_repeats_is_foretold_and_chance_is_not(tides: Path, run: Path, tmp_path: Path) -> None:
+    found = forecast([str(run)], str(tides), horizons=(6,), out=str(tmp_path / "out"), training=TRAINING)
+    assert found.season == 12
+    errors = found.summary.set_index(["arm", "metric"])["mean"]
+    third = 1 / 3  # the variable that is chance: its error is its variance, for the best of rules
+    assert errors["linear", "mse"] == pytest.approx(third, abs=0.1)
+    assert errors["last season", "mse"] == pytest.approx(2 * third, abs=0.15)  # two draws of chance apart
+    assert errors["last value", "mse"] > 2 * errors["linear", "mse"]
+    assert {"autoencoder", "random", "linear + autoencoder"} <= set(found.summary["arm"])
+    assert found.report.is_file() and "what comes next" in found.report.read_text("utf-8")
+    told = found.summary.set_index(["arm", "metric"])
+    assert told.loc[("linear", "mse"), "difference"] == 0
+
+
+def test_hidden_values_are_told_by_the_rules_as_by_hand() -> None:
+    nan = np.nan
+    x = np.array([[[nan, 1.0, nan, 3.0, nan]]])
+    np.testing.assert_array_equal(hidden._last(x), [[[1, 1, 1, 3, 3]]])
+    np.testing.assert_array_equal(hidden._line(x), [[[1, 1, 2, 3, 3]]])
+
+
+def test_what_repeats_is_filled_in_and_nothing_visible_counts(tides: Path, run: Path, tmp_path: Path) -> None:
+    for how in ("points", "blocks"):
+        found = impute([str(run)], str(tides), shares=(0.25,), hide=how, out=str(tmp_path / how), training=TRAINING)  # type: ignore[arg-type]
+        errors = found.summary.set_index(["arm", "metric"])["mean"]
+        assert errors["mean", "mse"] == pytest.approx(1.0, abs=0.25)
+        assert errors["straight line", "mse"] < errors["last value", "mse"] or how == "blocks"
+        assert {"autoencoder", "random"} <= set(found.summary["arm"]) and found.report.is_file()
+
+
+def test_the_sentence_follows_the_interval() -> None:
+    random = np.random.default_rng(0)
+    base = random.uniform(1, 2, 40)
+    groups = {6: np.arange(40)}
+    for gap, words in ((-0.5, "pays"), (0.5, "Take the linear rule")):
+        rows = [{"arm": "linear", "horizon": 6, "seed": 0, "mse": base, "mae": base}]
+        rows += [{"arm": "mae", "horizon": 6, "seed": s, "mse": base + gap, "mae": base} for s in range(3)]
+        table = scores.summary(rows, groups, "horizon", "linear")
+        assert words in scores.sentence(table, "horizon", "linear", ["mae"], "{} steps")[0]
+
+
+def test_what_cannot_be_asked_is_refused_in_a_line(tides: Path, run: Path) -> None:
+    with pytest.raises(UserError, match="horizons"):
+        forecast([str(run)], str(tides), horizons=(0,), training=TRAINING)
+    with pytest.raises(UserError, match="hidden"):
+        impute([str(run)], str(tides), shares=(1.5,), training=TRAINING)
