@@ -1,4 +1,4 @@
-"""What comes next and what is missing: windows that keep to their part, maps beside scikit-learn's, rules worked by hand."""
+"""What comes next and what is missing: windows that keep to their part, maps like scikit-learn's, rules by hand."""
 
 from pathlib import Path
 
