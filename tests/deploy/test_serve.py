@@ -88,7 +88,7 @@ def test_it_says_what_it_is_and_what_it_did(client: TestClient, digits: Path) ->
     assert "unlabeled_request_seconds_bucket" in told and "unlabeled_batch_items_mean" in told
     assert client.get("/drift?rate=0.05").json()["items"] >= 24
     api = client.get("/openapi.json").json()
-    assert {"/predict", "/embed", "/similar", "/drift", "/health", "/metrics"} <= set(api["paths"])
+    assert {"/predict", "/embed", "/similar", "/explain", "/drift", "/health", "/metrics"} <= set(api["paths"])
     for path in ("/", "/docs"):
         page = client.get(path)
         assert (
@@ -96,6 +96,18 @@ def test_it_says_what_it_is_and_what_it_did(client: TestClient, digits: Path) ->
             and "http" not in page.text
             and "default-src 'none'" in page.headers["content-security-policy"]
         )
+
+
+def test_the_places_that_a_label_hangs_on(client: TestClient, digits: Path) -> None:
+    file = sorted((digits / "test").rglob("*.png"))[7]
+    [label] = [i["label"] for i in post(client, "/predict", file.read_bytes()).json()["items"]]
+    answer = post(client, "/explain", file.read_bytes())
+    [found] = answer.json()["items"]
+    heat = np.array(found["map"])
+    assert answer.status_code == 200 and found["label"] == label and heat.shape[0] == heat.shape[1] and heat.std() > 0
+    assert found["picture"].startswith("data:image/png;base64,")
+    assert post(client, "/explain", b"no picture").status_code == 415
+    assert post(client, "/explain", file.read_bytes(), file.read_bytes()).status_code == 413
 
 
 def bomb(side: int) -> bytes:
@@ -262,6 +274,8 @@ def test_the_page_in_a_browser(model: Path, digits: Path) -> None:
         page.wait_for_selector(f"#found .near img >> nth={5 * len(files) - 1}")
         assert page.locator("#found .bar").count() == 5 * len(files)
         assert "Label set" in page.inner_text("#found li:first-child .set")
+        page.click("#found li:first-child button")
+        page.wait_for_selector("#found li:first-child img.item[src^='data:image/png']")
         page.goto(f"http://127.0.0.1:{port}/docs")
         page.wait_for_selector("#routes h2")
         assert "POST /predict" in page.inner_text("#routes")

@@ -38,7 +38,7 @@ def serve(
     threads: int = 0,
     serving: Serving = Serving(),
 ) -> Served:
-    """Serve a model until it is stopped: /predict /embed /similar /drift /health /metrics, /docs, and a page at /.
+    """Serve a model until it is stopped: /predict /embed /similar /explain /drift /health /metrics, /docs, a page at /.
 
     Args:
         model: a .ul folder, or an .onnx file.

@@ -1,4 +1,4 @@
-"""The routes: /predict /embed /similar /drift /health /metrics, an API page and a page to drop pictures on."""
+"""The routes: /predict /embed /similar /explain /drift /health /metrics, an API page and a page to drop pictures on."""
 
 import asyncio
 import base64
@@ -18,7 +18,7 @@ from PIL import Image
 from starlette.exceptions import HTTPException
 
 import unlabeled
-from unlabeled.deploy import drift
+from unlabeled.deploy import drift, occlude
 from unlabeled.deploy.engines import Answers
 from unlabeled.deploy.model import Model
 from unlabeled.deploy.serve.batcher import Batcher, Busy
@@ -26,6 +26,7 @@ from unlabeled.deploy.serve.counts import Counts
 from unlabeled.deploy.serve.guard import Bounds, Guard
 from unlabeled.deploy.serve.reader import Reader, Refused
 from unlabeled.deploy.similar import Neighbours
+from unlabeled.errors import UserError
 
 HERE = Path(__file__).parent
 WINDOW = 500  # answers that /drift looks at
@@ -59,14 +60,41 @@ class Server:
             Refused: when a file is not taken.
             Busy: when too many wait.
         """
+        return list(await asyncio.gather(*(self.batcher.ask(r) for r in await self.decoded(files))))
+
+    async def decoded(self, files: Sequence[UploadFile]) -> list[np.ndarray]:
+        """Raw items from the files of one request.
+
+        Raises:
+            Refused: when a file is not taken.
+            Busy: when too many wait.
+        """
         if not 0 < len(files) <= self.bounds.files:
             raise Refused(413, f"send 1 to {self.bounds.files} files")
         loop = asyncio.get_running_loop()
         data = [await f.read() for f in files]
         if self.batcher.queue.qsize() + len(data) > self.bounds.queue:
             raise Busy  # before the work of decoding
-        raw = await asyncio.gather(*(loop.run_in_executor(self.decoders, self.reader.read, d) for d in data))
-        return list(await asyncio.gather(*(self.batcher.ask(r) for r in raw)))
+        return list(await asyncio.gather(*(loop.run_in_executor(self.decoders, self.reader.read, d) for d in data)))
+
+    async def explained(self, raw: np.ndarray) -> dict[str, Any]:
+        """The label of an item and the map of what it hangs on; its copies wait in the queue like everybody's items.
+
+        Raises:
+            Refused: when such items cannot be covered part by part.
+            Busy: when too many wait.
+        """
+        try:
+            found = occlude.covered(raw, self.reader.modality)
+        except UserError as error:
+            raise Refused(404, error.wrong) from None
+        if self.batcher.queue.qsize() + len(found.copies) + 1 > self.bounds.queue:
+            raise Busy
+        whole, *parts = await asyncio.gather(*(self.batcher.ask(r) for r in (raw, *found.copies)))
+        label = int(whole.probabilities[0].argmax())
+        heat = occlude.told(found, whole.probabilities[0, label], np.array([p.probabilities[0, label] for p in parts]))
+        picture = _png(occlude.overlay(raw, heat)) if raw.ndim == 3 else None
+        return {"label": self.model.classes[label], "map": heat.round(4).tolist(), "picture": picture}
 
     def told(self, found: Answers) -> dict[str, Any]:
         """What is said of an item; counted and remembered for /drift."""
@@ -82,9 +110,13 @@ class Server:
         """A remembered item's small picture as a data URI, where the bundle holds any."""
         if self.memory is None or self.memory.thumbs is None:
             return None
-        file = io.BytesIO()
-        Image.fromarray(self.memory.thumbs[number]).save(file, "PNG")
-        return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+        return _png(self.memory.thumbs[number])
+
+
+def _png(pixels: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 class Service(Guard):
@@ -152,6 +184,13 @@ def _answers(server: Server) -> APIRouter:
                 for n, a in zip(numbers[0], alike[0], strict=True)
             ])  # fmt: skip
         return {"items": out}
+
+    @routes.post("/explain", summary="The places that the label hangs on: how far covering each lowers its log-odds")
+    async def explain(files: Files) -> dict[str, Any]:
+        if len(files) != 1:
+            raise Refused(413, "send one file; it is looked at many times")
+        [raw] = await server.decoded(files)
+        return {"items": [await server.explained(raw)]}
 
     @routes.get("/drift", summary="Are the last items still like those learnt from?")
     def drifted(rate: Annotated[float, Query(ge=0.01, le=0.5)] = 0.05) -> dict[str, Any]:

@@ -41,6 +41,19 @@ async function show(file) {
       meter.setAttribute("aria-label", label);
       add(bar, "span", percent(p));
     }
+    const why = add(box, "button", "Why?");
+    why.addEventListener("click", async () => {
+      why.disabled = true;
+      try {
+        const told = await ask("/explain", file);
+        if (told.picture) {
+          Object.assign(image, { src: told.picture, alt: "the places that " + told.label + " hangs on" });
+          why.replaceWith(Object.assign(document.createElement("p"), { className: "set", textContent: "Orange places speak for " + told.label + ", blue ones against it: covering them changes the answer." }));
+        }
+      } catch (error) {
+        add(box, "p", error.message, "why");
+      }
+    });
     const near = await ask("/similar?k=5", file).catch(() => []);
     const row = add(box, "div", near.length ? "Most alike: " : "", "near");
     for (const n of near) {

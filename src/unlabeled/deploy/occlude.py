@@ -1,0 +1,95 @@
+"""Which places an answer hangs on, asked of any engine: one part is covered after the other (Zeiler & Fergus 2013,
+arXiv:1311.2901). It needs answers alone, so that it works where there is no torch.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unlabeled.errors import UserError
+
+CELLS = {1: 33, 2: 9}  # along a side of items of one and of two dimensions; a window covers two
+MODALITIES = ("image", "series")
+
+
+@dataclass(frozen=True, eq=False)
+class Covered:
+    """An item with one part after the other covered.
+
+    Args:
+        copies: (K, ...) raw items.
+        windows: of each the slices of cells that are covered.
+        cells: of the map, (G,) or (G, G).
+    """
+
+    copies: np.ndarray
+    windows: tuple[tuple[slice, ...], ...]
+    cells: tuple[int, ...]
+
+
+def covered(raw: np.ndarray, modality: str) -> Covered:
+    """Copies of one raw item (C, ...) with a part covered by each channel's mean.
+
+    Of series the first channel, which says where the recording is, stays.
+
+    Raises:
+        UserError: for items of another kind.
+
+    >>> covered(np.zeros((1, 18, 18), np.uint8), "image").copies.shape
+    (64, 1, 18, 18)
+    """
+    if modality not in MODALITIES:
+        raise UserError(f"{modality} items cannot be covered part by part here", "use unlabeled explain")
+    sides = raw.shape[1:]
+    cells = tuple(min(CELLS[len(sides)], side) for side in sides)
+    edges = [np.linspace(0, side, n + 1).round().astype(int) for side, n in zip(sides, cells, strict=True)]
+    first = 1 if modality == "series" else 0
+    known = raw[first:].reshape(len(raw) - first, -1)
+    filled = np.where(np.isnan(known).all(1, keepdims=True), 0, known) if known.dtype.kind == "f" else known
+    middle = np.nanmean(filled, axis=1)
+    middle = middle.round().astype(raw.dtype) if raw.dtype.kind in "iu" else middle.astype(raw.dtype)
+    copies, windows = [], []
+    for at in np.ndindex(*(max(1, n - 1) for n in cells)):
+        window = tuple(slice(a, a + 2) for a in at)
+        place = tuple(slice(int(e[a]), int(e[min(a + 2, len(e) - 1)])) for a, e in zip(at, edges, strict=True))
+        one = raw.copy()
+        one[(slice(first, None), *place)] = middle.reshape(-1, *(1 for _ in sides))
+        copies.append(one)
+        windows.append(window)
+    return Covered(np.stack(copies), tuple(windows), cells)
+
+
+def told(found: Covered, whole: float, parts: np.ndarray) -> np.ndarray:
+    """The map (G,) or (G, G): how far covering each place lowers the log-odds of the label.
+
+    Args:
+        found: from `covered`.
+        whole: probability of the label on the item as it is.
+        parts: (K,) the same on the copies.
+    """
+    falls = _odds(whole) - _odds(parts)
+    total, count = np.zeros(found.cells), np.zeros(found.cells)
+    for fall, window in zip(falls.tolist(), found.windows, strict=True):
+        total[window] += fall
+        count[window] += 1
+    return np.asarray(total / count)
+
+
+def overlay(raw: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """A picture (C, H, W) with a map over it, orange speaks for the label and blue against: (H, W, 3) uint8."""
+    from PIL import Image
+
+    full = float(np.iinfo(raw.dtype).max) if raw.dtype.kind == "u" else 1.0
+    grey = (255 * raw.astype(np.float64) / full).mean(0)[..., None]
+    strong = heat / max(float(np.abs(heat).max()), 1e-12)
+    picture = Image.fromarray(strong.astype(np.float32))
+    wide = np.asarray(picture.resize((raw.shape[2], raw.shape[1]), Image.Resampling.BICUBIC)).clip(-1, 1)[..., None]
+    colour = np.where(wide > 0, np.array([255.0, 106.0, 0.0]), np.array([30.0, 110.0, 255.0]))
+    opaque = 0.8 * np.abs(wide)
+    return np.asarray(((0.75 * grey + 30) * (1 - opaque) + colour * opaque).round().clip(0, 255), np.uint8)
+
+
+def _odds(p: Any) -> np.ndarray:
+    p = np.asarray(p, np.float64).clip(1e-6, 1 - 1e-6)
+    return np.asarray(np.log(p / (1 - p)))

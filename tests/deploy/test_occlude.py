@@ -1,0 +1,37 @@
+"""The map by covering finds the place that the answer was made from, in pictures and in time."""
+
+import numpy as np
+import pytest
+
+from unlabeled.deploy import occlude
+from unlabeled.errors import UserError
+
+
+def test_it_finds_the_corner_that_counts() -> None:
+    raw = np.zeros((1, 36, 36), np.uint8)
+    raw[0, 4:8, 28:32] = 255  # the answer looks here alone
+
+    def probability(items: np.ndarray) -> np.ndarray:
+        return 0.1 + 0.8 * items[:, 0, 4:8, 28:32].mean((1, 2)) / 255
+
+    found = occlude.covered(raw, "image")
+    heat = occlude.told(found, float(probability(raw[None])[0]), probability(found.copies))
+    assert heat[1, 7] == heat.max() > 0 and heat[2, 5] < heat.max() and heat[5:, :4].max() == 0
+    shown = occlude.overlay(raw, heat)
+    orange = shown[..., 0].astype(int) - shown[..., 2]
+    assert orange[4:8, 28:32].min() > 100 and orange[20:, :16].max() < 5
+
+
+def test_series_keep_what_says_where_they_are_and_gaps_stay_quiet() -> None:
+    raw = np.ones((3, 66), np.float32)
+    raw[1], raw[2] = np.sin(np.arange(66)), np.nan
+    found = occlude.covered(raw, "series")
+    assert (found.copies[:, 0] == 1).all() and found.cells == (33,)
+    assert np.allclose(found.copies[0, 1, :4], raw[1].mean(), atol=1e-6) and np.array_equal(
+        found.copies[0, 1, 4:], raw[1, 4:]
+    )
+
+
+def test_other_items_are_refused() -> None:
+    with pytest.raises(UserError, match="text items cannot be covered"):
+        occlude.covered(np.zeros((1, 8), np.uint16), "text")
