@@ -89,6 +89,10 @@ def test_it_says_what_it_is_and_what_it_did(client: TestClient, digits: Path) ->
     assert client.get("/drift?rate=0.05").json()["items"] >= 24
     api = client.get("/openapi.json").json()
     assert {"/predict", "/embed", "/similar", "/explain", "/drift", "/health", "/metrics"} <= set(api["paths"])
+    for path, methods in api["paths"].items():
+        for method in methods.values():
+            assert {"401", "413", "422", "429", "503"} <= set(method["responses"]), path
+    assert client.get("/predict").headers["allow"] == "POST"
     for path in ("/", "/docs"):
         page = client.get(path)
         assert (
@@ -107,7 +111,7 @@ def test_the_places_that_a_label_hangs_on(client: TestClient, digits: Path) -> N
     assert answer.status_code == 200 and found["label"] == label and heat.shape[0] == heat.shape[1] and heat.std() > 0
     assert found["picture"].startswith("data:image/png;base64,")
     assert post(client, "/explain", b"no picture").status_code == 415
-    assert post(client, "/explain", file.read_bytes(), file.read_bytes()).status_code == 413
+    assert post(client, "/explain", file.read_bytes(), file.read_bytes()).status_code == 422
 
 
 def bomb(side: int) -> bytes:
@@ -127,7 +131,7 @@ def test_hostile_requests_get_a_sentence_and_never_a_500(client: TestClient, dig
     cases: list[tuple[int, Any]] = [
         (413, lambda: post(client, "/predict", bomb(20_000))),
         (413, lambda: post(client, "/predict", b"x" * 300_000)),
-        (413, lambda: post(client, "/predict", *[good] * 5)),
+        (422, lambda: post(client, "/predict", *[good] * 5)),
         (422, lambda: post(client, "/predict", b"")),
         (415, lambda: post(client, "/predict", b"%!PS-Adobe-3.0 EPSF-3.0\n(evil) run")),
         (415, lambda: post(client, "/predict", b"GIF89a")),

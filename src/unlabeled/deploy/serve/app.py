@@ -15,6 +15,7 @@ from fastapi import APIRouter, FastAPI, File, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from PIL import Image
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 import unlabeled
@@ -31,7 +32,22 @@ from unlabeled.errors import UserError
 HERE = Path(__file__).parent
 WINDOW = 500  # answers that /drift looks at
 POLICY = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; img-src blob: data:; connect-src 'self'"
-Files = Annotated[list[UploadFile], File(description="one or more files")]
+REFUSALS = {
+    400: "The body is no form.", 401: "The key is missing or wrong.", 404: "This model does not do that.",
+    408: "The request came too slowly.", 409: "Too few items were seen.", 413: "Too large, or too many.",
+    415: "Not a file of a kind that is taken.", 422: "The file, or a parameter, cannot be used.",
+    429: "Too many items wait.", 500: "The server failed.", 503: "It took too long.",
+}  # fmt: skip
+Files = Annotated[list[UploadFile], File(description="one or more files", min_length=1)]
+
+
+class Told(BaseModel):
+    """What every refusal and failure says."""
+
+    error: str = Field(description="one sentence")
+
+
+TOLD: dict[int | str, dict[str, Any]] = {s: {"description": t, "model": Told} for s, t in REFUSALS.items()}
 
 
 class Server:
@@ -70,7 +86,7 @@ class Server:
             Busy: when too many wait.
         """
         if not 0 < len(files) <= self.bounds.files:
-            raise Refused(413, f"send 1 to {self.bounds.files} files")
+            raise Refused(422, f"send 1 to {self.bounds.files} files")
         loop = asyncio.get_running_loop()
         data = [await f.read() for f in files]
         if self.batcher.queue.qsize() + len(data) > self.bounds.queue:
@@ -161,7 +177,7 @@ def build(model: Model, bounds: Bounds, *, batch: int = 16, more: Sequence[APIRo
 
 
 def _answers(server: Server) -> APIRouter:
-    routes = APIRouter()
+    routes = APIRouter(responses=TOLD)
 
     @routes.post("/predict", summary="Label, probabilities, label set, strangeness, and where it would rather not say")
     async def predict(files: Files) -> dict[str, Any]:
@@ -188,7 +204,7 @@ def _answers(server: Server) -> APIRouter:
     @routes.post("/explain", summary="The places that the label hangs on: how far covering each lowers its log-odds")
     async def explain(files: Files) -> dict[str, Any]:
         if len(files) != 1:
-            raise Refused(413, "send one file; it is looked at many times")
+            raise Refused(422, "send one file; it is looked at many times")
         [raw] = await server.decoded(files)
         return {"items": [await server.explained(raw)]}
 
@@ -208,7 +224,7 @@ def _answers(server: Server) -> APIRouter:
 
 
 def _about(server: Server) -> APIRouter:
-    routes = APIRouter()
+    routes = APIRouter(responses=TOLD)
 
     @routes.get("/health", summary="Is it alive, and what is it")
     async def health() -> dict[str, Any]:
@@ -262,7 +278,8 @@ def _errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def known(_: Request, error: HTTPException) -> JSONResponse:
-        return told(error.status_code, str(error.detail) if error.status_code < 500 else "the server failed")
+        said = str(error.detail) if error.status_code < 500 else "the server failed"
+        return told(error.status_code, said, dict(error.headers or {}))
 
     @app.exception_handler(Exception)
     async def bug(_: Request, error: Exception) -> JSONResponse:
