@@ -26,7 +26,7 @@ class Components(Plain):
         steps: series to so many steps.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image", "series")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series", "audio")
 
     def __init__(self, *, components: int = 128, side: int = 32, steps: int = 128) -> None:
         self.components, self.side, self.steps = components, side, steps

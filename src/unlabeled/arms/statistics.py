@@ -1,4 +1,6 @@
-"""A handful of plain statistics of every variable: what an engineer would try before any learning."""
+"""A handful of plain statistics of every variable, or of every log-mel band of a sound and of its changes: what an
+engineer would try before any learning.
+"""
 
 import itertools
 from typing import ClassVar
@@ -19,12 +21,12 @@ class Statistics(Plain):
     Missing values are left out; a variable without a value has 0 everywhere and says so in a column of its own.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("series",)
+    modalities: ClassVar[tuple[str, ...]] = ("series", "audio")
 
     def features(self, store: Store, rows: np.ndarray, modality: Modality) -> np.ndarray:
         """Statistics (N, V * 23) float32 of the given rows."""
         return np.concatenate(
-            [self._of(store.array[part][:, 1:].astype(np.float64)) for part in batches(np.asarray(rows))]
+            [self._of(modality.measurements(store.batch(part)).double().numpy()) for part in batches(np.asarray(rows))]
         )
 
     def _of(self, x: np.ndarray) -> np.ndarray:

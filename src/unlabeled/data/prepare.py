@@ -149,7 +149,7 @@ def measured(table: Table, store: Store, prep: Preparation, size: int) -> Prepar
         size: side of the views in pixels.
     """
     learn = table.rows(*LEARN)
-    mean, std = store.statistics(learn if len(learn) else table.rows())
+    mean, std = kind(table.modality).measure(store, learn if len(learn) else table.rows(), prep)
     if table.modality != "image":
         return Prepared(table, store, prep, size, mean, std, {})
     blind = replace(table, items=table.items.assign(label=pd.Series(pd.NA, index=table.items.index, dtype="str")))

@@ -11,6 +11,7 @@ class Encoder(nn.Module):
 
     Attributes:
         space: how many dimensions the places of its items have: 2 for pictures, 1 for series.
+        sees: the form of the items that it asks for, where a modality has several; "" for the usual one.
         channels: channels of the items that it was built for.
         size: side of the views that it was built for, pixels, or their time steps.
         any_size: whether it takes items of other sizes as well: convolutions do, fixed positions do not.
@@ -19,6 +20,7 @@ class Encoder(nn.Module):
     """
 
     space: ClassVar[int] = 2
+    sees: ClassVar[str] = ""
     channels: int
     size: int
     any_size: bool = False

@@ -45,6 +45,16 @@ def build(what: catalog.Spec, channels: int, size: int, space: int = 2) -> Encod
     return encoder
 
 
+def looks_at(what: catalog.Spec) -> tuple[int, str]:
+    """How many dimensions the places of an encoder's items have, and the form of the items that it asks for.
+
+    >>> looks_at(spec("resnet18")), looks_at(spec("tcn"))
+    ((2, ''), (1, ''))
+    """
+    facts = catalog.entry("encoders", what.name).facts
+    return int(facts.get("space", 2)), str(facts.get("sees", ""))
+
+
 def short(what: catalog.Spec) -> str:
     """The name that a person uses: timm's own name, or the catalog's."""
     return str(what.settings.get("name", what.name)) if what.name == "timm" else what.name

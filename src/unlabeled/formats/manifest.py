@@ -14,7 +14,7 @@ SUFFIXES = frozenset((".csv", ".tsv", ".parquet", ".pq"))
 WORDS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path"),
     "label": ("label", "class", "class_name", "target", "category", "diagnosis", "y"),
-    "group": ("group", "patient", "patient_id", "subject", "subject_id", "case", "part", "plate", "track"),
+    "group": ("group", "patient", "patient_id", "subject", "subject_id", "speaker", "case", "part", "plate", "track"),
     "domain": ("domain", "site", "device", "scanner", "camera", "hospital", "center", "centre"),
     "split": ("split", "set", "subset", "partition"),
     "first": ("first", "first_row", "start", "start_row"),

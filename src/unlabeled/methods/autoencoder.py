@@ -25,7 +25,7 @@ class Autoencoder(Method):
         decoder_width: channels of the decoder's last layers.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image", "series")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series", "audio")
     family: ClassVar[str] = "generative"
     wants: ClassVar[str] = "pictures in which what matters is large"
     when: ClassVar[str] = "as a yardstick, or to see what can be reconstructed"

@@ -37,7 +37,7 @@ class C2SSL(Method):
         width: length of the projected vectors.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image", "series")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series", "audio")
     family: ClassVar[str] = "causal"
     wants: ClassVar[str] = "classes that light, sensor and colour do not change"
     when: ClassVar[str] = "when light or camera will differ where it runs"

@@ -32,7 +32,7 @@ class CPC(Method):
         UserError: when the encoder makes fewer than four places, or a setting is out of its range.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("series",)
+    modalities: ClassVar[tuple[str, ...]] = ("series", "audio")
     family: ClassVar[str] = "predictive"
     wants: ClassVar[str] = "windows whose past says something of their future"
     when: ClassVar[str] = "when no view is known to keep what matters"

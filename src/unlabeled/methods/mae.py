@@ -31,8 +31,8 @@ class MAE(Method):
     """
 
     family: ClassVar[str] = "generative"
-    modalities: ClassVar[tuple[str, ...]] = ("image", "series")
-    default_encoder: ClassVar[dict[str, str]] = {"image": "vit", "series": "transformer"}
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series", "audio")
+    default_encoder: ClassVar[dict[str, str]] = {"image": "vit", "series": "transformer", "audio": "transformer"}
     wants: ClassVar[str] = "many items and many steps"
     when: ClassVar[str] = "when labels suffice to fine-tune, or views would destroy what matters"
     cost: ClassVar[float] = 1.7

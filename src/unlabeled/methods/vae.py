@@ -28,7 +28,7 @@ class VAE(Method):
         decoder_width: channels of the decoder's last layers.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image", "series")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series", "audio")
     family: ClassVar[str] = "generative"
     wants: ClassVar[str] = "pictures in which what matters is large"
     when: ClassVar[str] = "when new pictures shall be drawn, blurred but safe"

@@ -34,17 +34,34 @@ class Modality(ABC):
         name: as the catalog has it.
         space: how many dimensions a view's places have: 2 for pictures, 1 for series.
         channels: of a view, which need not be those of the raw items.
+        size: side or steps of a view.
     """
 
     name: ClassVar[str]
-    space: ClassVar[int]
+    space: int
     channels: int
+    size: int
     _source: torch.Generator
 
     @classmethod
     def fitting(cls, prep: Mapping[str, Any], settings: Mapping[str, Any]) -> Self:
         """The modality for items that were prepared so, with its other settings."""
         return cls(**settings)
+
+    def seen_by(self, space: int, sees: str) -> Self:
+        """The same modality as an encoder takes it whose places have `space` dimensions and that asks for the form
+        `sees`, "" for the usual one.
+
+        Raises:
+            UserError: when there is no such form.
+        """
+        if sees:
+            raise UserError(f"the encoder looks at items as {sees}, and {self.name} is not", "take another encoder")
+        return self
+
+    def usual(self) -> Self:
+        """The same modality as rules without learning look at it, whatever form an encoder takes."""
+        return self
 
     def at(self, seed: int, step: int, rank: int = 0) -> Self:
         """The same modality with its random state set from (seed, step, rank): equal arguments draw equal views."""
@@ -107,6 +124,14 @@ class Modality(ABC):
         It is 1 where the value was measured and 0 where it is missing: no loss touches that.
         """
         return None
+
+    def measurements(self, raw: Tensor) -> Tensor:
+        """Raw items as numbers (B, V, T) for rules without learning, NaN where nothing was measured."""
+        return raw
+
+    def heard(self, raw: Tensor) -> list[np.ndarray]:
+        """Raw items as a person can hear them: samples (N,) int16 each; none where they make no sound."""
+        return []
 
     @abstractmethod
     def patches(self, view: Tensor, size: int) -> Tensor:

@@ -34,7 +34,7 @@ class Image(Modality):
     """
 
     name: ClassVar[str] = "image"
-    space: ClassVar[int] = 2
+    space = 2
 
     def __init__(
         self,

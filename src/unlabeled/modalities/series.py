@@ -41,7 +41,7 @@ class Series(Modality):
     """
 
     name: ClassVar[str] = "series"
-    space: ClassVar[int] = 1
+    space = 1
 
     def __init__(
         self,
@@ -217,6 +217,10 @@ class Series(Modality):
         if self.missing:
             out[:, masks] = OF_MASKS * (view[:, :1] > 0.5)
         return out
+
+    def measurements(self, raw: Tensor) -> Tensor:
+        """The variables (B, V, T) in their own units, NaN where nothing was measured."""
+        return raw[:, 1:]
 
     def patches(self, view: Tensor, size: int) -> Tensor:
         """A view cut into non-overlapping pieces of time: (B, C, T) to (B, T / size, size * C)."""

@@ -62,6 +62,7 @@ class Bench:
             learn, test = self.prepared.learning, self.prepared.test
             looks = arm.recipe.looks()
             if arm.kind == PLAIN:
+                looks = looks.usual()
                 rule: Plain = catalog.load("arms", arm.name)().fit(self.prepared.store, learn, looks, seed)
                 pair = [rule.features(self.prepared.store, rows, looks) for rows in (learn, test)]
             else:

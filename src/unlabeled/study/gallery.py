@@ -21,7 +21,7 @@ MAP_ITEMS = 1_000
 
 def thumbnails(prepared: Prepared, rows: np.ndarray, looks: Modality, side: int = 48) -> np.ndarray:
     """Small colour pictures (N, side, side, 3) uint8 of raw items; of series their curves."""
-    if looks.space == 1:
+    if len(prepared.store.shape) == 2:
         return np.concatenate([looks.show(looks.plain(prepared.store.batch(part))) for part in batches(rows, 256)])
     out = []
     for at in range(0, len(rows), 256):

@@ -57,19 +57,20 @@ class Recipe:
         """What the method may know before it starts."""
         looks = self.looks()
         kinds = len(looks.interventions())
-        return Facts(self.items, self.steps, looks.channels, self.size, self.upright, kinds)
+        return Facts(self.items, self.steps, looks.channels, looks.size, self.upright, kinds)
 
     def looks(self) -> Modality:
-        """The modality with this recipe's views."""
+        """The modality with this recipe's views, in the form that the encoder takes."""
         kind: type[Modality] = catalog.load("modalities", self.modality)
         names = ("size", "plain_size", "channels", "mean", "std", "augmentation")
-        return kind.fitting(self.prep, {name: getattr(self, name) for name in names})
+        looks = kind.fitting(self.prep, {name: getattr(self, name) for name in names})
+        return looks.seen_by(*_build.looks_at(self.encoder))
 
     def build_encoder(self) -> Encoder:
         """The encoder with the weights that this recipe's seed draws."""
         looks = self.looks()
         torch.manual_seed(self.seed)
-        return _build.build(self.encoder, looks.channels, self.size, looks.space)
+        return _build.build(self.encoder, looks.channels, looks.size, looks.space)
 
     def build(self) -> Method:
         """The method around its encoder, with the weights that this recipe's seed draws.

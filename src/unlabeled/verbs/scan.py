@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from unlabeled.data import doctor
 from unlabeled.data.doctor import Report
+from unlabeled.data.kinds import kind
 from unlabeled.data.scan import scan as index
 from unlabeled.data.table import Table
 
@@ -40,7 +41,7 @@ class ScanResult:
         return [*out, "", f"next: {remedy}"] if remedy else out
 
     def _noun(self) -> str:
-        return "recordings" if self.table.modality == "series" else "pictures"
+        return kind(self.table.modality).what
 
     def _kinds(self) -> list[str]:
         facts = self.report.facts
@@ -65,6 +66,11 @@ class ScanResult:
             out.append(f"{len(names)} variables over {long} steps of {facts['step']:g}: {told}")
             if facts["statics"]:
                 out.append(f"told once of each: {', '.join(facts['statics'])}")
+        if "seconds" in facts:
+            low, usual, high = facts["seconds"]
+            rates = " and ".join(f"{rate:,} Hz" for rate in list(facts["rates"])[:3])
+            minutes = facts["total_seconds"] / 60
+            out.append(f"{low:.2f} to {high:.2f} s (mostly {usual:.2f}), {minutes:.1f} min in all, {rates}")
         if "sizes" in facts:
             size = next(iter(facts["sizes"]), "unknown")
             depth = " and ".join(f"{bits} bit" for bits in facts["bits"])

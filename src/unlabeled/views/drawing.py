@@ -1,4 +1,4 @@
-"""Curves as small pictures, so that series can be shown wherever pictures are."""
+"""Curves and spectra as small pictures, so that series and sounds can be shown wherever pictures are."""
 
 import numpy as np
 
@@ -6,6 +6,7 @@ SIDE = 96  # pixels
 COLOURS = np.array(
     [(31, 100, 200), (214, 90, 30), (30, 140, 90), (160, 60, 160), (130, 110, 20), (90, 90, 90)], np.uint8
 )  # told apart by most eyes, also in grey
+HEAT = np.array([(10, 10, 35), (70, 20, 110), (175, 45, 95), (240, 125, 40), (250, 245, 180)], float)  # dark to bright
 MOST = 6  # curves; of more variables the first show
 
 
@@ -47,3 +48,19 @@ def _draw(picture: np.ndarray, rows: np.ndarray, colour: np.ndarray) -> None:
             continue
         top, bottom = sorted((round(float(rows[x])), round(float(joined[x]))))
         picture[top : bottom + 1, x // 2] = colour
+
+
+def heights(values: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """Fields (B, F, T) in units of their spread, the first row at the bottom, as pictures (B, side, side, 3) uint8.
+
+    The higher, the brighter; NaN is grey.
+
+    >>> heights(np.zeros((2, 40, 50)), 32).shape
+    (2, 32, 32, 3)
+    """
+    rows, columns = (np.linspace(0, n - 1, side).round().astype(int) for n in values.shape[1:])
+    shown = values[:, rows[::-1]][:, :, columns]
+    at = np.clip((np.nan_to_num(shown) + 2) / 4.5, 0, 1)[..., None] * (len(HEAT) - 1)
+    low = np.minimum(at.astype(int), len(HEAT) - 2)
+    out = HEAT[low[..., 0]] * (1 - (at - low)) + HEAT[low[..., 0] + 1] * (at - low)
+    return np.where(np.isnan(shown)[..., None], 225, out).round().astype(np.uint8)

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import pandas as pd
 
 from unlabeled import catalog
@@ -78,6 +79,12 @@ class Kind(ABC):
     def encoder(self, prep: "Preparation") -> str:
         """The encoder that suits items so prepared where nobody asks for one; empty for the modality's usual one."""
         return ""
+
+    def measure(
+        self, store: "Store", rows: np.ndarray, prep: "Preparation"
+    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of what views show, channel by channel, over rows that may be learnt from."""
+        return store.statistics(rows)
 
     @abstractmethod
     def examine(self, table: "Table", store: "Store | None") -> Examined:
