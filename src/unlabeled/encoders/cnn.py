@@ -1,0 +1,82 @@
+"""A small residual network of convolutions for pictures and for maps of sounds, where a ResNet-18 is too much for the
+machine or the data (after He et al. 2015, arXiv:1512.03385).
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unlabeled.encoders import Encoder
+from unlabeled.errors import UserError
+
+
+class Block(nn.Module):
+    """Two convolutions and a way around them."""
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+        self.second = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(after) for _ in range(2))
+        straight = before == after and stride == 1
+        self.around = nn.Identity() if straight else nn.Conv2d(before, after, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, before, H, W) to (B, after, H / stride, W / stride)."""
+        y = functional.relu(self.norms[0](self.first(x)))
+        return functional.relu(self.norms[1](self.second(y)) + self.around(x))
+
+
+class CNN(Encoder):
+    """A small residual network with pooling of mean and maximum.
+
+    Args:
+        channels: channels C of the pictures.
+        size: side of the views in pixels.
+        width: channels of the first stage; each further one has twice as many and half the side.
+        stages: how many stages, 1 or more.
+        blocks: residual blocks in each.
+        stride: of the first convolution; 0 takes 2 from 48 pixels on, else 1.
+
+    Raises:
+        UserError: when there is no stage.
+
+    >>> CNN(1, 64, width=4)(torch.zeros(2, 1, 64, 64)).shape
+    torch.Size([2, 64])
+    """
+
+    space: ClassVar[int] = 2
+    any_size = True
+
+    def __init__(
+        self, channels: int, size: int, *, width: int = 16, stages: int = 4, blocks: int = 1, stride: int = 0
+    ) -> None:
+        super().__init__()
+        if stages < 1 or blocks < 1 or width < 1:
+            raise UserError(f"a cnn of {stages} stages, {blocks} blocks, width {width}", "give 1 or more of each")
+        self.stem = nn.Conv2d(channels, width, 5, stride or (2 if size >= 48 else 1), 2, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        layers: list[nn.Module] = []
+        before = width
+        for stage in range(stages):
+            after = width * 2**stage
+            for number in range(blocks):
+                layers.append(Block(before, after, 2 if stage and not number else 1))
+                before = after
+        self.layers = nn.Sequential(*layers)
+        self.token_dim, self.dim = before, 2 * before
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures (B, C, H, W) to features (B, D): mean and maximum over the places."""
+        return self.both(x)[0]
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """Pictures (B, C, H, W) to one vector a place of the last map (B, T, token_dim), row by row."""
+        return self.both(x)[1]
+
+    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, D) and places (B, T, token_dim), in one pass."""
+        y: Tensor = self.layers(functional.relu(self.norm(self.stem(x)))).flatten(2)
+        return torch.cat([y.mean(2), y.amax(2)], 1), y.transpose(1, 2)
