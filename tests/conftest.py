@@ -60,3 +60,11 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray((image * 15.9).astype("uint8"), "L").save(folder / f"{i:04d}.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def chirps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 small sounds, rising and falling tones of three heights, as `train/<class>/*.wav` and `test/<class>/*.wav`."""
+    import audible
+
+    return audible.write(tmp_path_factory.mktemp("chirps"))

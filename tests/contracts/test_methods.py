@@ -27,12 +27,14 @@ from unlabeled.training.recipe import Recipe
 from unlabeled.training.run import CHECKPOINT, METRICS, Run, create, learn
 
 METHODS = [*catalog.names("methods"), *os.environ.get("UNLABELED_METHODS", "").split()]  # names, and paths of own files
-KINDS = ("image", "series")
+KINDS = ("image", "series", "audio")
 CASES = [(n, k) for n in METHODS for k in KINDS if k in catalog.entry("methods", n).facts.get("modalities", KINDS[:1])]
 SMALL = "vit(width=64, depth=2, heads=2, patch_size=4)"
-SMALL_FOR_SERIES = {
+SMALL_OF = {  # by the usual encoder
     "tcn": "tcn(width=16, stages=1, blocks=1, kernel=3)",
     "transformer": "transformer(width=32, depth=1, heads=2, patch_size=1)",
+    "cnn": "cnn(width=8, stages=2)",
+    "wave": "wave(width=16, strides=(5, 4, 2))",
 }
 TRAINING = Training(batch_size=64, threads=1, precision="fp32", device="cpu")
 # what a digit is survives no mirror and no strong crop
@@ -83,11 +85,21 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
         return prepare(file)
 
 
+@pytest.fixture(scope="module")
+def heard(chirps: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Small sounds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return prepare(chirps)
+
+
 @pytest.fixture
-def ready(name: str, kind: str, grey: Prepared, coloured: Prepared, rows: Prepared) -> Prepared:
-    """Grey digits, or coloured ones for a method that refuses grey, or digits as series."""
-    if kind == "series":
-        return rows
+def ready(
+    name: str, kind: str, grey: Prepared, coloured: Prepared, rows: Prepared, request: pytest.FixtureRequest
+) -> Prepared:
+    """Grey digits, or coloured ones for a method that refuses grey, or digits as series, or sounds."""
+    if kind != "image":
+        return rows if kind == "series" else request.getfixturevalue("heard")
     recipe = recipe_of(name, grey, 1)
     try:
         recipe.kind().judge(recipe.facts)
@@ -102,10 +114,10 @@ def device() -> Device:
 
 
 def recipe_of(name: str, ready: Prepared, steps: int, seed: int = 0) -> Recipe:
-    series = ready.table.modality == "series"
+    picture = ready.table.modality == "image"
     usual = catalog.entry("methods", name).encoder_for(ready.table.modality)
-    encoder = _build.spec(SMALL_FOR_SERIES[usual] if series else SMALL)
-    views = VIEWS_OF_SERIES if series else VIEWS
+    encoder = _build.spec(SMALL if picture else SMALL_OF[usual])
+    views = VIEWS if picture else VIEWS_OF_SERIES
     return compose(ready, catalog.parse("methods", name), encoder, views, TRAINING, steps, seed)
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from unlabeled import UserError, stats
-from unlabeled.modalities import series
+from unlabeled.modalities import audio, series
 from unlabeled.shift.equal import equal_loss
 from unlabeled.shift.overlap import COLOURS, RELATIVES, relatives, unrelated
 from unlabeled.shift.severity import Curve, differences, robustness
-from unlabeled.views import corruption, style, wear
+from unlabeled.views import acoustics, corruption, style, wear
 
 
 def drawn(seed: int, seeds: tuple[int, ...], steepness: tuple[float, ...], items: int = 200) -> Curve:
@@ -91,8 +91,8 @@ def test_differences_are_paired_ones_of_the_mean_over_kinds() -> None:
 
 
 def test_every_corruption_stands_in_the_table_of_relatives() -> None:
-    assert set(RELATIVES) == set(corruption.KINDS) | set(wear.KINDS)
-    styles = set(getattr(style, "KINDS", ()) or style.names(3)) | set(series.KINDS)
+    assert set(RELATIVES) == set(corruption.KINDS) | set(wear.KINDS) | set(acoustics.KINDS)
+    styles = set(getattr(style, "KINDS", ()) or style.names(3)) | set(series.KINDS) | set(audio.KINDS)
     assert styles - COLOURS <= {word for words in RELATIVES.values() for word in words}
     found = relatives(["rain", "new_thing"], {"blur"})
     assert found == {"rain": (), "new_thing": ("not in the table",)}

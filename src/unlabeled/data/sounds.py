@@ -22,6 +22,7 @@ PLACE = re.compile(r"^(?P<file>.+)@(?P<first>\d+)\+(?P<count>\d+)$", re.S)
 END = np.iinfo(np.int16).min  # what the store holds behind the end of a sound
 FRAMES = 100  # a second
 FASTEST = 16_000  # samples a second: what is said lies below 8 kHz
+FINE = 8_000  # samples a second from which 64 bands each hold something
 LONGEST, WINDOW = 400, 200  # frames: the longest sound that is taken whole, and of a window where the data do not say
 
 
@@ -144,7 +145,7 @@ def ready(table: Table, size: int, stride: int) -> tuple[Table, AudioPrep]:
     learn = learn if learn.any() else np.ones(len(whole), bool)
     usual = Counter(seen.rates[learn].tolist()).most_common(1)[0][0]
     rate = max(800, min(FASTEST, usual // FRAMES * FRAMES))
-    prep = AudioPrep(size or _suitable(seen.seconds[learn]), rate)
+    prep = AudioPrep(size or _suitable(seen.seconds[learn]), rate, 64 if rate >= FINE else 32)
     return cut(whole, prep, stride, seen), prep
 
 

@@ -129,9 +129,11 @@ class Modality(ABC):
         """Raw items as numbers (B, V, T) for rules without learning, NaN where nothing was measured."""
         return raw
 
-    def heard(self, raw: Tensor) -> list[np.ndarray]:
-        """Raw items as a person can hear them: samples (N,) int16 each; none where they make no sound."""
-        return []
+    def heard(self, raw: Tensor) -> tuple[list[np.ndarray], int]:
+        """Raw items as a person can hear them: samples (N,) int16 each, and how many make a second; none where they
+        make no sound.
+        """
+        return [], 0
 
     @abstractmethod
     def patches(self, view: Tensor, size: int) -> Tensor:

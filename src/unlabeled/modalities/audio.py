@@ -250,9 +250,9 @@ class Audio(Modality):
             x = x[:, 0] if self.space == 2 else x[:, 1:]
         return drawing.heights((x if inside is None else x.masked_fill(~inside, float("nan"))).numpy())
 
-    def heard(self, raw: Tensor) -> list[np.ndarray]:
-        """Raw items as what a person can hear: samples (N,) int16, each as long as its sound."""
-        return [x[x != END].numpy() for x in raw[:, 0].cpu()]
+    def heard(self, raw: Tensor) -> tuple[list[np.ndarray], int]:
+        """Raw items as a person can hear them: samples (N,) int16, each as long as its sound, and the rate."""
+        return [x[x != END].numpy() for x in raw[:, 0].cpu()], self.rate
 
     def _sound(self, raw: Tensor) -> tuple[Tensor, Tensor]:
         """Waveforms (B, N) of equal loudness, and their samples (B,) float32."""

@@ -16,7 +16,7 @@ from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Style
 from unlabeled.training.recipe import Recipe
 
-COLOURS = frozenset(("warmth", "tint", "hue"))  # kinds of style that no corruption is like
+COLOURS = frozenset(("warmth", "tint", "hue", "pitch"))  # kinds of style that no corruption is like
 HIDING = frozenset(("mae", "inpainting", "hybrid", "ijepa"))  # methods that hide places of a picture
 RELATIVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -42,6 +42,11 @@ RELATIVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "freeze": ("cutout", "gaps", "masking"),
         "quantised": (),
         "dropouts": ("cutout", "drop", "gaps", "masking"),
+        "hiss": ("noise",),
+        "hum": ("noise",),
+        "crackle": ("noise",),
+        "echo": ("jitter", "room"),
+        "telephone": ("jitter", "room", "tilt"),
     }
 )  # corruption: settings of Augmentation, kinds of interventions, and `masking` (methods that hide places of an item)
 

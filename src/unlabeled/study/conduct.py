@@ -154,9 +154,10 @@ def _data_card(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> lis
         "classes": table.classes,
         "counts": counts,
         "unlabeled": int(table.items["label"].isna().sum()),
-        "size": [study.prepared.size] * study.arms[0].recipe.looks().space,
+        "size": [study.prepared.size] * (len(study.prepared.store.shape) - 1),
         "variables": list(getattr(study.prepared.prep, "variables", ())),
         "step": getattr(study.prepared.prep, "step", None),
+        "rate": getattr(study.prepared.prep, "rate", None),
         "channels": study.prepared.prep.channels,
         "findings": [asdict(f) for f in report.findings],
         "broken": [asdict(b) for b in table.broken],
@@ -249,6 +250,7 @@ def _pretrain(study: Study, bench: Bench, arms: Sequence[Arm]) -> list[dict[str,
 
 def _pictures(study: Study, bench: Bench, arms: Sequence[Arm]) -> None:
     gallery.test_items(study.folder, study.prepared, arms[0].recipe.looks())
+    gallery.sounds(study.folder, study.prepared, arms[0].recipe.looks())
     gallery.views(study.folder, study.prepared, arms[0].recipe.looks())
     seed = study.seeds[0]
     pairs: dict[str, tuple[np.ndarray, np.ndarray]] = {}

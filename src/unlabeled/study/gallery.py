@@ -17,6 +17,7 @@ from unlabeled.study.fits import write_arrays
 from unlabeled.training.run import Run
 
 MAP_ITEMS = 1_000
+SOUNDS, SECONDS = 500, 3  # test items whose sound is kept, and how much of each
 
 
 def thumbnails(prepared: Prepared, rows: np.ndarray, looks: Modality, side: int = 48) -> np.ndarray:
@@ -46,6 +47,15 @@ def test_items(folder: Path, prepared: Prepared, looks: Modality) -> None:
             "thumbs": thumbnails(prepared, rows, looks),
         },
     )
+
+
+def sounds(folder: Path, prepared: Prepared, looks: Modality) -> None:
+    """Write `sounds.npz` where items can be heard: their samples one after the other, where each ends, and the rate."""
+    heard, rate = looks.heard(prepared.store.batch(prepared.test[:SOUNDS]))
+    if heard:
+        parts = [x[: SECONDS * rate] for x in heard]
+        ends = np.cumsum([len(x) for x in parts])
+        write_arrays(folder / "sounds.npz", {"samples": np.concatenate(parts), "ends": ends, "rate": np.array(rate)})
 
 
 def views(folder: Path, prepared: Prepared, looks: Modality, items: int = 8, each: int = 4) -> None:

@@ -7,12 +7,14 @@ import numpy as np
 
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.pictures import Sheet, sheet, uri
+from unlabeled.report.players import Players
 from unlabeled.report.section import Section
 from unlabeled.report.sections.maps import thumbs_style
 from unlabeled.report.words import count
 
 TITLE = "Data"
 EACH, CLASSES, BROKEN = 8, 24, 200  # thumbnails a class, classes and broken files that are shown
+HEARD = 2  # sounds a class that can be played
 SPLITS = ("train", "val", "test")
 ORDER = ("error", "warning", "info")
 
@@ -69,6 +71,8 @@ def _facts(
 
 
 def _shape(card: Mapping[str, Any], size: Sequence[int]) -> str:
+    if card.get("rate"):
+        return f"{size[0]:,} frames of 10 ms, {card['rate']:,} samples a second"
     if len(size) == 1:
         variables = card.get("variables") or []
         names = ", ".join(variables[:6]) + (f" and {len(variables) - 6} more" if len(variables) > 6 else "")
@@ -85,9 +89,14 @@ def _strips(study: Study) -> tuple[Sheet | None, list[dict[str, Any]], str]:
         return None, [], str(reason)
     chosen = {k: np.flatnonzero(labels == k)[:EACH].tolist() for k in range(min(CLASSES, len(study.classes)))}
     thumbs = sheet(study.test["thumbs"], (i for items in chosen.values() for i in items))
+    players = Players(study)
     paths = study.test["paths"]
     strips = [
-        {"name": study.classes[k], "shown": [{"style": thumbs.style(i), "path": str(paths[i])} for i in items]}
+        {
+            "name": study.classes[k],
+            "shown": [{"style": thumbs.style(i), "path": str(paths[i])} for i in items],
+            "sounds": [found for i in items[:HEARD] if (found := players.uri(i))],
+        }
         for k, items in chosen.items()
         if items
     ]

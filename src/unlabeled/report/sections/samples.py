@@ -7,6 +7,7 @@ import numpy as np
 
 from unlabeled.report.folder import Absent, Cell, Study
 from unlabeled.report.pictures import Sheet, sheet
+from unlabeled.report.players import Players
 from unlabeled.report.section import Section
 from unlabeled.report.sections.maps import thumbs_style
 from unlabeled.report.words import count
@@ -30,9 +31,9 @@ def section(study: Study) -> Section:
         raise Absent("there are no predictions in the study's folder")
     chosen = {key: _choose(cell.probabilities, labels) for key, cell in fits.items()}
     thumbs = sheet(study.test["thumbs"], (int(i) for groups in chosen.values() for g in groups for i in g))
-    panels = []
+    players, panels = Players(study), []
     for key, cell in fits.items():
-        wrong, sure, unsure = ([_card(study, cell, thumbs, int(i)) for i in group] for group in chosen[key])
+        wrong, sure, unsure = ([_card(study, cell, thumbs, players, int(i)) for i in group] for group in chosen[key])
         mistakes = int((cell.probabilities.argmax(1) != labels).sum())
         panels.append({
             "key": key, "wrong": wrong, "sure": sure, "unsure": unsure, "draw": cell.draw, "seed": cell.seed,
@@ -56,12 +57,13 @@ def _choose(probabilities: np.ndarray, labels: np.ndarray) -> Sequence[np.ndarra
     return wrong, sure, hits[len(sure) :][-UNSURE:][::-1]
 
 
-def _card(study: Study, cell: Cell, thumbs: Sheet, item: int) -> dict[str, Any]:
+def _card(study: Study, cell: Cell, thumbs: Sheet, players: Players, item: int) -> dict[str, Any]:
     p = cell.probabilities[item]
     top = np.argsort(-p, kind="stable")[:3]
     true = int(study.test["labels"][item])
     return {
         "style": thumbs.style(item),
+        "sound": players.uri(item),
         "path": str(study.test["paths"][item]),
         "true": study.classes[true],
         "taken": study.classes[int(top[0])],
