@@ -64,7 +64,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def chirps(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """120 small sounds, rising and falling tones of three heights, as `train/<class>/*.wav` and `test/<class>/*.wav`."""
+    """120 small sounds, tones that rise or fall, as `train/<class>/*.wav` and `test/<class>/*.wav`."""
     import audible
 
     return audible.write(tmp_path_factory.mktemp("chirps"))

@@ -64,8 +64,8 @@ class Audio(Modality):
             if len(given) not in (1, bands):
                 raise UserError(f"{len(given)} numbers were given as {what} of {bands} bands", "give one for each")
         self.frames, self.rate, self.bands, self.hop = size, rate, bands, hop_of(rate)
-        self.mean = torch.tensor(tuple(mean) * (bands // len(mean)))[:, None]
-        spread = torch.tensor(tuple(std) * (bands // len(std)))[:, None]
+        self.mean = torch.tensor(tuple(mean) * (bands // len(mean)), dtype=torch.float32)[:, None]
+        spread = torch.tensor(tuple(std) * (bands // len(std)), dtype=torch.float32)[:, None]
         self.std = torch.where(spread > 1e-8, spread, 1.0)
         self.augmentation, known = augmentation, augmentation.known(USUAL)
         self.crop, self.jitter, self.noise = known["crop"], known["jitter"], known["noise"]

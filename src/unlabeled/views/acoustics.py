@@ -46,7 +46,8 @@ def _echo(x: Tensor, level: int, chance: Tensor, rate: int) -> Tensor:
     seconds = (0.1, 0.2, 0.35, 0.5, 0.8)[level]
     ones = torch.ones(len(x), device=x.device)
     taps = max(2, min(x.shape[1], round(seconds * rate)))
-    return sound.filtered(x, sound.room(chance[:, :taps].clone(), ones * seconds * rate, ones * 1.5))
+    wet = ones * (0.3, 0.6, 1.0, 2.0, 4.0)[level]
+    return sound.filtered(x, sound.room(chance[:, :taps], ones * seconds * rate, wet))
 
 
 def _telephone(x: Tensor, level: int, chance: Tensor, rate: int) -> Tensor:

@@ -109,13 +109,12 @@ def stretch(x: Tensor, first: Tensor, span: Tensor, size: Tensor, columns: int) 
 
 
 def faster(x: Tensor, ratio: Tensor) -> Tensor:
-    """Waveforms or frames (B, N) played `ratio` (B,) times as fast: pitch and length change together; 0 behind."""
+    """Waveforms (B, N) played `ratio` (B,) times as fast: pitch and length change together; 0 behind."""
+    last = x.shape[1] - 1
     at = torch.arange(x.shape[1], device=x.device) * ratio[:, None]
-    low = at.floor()
-    known = low < x.shape[1] - 1
-    low = torch.where(known, low, 0.0)
-    first = x.gather(1, low.long())
-    return torch.lerp(first, x.gather(1, low.long() + 1), at - low) * known if x.shape[1] > 1 else x
+    low = at.floor().clamp(max=last)
+    near = [x.gather(1, place.long()) for place in (low, (low + 1).clamp(max=last))]
+    return torch.lerp(near[0], near[1], (at - low).clamp(max=1)) * (at <= last)
 
 
 def pitched(x: Tensor, octaves: Tensor, rate: int) -> Tensor:
