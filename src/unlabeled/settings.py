@@ -87,6 +87,12 @@ class Setup:
     size: int = option(0, "side of the views in pixels, or time steps of a window; 0 takes what suits the data")
     step: float = option(0.0, "series: time between two steps; 0 takes what the files suggest")
     stride: int = option(0, "series: steps from one window to the next; 0 takes half a window")
+    tokenizer: str | None = option(
+        None, "texts: uncased (when not given), cased, cased(vocabulary=4000), or a local Hugging Face folder"
+    )
+    start: str | None = option(
+        None, "folder of a finished run, or a local Hugging Face folder, whose encoder is where learning begins"
+    )
     seed: int = option(0, "of weights, order, views and draws")
     unlabeled: str | None = option(None, "another folder of items without labels, to learn from as well")
     out: str | None = option(None, "folder for the results; named after data and method when not given")

@@ -77,6 +77,7 @@ def prepare(
     prep: Preparation | None = None,
     step: float = 0.0,
     stride: int = 0,
+    tokenizer: str | None = None,
 ) -> Prepared:
     """Scan, split, decode and measure a data set.
 
@@ -90,6 +91,7 @@ def prepare(
         prep: how to decode, for a run that exists already.
         step: time between two steps of series; 0 takes what the files suggest.
         stride: steps from one window to the next; 0 takes half a window.
+        tokenizer: of texts: uncased, cased, or a local Hugging Face folder.
 
     Raises:
         UserError: when there is nothing to learn from.
@@ -97,7 +99,7 @@ def prepare(
     table = data if isinstance(data, Table) else scan(data, unlabeled=unlabeled)
     first = kind(table.modality).learns and _testless(table)  # nothing of a test item may shape what is learnt
     table = holdout(table, seed=seed) if first else table
-    table, how, view = fitted(table, size, prep, step, stride)
+    table, how, view = fitted(table, size, prep, step, stride, tokenizer)
     table = holdout(table, seed=seed) if _testless(table) else table
     table, store = build(table, how)
     if len(table) == 0:
@@ -107,7 +109,12 @@ def prepare(
 
 
 def fitted(
-    table: Table, size: int, prep: Preparation | None = None, step: float = 0.0, stride: int = 0
+    table: Table,
+    size: int,
+    prep: Preparation | None = None,
+    step: float = 0.0,
+    stride: int = 0,
+    tokenizer: str | None = None,
 ) -> tuple[Table, Preparation, int]:
     """The items as they will be stored (recordings are cut into windows), how, and the size of their views.
 
@@ -116,6 +123,7 @@ def fitted(
     """
     own = kind(table.modality)
     if prep is None:
+        own = own.told(tokenizer) if tokenizer else own
         return own.ready(table, size, stride, step)
     _check(table, prep)
     return own.again(table, prep, stride), prep, own.view(table, prep, size)

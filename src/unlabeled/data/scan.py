@@ -14,16 +14,10 @@ import pandas as pd
 
 from unlabeled.data.kinds import kind, kind_of, kinds
 from unlabeled.data.source import file_of
-from unlabeled.data.table import SPLITS, Table, frame
+from unlabeled.data.table import SPLIT_WORDS, SPLITS, Table, frame
 from unlabeled.errors import UserError
 from unlabeled.formats import arrays, manifest, npz
 
-SPLIT_WORDS = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-    "unlabeled": "unlabeled", "unlabelled": "unlabeled", "unsup": "unlabeled", "unsupervised": "unlabeled",
-}  # fmt: skip
 PLAIN_WORDS = frozenset(
     ("images", "imgs", "img", "image", "pictures", "photos", "data", "frames", "jpg", "jpeg", "png")
 )

@@ -8,6 +8,12 @@ import numpy as np
 import pandas as pd
 
 SPLITS = ("train", "val", "test", "unlabeled")
+SPLIT_WORDS = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+    "unlabeled": "unlabeled", "unlabelled": "unlabeled", "unsup": "unlabeled", "unsupervised": "unlabeled",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Table:
     Args:
         root: folder or file that was scanned.
         form: how the data lie on disk, in words: `class folders`, `train and test folders`, `flat folder`, `arrays`.
-        modality: `image`, later also `series`, `audio`, `text`, ...
+        modality: `image`, `series`, `text`, ...
         items: one row an item, index 0..n-1, with the columns
             `path` (str, relative to root with forward slashes; `name.npz#17` for row 17 of an array file),
             `label` (str or missing), `group` (str or missing: patient, part, plate),

@@ -10,10 +10,11 @@ class Encoder(nn.Module):
     """Base of all encoders.
 
     Attributes:
-        space: how many dimensions the places of its items have: 2 for pictures, 1 for series.
+        space: how many dimensions the places of its items have: 2 for pictures, 1 for series, 0 for rows of
+            words.
         sees: the form of the items that it asks for, where a modality has several; "" for the usual one.
-        channels: channels of the items that it was built for.
-        size: side of the views that it was built for, pixels, or their time steps.
+        channels: channels of the items that it was built for; of texts the size of the vocabulary.
+        size: side of the views that it was built for, pixels, their time steps or tokens.
         any_size: whether it takes items of other sizes as well: convolutions do, fixed positions do not.
         dim: length D of the feature vectors.
         token_dim: length of the token vectors (mostly the same).

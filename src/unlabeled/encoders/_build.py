@@ -29,14 +29,14 @@ def build(what: catalog.Spec, channels: int, size: int, space: int = 2) -> Encod
         what: encoder and its settings.
         channels: of the views.
         size: side of the views in pixels, or their time steps.
-        space: 2 for pictures (B, channels, size, size), 1 for series (B, channels, size).
+        space: 2 for pictures (B, channels, size, size), 1 for series (B, channels, size), 0 for texts (B, size).
 
     Raises:
         UserError: when the encoder is made for another kind of item.
     """
     kind: type[Encoder] = catalog.load("encoders", what.name)
     if kind.space != space:
-        words = {1: "series", 2: "pictures"}
+        words = {0: "texts", 1: "series", 2: "pictures"}
         fit = [n for n in catalog.names("encoders") if catalog.entry("encoders", n).facts.get("space", 2) == space]
         remedy = f"take {', '.join(fit)}"
         raise UserError(f"{short(what)} looks at {words[kind.space]}, not at {words[space]}", remedy)

@@ -31,7 +31,7 @@ class DeepCluster(Method):
         temperature: of the softmax over clusters.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio", "text")
     family: ClassVar[str] = "clustering"
     wants: ClassVar[str] = "some thousand items or fewer, or patience for the clustering"
     when: ClassVar[str] = "when the data fall into kinds and the groups themselves are of interest"

@@ -38,7 +38,7 @@ class DINO(Method):
         UserError: when small views are asked for and the encoder takes one size only.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio", "text")
     family: ClassVar[str] = "contrastive"
     wants: ClassVar[str] = "views that keep what matters"
     when: ClassVar[str] = "with transformers and many items"

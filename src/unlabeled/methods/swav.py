@@ -38,7 +38,7 @@ class SwAV(Method):
         UserError: when small views are asked for and the encoder takes one size only.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio", "text")
     family: ClassVar[str] = "clustering"
     wants: ClassVar[str] = "views that keep what matters; kinds that are about equally frequent"
     when: ClassVar[str] = "when the data fall into kinds"

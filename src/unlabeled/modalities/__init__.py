@@ -28,12 +28,14 @@ class Style:
 
 
 class Modality(ABC):
-    """Base of all modalities. Raw batches are what the store holds; views are float32 as the encoder takes them.
+    """Base of all modalities. Raw batches are what the store holds; views are float32 as the encoder takes them, of texts
+    token numbers int64 (B, T).
 
     Attributes:
         name: as the catalog has it.
-        space: how many dimensions a view's places have: 2 for pictures, 1 for series.
-        channels: of a view, which need not be those of the raw items.
+        space: how many dimensions a view's places have: 2 for pictures, 1 for series, 0 for rows of
+            words.
+        channels: of a view, which need not be those of the raw items; of texts what a place can hold, the vocabulary.
         size: side or steps of a view.
     """
 

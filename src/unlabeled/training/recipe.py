@@ -12,6 +12,7 @@ from unlabeled.errors import UserError
 from unlabeled.methods import Facts, Method
 from unlabeled.modalities import Modality
 from unlabeled.settings import Augmentation, Training
+from unlabeled.training import start
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Recipe:
         seed: of weights, order and views.
         items: how many items are learnt from; 0 where it is not known.
         upright: whether the items have an up.
+        start: folder whose encoder's weights the first step begins with; random ones where there is none.
     """
 
     method: catalog.Spec
@@ -51,6 +53,7 @@ class Recipe:
     seed: int
     items: int = 0
     upright: bool = True
+    start: str = ""
 
     @property
     def facts(self) -> Facts:
@@ -72,8 +75,9 @@ class Recipe:
         torch.manual_seed(self.seed)
         return _build.build(self.encoder, looks.channels, looks.size, looks.space)
 
-    def build(self) -> Method:
-        """The method around its encoder, with the weights that this recipe's seed draws.
+    def build(self, *, begin: bool = False) -> Method:
+        """The method around its encoder, with the weights that this recipe's seed draws; to begin a run, the encoder
+        has those of its start.
 
         Raises:
             UserError: when the method does not serve the modality or the data.
@@ -81,6 +85,8 @@ class Recipe:
         kind = self.kind()
         kind.judge(self.facts)
         encoder = self.build_encoder()
+        if begin and self.start:
+            start.begin(encoder, self.start)
         try:
             method = kind(encoder, **self.method.settings)
             method.fit_to(self.facts)
@@ -136,6 +142,7 @@ class Recipe:
             seed=values["seed"],
             items=values.get("items", 0),
             upright=values.get("upright", True),
+            start=values.get("start", ""),
         )
 
     def with_steps(self, steps: int) -> "Recipe":

@@ -152,7 +152,7 @@ def learn(run: Run, items: Items, device: Device, *, save_every: float = 30.0, t
         raise UserError("there is one item to learn from", "give two items or more")
     recipe = run.recipe
     path = run.folder / CHECKPOINT
-    method = recipe.build()
+    method = recipe.build(begin=not path.is_file())
     device.place(method)
     parts = optim.groups(method, _decay(recipe, method))
     optimizer = optim.build(parts, recipe.training, optim.peak_lr(recipe.training, method.lr), method.betas)

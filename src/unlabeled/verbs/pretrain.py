@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from unlabeled import config, progress
-from unlabeled.data.prepare import prepare
 from unlabeled.settings import Augmentation, Budget, Setup, Training
+from unlabeled.study.begin import prepared_for
 from unlabeled.study.pace import steps
 from unlabeled.study.plan import compose, folder_name, method_and_encoder
 from unlabeled.training.devices import open_device
@@ -49,13 +49,13 @@ def pretrain(
     """
     device = open_device(training)
     with device.lead_first():
-        prepared = prepare(
-            data, size=setup.size, unlabeled=setup.unlabeled, seed=setup.seed, step=setup.step, stride=setup.stride
-        )
-    spec, encoder = method_and_encoder(method, setup.encoder, prepared.table.modality, prepared.usual_encoder)
+        prepared, begun = prepared_for(data, setup)
+    own = setup.encoder or (begun.encoder if begun else None)
+    spec, encoder = method_and_encoder(method, own, prepared.table.modality, prepared.usual_encoder)
     rows = prepared.learning
     items = Items(prepared.store, rows)
     recipe = compose(prepared, spec, encoder, augmentation, training, 0, setup.seed)
+    recipe = replace(recipe, start=setup.start or "")
     if warning := recipe.kind().judge(recipe.facts):
         progress.say(f"mind: {warning}")
     folder = Path(setup.out) if setup.out else folder_name(data, spec.name)

@@ -1,4 +1,7 @@
-"""Curves and spectra as small pictures, so that series and sounds can be shown wherever pictures are."""
+"""Curves, spectra and lines of text as small pictures, so that all items can be shown wherever pictures are."""
+
+import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -34,6 +37,26 @@ def curves(values: np.ndarray, side: int = SIDE) -> np.ndarray:
         rows = (side - 1) * (high - line) / (high - low)
         for i in range(len(values)):
             _draw(out[i], rows[i], COLOURS[v % len(COLOURS)])
+    return out
+
+
+def lines(texts: Sequence[str], side: int = 160) -> np.ndarray:
+    """The beginnings of texts in small black letters on white (B, side, side, 3) uint8.
+
+    >>> lines(["so it goes"], 32).shape
+    (1, 32, 32, 3)
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(10)
+    out = np.full((len(texts), side, side, 3), 255, np.uint8)
+    for picture, text in zip(out, texts, strict=True):
+        page = Image.new("RGB", (side, side), "white")
+        shown = "\n".join(textwrap.wrap(text[:600], max(4, side // 6))[: side // 12])
+        ImageDraw.Draw(page).text(
+            (3, 2), shown.encode("latin-1", "replace").decode("latin-1"), "black", font, spacing=1
+        )
+        picture[:] = np.asarray(page)
     return out
 
 

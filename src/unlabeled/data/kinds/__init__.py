@@ -7,12 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 
 from unlabeled import catalog
+from unlabeled.errors import UserError
 
 if TYPE_CHECKING:
     from unlabeled.data.checks import Finding
@@ -30,6 +31,7 @@ class Kind(ABC):
         what: what such items are called, in the plural.
         own: suffixes of files that are of this kind whatever they hold, in lower case.
         shared: suffixes of files that may be of this kind or of another: `claims` looks into them.
+        first: methods that a newcomer may try first on such items.
         learns: whether `ready` learns from what the items say (a vocabulary), so that test items are set apart before.
     """
 
@@ -37,6 +39,15 @@ class Kind(ABC):
     own: ClassVar[frozenset[str]] = frozenset()
     shared: ClassVar[frozenset[str]] = frozenset()
     learns: ClassVar[bool] = False
+    first: ClassVar[tuple[str, ...]] = ("simclr", "mae")
+
+    def told(self, tokenizer: str) -> Self:
+        """The same kind with a tokenizer of the user's choice, where items are of words.
+
+        Raises:
+            UserError: where they are not.
+        """
+        raise UserError(f"{self.what} have no tokenizer", "leave --tokenizer away")
 
     def claims(self, path: Path) -> bool:
         """Whether a file with a shared suffix is of this kind, from its first lines; a list of files is not."""

@@ -75,6 +75,8 @@ class Series(Kind):
 def _over_time(path: Path) -> bool:
     """Whether a table looks like numbers over time: most cells of its second line are numbers or times."""
     names = steps.columns(path)
+    if path.suffix.lower() not in (".parquet", ".pq") and (len(names) < 2 or _prose(path)):
+        return False
     if path.suffix.lower() in (".parquet", ".pq"):
         return bool(set(steps.WORDS["time"]) & set(names)) or _numeric(path)
     if set(steps.WORDS["time"]) & set(names):
@@ -87,6 +89,17 @@ def _over_time(path: Path) -> bool:
         return False
     numbers = sum(c.strip().lstrip("-").replace(".", "", 1).replace("e-", "").isdigit() for c in cells)
     return len(names) > 2 and numbers >= 0.5 * len(cells) and not {"id", "recordid"} & set(names[:1])
+
+
+def _prose(path: Path) -> bool:
+    """Whether a cell of the second line is a sentence: six words or more."""
+    try:
+        with path.open("rb") as file:
+            file.readline(1 << 20)
+            line = file.readline(1 << 20).decode("utf-8", "replace").replace("\t", ",")
+    except OSError:
+        return False
+    return any(cell.strip().count(" ") >= 5 and any(c.isalpha() for c in cell) for cell in line.split(","))
 
 
 def _numeric(path: Path) -> bool:

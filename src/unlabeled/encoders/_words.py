@@ -1,0 +1,129 @@
+"""What encoders of texts share: items cut to the longest of the batch, pooling over what they say, and a beginning from
+a local Hugging Face folder.
+"""
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unlabeled.encoders import Encoder
+from unlabeled.errors import UserError
+from unlabeled.formats.text import need_text
+from unlabeled.views.words import SEGMENT, lengths
+
+POOLINGS = ("mean", "first", "last")
+
+
+class WordEncoder(Encoder):
+    """Base of the encoders of texts, which wrap a model of transformers.
+
+    Attributes:
+        causal: whether a token sees only those before it.
+        architecture: what transformers calls such a model.
+        named: what its configuration calls our settings.
+    """
+
+    space: ClassVar[int] = 0
+    any_size = True
+    causal: ClassVar[bool] = False
+    architecture: ClassVar[str]
+    named: ClassVar[Mapping[str, str]]
+    pooling: str
+    net: nn.Module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Views (B, T) to features (B, D): by the setting the mean of the tokens, the first or the last."""
+        return self.both(x)[0]
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """Views (B, T) to one state a token (B, T, D), 0 behind the end."""
+        states, _ = self._states(x)
+        return functional.pad(states, (0, 0, 0, x.shape[1] - states.shape[1]))
+
+    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, D) and states (B, T, D), in one pass."""
+        states, inside = self._states(x)
+        whole = functional.pad(states, (0, 0, 0, x.shape[1] - states.shape[1]))
+        if self.pooling == "first":
+            return states[:, 0], whole
+        if self.pooling == "last":
+            end = (inside.sum(1) - 1).clamp(min=0)[:, None, None].expand(-1, 1, states.shape[2])
+            return states.gather(1, end)[:, 0], whole
+        weight = inside[..., None].to(states.dtype)
+        return (states * weight).sum(1) / weight.sum(1), whole
+
+    @property
+    @abstractmethod
+    def table(self) -> Tensor:
+        """The vectors of all tokens (V, D), which methods that foretell tokens share."""
+
+    @abstractmethod
+    def _run(self, ids: Tensor, segments: Tensor, inside: Tensor | None) -> Tensor:
+        """States (B, T, D) of tokens; `inside` (B, T) bool is given where some are filling."""
+
+    def _states(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        length = lengths(x).clamp(min=1)
+        most = int(length.max())
+        x = x[:, :most]
+        inside = (x.new_ones(most).cumsum(0) <= length[:, None]) if most else x.bool()
+        states = self._run(x % SEGMENT, x // SEGMENT, None if bool(inside.all()) else inside)
+        return states * inside[..., None].to(states.dtype), inside
+
+    @classmethod
+    def settings_of(cls, folder: Path) -> dict[str, Any]:
+        """The settings with which this encoder takes the weights of a local Hugging Face folder.
+
+        Raises:
+            UserError: when the folder holds another kind of model.
+        """
+        values = configuration(folder)
+        if values.get("model_type") != cls.architecture:
+            raise UserError(f"{folder} holds a {values.get('model_type')}", "give a folder of a bert or gpt2 model")
+        return {own: values[theirs] for own, theirs in cls.named.items() if values.get(theirs) is not None}
+
+    def take(self, folder: Path) -> None:
+        """Take the weights of a local Hugging Face folder; nothing is fetched, and only safetensors are read.
+
+        Raises:
+            UserError: when there are none, or they do not fit.
+        """
+        need_text()
+        from transformers import AutoModel
+
+        if not list(folder.glob("*.safetensors")):
+            raise UserError(f"{folder} holds no weights in safetensors", "save the model with save_pretrained first")
+        try:
+            found = AutoModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
+            wanted = self.net.state_dict().keys()
+            self.net.load_state_dict({k: v for k, v in found.state_dict().items() if k in wanted})
+        except (OSError, ValueError, RuntimeError) as fault:
+            reason = (str(fault).splitlines() or [""])[0][:160]
+            raise UserError(f"the weights in {folder} cannot be taken ({reason})", "take its own settings") from None
+
+
+def configuration(folder: Path) -> dict[str, Any]:
+    """The configuration of a local Hugging Face folder.
+
+    Raises:
+        UserError: when there is none.
+    """
+    try:
+        return dict(json.loads((folder / "config.json").read_text("utf-8")))
+    except (OSError, ValueError):
+        remedy = "give the folder of a finished run, or a local Hugging Face folder; nothing is fetched from the net"
+        raise UserError(f"{folder} holds no model (there is no config.json that can be read)", remedy) from None
+
+
+def check(width: int, heads: int, pooling: str, dropout: float) -> None:
+    """Refuse settings that no such model has."""
+    if width < 1 or heads < 1 or width % heads:
+        raise UserError(f"{heads} heads do not fit a width of {width}", "take a width that the heads divide")
+    if pooling not in POOLINGS:
+        raise UserError(f'there is no pooling "{pooling}"', f"take {', '.join(POOLINGS)}")
+    if not 0 <= dropout < 1:
+        raise UserError(f"a dropout of {dropout} was given", "give a share from 0 up to, but not, 1")

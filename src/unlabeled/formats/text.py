@@ -1,0 +1,263 @@
+"""Texts: plain files, and tables (CSV, TSV, Parquet, JSON lines) with a column of text; a bad document is told by name
+and the rest is read.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+
+from unlabeled.errors import UserError
+from unlabeled.formats import Unreadable, manifest
+from unlabeled.formats.recording import guard_lines
+
+PLAIN = frozenset((".txt", ".md"))
+TABLES = frozenset((".csv", ".tsv", ".parquet", ".pq", ".jsonl"))
+SUFFIXES = PLAIN | TABLES
+TEXT = ("text", "document", "content", "body", "article", "review", "comment", "message", "tweet", "post", "abstract",
+        "sentence", "utterance", "question", "description", "summary", "title")  # fmt: skip
+PAIRS = (("sentence1", "sentence2"), ("text1", "text2"), ("question1", "question2"), ("premise", "hypothesis"),
+         ("sentence_a", "sentence_b"))  # fmt: skip
+KNOWN = {
+    "label": (*manifest.WORDS["label"], "topic", "sentiment", "intent"),
+    "group": (*manifest.WORDS["group"], "doc_id", "document_id", "thread", "user"),
+    "domain": (*manifest.WORDS["domain"], "author", "source", "genre", "language"),
+    "split": manifest.WORDS["split"],
+}
+ASIDE = frozenset(("readme", "license", "licence", "notice", "changelog", "contributing", "authors", "copying"))
+SNIFF = 1 << 16  # bytes that tell what a file holds
+WORDY = 4  # words that a column's cells have on average before it counts as text under a name that nobody knows
+ROWS = 20  # of a table that are looked at for that
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document, with what its table tells of it.
+
+    Args:
+        text: what it says.
+        label: its class, or None.
+        group: what it belongs together with, or None.
+        domain: where it comes from, or None.
+        split: as the table words it, or None.
+        fault: why it cannot be used, or "".
+    """
+
+    text: str
+    label: str | None = None
+    group: str | None = None
+    domain: str | None = None
+    split: str | None = None
+    fault: str = ""
+
+
+def need_text() -> None:
+    """Refuse where the packages that texts need are not installed."""
+    missing = [m for m in ("tokenizers", "transformers") if find_spec(m) is None]
+    if missing:
+        raise UserError(f"{' and '.join(missing)} is not installed", 'pip install "unlabeled[text]"')
+
+
+def whole(path: Path) -> str:
+    """All of a plain file.
+
+    Raises:
+        Unreadable: when it is no UTF-8, has an endless line or says nothing.
+    """
+    return checked(_whole(os.fspath(path), _changed(path)))
+
+
+def rows(path: Path) -> Mapping[str, Document]:
+    """The documents of a file that holds several, by their number from 0: rows of a table, or lines; `17.2` is the
+    second text of row 17 in a table of pairs. The last files that were read are remembered.
+
+    Raises:
+        Unreadable: when no document of it can be told from another.
+    """
+    return _rows(os.fspath(path), _changed(path))
+
+
+def checked(text: str) -> str:
+    """The text, when it says something in UTF-8; else Unreadable.
+
+    >>> checked("so it goes")
+    'so it goes'
+    """
+    if not text.strip():
+        raise Unreadable("it is empty")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise Unreadable("it is not text in UTF-8") from None
+    if "\0" in text:
+        raise Unreadable("it holds bytes that are no text")
+    return text
+
+
+def holds_text(path: Path) -> bool:
+    """Whether a file is a text or a table of texts, from its beginning; a list of files is not."""
+    if path.stem.lower() in ASIDE:
+        return False
+    if path.suffix.lower() in PLAIN:
+        try:
+            with path.open("rb") as file:
+                head = file.read(SNIFF)
+        except OSError:
+            return False
+        told = [c for c in head.decode("utf-8", "replace") if not c.isspace()]
+        return b"\0" not in head and (not told or sum(c.isalpha() or c == "�" for c in told) > 0.5 * len(told))
+    try:
+        some = _head(path)
+    except (OSError, ValueError, IndexError):
+        return False
+    return not {str(c).strip().lower() for c in some.columns} & set(manifest.WORDS["path"]) and bool(_texts(some))
+
+
+def lists(path: Path) -> bool:
+    """Whether a plain file holds a document a line: several lines, and no empty ones that part paragraphs."""
+    try:
+        lines = _whole(os.fspath(path), _changed(path)).splitlines()
+    except Unreadable:
+        return False
+    return len(lines) > 1 and sum(not line.strip() for line in lines) <= 0.02 * len(lines)
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError as fault:
+        raise Unreadable(fault.strerror or "it cannot be opened") from None
+
+
+@lru_cache(maxsize=16)
+def _whole(path: str, changed: int) -> str:
+    file = Path(path)
+    try:
+        guard_lines(file, file.suffix.lower())
+        return file.read_bytes().decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n")
+    except OSError as fault:
+        raise Unreadable(fault.strerror or "it cannot be read") from None
+
+
+@lru_cache(maxsize=16)
+def _rows(path: str, changed: int) -> Mapping[str, Document]:
+    file = Path(path)
+    if file.suffix.lower() in PLAIN:
+        return {str(i): _document(line) for i, line in enumerate(_whole(path, changed).splitlines())}
+    try:
+        guard_lines(file, file.suffix.lower())
+        table = _table(file)
+    except (OSError, ValueError, IndexError) as fault:
+        raise Unreadable((str(fault).splitlines() or [type(fault).__name__])[0]) from None
+    texts = _texts(table)
+    if not texts:
+        raise Unreadable("none of its columns holds text")
+    lower = {str(c).strip().lower(): c for c in reversed(list(table.columns))}
+    told = {what: next((lower[w] for w in words if w in lower and lower[w] not in texts), None)
+            for what, words in KNOWN.items()}  # fmt: skip
+    out: dict[str, Document] = {}
+    for number, row in enumerate(table.to_dict("records")):
+        known = {what: _word(row[column]) if column is not None else None for what, column in told.items()}
+        if len(texts) == 1:
+            out[str(number)] = _document(row[texts[0]], **known)
+            continue
+        both = {"group": f"{file.name}#{number}", "domain": known["domain"], "split": known["split"]}
+        for place, column in enumerate(texts, 1):  # the label of a pair is none of its texts'
+            out[f"{number}.{place}"] = _document(row[column], **both)
+    return out
+
+
+def _document(
+    cell: object,
+    label: str | None = None,
+    group: str | None = None,
+    domain: str | None = None,
+    split: str | None = None,
+) -> Document:
+    text = cell if isinstance(cell, str) else ""
+    try:
+        checked(text)
+    except Unreadable as fault:
+        return Document("", label, group, domain, split, str(fault))
+    return Document(text, label, group, domain, split)
+
+
+def _word(cell: object) -> str | None:
+    """A cell as a word: whole numbers without a point, nothing for what is missing."""
+    if cell is None or cell != cell:
+        return None
+    text = str(int(cell)) if isinstance(cell, float) and cell == int(cell) else str(cell).strip()
+    return text or None
+
+
+def _table(path: Path, most: int | None = None) -> pd.DataFrame:
+    suffix = path.suffix.lower()
+    if suffix in (".parquet", ".pq"):
+        return _parquet(path, most)
+    if suffix == ".jsonl":
+        return _json(path, most)
+    tab = suffix == ".tsv"
+    return pd.read_csv(
+        path, dtype=object, sep="\t" if tab else ",", keep_default_na=False, na_values=[""], nrows=most,
+        encoding="utf-8-sig", encoding_errors="surrogateescape",
+    )  # fmt: skip
+
+
+def _parquet(path: Path, most: int | None) -> pd.DataFrame:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    table = file.read() if most is None else next(file.iter_batches(most), None)
+    return pd.DataFrame(table.to_pydict()) if table is not None else pd.DataFrame(columns=file.schema.names)
+
+
+def _json(path: Path, most: int | None) -> pd.DataFrame:
+    found = []
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                row = json.loads(line.decode("utf-8", "surrogateescape"))
+            except ValueError:
+                row = {}  # a document without a text, which is told as such
+            found.append(row if isinstance(row, dict) else {"text": row if isinstance(row, str) else ""})
+            if most is not None and len(found) == most:
+                break
+    return pd.DataFrame(found, dtype=object)
+
+
+def _head(path: Path) -> pd.DataFrame:
+    """The first rows of a table; an endless line is not read to its end."""
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return _parquet(path, ROWS)
+    with path.open("rb") as file:
+        lines = [file.readline(SNIFF)]
+        rest = file.read(SNIFF)
+    if path.suffix.lower() == ".jsonl":
+        row = json.loads(lines[0].decode("utf-8", "surrogateescape"))
+        return pd.DataFrame([row] if isinstance(row, dict) else {"text": [str(row)]}, dtype=object)
+    names = re.split("\t" if path.suffix.lower() == ".tsv" else ",", lines[0].decode("utf-8-sig", "replace").strip())
+    names = [n.strip().strip('"') for n in names]
+    if {n.lower() for n in names} & {*TEXT, *(c for pair in PAIRS for c in pair)} or not rest:
+        return pd.DataFrame(columns=names)
+    return _table(path, ROWS)
+
+
+def _texts(table: pd.DataFrame) -> list[object]:
+    """The columns that hold the texts: two of a table of pairs, else one, else none."""
+    lower = {str(c).strip().lower(): c for c in reversed(list(table.columns))}
+    for pair in PAIRS:
+        if all(name in lower for name in pair):
+            return [lower[name] for name in pair]
+    for name in TEXT:
+        if name in lower:
+            return [lower[name]]
+    some = table.head(ROWS)
+    words = {c: some[c].map(lambda cell: len(cell.split()) if isinstance(cell, str) else 0).mean() for c in some}
+    best = max(words, key=lambda c: words[c], default=None)
+    return [best] if best is not None and words[best] >= WORDY else []
