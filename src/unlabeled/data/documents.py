@@ -1,6 +1,7 @@
 """What the doctor looks at in texts: copies and near copies, leaks across the test split, lengths, foreign letters."""
 
 import hashlib
+import itertools
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -111,11 +112,14 @@ def _near(rows: list[int], plain: list[str]) -> list[tuple[int, int]]:
         words = plain[row].split()[:400]
         if len(words) < 6:
             continue  # too short to be told from an accident
-        own = {int.from_bytes(hashlib.blake2b(" ".join(words[i : i + 3]).encode("utf-8", "replace"), digest_size=4).digest(), "big")
-               for i in range(len(words) - 2)}  # fmt: skip
+        own = {_number(" ".join(words[i : i + 3])) for i in range(len(words) - 2)}
         runs[row] = frozenset(own)
         sketch = ((np.array(sorted(own), np.uint64)[:, None] * factor + shift) >> np.uint64(16)).min(0)
         for band, part in enumerate(np.array_split(sketch, BANDS)):
             drawers[bytes([band]) + part.tobytes()].append(row)
-    found = {(a, b) for drawer in drawers.values() for a, b in zip(drawer, drawer[1:], strict=False)}
+    found = {(a, b) for drawer in drawers.values() for a, b in itertools.pairwise(drawer)}
     return sorted(p for p in found if len(runs[p[0]] & runs[p[1]]) >= ALIKE * len(runs[p[0]] | runs[p[1]]))
+
+
+def _number(words: str) -> int:
+    return int.from_bytes(hashlib.blake2b(words.encode("utf-8", "replace"), digest_size=4).digest(), "big")

@@ -1,11 +1,12 @@
-"""Texts as items: rows of token numbers of one length, read into the store; long unlabelled documents are cut into windows.
+"""Texts as items: rows of token numbers of one length, read into the store; long unlabelled documents
+are cut into windows.
 
 A path says which part of which file an item is: `train.csv#17` is row 17 of a table (or line 17 of a plain file), and
 `book.txt@1200+500` are 500 characters from character 1,200 on.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -179,7 +180,7 @@ def cut(table: Table, texts: list[str], lengths: np.ndarray, prep: TextPrep) -> 
     long = table.items["label"].isna().to_numpy() & (lengths > room)
     if not long.any():
         return table
-    rows: list[dict[str, object]] = []
+    rows: list[dict[Hashable, object]] = []
     for item, said_, parted in zip(table.items.astype(object).to_dict("records"), texts, long.tolist(), strict=True):
         if not parted or "@" in item["path"].rpartition(".")[2]:
             rows.append(item)
@@ -207,12 +208,8 @@ def windows(said_: str, offsets: list[tuple[int, int]], room: int) -> Iterator[t
         end = min(start + room, len(offsets))
         if end < len(offsets):
             least = end - max(1, int(LOOK_BACK * room))
-            stops = [
-                i
-                for i in range(end, least, -1)
-                if said_[offsets[i - 1][1] - 1] in ".!?\n" and _apart(said_, offsets, i)
-            ]
             words = [i for i in range(end, least, -1) if _apart(said_, offsets, i)]
+            stops = [i for i in words if said_[offsets[i - 1][1] - 1] in ".!?\n"]
             end = (stops or words or [end])[0]
         first, last = offsets[start][0], offsets[end - 1][1]
         if said_[first:last].strip():

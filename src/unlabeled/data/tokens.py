@@ -1,7 +1,7 @@
 """From text to numbers and back: tokenizers that are trained on the corpus itself, or come from a local folder.
 
-Both that are trained are byte-level BPE (Sennrich et al. 2016, arXiv:1508.07909; Radford et al. 2019), so no text holds a
-word that they do not know: `uncased` reads without case and accents, `cased` keeps every byte.
+Both that are trained are byte-level BPE (Sennrich et al. 2016, arXiv:1508.07909; Radford et al. 2019), so no text holds
+a word that they do not know: `uncased` reads without case and accents, `cased` keeps every byte.
 """
 
 import json
@@ -81,9 +81,7 @@ def of_folder(folder: Path) -> tuple[str, tuple[int, int, int, int]]:
         UserError: when the folder holds none, or its number 0 is not for padding.
     """
     if not folder.is_dir():
-        raise UserError(
-            f"there is no folder {folder}", "give a local Hugging Face folder; nothing is fetched from the net"
-        )
+        raise UserError(f"there is no folder {folder}", "give a local one; nothing is fetched from the net")
     from transformers import AutoTokenizer
 
     try:

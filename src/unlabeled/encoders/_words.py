@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from unlabeled.encoders import Encoder
@@ -34,7 +34,7 @@ class WordEncoder(Encoder):
     architecture: ClassVar[str]
     named: ClassVar[Mapping[str, str]]
     pooling: str
-    net: nn.Module
+    net: Any  # a model of transformers
 
     def forward(self, x: Tensor) -> Tensor:
         """Views (B, T) to features (B, D): by the setting the mean of the tokens, the first or the last."""

@@ -47,7 +47,7 @@ class BERT(WordEncoder):
         config = BertConfig(
             vocab_size=channels, hidden_size=width, num_hidden_layers=depth, num_attention_heads=heads,
             intermediate_size=inner or 4 * width, max_position_embeddings=max(places, size), pad_token_id=0,
-            hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, attn_implementation="sdpa",
+            hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
         )  # fmt: skip
         self.net = BertModel(config, add_pooling_layer=False)
         self.pooling, self.dim, self.token_dim = pooling, width, width

@@ -1,4 +1,4 @@
-"""A transformer that reads a text from its beginning to its end (Radford et al. 2019, GPT-2), as transformers has it."""
+"""A transformer that reads from the beginning to the end (Radford et al. 2019, GPT-2), as transformers has it."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -44,7 +44,7 @@ class GPT(WordEncoder):
 
         config = GPT2Config(
             vocab_size=channels, n_embd=width, n_layer=depth, n_head=heads, n_positions=max(places, size),
-            resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout, attn_implementation="sdpa", use_cache=False,
+            resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout, use_cache=False,
         )  # fmt: skip
         self.net = GPT2Model(config)
         self.pooling, self.dim, self.token_dim = pooling, width, width

@@ -1,6 +1,6 @@
-"""Tell whether the second part of a text follows its first, and foretell hidden words in both (BERT: Devlin et al. 2018,
-arXiv:1810.04805). Items are parted behind the sentence that ends nearest to their middle; in half of the cases the second
-part is that of another item of the batch.
+"""Tell whether the second part of a text follows its first, and foretell hidden words in both (BERT: Devlin et al.
+2018, arXiv:1810.04805). Items are parted behind the sentence that ends nearest to their middle; in half of the cases
+the second part is that of another item of the batch.
 """
 
 from typing import Any, ClassVar

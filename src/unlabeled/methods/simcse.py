@@ -51,7 +51,7 @@ class SimCSE(Method):
         self.foretell = Foretold(encoder.token_dim, encoder.channels) if mlm else None
 
     def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor] | None]:
-        """Two strong views (B, T), equal unless parts are cut, and the text with hidden words where they are foretold."""
+        """Two strong views (B, T), equal unless parts are cut, and the text with hidden words if they are foretold."""
         a, b = modality.augment(batch.x), modality.augment(batch.x)
         return a, b, hide(modality.augment(batch.x, "mild"), modality, 0.15) if self.mlm else None
 

@@ -28,8 +28,8 @@ class Style:
 
 
 class Modality(ABC):
-    """Base of all modalities. Raw batches are what the store holds; views are float32 as the encoder takes them, of texts
-    token numbers int64 (B, T).
+    """Base of all modalities. Raw batches are what the store holds; views are float32 as the encoder takes them, of
+    texts token numbers int64 (B, T).
 
     Attributes:
         name: as the catalog has it.

@@ -200,7 +200,7 @@ def hide(view: Tensor, modality: Modality, share: float) -> tuple[Tensor, Tensor
     if own.mask < 0:
         raise UserError("the tokenizer has no mask", "take --tokenizer uncased, or that of a model like BERT")
     u = own.uniforms(len(view), 2 * view.shape[1], view.device)
-    chosen = words.hidden(view, u[:, : view.shape[1]], own.free(view), share)
+    chosen = words.hidden(u[:, : view.shape[1]], own.free(view), share)
     ids = view % words.SEGMENT
     low = 1 + max(own.begin, own.sep, own.mask) if own.mask < 10 else 999  # BERT keeps its first numbers free
     seen = words.masked(ids, chosen, u[:, view.shape[1] :], own.mask, low, own.channels)

@@ -17,7 +17,7 @@ from unlabeled.modalities import Style
 from unlabeled.training.recipe import Recipe
 
 COLOURS = frozenset(("warmth", "tint", "hue", "pitch"))  # kinds of style that no corruption is like
-HIDING = frozenset(("mae", "inpainting", "hybrid", "ijepa"))  # methods that hide places of a picture
+HIDING = frozenset(("mae", "inpainting", "hybrid", "ijepa", "mlm", "nsp", "simcse"))  # methods that hide places
 RELATIVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "gaussian_noise": ("noise", "grain"),
@@ -47,6 +47,11 @@ RELATIVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "crackle": ("noise",),
         "echo": ("jitter", "room"),
         "telephone": ("jitter", "room", "tilt"),
+        "typos": (),
+        "case": (),
+        "deletions": ("cutout", "masking"),
+        "joined": (),
+        "swapped": (),
     }
 )  # corruption: settings of Augmentation, kinds of interventions, and `masking` (methods that hide places of an item)
 

@@ -21,7 +21,7 @@ SOUNDS, SECONDS = 500, 3  # test items whose sound is kept, and how much of each
 
 
 def thumbnails(prepared: Prepared, rows: np.ndarray, looks: Modality, side: int = 48) -> np.ndarray:
-    """Small colour pictures (N, side, side, 3) uint8 of raw items; of series their curves, of texts their beginnings."""
+    """Small colour pictures (N, side, side, 3) uint8 of raw items; of series curves, of texts beginnings."""
     if len(prepared.store.shape) == 2:
         return np.concatenate([looks.show(looks.plain(prepared.store.batch(part))) for part in batches(rows, 256)])
     out = []

@@ -72,7 +72,7 @@ def safe(name: str) -> str:
 
 
 def method_and_encoder(
-    text: str | Mapping[str, Any], encoder: str | None, modality: str = "image", usual: str = ""
+    text: str | Mapping[str, Any], encoder: str | catalog.Spec | None, modality: str = "image", usual: str = ""
 ) -> tuple[catalog.Spec, catalog.Spec]:
     """Read a method's text or mapping; a mapping may bring an `encoder` of its own, else it is the method's own for
     the modality, or what is usual for the data.

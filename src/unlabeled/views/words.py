@@ -18,11 +18,10 @@ def lengths(ids: Tensor) -> Tensor:
     return ((ids != 0) * place).amax(1)
 
 
-def hidden(ids: Tensor, u: Tensor, free: Tensor, share: float) -> Tensor:
+def hidden(u: Tensor, free: Tensor, share: float) -> Tensor:
     """Which places are foretold (B, T) bool: each free one with probability `share`, and at least one of each item.
 
     Args:
-        ids: (B, T).
         u: (B, T) uniform in 0 to 1.
         free: (B, T) bool, the places that may be taken.
         share: 0 to 1.
@@ -33,8 +32,8 @@ def hidden(ids: Tensor, u: Tensor, free: Tensor, share: float) -> Tensor:
 
 
 def masked(ids: Tensor, chosen: Tensor, u: Tensor, mask: int, low: int, high: int) -> Tensor:
-    """The rows with chosen places hidden: of ten, eight show the mask, one another token, one itself (Devlin et al. 2018,
-    arXiv:1810.04805, appendix A.1).
+    """The rows with chosen places hidden: of ten, eight show the mask, one another token, one itself (Devlin et al.
+    2018, arXiv:1810.04805, appendix A.1).
 
     Args:
         ids: (B, T).
@@ -55,7 +54,7 @@ def without(ids: Tensor, gone: Tensor) -> Tensor:
     >>> without(torch.tensor([[2, 5, 6, 3, 0]]), torch.tensor([[False, True, False, False, False]])).tolist()
     [[2, 6, 3, 0, 0]]
     """
-    order = gone.to(torch.int8).sort(1, stable=True).indices
+    order = gone.to(torch.int8).argsort(dim=1, stable=True)
     return ids.gather(1, order).masked_fill(gone.gather(1, order), 0)
 
 

@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -55,7 +55,7 @@ class Text(Kind):
                 rows.append(item | {"split": "unlabeled"})
                 continue
             for number, one in found.items():
-                own = {"label": item["label"] or one.label, "group": item["group"] or one.group}
+                own: dict[Hashable, Any] = {"label": item["label"] or one.label, "group": item["group"] or one.group}
                 own |= {"path": f"{item['path']}#{number}", "domain": item["domain"] or one.domain}
                 told = SPLIT_WORDS.get((one.split or "").strip().lower(), item["split"])
                 rows.append(own | {"split": _usual(told, own["label"])})
