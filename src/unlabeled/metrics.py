@@ -171,6 +171,32 @@ def detection(
     return threshold, np.asarray(known) <= threshold, np.asarray(strange) > threshold
 
 
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's correlation of two rows of numbers (N,), ties at their mean rank; nan where one does not vary.
+
+    >>> round(spearman(np.array([1.0, 2, 3, 4]), np.array([1.0, 3, 2, 9])), 3)
+    0.8
+    """
+    x, y = (rankdata(v) - (len(v) + 1) / 2 for v in (a, b))
+    size = float(np.sqrt((x * x).sum() * (y * y).sum()))
+    return float((x * y).sum() / size) if size > 0 and np.isfinite([*a, *b]).all() else float("nan")
+
+
+def retrieval(similarity: np.ndarray) -> dict[str, float]:
+    """How well the partner of each item is found among all: row i of (N, N) belongs to column i.
+
+    Returns:
+        `r@1`, `r@5`, `r@10` (share of rows whose partner is among so many, of equals the worst place counts), `median
+        rank`, `gallery` (N) and `chance` (1 / N), without which the others say little.
+
+    >>> {k: round(v, 2) for k, v in retrieval(np.array([[0.9, 0.1], [0.8, 0.2]])).items()}
+    {'r@1': 0.5, 'r@5': 1.0, 'r@10': 1.0, 'median rank': 1.5, 'gallery': 2.0, 'chance': 0.5}
+    """
+    rank = (similarity >= np.diag(similarity)[:, None]).sum(1)
+    out = {f"r@{k}": float((rank <= k).mean()) for k in (1, 5, 10)}
+    return out | {"median rank": float(np.median(rank)), "gallery": float(len(rank)), "chance": 1 / len(rank)}
+
+
 def _rank(exact: float) -> int:
     """The next whole number, where 0.95 * 20 is 19 though floats make it a little more."""
     return int(np.ceil(exact - 1e-9))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,6 +18,8 @@ from unlabeled.formats.text import need_text
 from unlabeled.views.words import SEGMENT, lengths
 
 POOLINGS = ("mean", "first", "last")
+PARTS, FEWEST = 4, 16  # of a batch that is computed by length, and the smallest batch that is
+EVEN = 0.85  # mean length over the longest from which it is computed as a whole
 
 
 class WordEncoder(Encoder):
@@ -67,12 +70,23 @@ class WordEncoder(Encoder):
         """States (B, T, D) of tokens; `inside` (B, T) bool is given where some are filling."""
 
     def _states(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """States (B, T', D) up to the end of the longest, 0 behind the end of each, and what lies inside (B, T')."""
         length = lengths(x).clamp(min=1)
         most = int(length.max())
-        x = x[:, :most]
-        inside = (x.new_ones(most).cumsum(0) <= length[:, None]) if most else x.bool()
+        inside = torch.arange(most, device=x.device) < length[:, None]
+        uneven = x.device.type == "cpu" and len(x) >= FEWEST and float(length.float().mean()) < EVEN * most
+        if not uneven:
+            return self._part(x[:, :most], inside), inside
+        order = length.argsort(stable=True)  # alike lengths are computed together, so that little filling is
+        parts = []
+        for some in order.chunk(PARTS):
+            end = int(length[some].max())
+            parts.append(functional.pad(self._part(x[some, :end], inside[some, :end]), (0, 0, 0, most - end)))
+        return torch.cat(parts)[order.argsort()], inside
+
+    def _part(self, x: Tensor, inside: Tensor) -> Tensor:
         states = self._run(x % SEGMENT, x // SEGMENT, None if bool(inside.all()) else inside)
-        return states * inside[..., None].to(states.dtype), inside
+        return states * inside[..., None].to(states.dtype)
 
     @classmethod
     def settings_of(cls, folder: Path) -> dict[str, Any]:

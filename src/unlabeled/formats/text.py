@@ -83,6 +83,20 @@ def rows(path: Path) -> Mapping[str, Document]:
     return _rows(os.fspath(path), _changed(path))
 
 
+def table_of(path: Path) -> pd.DataFrame:
+    """A whole table as it stands.
+
+    Raises:
+        UserError: when it cannot be read.
+    """
+    try:
+        guard_lines(path, path.suffix.lower())
+        return _table(path)
+    except (OSError, ValueError, IndexError, Unreadable) as fault:
+        reason = (str(fault).splitlines() or [type(fault).__name__])[0]
+        raise UserError(f"cannot read {path}: {reason}", "give a table, such as a .csv") from None
+
+
 def checked(text: str) -> str:
     """The text, when it says something in UTF-8; else Unreadable.
 

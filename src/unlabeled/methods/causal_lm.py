@@ -42,10 +42,14 @@ class CausalLM(Method):
             )
         self.encoder = encoder
         self.foretell = Foretold(encoder.token_dim, encoder.channels, layer=False)
+        self.begin: Tensor
+        self.register_buffer("begin", torch.zeros(1, dtype=torch.int64))  # the token that texts begin with
 
     def views(self, batch: Batch, modality: Modality) -> Tensor:
         """The items (B, T)."""
-        return modality.augment(batch.x, "mild")
+        ids = modality.augment(batch.x, "mild")
+        self.begin.copy_(ids[0, :1])
+        return ids
 
     def loss(self, views: Tensor) -> Tensor:
         """Cross-entropy of all tokens but the first in nats, a scalar."""
@@ -81,6 +85,11 @@ class CausalLM(Method):
             drawn = torch.multinomial((best / temperature).softmax(1).cpu(), 1, generator=chance).to(ids.device)
             ids = torch.cat([ids, which.gather(1, drawn)], 1)
         return ids
+
+    def sample(self, count: int, chance: torch.Generator) -> Tensor:
+        """New texts (count, T) from their beginning on."""
+        seed = int(torch.randint(1 << 31, (1,), generator=chance))
+        return self.generate(self.begin.expand(count, 1), self.encoder.size - 1, seed=seed)
 
     @staticmethod
     def _there(ids: Tensor) -> Tensor:

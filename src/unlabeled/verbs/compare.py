@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 
 from unlabeled import config, progress
-from unlabeled.data.prepare import prepare
 from unlabeled.errors import UserError
 from unlabeled.report.page import write
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.study.answer import Answer
+from unlabeled.study.begin import prepared_for
 from unlabeled.study.conduct import Study, conduct
 from unlabeled.study.plan import arms, folder_name, suitable
 from unlabeled.training.devices import open_device
@@ -91,13 +91,13 @@ def compare(
     device = open_device(training)
     if device.world > 1:
         raise UserError(f"compare was started in {device.world} processes", "start it once; torchrun is for pretrain")
-    prepared = prepare(
-        data, size=setup.size, unlabeled=setup.unlabeled, seed=setup.seed, step=setup.step, stride=setup.stride
-    )
-    chosen, left_out = suitable(prepared, methods, setup.encoder, training)
+    prepared, begun = prepared_for(data, setup)
+    encoder = setup.encoder or (str(begun.encoder) if begun else None)
+    chosen, left_out = suitable(prepared, methods, encoder, training)
     for line in left_out:
         progress.say(line)
-    plan = arms(prepared, chosen, setup.encoder, protocols, augmentation, training, setup.seed)
+    plan = arms(prepared, chosen, encoder, protocols, augmentation, training, setup.seed)
+    plan = [replace(a, recipe=replace(a.recipe, start=setup.start or "")) if a.kind == "method" else a for a in plan]
     folder = Path(setup.out) if setup.out else folder_name(data, "study")
     study = Study(
         folder=folder,

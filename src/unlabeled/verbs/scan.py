@@ -71,6 +71,9 @@ class ScanResult:
             rates = " and ".join(f"{rate:,} Hz" for rate in list(facts["rates"])[:3])
             minutes = facts["total_seconds"] / 60
             out.append(f"{low:.2f} to {high:.2f} s (mostly {usual:.2f}), {minutes:.1f} min in all, {rates}")
+        if "words" in facts:
+            low, usual, high = facts["words"]
+            out.append(f"{low:,} to {high:,} words each, mostly {usual:,}")
         if "sizes" in facts:
             size = next(iter(facts["sizes"]), "unknown")
             depth = " and ".join(f"{bits} bit" for bits in facts["bits"])
@@ -83,9 +86,10 @@ class ScanResult:
         if len(self.table) < 2:
             return ""
         labelled = len(self.report.facts["classes"]) > 1 or any(f.kind == "marks" for f in self.report.findings)
+        first = kind(self.table.modality).first
         if labelled:
-            return f"unlabeled compare {root} --methods simclr,mae"
-        return f"unlabeled pretrain {root} --method simclr"
+            return f"unlabeled compare {root} --methods {','.join(first)}"
+        return f"unlabeled pretrain {root} --method {first[0]}"
 
 
 def scan(data: str, *, broken: bool = False, deep: bool = True, unlabeled: str | None = None) -> ScanResult:
