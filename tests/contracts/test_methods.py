@@ -27,7 +27,7 @@ from unlabeled.training.recipe import Recipe
 from unlabeled.training.run import CHECKPOINT, METRICS, Run, create, learn
 
 METHODS = [*catalog.names("methods"), *os.environ.get("UNLABELED_METHODS", "").split()]  # names, and paths of own files
-KINDS = ("image", "series", "audio")
+KINDS = ("image", "series", "audio", "text")
 CASES = [(n, k) for n in METHODS for k in KINDS if k in catalog.entry("methods", n).facts.get("modalities", KINDS[:1])]
 SMALL = "vit(width=64, depth=2, heads=2, patch_size=4)"
 SMALL_OF = {  # by the usual encoder
@@ -35,11 +35,14 @@ SMALL_OF = {  # by the usual encoder
     "transformer": "transformer(width=32, depth=1, heads=2, patch_size=1)",
     "cnn": "cnn(width=8, stages=2)",
     "wave": "wave(width=16, strides=(5, 4, 2))",
+    "bert": "bert(width=32, depth=1, heads=2)",
+    "gpt": "gpt(width=32, depth=1, heads=2)",
 }
 TRAINING = Training(batch_size=64, threads=1, precision="fp32", device="cpu")
 # what a digit is survives no mirror and no strong crop
 VIEWS = Augmentation(crop=0.5, horizontal_flip=0.0, blur=0.0)
 VIEWS_OF_SERIES = Augmentation(crop=0.8, warp=0.0)
+VIEWS_OF_TEXT = Augmentation(crop=0.5, cutout=0.5)  # a topic shows in any part of a text
 
 each_method = pytest.mark.parametrize(("name", "kind"), list({n: (n, k) for n, k in reversed(CASES)}.values())[::-1])
 each_case = pytest.mark.parametrize(("name", "kind"), CASES, ids=[f"{n}-{k}" for n, k in CASES])
@@ -93,13 +96,31 @@ def heard(chirps: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
         return prepare(chirps)
 
 
+@pytest.fixture(scope="module")
+def topics(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """Made-up texts of four topics, each of two sentences of words of its own: few labels show few of the words."""
+    random = np.random.default_rng(0)
+    made = [
+        "".join(random.choice(list(part)) for part in ("bdfgk", "aeiou", "lmnr", "aeiou", "stz")) for _ in range(900)
+    ]
+    words = np.array(list(dict.fromkeys(made)))[:480].reshape(4, 120)
+    folder = tmp_path_factory.mktemp("topics")
+    for split, count in (("train", 1200), ("test", 200)):
+        lines = ["text,label"]
+        for i in range(count):
+            one = random.choice(words[i % 4], 10)
+            lines.append(f"{' '.join(one[:5])}. {' '.join(one[5:])}.,{i % 4}")
+        (folder / f"{split}.csv").write_text("\n".join(lines))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return prepare(folder)
+
+
 @pytest.fixture
-def ready(
-    name: str, kind: str, grey: Prepared, coloured: Prepared, rows: Prepared, request: pytest.FixtureRequest
-) -> Prepared:
-    """Grey digits, or coloured ones for a method that refuses grey, or digits as series, or sounds."""
+def ready(name: str, kind: str, grey: Prepared, coloured: Prepared, request: pytest.FixtureRequest) -> Prepared:
+    """Grey digits, or coloured ones for a method that refuses grey, or digits as series, or sounds, or texts."""
     if kind != "image":
-        return rows if kind == "series" else request.getfixturevalue("heard")
+        return request.getfixturevalue({"series": "rows", "audio": "heard", "text": "topics"}[kind])
     recipe = recipe_of(name, grey, 1)
     try:
         recipe.kind().judge(recipe.facts)
@@ -114,10 +135,10 @@ def device() -> Device:
 
 
 def recipe_of(name: str, ready: Prepared, steps: int, seed: int = 0) -> Recipe:
-    picture = ready.table.modality == "image"
-    usual = catalog.entry("methods", name).encoder_for(ready.table.modality)
-    encoder = _build.spec(SMALL if picture else SMALL_OF[usual])
-    views = VIEWS if picture else VIEWS_OF_SERIES
+    kind = ready.table.modality
+    usual = catalog.entry("methods", name).encoder_for(kind)
+    encoder = _build.spec(SMALL if kind == "image" else SMALL_OF[usual])
+    views = {"image": VIEWS, "text": VIEWS_OF_TEXT}.get(kind, VIEWS_OF_SERIES)
     return compose(ready, catalog.parse("methods", name), encoder, views, TRAINING, steps, seed)
 
 
@@ -140,7 +161,9 @@ def test_learns(name: str, kind: str, ready: Prepared, device: Device, tmp_path:
     assert losses[-1] < losses[0]
     before = accuracy(recipe, recipe.build_encoder(), ready, device)
     after = accuracy(recipe, run.encoder(), ready, device)
-    margin = {"image": 0.03, "series": 0.02}[kind]  # eight rows of pooled convolutions leave less to learn
+    margin = {"image": 0.03, "series": 0.02, "text": 0.03}[
+        kind
+    ]  # eight rows of pooled convolutions leave less to learn
     assert after > before + margin, f"{name}: {before:.3f} before, {after:.3f} after"
 
 

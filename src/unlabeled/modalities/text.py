@@ -43,7 +43,7 @@ class Text(Modality):
     """
 
     name: ClassVar[str] = "text"
-    space: ClassVar[int] = 0
+    space = 0
 
     def __init__(
         self,

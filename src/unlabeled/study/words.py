@@ -16,6 +16,7 @@ from unlabeled.data.prepare import as_stored
 from unlabeled.data.scan import scan
 from unlabeled.data.store import build
 from unlabeled.data.texts import TextPrep
+from unlabeled.data.tokens import opened
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 from unlabeled.formats.text import PAIRS, table_of
@@ -106,7 +107,7 @@ def bits_per_byte(method: CausalLM, looks: Text, prep: TextPrep, file: str | Pat
         UserError: when the tokenizer loses case, so that the bytes cannot be had back.
     """
     whole = texts.said(Path(), str(file))
-    own = texts.opened(prep.tokenizer)
+    own = opened(prep.tokenizer)
     ids = own.encode(whole, add_special_tokens=False).ids
     if own.decode(ids, skip_special_tokens=False) != whole:
         raise UserError("the run's tokenizer does not give back every byte", "pretrain with --tokenizer cased")

@@ -1,0 +1,174 @@
+"""Texts as they lie on disk: plain files, lines, tables; what is bad is told by name and the rest is read."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from unlabeled import UserError
+from unlabeled.data import doctor
+from unlabeled.data.prepare import prepare
+from unlabeled.data.scan import scan
+from unlabeled.data.texts import said
+from unlabeled.formats import Unreadable, text
+
+SENTENCES = ["the whale swam past the ship.", "a goal in the last minute won the match.", "shares fell on the news."]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def many(count: int = 60) -> pd.DataFrame:
+    rows = [(f"{SENTENCES[i % 3]} number {i} of {count}", ("sea", "sport", "money")[i % 3]) for i in range(count)]
+    return pd.DataFrame(rows, columns=["text", "label"])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".jsonl"])
+def test_tables_of_every_kind(suffix: str, tmp_path: Path) -> None:
+    frame, file = many(), tmp_path / f"train{suffix}"
+    if suffix == ".parquet":
+        frame.to_parquet(file)
+    elif suffix == ".jsonl":
+        file.write_text("\n".join(json.dumps(r) for r in frame.to_dict("records")))
+    else:
+        frame.to_csv(file, index=False, sep="\t" if suffix == ".tsv" else ",")
+    table = scan(tmp_path)
+    assert table.modality == "text" and len(table) == 60 and table.classes == ["money", "sea", "sport"]
+    assert said(table.folder, table.items["path"][1]) == frame["text"][1]
+
+
+def test_a_column_is_found_by_what_it_holds(tmp_path: Path) -> None:
+    many().rename(columns={"text": "wording"}).assign(id=range(60)).to_csv(tmp_path / "notes.csv", index=False)
+    table = scan(tmp_path)
+    assert table.modality == "text" and len(table.classes) == 3
+
+
+def test_files_named_after_splits_and_columns_that_tell_them(tmp_path: Path) -> None:
+    many().to_csv(tmp_path / "train.csv", index=False)
+    many(9).assign(author="wells").to_csv(tmp_path / "test.csv", index=False)
+    table = scan(tmp_path)
+    assert table.form == "train and test files"
+    assert len(table.rows("train")) == 60 and len(table.rows("test")) == 9
+    assert set(table.items["domain"].dropna()) == {"wells"}
+    file = tmp_path / "one.csv"
+    many(6).assign(split=["train", "test"] * 3).to_csv(file, index=False)
+    assert len(scan(file).rows("test")) == 3
+
+
+def test_pairs_give_two_texts_of_one_group_and_no_label(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.csv"
+    pd.DataFrame({"score": [1.0, 5.0], "sentence1": SENTENCES[:2], "sentence2": SENTENCES[1:]}).to_csv(
+        file, index=False
+    )
+    table = scan(file)
+    assert table.items["path"].tolist() == [f"pairs.csv#{k}" for k in ("0.1", "0.2", "1.1", "1.2")]
+    assert table.items["group"].nunique() == 2 and not table.classes
+    assert said(table.folder, "pairs.csv#1.2") == SENTENCES[2]
+
+
+def test_documents_in_class_folders_and_a_list_of_lines(tmp_path: Path) -> None:
+    for i in range(6):
+        place = tmp_path / "folders" / ("a", "b")[i % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{i}.txt").write_text("\n".join(SENTENCES))
+    table = scan(tmp_path / "folders")
+    assert table.modality == "text" and len(table) == 6 and table.form == "class folders"
+    (tmp_path / "list.txt").write_text("\n".join(SENTENCES))
+    assert len(scan(tmp_path / "list.txt")) == 3
+    (tmp_path / "prose.txt").write_text("\n\n".join(SENTENCES))
+    assert len(scan(tmp_path / "prose.txt")) == 1
+
+
+def test_numbers_and_lists_of_files_are_no_texts(tmp_path: Path) -> None:
+    (tmp_path / "series.csv").write_text("time,x,y\n0,1.5,2.0\n1,2.5,3.0\n")
+    (tmp_path / "list.csv").write_text("path,text\na.png,what is shown on it\n")
+    (tmp_path / "README.md").write_text("A folder of things.")
+    assert not text.holds_text(tmp_path / "list.csv") and not text.holds_text(tmp_path / "README.md")
+    assert scan(tmp_path / "series.csv").modality == "series"
+    frame = many(30).assign(date="2026-01-01")
+    frame[["date", "text", "label"]].to_csv(tmp_path / "dated.csv", index=False)
+    assert scan(tmp_path / "dated.csv").modality == "text"
+
+
+def test_long_texts_become_windows_of_one_group(tmp_path: Path) -> None:
+    words = " ".join(f"{s} and so it went on, word {i}." for i, s in enumerate(SENTENCES * 80))
+    for name in ("train/one.txt", "test/two.txt"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(words.replace("whale", name[-7:-4]))
+    prepared = prepare(tmp_path, size=32)
+    items = prepared.table.items
+    assert items["group"].nunique() == 2 and items.groupby("group")["split"].nunique().max() == 1
+    whole = "".join(said(tmp_path, p) for p in items["path"] if p.startswith("train/"))
+    assert whole == (tmp_path / "train/one.txt").read_text()  # nothing is lost between windows
+    ends = [said(tmp_path, p)[-1] for p in items["path"][:-1]]
+    assert np.mean([e == "." for e in ends]) > 0.5  # windows end with a sentence where they can
+    assert prepared.store.array.max() < 65_536 and (prepared.store.array[:, 0, 0] == 1).all()
+
+
+def test_bad_documents_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        folder = tmp_path / split / "sea"
+        folder.mkdir(parents=True)
+        other = tmp_path / split / "land"
+        other.mkdir()
+        for i in range(12):
+            (folder / f"{i}.txt").write_text(f"{SENTENCES[0]} again {i}")
+            (other / f"{i}.txt").write_text(f"{SENTENCES[1]} again {i}")
+    bad = tmp_path / "train" / "sea"
+    (bad / "empty.txt").write_text(" \n ")
+    (bad / "latin.txt").write_bytes("caf\xe9 on the quay".encode("latin-1"))
+    (bad / "null.txt").write_bytes(b"some\0thing")
+    with (bad / "endless.txt").open("wb") as file:
+        for _ in range(20):
+            file.write(b"word " * 200_000)  # 20 MB without an end of line
+    prepared = prepare(tmp_path)
+    broken = {b.path.rpartition("/")[2]: b.reason for b in prepared.table.broken}
+    assert len(prepared.table) == 48
+    assert broken["empty.txt"] == "it is empty" and "UTF-8" in broken["latin.txt"]
+    assert "16 MB" in broken["endless.txt"] and "no text" in broken["null.txt"]
+    report = doctor.examine(scan(tmp_path))
+    assert {b.path.rpartition("/")[2] for b in report.broken} == set(broken)
+
+
+def test_bad_rows_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    lines = [b"text,label", *(f"{SENTENCES[i % 3]} {i},{'ab'[i % 2]}".encode() for i in range(40))]
+    lines += [b"caf\xe9 noir,a", b'"",b']
+    (tmp_path / "train.csv").write_bytes(b"\n".join(lines))
+    prepared = prepare(tmp_path)
+    reasons = {b.path: b.reason for b in prepared.table.broken}
+    assert reasons == {"train.csv#40": "it is not text in UTF-8", "train.csv#41": "it is empty"}
+    with pytest.raises(Unreadable, match="no row 99"):
+        said(tmp_path, "train.csv#99")
+
+
+def test_nothing_readable_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "a.txt").write_bytes(b"\xff\xfe\xfa\xc3 abcdefgh ijklmn")
+    with pytest.raises(UserError, match="UTF-8"):
+        prepare(tmp_path)
+
+
+def test_the_tokenizer_learns_nothing_from_the_test_split(tmp_path: Path) -> None:
+    frame = many(80)
+    frame.to_csv(tmp_path / "train.csv", index=False)
+    odd = frame.assign(text="zyzzyvas zyzzyvas quixotically zyzzyvas")
+    odd.head(20).to_csv(tmp_path / "test.csv", index=False)
+    prepared = prepare(tmp_path)
+    assert "zyzz" not in prepared.prep.tokenizer
+    assert prepare(tmp_path).prep == prepared.prep  # and it is the same each time
+
+
+def test_the_doctor_finds_copies_and_leaks(tmp_path: Path) -> None:
+    frame = many(60)
+    long = " ".join(f"word{i}" for i in range(40))
+    train = pd.concat([frame, pd.DataFrame({"text": [long, frame["text"][0]], "label": ["sea", "sea"]})])
+    train.to_csv(tmp_path / "train.csv", index=False)
+    leak = pd.DataFrame({"text": [frame["text"][5], f"{long} indeed"], "label": ["money", "sea"]})
+    leak.to_csv(tmp_path / "test.csv", index=False)
+    found = {(f.kind, f.severity): f.text for f in doctor.examine(scan(tmp_path)).findings}
+    assert "both sides" in found["leak", "error"] and "few words" in found["leak", "warning"]
+    assert found["duplicates", "info"]
