@@ -39,9 +39,11 @@ class CNN(Encoder):
         stages: how many stages, 1 or more.
         blocks: residual blocks in each.
         stride: of the first convolution; 0 takes 2 from 48 pixels on, else 1.
+        grid: side of the coarse grid that features keep: of a map of sound, what comes early and late, low and high;
+            1 pools over all places.
 
     Raises:
-        UserError: when there is no stage.
+        UserError: when there is no stage, or nothing is left of a view for the grid.
 
     >>> CNN(1, 64, width=4)(torch.zeros(2, 1, 64, 64)).shape
     torch.Size([2, 64])
@@ -51,14 +53,24 @@ class CNN(Encoder):
     any_size = True
 
     def __init__(
-        self, channels: int, size: int, *, width: int = 16, stages: int = 4, blocks: int = 1, stride: int = 0
+        self,
+        channels: int,
+        size: int,
+        *,
+        width: int = 16,
+        stages: int = 4,
+        blocks: int = 1,
+        stride: int = 0,
+        grid: int = 1,
     ) -> None:
         super().__init__()
-        if stages < 1 or blocks < 1 or width < 1:
+        if min(stages, blocks, width, grid) < 1:
             raise UserError(f"a cnn of {stages} stages, {blocks} blocks, width {width}", "give 1 or more of each")
         self.stem = nn.Conv2d(channels, width, 5, stride or (2 if size >= 48 else 1), 2, bias=False)
         self.norm = nn.BatchNorm2d(width)
         layers: list[nn.Module] = []
+        if size < self.stem.stride[0] * 2 ** (stages - 1) * grid:
+            raise UserError(f"{stages} stages leave no grid of {grid} x {grid} of {size} px", "take fewer stages")
         before = width
         for stage in range(stages):
             after = width * 2**stage
@@ -66,10 +78,11 @@ class CNN(Encoder):
                 layers.append(Block(before, after, 2 if stage and not number else 1))
                 before = after
         self.layers = nn.Sequential(*layers)
-        self.token_dim, self.dim = before, 2 * before
+        self.grid = grid
+        self.token_dim, self.dim = before, 2 * before * grid**2
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pictures (B, C, H, W) to features (B, D): mean and maximum over the places."""
+        """Pictures (B, C, H, W) to features (B, D): mean and maximum over the places of each part of the grid."""
         return self.both(x)[0]
 
     def tokens(self, x: Tensor) -> Tensor:
@@ -78,5 +91,7 @@ class CNN(Encoder):
 
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, D) and places (B, T, token_dim), in one pass."""
-        y: Tensor = self.layers(functional.relu(self.norm(self.stem(x)))).flatten(2)
-        return torch.cat([y.mean(2), y.amax(2)], 1), y.transpose(1, 2)
+        y: Tensor = self.layers(functional.relu(self.norm(self.stem(x))))
+        parts = [p.flatten(2) for row in y.tensor_split(self.grid, 2) for p in row.tensor_split(self.grid, 3)]
+        features = torch.cat([told for p in parts for told in (p.mean(2), p.amax(2))], 1)
+        return features, y.flatten(2).transpose(1, 2)

@@ -59,7 +59,8 @@ class Wave(Encoder):
 
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, D) and places (B, N / stride, token_dim), in one pass."""
-        y, inside = x, inside_of(x)
+        inside = inside_of(x)
+        y = x * inside
         for layer, norm, stride in zip(self.layers, self.norms, self.strides, strict=True):
             around = (stride // 2, stride - stride // 2 + (-y.shape[2]) % stride)
             y = torch.relu(norm(layer(nn.functional.pad(y, around))))
