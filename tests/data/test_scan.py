@@ -168,10 +168,10 @@ def test_another_folder_inside_or_around_is_taken_once(tmp_path: Path) -> None:
     assert len(around.rows("unlabeled")) == 1
 
 
-@pytest.mark.parametrize("name", ["gone", "empty", "notes.txt"])
+@pytest.mark.parametrize("name", ["gone", "empty", "notes.dat"])
 def test_what_cannot_be_scanned_is_told_in_one_line(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "notes.dat").write_text("hello")
     with pytest.raises(UserError) as told_error:
         scan(tmp_path / name)
     assert name in str(told_error.value)
