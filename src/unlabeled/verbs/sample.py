@@ -42,8 +42,8 @@ class Samples:
 def sample(run: str, *, count: int = 64, out: str | None = None, seed: int = 0) -> Samples:
     """Draw new items from a run of a generative method, to look at or to fill up a rare class.
 
-    From vae and gan come pictures, from causal_lm texts. Every file is named synthetic-... and says the same within (PNG
-    metadata, first line), so that no one takes it for real.
+    From vae and gan come pictures, from causal_lm texts. Every file is named synthetic-... and says the same within
+    (PNG metadata, first line), so that no one takes it for real.
 
     Args:
         run: folder of a run.
