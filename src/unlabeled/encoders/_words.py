@@ -72,6 +72,9 @@ class WordEncoder(Encoder):
     def _states(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """States (B, T', D) up to the end of the longest, 0 behind the end of each, and what lies inside (B, T')."""
         length = lengths(x).clamp(min=1)
+        if torch.compiler.is_exporting():  # a program for any item cannot ask how long they are
+            within = torch.arange(x.shape[1], device=x.device) < length[:, None]
+            return self._part(x, within), within
         most = int(length.max())
         inside = torch.arange(most, device=x.device) < length[:, None]
         uneven = x.device.type == "cpu" and len(x) >= FEWEST and float(length.float().mean()) < EVEN * most
@@ -85,7 +88,9 @@ class WordEncoder(Encoder):
         return torch.cat(parts)[order.argsort()], inside
 
     def _part(self, x: Tensor, inside: Tensor) -> Tensor:
-        states = self._run(x % SEGMENT, x // SEGMENT, None if bool(inside.all()) else inside)
+        states = self._run(
+            x % SEGMENT, x // SEGMENT, inside if torch.compiler.is_exporting() or not bool(inside.all()) else None
+        )
         return states * inside[..., None].to(states.dtype)
 
     @classmethod
