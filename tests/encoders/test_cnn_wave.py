@@ -23,7 +23,7 @@ def test_a_grid_keeps_where_things_were() -> None:
         if grid == 2:
             early, late = features.detach().view(2, 2, 2, -1).unbind(2)
             assert not torch.allclose(early[0], late[0]) and not torch.allclose(early[0], early[1])
-    for wrong in ({"stages": 0}, {"stages": 6, "grid": 2}):
+    for wrong in ({"stages": 0}, {"stages": 7, "grid": 2}):
         with pytest.raises(UserError):
             CNN(1, 32, **wrong)
 

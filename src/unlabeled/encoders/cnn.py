@@ -69,7 +69,7 @@ class CNN(Encoder):
         self.stem = nn.Conv2d(channels, width, 5, stride or (2 if size >= 48 else 1), 2, bias=False)
         self.norm = nn.BatchNorm2d(width)
         layers: list[nn.Module] = []
-        if size < self.stem.stride[0] * 2 ** (stages - 1) * grid:
+        if -(-size // (self.stem.stride[0] * 2 ** (stages - 1))) < grid:
             raise UserError(f"{stages} stages leave no grid of {grid} x {grid} of {size} px", "take fewer stages")
         before = width
         for stage in range(stages):
@@ -91,7 +91,10 @@ class CNN(Encoder):
 
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, D) and places (B, T, token_dim), in one pass."""
-        y: Tensor = self.layers(functional.relu(self.norm(self.stem(x))))
+        y: Tensor = self.stem(x)
+        if not torch.compiler.is_exporting():
+            y = y.contiguous(memory_format=torch.channels_last)  # a third faster on CPUs
+        y = self.layers(functional.relu(self.norm(y)))
         parts = [p.flatten(2) for row in y.tensor_split(self.grid, 2) for p in row.tensor_split(self.grid, 3)]
         features = torch.cat([told for p in parts for told in (p.mean(2), p.amax(2))], 1)
         return features, y.flatten(2).transpose(1, 2)
