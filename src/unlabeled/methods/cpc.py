@@ -3,7 +3,8 @@ arXiv:1807.03748).
 
 Negatives are the other items of this process's batch, at the same distance; another moment of the same item is none.
 Past and future are encoded apart, so that no wide field of view gives the answer away, and each item is cut once a
-step, where the paper's network of narrow view foretells from every moment.
+step, where the paper's network of narrow view foretells from every moment. Of sounds each is given in its own style
+(Kharitonov et al. 2020, arXiv:2007.00991), or microphone and room would be the answer.
 """
 
 from typing import ClassVar
@@ -27,6 +28,7 @@ class CPC(Method):
         encoder: gives tokens (B, T, D).
         ahead: how many places ahead are foretold, 1 or more; at most half of them.
         width: numbers in a state of the GRU that reads the past.
+        restyled: give past and future in styles of their own; for sounds alone when not given.
 
     Raises:
         UserError: when the encoder makes fewer than four places, or a setting is out of its range.
@@ -39,13 +41,13 @@ class CPC(Method):
     when: ClassVar[str] = "when no view is known to keep what matters"
     cost: ClassVar[float] = 1.0
 
-    def __init__(self, encoder: Encoder, *, ahead: int = 8, width: int = 128) -> None:
+    def __init__(self, encoder: Encoder, *, ahead: int = 8, width: int = 128, restyled: bool | None = None) -> None:
         super().__init__()
         if ahead < 1 or width < 1:
             raise UserError(f"cpc with ahead={ahead} and width={width}", "give 1 or more")
         count = places(encoder, method="cpc", least=4)
         self.encoder, self.stride = encoder, -(-encoder.size // count)
-        self.ahead, self.count = min(ahead, count // 2), count
+        self.ahead, self.count, self.restyled = min(ahead, count // 2), count, restyled
         self.read = nn.GRU(encoder.token_dim, width, batch_first=True)
         self.foretell = nn.Linear(width, self.ahead * encoder.token_dim)
 
@@ -56,8 +58,10 @@ class CPC(Method):
         share = (early + int(float(modality.uniforms(1, 1, "cpu")) * (late - early + 1))) / self.count
         whole = lengths(view[:, 0])
         past = (share * whole / self.stride).round().clamp(min=1).long() * self.stride
-        parts = ((torch.zeros_like(past), past), (past, whole - past))
-        first, rest = (piece(view, at, n, room(self.encoder, max(1, int(n.max())))) for at, n in parts)
+        restyled = modality.marked if self.restyled is None else self.restyled
+        before, after = (modality.intervene(view)[0] if restyled else view for _ in range(2))
+        parts = ((before, torch.zeros_like(past), past), (after, past, whole - past))
+        first, rest = (piece(v, at, n, room(self.encoder, max(1, int(n.max())))) for v, at, n in parts)
         return first, rest
 
     def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:

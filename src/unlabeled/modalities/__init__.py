@@ -37,12 +37,14 @@ class Modality(ABC):
             words.
         channels: of a view, which need not be those of the raw items; of texts what a place can hold, the vocabulary.
         size: side or steps of a view.
+        marked: whether microphone and room tell an item's recording from others, whatever it says.
     """
 
     name: ClassVar[str]
     space: int
     channels: int
     size: int
+    marked: bool = False
     _source: torch.Generator
 
     @classmethod

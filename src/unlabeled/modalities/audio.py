@@ -45,6 +45,7 @@ class Audio(Modality):
     """
 
     name = "audio"
+    marked = True
 
     def __init__(
         self,
@@ -135,7 +136,8 @@ class Audio(Modality):
             at = (begin[:, None] + torch.arange(size, device=x.device)).clamp(max=x.shape[1] - 1).long()
             view = self._waves(x.gather(1, at) * (gain / 2).exp()[:, None], span, size)
             return self._hidden(view, u, span) if strong else view
-        y, ends = self._bands(x, length)
+        longest = -(-int(length.max()) // self.hop) * self.hop  # nothing is computed behind the longest sound
+        y, ends = self._bands(x[:, :longest], length)
         span = (share * ends).clamp(min=1)
         if self.form == "map":
             columns = torch.full_like(span, size)

@@ -60,7 +60,8 @@ def log_mel(x: Tensor, rate: int, hop: int, bands: int) -> Tensor:
         cosine, sine = (around.unfold(1, fft, hop) @ parts.to(x.device)).chunk(2, 2)
         power = (cosine.square() + sine.square()).transpose(1, 2)
     else:
-        power = torch.stft(around, fft, hop, fft, shape.to(x.device), center=False, return_complex=True).abs().square()
+        waves = torch.stft(around, fft, hop, fft, shape.to(x.device), center=False, return_complex=True)
+        power = torch.view_as_real(waves).square().sum(-1)
     filters = mel_filters(rate, fft, bands).to(x.device) * (rate / fft / float(shape.square().sum()))
     return (filters @ power).clamp(min=QUIET).log()
 
