@@ -78,7 +78,7 @@ def unit(ready: Prepared, arm: str, speaker: str, seed: int, args: argparse.Name
     rows, test = parts(ready, speaker, bool(args.choose))
     mean, std = kind("audio").measure(ready.store, rows, ready.prep)
     ready = replace(ready, mean=mean, std=std)
-    training = Training(batch_size=args.batch, threads=1, device="cpu", precision="fp32")
+    training = Training(batch_size=args.batch, threads=1, device="cpu", precision="fp32", lr=args.lr or None)
     device, began = open_device(training), time.process_time()
     y, who = ready.table.labels, np.unique(ready.table.items["domain"], return_inverse=True)[1]
     if arm in PLAIN:
@@ -118,8 +118,9 @@ def run(args: argparse.Namespace) -> Path:
     for seed in range(args.seeds):
         for arm in args.arms.split(";"):
             for speaker in (args.choose,) if args.choose else SPEAKERS:
-                settings = f"{args.epochs:g} epochs, batch {args.batch}, {args.views}"
-                about = {"arm": arm, "speaker": speaker, "seed": seed, "settings": "" if arm in PLAIN else settings}
+                settings = f"{args.epochs:g} epochs, batch {args.batch}, lr {args.lr:g}, {args.views}"
+                still = arm in PLAIN or arm.startswith("random:")
+                about = {"arm": arm, "speaker": speaker, "seed": seed, "settings": "" if still else settings}
                 if key(about) in done or (arm in PLAIN and seed and arm != "pca"):
                     continue
                 found = [about | one for one in unit(ready, arm, speaker, seed, args)]
@@ -190,6 +191,7 @@ def main() -> None:
     parser.add_argument("--arms", default="statistics;pca;random:simclr;simclr;random:cpc;cpc", help="by semicolons")
     parser.add_argument("--epochs", type=float, default=20)
     parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--lr", type=float, default=0, help="0 takes the method's own")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--views", default="{}", help="settings of the views, as JSON")
     parser.add_argument("--choose", choices=SPEAKERS, help="test on this speaker's training takes alone, for settings")
