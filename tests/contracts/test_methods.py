@@ -98,18 +98,17 @@ def heard(chirps: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 @pytest.fixture(scope="module")
 def topics(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """Made-up texts of four topics, each of two sentences of words of its own: few labels show few of the words."""
+    """Made-up texts of twenty topics with ten words each, so that a hundred labels show little of a topic."""
     random = np.random.default_rng(0)
-    made = [
-        "".join(random.choice(list(part)) for part in ("bdfgk", "aeiou", "lmnr", "aeiou", "stz")) for _ in range(900)
-    ]
-    words = np.array(list(dict.fromkeys(made)))[:480].reshape(4, 120)
+    sounds = ("bdfgk", "aeiou", "lmnr", "aeiou", "stz")
+    words = list(dict.fromkeys("".join(random.choice(list(part)) for part in sounds) for _ in range(400)))
+    topic = np.array(words[:200]).reshape(20, 10)
     folder = tmp_path_factory.mktemp("topics")
     for split, count in (("train", 1200), ("test", 200)):
         lines = ["text,label"]
         for i in range(count):
-            one = random.choice(words[i % 4], 10)
-            lines.append(f"{' '.join(one[:5])}. {' '.join(one[5:])}.,{i % 4}")
+            halves = [" ".join(random.choice(topic[i % 20], 4)) for _ in range(2)]
+            lines.append(f"{halves[0]}. {halves[1]}.,{i % 20}")
         (folder / f"{split}.csv").write_text("\n".join(lines))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))

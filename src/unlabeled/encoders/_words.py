@@ -146,3 +146,10 @@ def check(width: int, heads: int, pooling: str, dropout: float) -> None:
         raise UserError(f'there is no pooling "{pooling}"', f"take {', '.join(POOLINGS)}")
     if not 0 <= dropout < 1:
         raise UserError(f"a dropout of {dropout} was given", "give a share from 0 up to, but not, 1")
+
+
+def spread(width: int) -> float:
+    """Standard deviation of fresh weights: BERT's 0.02 at its own width of 768, and more where fewer are summed, so that
+    a small model has something to say from the first step.
+    """
+    return 0.02 * float((768 / width) ** 0.5)

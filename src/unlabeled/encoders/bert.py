@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from unlabeled.encoders._words import WordEncoder, check
+from unlabeled.encoders._words import WordEncoder, check, spread
 from unlabeled.formats.text import need_text
 
 
@@ -47,7 +47,7 @@ class BERT(WordEncoder):
         config = BertConfig(
             vocab_size=channels, hidden_size=width, num_hidden_layers=depth, num_attention_heads=heads,
             intermediate_size=inner or 4 * width, max_position_embeddings=max(places, size), pad_token_id=0,
-            hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
+            hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, initializer_range=spread(width),
         )  # fmt: skip
         self.net = BertModel(config, add_pooling_layer=False)
         self.pooling, self.dim, self.token_dim = pooling, width, width

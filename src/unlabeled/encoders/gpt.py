@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from unlabeled.encoders._words import WordEncoder, check
+from unlabeled.encoders._words import WordEncoder, check, spread
 from unlabeled.formats.text import need_text
 
 
@@ -44,7 +44,7 @@ class GPT(WordEncoder):
 
         config = GPT2Config(
             vocab_size=channels, n_embd=width, n_layer=depth, n_head=heads, n_positions=max(places, size),
-            resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout, use_cache=False,
+            resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout, initializer_range=spread(width), use_cache=False,
         )  # fmt: skip
         self.net = GPT2Model(config)
         self.pooling, self.dim, self.token_dim = pooling, width, width

@@ -1,6 +1,7 @@
 """Tell whether the second part of a text follows its first, and foretell hidden words in both (BERT: Devlin et al.
 2018, arXiv:1810.04805). Items are parted behind the sentence that ends nearest to their middle; in half of the cases
-the second part is that of another item of the batch.
+the second part is that of another item of the batch. What differs: beside the first state, the means of both parts are
+compared (Conneau et al. 2017, arXiv:1705.02364), which small models learn from sooner.
 """
 
 from typing import Any, ClassVar
@@ -45,7 +46,8 @@ class NSP(Method):
         if mlm < 0:
             raise UserError(f"a weight of {mlm} was given", "give 0 or more")
         self.encoder, self.mlm = encoder, mlm
-        self.head = nn.Sequential(nn.Linear(encoder.dim, encoder.dim), nn.Tanh(), nn.Linear(encoder.dim, 2))
+        width = encoder.token_dim
+        self.head = nn.Sequential(nn.Linear(3 * width, width), nn.GELU(), nn.Linear(width, 2))
         self.foretell = Foretold(encoder.token_dim, encoder.channels) if mlm else None
 
     def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -59,16 +61,25 @@ class NSP(Method):
     def loss(self, views: tuple[Tensor, Tensor, Tensor, Tensor]) -> dict[str, Tensor]:
         """Cross-entropy of both tasks, scalars."""
         seen, chosen, ids, follows = views
-        features, states = self.encoder.both(seen)
-        out = {"next": functional.cross_entropy(self.head(features).float(), follows)}
+        states = self.encoder.tokens(seen)
+        out = {"next": functional.cross_entropy(self._told(states, seen), follows)}
         if self.foretell is not None:
             out["words"] = self.mlm * self.foretell.loss(states[chosen], self.encoder.table, ids[chosen])
         return out
 
     def follows(self, pair: Tensor) -> Tensor:
         """How likely the second part follows the first (B,), 0 to 1, of pairs (B, T)."""
-        out: Tensor = self.head(self.encoder(pair)).float().softmax(1)[:, 1]
-        return out
+        return self._told(self.encoder.tokens(pair), pair).softmax(1)[:, 1]
+
+    def _told(self, states: Tensor, pair: Tensor) -> Tensor:
+        """Scores (B, 2) from the first state, and from how the means of the two parts agree and differ."""
+        second = (pair >= words.SEGMENT)[..., None].to(states.dtype)
+        first = (pair > 0)[..., None].to(states.dtype) - second
+        a, b = ((states * part).sum(1) / part.sum(1).clamp(min=1) for part in (first, second))
+        width = a.shape[1]
+        a, b = functional.layer_norm(a, (width,)), functional.layer_norm(b, (width,))
+        out: Tensor = self.head(torch.cat([states[:, 0], a * b, (a - b).abs()], 1))
+        return out.float()
 
     def watch(self, views: Any) -> tuple[dict[str, float], str]:
         """Share of pairs that are told right."""
