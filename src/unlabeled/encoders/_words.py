@@ -149,7 +149,7 @@ def check(width: int, heads: int, pooling: str, dropout: float) -> None:
 
 
 def spread(width: int) -> float:
-    """Standard deviation of fresh weights: BERT's 0.02 at its own width of 768, and more where fewer are summed, so that
-    a small model has something to say from the first step.
+    """Standard deviation of fresh weights: BERT's 0.02 at its own width of 768, and more where fewer are summed, so
+    that a small model has something to say from the first step.
     """
     return 0.02 * float((768 / width) ** 0.5)

@@ -44,7 +44,8 @@ class GPT(WordEncoder):
 
         config = GPT2Config(
             vocab_size=channels, n_embd=width, n_layer=depth, n_head=heads, n_positions=max(places, size),
-            resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout, initializer_range=spread(width), use_cache=False,
+            resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout, use_cache=False,
+            initializer_range=spread(width),
         )  # fmt: skip
         self.net = GPT2Model(config)
         self.pooling, self.dim, self.token_dim = pooling, width, width

@@ -79,14 +79,15 @@ def likeness(encoder: Encoder, looks: Text, file: str | Path, device: Device) ->
 
 
 def next_part(
-    method: NSP, looks: Text, prep: TextPrep, data: str | Path, device: Device, seed: int = 0
+    method: NSP, looks: Text, prep: TextPrep, data: str | Path, device: Device, *, seed: int = 0, only: str = ""
 ) -> dict[str, float]:
     """Share of pairs that are told right, half of which follow each other and half of which are of other windows.
 
-    The data's test items are taken where it has any, else all.
+    The data's test items are taken where it has any, else all; `only` names a file in it.
     """
     table, store = build(as_stored(scan(data), prep), prep, progress=False)
     rows = table.rows("test") if len(table.rows("test")) else table.rows()
+    rows = rows[table.items["path"].iloc[rows].str.startswith(only).to_numpy()]
     if len(rows) < 2:
         raise UserError(f"{data} holds {len(rows)} texts to be told apart", "give two or more")
     rows = np.random.default_rng([seed, 5]).permutation(rows)
