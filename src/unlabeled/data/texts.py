@@ -102,9 +102,8 @@ def said(folder: Path, path: str) -> str:
         whole = found.text
     else:
         whole = text.whole(folder / file)
-    return (
-        whole if not first and count is None else text.checked(whole[first : None if count is None else first + count])
-    )
+    part = whole[first : None if count is None else first + count]
+    return text.checked(part)
 
 
 def readable(table: Table) -> tuple[Table, list[str]]:

@@ -45,6 +45,7 @@ class GPT(WordEncoder):
         config = GPT2Config(
             vocab_size=channels, n_embd=width, n_layer=depth, n_head=heads, n_positions=max(places, size),
             resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout, use_cache=False,
+            bos_token_id=None, eos_token_id=None,
             initializer_range=spread(width),
         )  # fmt: skip
         self.net = GPT2Model(config)

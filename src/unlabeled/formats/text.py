@@ -65,12 +65,12 @@ def need_text() -> None:
 
 
 def whole(path: Path) -> str:
-    """All of a plain file.
+    """All of a plain file as it stands; `checked` tells whether what is taken of it can be used.
 
     Raises:
-        Unreadable: when it is no UTF-8, has an endless line or says nothing.
+        Unreadable: when it cannot be opened or has an endless line.
     """
-    return checked(_whole(os.fspath(path), _changed(path)))
+    return _whole(os.fspath(path), _changed(path))
 
 
 def rows(path: Path) -> Mapping[str, Document]:

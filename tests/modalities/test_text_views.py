@@ -1,0 +1,200 @@
+"""The modality of texts: views are the text but for what the settings take away; what is corrupted is still a text."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from unlabeled.data.tokens import made, opened
+from unlabeled.encoders._build import build, spec
+from unlabeled.errors import UserError
+from unlabeled.methods import Batch
+from unlabeled.methods.causal_lm import CausalLM
+from unlabeled.methods.mlm import MLM
+from unlabeled.methods.nsp import NSP, couple
+from unlabeled.methods.simcse import SimCSE
+from unlabeled.modalities.text import Text, hide
+from unlabeled.objectives.in_batch import in_batch
+from unlabeled.settings import Augmentation
+from unlabeled.shift.overlap import RELATIVES
+from unlabeled.views import words
+
+SAID = [
+    f"The {a} {b} sailed on. Nobody saw the {b} of {c} again."
+    for a, b, c in zip(("old", "grey", "Last"), ("ship", "boat", "tug"), ("Hull", "Leith", "Bray"), strict=True)
+] * 2
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> str:
+    return made("uncased", SAID * 3)[0]
+
+
+@pytest.fixture(scope="module")
+def cased() -> str:
+    return made("cased(vocabulary=300)", SAID * 3)[0]
+
+
+def modality(tokenizer: str, **settings: float) -> Text:
+    return Text(size=24, tokenizer=tokenizer, augmentation=Augmentation(**settings)).at(0, 3)  # type: ignore[arg-type]
+
+
+def raw(look: Text) -> Tensor:
+    return look.ids(SAID)[:, None].to(torch.uint16)
+
+
+def test_the_plain_view_says_what_the_text_said(tokenizer: str, cased: str) -> None:
+    look = modality(tokenizer)
+    assert look.texts(look.plain(raw(look))) == [s.lower() for s in SAID]
+    exact = Text(size=64, tokenizer=cased)
+    odd = "Ça  coûte 5 €,\n\tnon?"
+    assert opened(cased).decode(opened(cased).encode(odd).ids) == odd  # no byte is lost, whatever it was trained on
+    assert exact.texts(exact.ids([odd])) == [odd]
+
+
+def test_strong_views_are_the_text_unless_the_settings_say_more(tokenizer: str) -> None:
+    look = modality(tokenizer)
+    x = raw(look)
+    assert torch.equal(look.augment(x), look.plain(x)) and not look.changes()
+    cut = modality(tokenizer, crop=0.3, cutout=0.5)
+    a, b = cut.augment(x), cut.augment(x)
+    assert not torch.equal(a, b) and torch.equal(a, modality(tokenizer, crop=0.3, cutout=0.5).augment(x))
+    for view, one in zip(a, cut.plain(x), strict=True):
+        inner = view[view > 3].tolist()
+        whole = iter(one.tolist())
+        assert inner and all(token in whole for token in inner)  # some of its words, in their order
+        length = int(words.lengths(view[None]))
+        assert view[0] == look.begin and view[length - 1] == look.sep
+    assert torch.equal(cut.augment(x, "mild"), cut.plain(x))
+    assert (words.lengths(cut.augment(x, "small")) < words.lengths(cut.plain(x))).all()
+
+
+def test_hidden_words_are_masked_as_bert_does_and_marks_never(tokenizer: str) -> None:
+    look = modality(tokenizer)
+    view = look.plain(raw(look)).repeat(200, 1)
+    seen, chosen, ids = hide(view, look, 0.15)
+    assert torch.equal(ids, view) and torch.equal(seen[~chosen], view[~chosen])
+    assert not chosen[~look.free(view)].any() and chosen.any(1).all()
+    share = chosen.sum() / look.free(view).sum()
+    assert 0.14 < float(share) < 0.18
+    masked, same = (seen[chosen] == look.mask).float().mean(), (seen[chosen] == ids[chosen]).float().mean()
+    assert abs(float(masked) - 0.8) < 0.03 and abs(float(same) - 0.1) < 0.03
+    assert (seen >= 0).all() and (seen < look.channels).all()
+    again = hide(view, look.at(0, 3), 0.15)[0]
+    assert torch.equal(again, hide(view, look.at(0, 3), 0.15)[0]) and not torch.equal(
+        again, hide(view, look.at(0, 4), 0.15)[0]
+    )
+
+
+def test_pairs_are_parted_behind_a_sentence(tokenizer: str) -> None:
+    look = modality(tokenizer)
+    x = raw(look)[:3]
+    pair, follows = couple(x, look)
+    whole = look.plain(x)
+    for row, one, same in zip(pair, whole, follows.tolist(), strict=True):
+        first = row[(row > 0) & (row < words.SEGMENT)]
+        second = row[row >= words.SEGMENT] - words.SEGMENT
+        assert first[-1] == look.sep and second[-1] == look.sep
+        assert look.texts(first[None])[0].endswith("sailed on.")
+        assert look.texts(second[None])[0].startswith("nobody saw")
+        joined = torch.cat([first[:-1], second])
+        assert same == torch.equal(joined, one[: len(joined)])
+    many = torch.cat([couple(x, look.at(0, i))[1] for i in range(50)])
+    assert 0.4 < float(many.float().mean()) < 0.6
+
+
+@pytest.mark.parametrize("kind", ["typos", "case", "deletions", "joined", "swapped"])
+def test_corruptions(kind: str, cased: str) -> None:
+    look = Text(size=96, tokenizer=cased)
+    x = look.ids(SAID)[:, None].to(torch.uint16)
+    assert kind in look.corruptions() and kind in RELATIVES
+    changed = []
+    for severity in (1, 5):
+        worse = look.at(0, 0).corrupt(x, kind, severity)
+        assert worse.shape == x.shape and worse.dtype == x.dtype
+        assert all(t.strip() for t in look.texts(look.plain(worse)))
+        assert torch.equal(worse, look.at(0, 0).corrupt(x, kind, severity))
+        changed.append((look.plain(worse) != look.plain(x)).float().mean())
+    assert changed[1] > changed[0]
+    with pytest.raises(UserError, match="severity"):
+        look.corrupt(x, kind, 6)
+
+
+def test_what_texts_have_not_is_refused_in_words(tokenizer: str) -> None:
+    look = modality(tokenizer)
+    view = look.plain(raw(look))
+    for ask in (lambda: look.intervene(view), lambda: look.patches(view, 4), lambda: Text(size=3)):
+        with pytest.raises(UserError):
+            ask()
+    assert look.interventions() == () and look.show(view).shape == (6, 160, 160, 3)
+    assert look.show(view).min() < 100  # letters are drawn
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt"])
+def test_encoders_leave_out_what_lies_behind_the_end(name: str, tokenizer: str) -> None:
+    look = modality(tokenizer)
+    encoder = build(spec(f"{name}(width=16, depth=1, heads=2)"), look.channels, 24, 0).eval()
+    x = look.ids([*SAID, "ship", *SAID, "old boat", "grey", *SAID])
+    with torch.no_grad():
+        features, states = encoder.both(x)
+        alone = torch.cat([encoder(x[i : i + 1, : int(words.lengths(x[i : i + 1]))]) for i in range(len(x))])
+        torch.testing.assert_close(features, encoder(x))
+        torch.testing.assert_close(features, alone, rtol=1e-4, atol=1e-5)  # computed by length or one by one
+        torch.testing.assert_close(encoder.tokens(x), states)
+    assert states.shape == (len(x), 24, 16) and not states[6, 5:].any()
+
+
+def test_gpt_sees_only_what_came_before(tokenizer: str) -> None:
+    look = modality(tokenizer)
+    encoder = build(spec("gpt(width=16, depth=1, heads=2)"), look.channels, 24, 0).eval()
+    x = look.ids(SAID[:1])
+    other = x.clone()
+    other[0, 6] = 9
+    with torch.no_grad():
+        a, b = encoder.tokens(x), encoder.tokens(other)
+    torch.testing.assert_close(a[:, :6], b[:, :6])
+    assert not torch.allclose(a[:, 6:10], b[:, 6:10])
+    method = CausalLM(encoder)  # type: ignore[arg-type]
+    nats = method.surprise(x)
+    torch.testing.assert_close(nats.sum() / (nats > 0).sum(), method.loss(x).detach())
+    written = method.generate(x[:, :4], 5, seed=1)
+    assert written.shape == (1, 9) and torch.equal(written, method.generate(x[:, :4], 5, seed=1))
+
+
+def test_settings_out_of_range_are_refused_in_words(tokenizer: str) -> None:
+    bert = build(spec("bert(width=16, depth=1, heads=2)"), 300, 16, 0)
+    gpt = build(spec("gpt(width=16, depth=1, heads=2)"), 300, 16, 0)
+    for ask in (
+        lambda: MLM(gpt),  # type: ignore[arg-type]
+        lambda: MLM(bert, share=1.0),  # type: ignore[arg-type]
+        lambda: NSP(gpt),  # type: ignore[arg-type]
+        lambda: CausalLM(bert),  # type: ignore[arg-type]
+        lambda: SimCSE(gpt),  # type: ignore[arg-type]
+        lambda: build(spec("bert(width=16, heads=3)"), 300, 16, 0),
+        lambda: build(spec("tcn"), 300, 16, 0),
+        lambda: made("wordish", SAID),
+        lambda: made("uncased(vocabulary=9)", SAID),
+        lambda: made("no/such/folder", SAID),
+    ):
+        with pytest.raises(UserError):
+            ask()
+
+
+def test_in_batch_is_the_slow_loop() -> None:
+    chance = torch.Generator().manual_seed(0)
+    a, b = torch.randn(5, 7, generator=chance), torch.randn(5, 7, generator=chance)
+    total = 0.0
+    for i in range(5):
+        cosines = [float((a[i] @ b[j]) / (a[i].norm() * b[j].norm())) / 0.05 for j in range(5)]
+        total += -cosines[i] + float(np.logaddexp.reduce(cosines))
+    assert abs(float(in_batch(a, b, 0.05)) - total / 5) < 1e-4
+
+
+def test_simcse_needs_dropout_to_have_two_looks(tokenizer: str) -> None:
+    look = modality(tokenizer)
+    for dropout, alike in ((0.0, True), (0.1, False)):
+        torch.manual_seed(0)
+        encoder = build(spec(f"bert(width=16, depth=1, heads=2, dropout={dropout})"), look.channels, 24, 0).train()
+        method = SimCSE(encoder, mlm=0.0)  # type: ignore[arg-type]
+        first, second, _ = method.views(Batch(raw(look), torch.arange(6)), look)
+        assert torch.allclose(encoder(first), encoder(second)) == alike
