@@ -62,7 +62,7 @@ def log_mel(x: Tensor, rate: int, hop: int, bands: int) -> Tensor:
     else:
         waves = torch.stft(around, fft, hop, fft, shape.to(x.device), center=False, return_complex=True)
         power = torch.view_as_real(waves).square().sum(-1)
-    filters = mel_filters(rate, fft, bands).to(x.device) * (rate / fft / float(shape.square().sum()))
+    filters = mel_filters(rate, fft, bands).to(x.device) * (rate / fft / (0.375 * width))  # the window's energy
     return (filters @ power).clamp(min=QUIET).log()
 
 
