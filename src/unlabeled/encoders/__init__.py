@@ -16,6 +16,7 @@ class Encoder(nn.Module):
         channels: channels of the items that it was built for; of texts the size of the vocabulary.
         size: side of the views that it was built for, pixels, their time steps or tokens.
         any_size: whether it takes items of other sizes as well: convolutions do, fixed positions do not.
+        nothing: of rows of words the number that hides one, 0 for none.
         dim: length D of the feature vectors.
         token_dim: length of the token vectors (mostly the same).
     """
@@ -25,6 +26,7 @@ class Encoder(nn.Module):
     channels: int
     size: int
     any_size: bool = False
+    nothing: int = 0
     dim: int
     token_dim: int
 

@@ -95,7 +95,8 @@ def examine(
     """
     score = question.ask(lens)
     few = min(draws, _faithful.DRAWS)
-    scattered = _faithful.scattered_curves(score, views, value=question.value, draws=few, seed=seed)
+    none = lens.encoder.nothing
+    scattered = _faithful.scattered_curves(score, views, value=question.value, draws=few, seed=seed, nothing=none)
     found, left = list[Found](), list[str]()
     for spec, explainer in chosen(how):
         began = time.perf_counter()
@@ -109,7 +110,9 @@ def examine(
         seconds = time.perf_counter() - began
         again = [explainer.explain(question.ask(other), other.encoder, views) for other in random]
         likeness = _sanity.changed(maps, again) if again else np.full(len(views), np.nan)
-        faith = _faithful.faith(score, views, maps, value=question.value, scattered=scattered, draws=draws, seed=seed)
+        faith = _faithful.faith(
+            score, views, maps, value=question.value, scattered=scattered, draws=draws, seed=seed, nothing=none
+        )
         found.append(Found(str(spec), maps.cpu(), faith, likeness, _missing(explainer, score, views, maps), seconds))
         if each is not None:
             each(1)

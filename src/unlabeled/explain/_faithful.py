@@ -86,6 +86,7 @@ def faith(
     scattered: Sequence[Curves] = (),
     draws: int = DRAWS,
     seed: int = 0,
+    nothing: int = 0,
 ) -> Faith:
     """Measure maps (B, ...) of views (B, C, ...) against random maps.
 
@@ -97,20 +98,23 @@ def faith(
         scattered: curves of blocks in random order that were measured before, for the same items and score.
         draws: random maps of each kind an item.
         seed: of the random maps, and of the order among blocks that a map holds for equal.
+        nothing: the number that hides a word.
     """
-    own = curves(score, views, ranked(maps, seed), value=value)
+    own = curves(score, views, ranked(maps, seed), value=value, nothing=nothing)
     elsewhere = [ranked(moved(maps, seed, draw), seed) for draw in range(draws)]
-    strewn = scattered or scattered_curves(score, views, value=value, draws=draws, seed=seed)
-    return Faith(own, tuple(curves(score, views, turns, value=value) for turns in elsewhere), tuple(strewn))
+    strewn = scattered or scattered_curves(score, views, value=value, draws=draws, seed=seed, nothing=nothing)
+    return Faith(
+        own, tuple(curves(score, views, turns, value=value, nothing=nothing) for turns in elsewhere), tuple(strewn)
+    )
 
 
 def scattered_curves(
-    score: Score, views: Tensor, *, value: Value = Tensor.float, draws: int = DRAWS, seed: int = 0
+    score: Score, views: Tensor, *, value: Value = Tensor.float, draws: int = DRAWS, seed: int = 0, nothing: int = 0
 ) -> tuple[Curves, ...]:
     """Curves of blocks in random order, `draws` for each of the views (B, C, ...)."""
     source = torch.Generator().manual_seed(seed + 1)
-    chance = torch.rand((draws, len(views), *views.shape[2:]), generator=source)
-    return tuple(curves(score, views, ranked(noise, seed), value=value) for noise in chance)
+    chance = torch.rand((draws, len(views), *_places.sides(views)), generator=source)
+    return tuple(curves(score, views, ranked(noise, seed), value=value, nothing=nothing) for noise in chance)
 
 
 def moved(maps: Tensor, seed: int, draw: int) -> Tensor:
@@ -133,12 +137,13 @@ def ranked(maps: Tensor, seed: int = 0) -> Tensor:
     return turn.view(small.shape)
 
 
-def curves(score: Score, views: Tensor, turns: Tensor, *, value: Value = Tensor.float) -> Curves:
+def curves(score: Score, views: Tensor, turns: Tensor, *, value: Value = Tensor.float, nothing: int = 0) -> Curves:
     """Hide, and show, the blocks of views (B, C, ...) in the order of their turns (B, ...)."""
     count = int(turns[0].numel())
     steps = min(STEPS, count)
-    late = functional.interpolate(turns[:, None].float(), tuple(views.shape[2:]), mode="nearest").to(views.device)
-    gone, dim = _places.hidden(views, "mean"), _places.hidden(views, "blur")
+    late = functional.interpolate(turns[:, None].float(), _places.sides(views), mode="nearest").to(views.device)
+    late = late if views.is_floating_point() else late[:, 0]
+    gone, dim = _places.hidden(views, "mean", nothing), _places.hidden(views, "blur", nothing)
     edges = [round(count * s / steps) for s in range(steps + 1)]
     out: list[list[np.ndarray]] = []
     together = max(1, _places.AT_ONCE // len(views))

@@ -13,14 +13,26 @@ AT_ONCE = 64  # views that are looked at together
 Hide = Literal["mean", "blur"]
 
 
-def hidden(views: Tensor, how: Hide) -> Tensor:
+def sides(views: Tensor) -> tuple[int, ...]:
+    """The places of views (B, C, ...), or of rows of words (B, T), which are whole numbers and have no channels."""
+    return tuple(views.shape[2 if views.is_floating_point() else 1 :])
+
+
+def hidden(views: Tensor, how: Hide, nothing: int = 0) -> Tensor:
     """Views (B, C, ...) in which nothing is to be seen: each channel's mean, which is 0, or all but a strong blur gone.
 
-    The first channel of a series (B, C, T) says where the recording is, and stays.
+    The first channel of a series (B, C, T) says where the recording is, and stays. In rows of words (B, T) every word
+    between beginning and end is `nothing`.
 
     >>> hidden(torch.ones(1, 2, 16), "mean").sum((0, 2)).tolist()
     [16.0, 0.0]
+    >>> hidden(torch.tensor([[2, 7, 8, 3, 0]]), "mean", 4).tolist()
+    [[2, 4, 4, 3, 0]]
     """
+    if not views.is_floating_point():
+        place = torch.arange(views.shape[1], device=views.device)
+        last = ((views != 0) * place).amax(1, keepdim=True)
+        return torch.where((place > 0) & (place < last), nothing, views)
     out = torch.zeros_like(views) if how == "mean" else blurred(views)
     if views.ndim == 3:
         out[:, 0] = views[:, 0]

@@ -58,7 +58,8 @@ def of_class(lens: Lens, weights: Tensor, bias: Tensor, classes: Tensor) -> Scor
     """
 
     def score(views: Tensor) -> Tensor:
-        logits = lens(views) @ weights.T.to(views) + bias.to(views)
+        features = lens(views)
+        logits = features @ weights.T.to(features) + bias.to(features)
         mine = functional.one_hot(_copies(classes, views), logits.shape[1]).bool()
         others = logits.masked_fill(mine, -torch.inf)
         return logits[mine] - others.logsumexp(1)

@@ -9,6 +9,7 @@ token is read, the last one that has is taken.
 from torch import Tensor
 
 from unlabeled.encoders import Encoder
+from unlabeled.errors import UserError
 from unlabeled.explain import Score, _layers, _places
 
 
@@ -23,6 +24,8 @@ class GradCam:
 
     def explain(self, score: Score, encoder: Encoder, views: Tensor) -> Tensor:
         """How much each place of views (B, C, ...) speaks for its item's score: (B, ...)."""
+        if not views.is_floating_point():
+            raise UserError("grad_cam looks at maps of pictures, sounds and series", "take occlusion")
         features, slopes = _layers.activations(_layers.last(encoder, views), score, views)  # (B, T, D)
         weights = slopes.mean(1, keepdim=True)  # (B, 1, D)
         return _places.spread((weights * features).sum(2), tuple(views.shape[2:]))

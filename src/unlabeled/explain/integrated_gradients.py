@@ -35,6 +35,8 @@ class IntegratedGradients:
 
     def explain(self, score: Score, encoder: Encoder, views: Tensor) -> Tensor:
         """How much each place of views (B, C, ...) speaks for its item's score: (B, ...), channels added up."""
+        if not views.is_floating_point():
+            raise UserError("integrated gradients have no way from one word to another", "take occlusion")
         start = self.start(views)
         way = views - start
         nodes, weights = np.polynomial.legendre.leggauss(self.steps)

@@ -5,6 +5,7 @@ half. It asks nothing of the encoder but its answers.
 """
 
 import itertools
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,8 @@ from unlabeled.explain import Score, _places
 class Occlusion:
     """Occlusion: how far the score falls when a part is covered (Zeiler & Fergus 2013).
 
-    It looks at every window once: 225 times at a picture by default. Works with any encoder.
+    It looks at every window once: 225 times at a picture by default. Works with any encoder; of a text every word is
+    hidden in turn.
 
     Args:
         window: side of the covered part, as a share of the item's, above 0 to 1.
@@ -34,10 +36,12 @@ class Occlusion:
 
     def explain(self, score: Score, encoder: Encoder, views: Tensor) -> Tensor:
         """How much each place of views (B, C, ...) speaks for its item's score: (B, ...)."""
-        places = tuple(views.shape[2:])
-        cover = _places.hidden(views, self.hide)
-        windows = list(itertools.product(*(self._along(side) for side in places)))
-        fall, count = views.new_zeros(len(views), *places), views.new_zeros(places)
+        places, words = _places.sides(views), not views.is_floating_point()
+        cover = _places.hidden(views, self.hide, encoder.nothing)
+        along = [[slice(s, s + 1) for s in range(side)] if words else self._along(side) for side in places]
+        windows: list[tuple[slice, ...]] = list(itertools.product(*along))
+        fall = torch.zeros(len(views), *places, device=views.device)
+        count = torch.zeros(places, device=views.device)
         together = max(1, _places.AT_ONCE // len(views))
         with torch.no_grad():
             whole = score(views).float()
@@ -45,7 +49,8 @@ class Occlusion:
                 some = windows[at : at + together]
                 stack = views.repeat(len(some), *(1 for _ in views.shape[1:]))
                 for copy, window in zip(stack.chunk(len(some)), some, strict=True):
-                    copy[:, :, *window] = cover[:, :, *window]
+                    place: tuple[Any, ...] = (..., *window)
+                    copy[place] = cover[place]
                 for values, window in zip(score(stack).float().chunk(len(some)), some, strict=True):
                     fall[:, *window] += (whole - values).view(-1, *(1 for _ in places))
                     count[window] += 1

@@ -37,11 +37,13 @@ class Modality(ABC):
             words.
         channels: of a view, which need not be those of the raw items; of texts what a place can hold, the vocabulary.
         size: side or steps of a view.
+        nothing: of rows of words the number that hides one, 0 for none.
         marked: whether microphone and room tell an item's recording from others, whatever it says.
     """
 
     name: ClassVar[str]
     space: int
+    nothing: int = 0
     channels: int
     size: int
     marked: bool = False
@@ -138,6 +140,10 @@ class Modality(ABC):
         make no sound.
         """
         return [], 0
+
+    def pieces(self, view: Tensor) -> list[list[str]]:
+        """What each place of rows of words says, item by item; nothing for other views."""
+        return []
 
     @abstractmethod
     def patches(self, view: Tensor, size: int) -> Tensor:

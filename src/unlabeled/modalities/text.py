@@ -62,6 +62,7 @@ class Text(Modality):
         self.size, self.augmentation, self.tokenizer = size, augmentation, tokenizer
         self.channels = opened(tokenizer).get_vocab_size() if tokenizer else 260  # what a place can hold
         self.pad, self.begin, self.sep, self.mask = special
+        self.nothing = max(0, self.mask)
         known = augmentation.known(USUAL)
         self.crop, self.cutout = known["crop"], known["cutout"]
         self._source = draw.generator(0, 0, 0)
@@ -134,6 +135,14 @@ class Text(Modality):
             [row[: int(n)].tolist() for row, n in zip(rows, words.lengths(rows), strict=True)], skip_special_tokens=True
         )
         return [text.strip() for text in out]
+
+    def pieces(self, view: Tensor) -> list[list[str]]:
+        """What each token of views (B, T) says, up to the items' ends; "" for those that say nothing."""
+        rows, read = (view % words.SEGMENT).cpu(), opened(self.tokenizer)
+        return [
+            [read.decode([int(token)], skip_special_tokens=True) for token in row[: int(n)]]
+            for row, n in zip(rows, words.lengths(rows), strict=True)
+        ]
 
     def ids(self, texts: Sequence[str], size: int = 0) -> Tensor:
         """Views (B, size) of texts; what is longer is cut off."""

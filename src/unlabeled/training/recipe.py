@@ -73,7 +73,9 @@ class Recipe:
         """The encoder with the weights that this recipe's seed draws."""
         looks = self.looks()
         torch.manual_seed(self.seed)
-        return _build.build(self.encoder, looks.channels, looks.size, looks.space)
+        encoder = _build.build(self.encoder, looks.channels, looks.size, looks.space)
+        encoder.nothing = looks.nothing
+        return encoder
 
     def build(self, *, begin: bool = False) -> Method:
         """The method around its encoder, with the weights that this recipe's seed draws; to begin a run, the encoder

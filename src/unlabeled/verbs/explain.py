@@ -124,6 +124,8 @@ def explain(
         "neighbours": near, "left": left, "notes": list(model.notes), "random": RANDOM,
         "command": _command(run, item, data, against, how, labels, neighbours),
     }  # fmt: skip
+    for one, words in zip(figures["items"], model.looks.pieces(views), strict=False):
+        one["words"] = words
     figures |= story.told(figures)
     _write(folder, model, items, views, found, near)
     if not handed_over:
