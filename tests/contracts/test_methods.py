@@ -33,7 +33,7 @@ SMALL = "vit(width=64, depth=2, heads=2, patch_size=4)"
 SMALL_OF = {  # by the usual encoder
     "tcn": "tcn(width=16, stages=1, blocks=1, kernel=3)",
     "transformer": "transformer(width=32, depth=1, heads=2, patch_size=1)",
-    "cnn": "cnn(width=8, stages=2)",
+    "cnn": "cnn(width=8, stages=2, grid=2)",
     "wave": "wave(width=16, strides=(5, 4, 2))",
     "bert": "bert(width=32, depth=1, heads=2)",
     "gpt": "gpt(width=32, depth=1, heads=2)",
@@ -136,7 +136,7 @@ def device() -> Device:
 def recipe_of(name: str, ready: Prepared, steps: int, seed: int = 0) -> Recipe:
     kind = ready.table.modality
     usual = catalog.entry("methods", name).encoder_for(kind)
-    encoder = _build.spec(SMALL if kind == "image" else SMALL_OF[usual])
+    encoder = _build.spec(SMALL if kind == "image" else SMALL_OF[catalog.read_spec(usual).name])
     views = {"image": VIEWS, "text": VIEWS_OF_TEXT}.get(kind, VIEWS_OF_SERIES)
     training = replace(TRAINING, lr=5e-3) if kind == "text" else TRAINING  # so narrow a net wants a larger rate
     return compose(ready, catalog.parse("methods", name), encoder, views, training, steps, seed)
