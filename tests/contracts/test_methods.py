@@ -33,6 +33,7 @@ SMALL = "vit(width=64, depth=2, heads=2, patch_size=4)"
 SMALL_OF = {  # by the usual encoder
     "tcn": "tcn(width=16, stages=1, blocks=1, kernel=3)",
     "transformer": "transformer(width=32, depth=1, heads=2, patch_size=1)",
+    "gru": "gru(width=16)",
     "cnn": "cnn(width=8, stages=2, grid=2)",
     "wave": "wave(width=16, strides=(5, 4, 2))",
     "bert": "bert(width=32, depth=1, heads=2)",

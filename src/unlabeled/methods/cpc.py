@@ -36,7 +36,7 @@ class CPC(Method):
 
     modalities: ClassVar[tuple[str, ...]] = ("series", "audio")
     family: ClassVar[str] = "predictive"
-    default_encoder: ClassVar[dict[str, str]] = {"series": "tcn", "audio": "wave"}
+    default_encoder: ClassVar[dict[str, str]] = {"series": "tcn", "audio": "gru"}
     wants: ClassVar[str] = "windows whose past says something of their future"
     when: ClassVar[str] = "when no view is known to keep what matters"
     cost: ClassVar[float] = 1.0
