@@ -172,15 +172,15 @@ def surprise(args: argparse.Namespace, seed: int) -> dict[str, Any]:
 
 
 NEWS: dict[str, tuple[str, int, dict[str, Any]]] = {
-    "simcse": ("simcse(mlm=0.0)", 400, {
+    "simcse": ("simcse(mlm=0.0)", 250, {
         "setup": {"encoder": "bert(width=128, depth=1, heads=2)", "size": 64},
         "training": {"batch_size": 128, "lr": 3e-3}, "views": {"crop": 0.3, "cutout": 0.8},
     }),
 }  # fmt: skip
 SENTENCES = {"encoder": "bert(width=256, depth=1, heads=4)", "size": 64}
 LIKENESS: dict[str, tuple[str, int, dict[str, Any]]] = {
-    "mlm": ("mlm", 150, {"setup": SENTENCES, "training": {"batch_size": 128, "lr": 1e-3}}),
-    "simcse": ("simcse(mlm=0.0)", 150, {
+    "mlm": ("mlm", 80, {"setup": SENTENCES, "training": {"batch_size": 128, "lr": 1e-3}}),
+    "simcse": ("simcse(mlm=0.0)", 80, {
         "setup": SENTENCES, "training": {"batch_size": 128, "lr": 1e-3}, "views": {"cutout": 0.3},
     }),
 }  # fmt: skip

@@ -47,6 +47,7 @@ class NSP(Method):
             raise UserError(f"a weight of {mlm} was given", "give 0 or more")
         self.encoder, self.mlm = encoder, mlm
         width = encoder.token_dim
+        self.norm = nn.BatchNorm1d(width, affine=False)
         self.head = nn.Sequential(nn.Linear(3 * width, width), nn.GELU(), nn.Linear(width, 2))
         self.foretell = Foretold(encoder.token_dim, encoder.channels) if mlm else None
 
@@ -75,24 +76,24 @@ class NSP(Method):
         """Scores (B, 2) from the first state, and from how the means of the two parts agree and differ."""
         second = (pair >= words.SEGMENT)[..., None].to(states.dtype)
         first = (pair > 0)[..., None].to(states.dtype) - second
-        a, b = ((states * part).sum(1) / part.sum(1).clamp(min=1) for part in (first, second))
-        width = a.shape[1]
-        a, b = functional.layer_norm(a, (width,)), functional.layer_norm(b, (width,))
-        out: Tensor = self.head(torch.cat([states[:, 0], a * b, (a - b).abs()], 1))
-        return out.float()
+        means = [(states * part).sum(1) / part.sum(1).clamp(min=1) for part in (first, second)]
+        a, b = self.norm(torch.cat(means).float()).chunk(2)  # without what all texts share
+        return self.head(torch.cat([states[:, 0].float(), a * b, (a - b).abs()], 1)).float()  # type: ignore[no-any-return]
 
     def watch(self, views: Any) -> tuple[dict[str, float], str]:
         """Share of pairs that are told right."""
         return {"next right": float(((self.follows(views[0]) > 0.5).long() == views[3]).float().mean())}, ""
 
 
-def couple(raw: Tensor, modality: Modality) -> tuple[Tensor, Tensor]:
-    """Pairs (B, T) of two parts, and whether the second follows the first (B,) int64: of itself, or of another item."""
+def couple(raw: Tensor, modality: Modality, *, true: bool = False) -> tuple[Tensor, Tensor]:
+    """Pairs (B, T) of two parts, and whether the second follows the first (B,) int64: its own (always where `true`)
+    or that of another item.
+    """
     own = as_text(modality)
     ids = own.plain(raw)
     at = words.cuts(ids, own.ends(ids.device))
     u = own.uniforms(len(ids), 2, ids.device)
-    follows = (u[:, 0] < 0.5).long() if len(ids) > 1 else torch.ones(1, dtype=torch.int64, device=ids.device)
+    follows = (u[:, 0] < (1.1 if true or len(ids) < 2 else 0.5)).long()
     away = 1 + (u[:, 1] * (len(ids) - 1)).long()  # never the item itself
     other = torch.where(follows > 0, 0, away) + torch.arange(len(ids), device=ids.device)
     other = other % len(ids)

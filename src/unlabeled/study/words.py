@@ -22,6 +22,7 @@ from unlabeled.errors import UserError
 from unlabeled.formats.text import PAIRS, table_of
 from unlabeled.methods.causal_lm import CausalLM
 from unlabeled.methods.nsp import NSP, couple
+from unlabeled.methods.quick_thoughts import QuickThoughts
 from unlabeled.metrics import retrieval, spearman
 from unlabeled.modalities.text import Text
 from unlabeled.training.devices import Device
@@ -79,7 +80,14 @@ def likeness(encoder: Encoder, looks: Text, file: str | Path, device: Device) ->
 
 
 def next_part(
-    method: NSP, looks: Text, prep: TextPrep, data: str | Path, device: Device, *, seed: int = 0, only: str = ""
+    method: NSP | QuickThoughts,
+    looks: Text,
+    prep: TextPrep,
+    data: str | Path,
+    device: Device,
+    *,
+    seed: int = 0,
+    only: str = "",
 ) -> dict[str, float]:
     """Share of pairs that are told right, half of which follow each other and half of which are of other windows.
 
@@ -139,7 +147,7 @@ def scores(run: Any, data: str, device: Device) -> dict[str, float]:
     if Path(data).is_file() and Path(data).suffix.lower() not in (".txt", ".md"):
         return likeness(device.place(run.encoder()), looks, data, device)
     method = device.place(run.method())
-    if isinstance(method, NSP):
+    if isinstance(method, NSP | QuickThoughts):
         return next_part(method, looks, prep, data, device)
     if isinstance(method, CausalLM):
         return bits_per_byte(method, looks, prep, data, device)

@@ -1,0 +1,76 @@
+"""Find the part of a text that follows a given one among those of the batch (Quick-Thoughts: Logeswaran and Lee 2018,
+arXiv:1803.02893). Each part is read by itself; every other part of the batch is a wrong answer, which teaches more in a
+step than one yes or no a pair. What differs: one encoder reads both parts.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unlabeled.encoders._words import WordEncoder
+from unlabeled.errors import UserError
+from unlabeled.methods import Batch, Method
+from unlabeled.methods.nsp import couple
+from unlabeled.modalities import Modality
+from unlabeled.objectives.in_batch import in_batch
+from unlabeled.views.words import SEGMENT, without
+
+
+class QuickThoughts(Method):
+    """Find the part that follows among all of the batch (Logeswaran and Lee 2018, arXiv:1803.02893).
+
+    Args:
+        encoder: of texts.
+        temperature: of the softmax over cosines, above 0.
+
+    Raises:
+        UserError: when the encoder reads no texts, or the temperature is not above 0.
+    """
+
+    modalities: ClassVar[tuple[str, ...]] = ("text",)
+    family: ClassVar[str] = "contrastive"
+    wants: ClassVar[str] = "running text of many sentences"
+    when: ClassVar[str] = "when it matters what follows what, and steps are few"
+    cost: ClassVar[float] = 0.0
+    lr: ClassVar[float] = 1e-3
+    weight_decay: ClassVar[float] = 0.01
+    encoder: WordEncoder
+
+    def __init__(self, encoder: WordEncoder, *, temperature: float = 0.05) -> None:
+        super().__init__()
+        if not isinstance(encoder, WordEncoder) or temperature <= 0:
+            raise UserError(f"quick_thoughts with a temperature of {temperature}", "give one above 0, and bert or gpt")
+        self.encoder, self.temperature = encoder, temperature
+        self.norm = nn.BatchNorm1d(encoder.dim, affine=False)  # without what all texts share
+        self.yes = nn.Parameter(torch.tensor([10.0, -3.0]))  # from a cosine to the odds that the part follows
+
+    def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor]:
+        """The first and the second part (B, T) of each item, parted where a sentence ends."""
+        return _parted(couple(batch.x, modality, true=True)[0])
+
+    def loss(self, views: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """Cross-entropy of the true part among all, both ways, and of yes or no from the cosine; scalars."""
+        a, b = self._both(*views)
+        cosine = functional.normalize(a) @ functional.normalize(b).T
+        own, other = cosine.diagonal().detach(), cosine.roll(1, 1).diagonal().detach()
+        odds = self.yes[0] * torch.cat([own, other]) + self.yes[1]
+        truth = torch.cat([torch.ones_like(own), torch.zeros_like(other)])
+        both = (in_batch(a, b, self.temperature) + in_batch(b, a, self.temperature)) / 2
+        return {"contrast": both, "odds": functional.binary_cross_entropy_with_logits(odds, truth)}
+
+    def follows(self, pair: Tensor) -> Tensor:
+        """How likely the second part follows the first (B,), 0 to 1, of pairs (B, T)."""
+        a, b = self._both(*_parted(pair))
+        return torch.sigmoid(self.yes[0] * functional.cosine_similarity(a, b) + self.yes[1])
+
+    def _both(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = self.norm(self.encoder(torch.cat([first, second])).float()).chunk(2)
+        return a, b
+
+
+def _parted(pair: Tensor) -> tuple[Tensor, Tensor]:
+    """The two parts of pairs (B, T), each a row of its own (B, T)."""
+    second = pair >= SEGMENT
+    return pair.masked_fill(second, 0), without(pair % SEGMENT, ~second)
