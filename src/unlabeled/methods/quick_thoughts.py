@@ -17,6 +17,8 @@ from unlabeled.modalities import Modality
 from unlabeled.objectives.in_batch import in_batch
 from unlabeled.views.words import SEGMENT, without
 
+MEMORY = 0.05  # share of a step in the mean cosines that are remembered
+
 
 class QuickThoughts(Method):
     """Find the part that follows among all of the batch (Logeswaran and Lee 2018, arXiv:1803.02893).
@@ -44,26 +46,30 @@ class QuickThoughts(Method):
             raise UserError(f"quick_thoughts with a temperature of {temperature}", "give one above 0, and bert or gpt")
         self.encoder, self.temperature = encoder, temperature
         self.norm = nn.BatchNorm1d(encoder.dim, affine=False)  # without what all texts share
-        self.yes = nn.Parameter(torch.tensor([10.0, -3.0]))  # from a cosine to the odds that the part follows
+        self.between: Tensor  # means of the cosines with what follows and with what does not
+        self.register_buffer("between", torch.tensor([1.0, 0.0]))
 
     def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor]:
         """The first and the second part (B, T) of each item, parted where a sentence ends."""
         return _parted(couple(batch.x, modality, true=True)[0])
 
-    def loss(self, views: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """Cross-entropy of the true part among all, both ways, and of yes or no from the cosine; scalars."""
+    def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
+        """Cross-entropy of the true part among all of the batch, both ways; a scalar."""
         a, b = self._both(*views)
-        cosine = functional.normalize(a) @ functional.normalize(b).T
-        own, other = cosine.diagonal().detach(), cosine.roll(1, 1).diagonal().detach()
-        odds = self.yes[0] * torch.cat([own, other]) + self.yes[1]
-        truth = torch.cat([torch.ones_like(own), torch.zeros_like(other)])
-        both = (in_batch(a, b, self.temperature) + in_batch(b, a, self.temperature)) / 2
-        return {"contrast": both, "odds": functional.binary_cross_entropy_with_logits(odds, truth)}
+        if self.training:
+            with torch.no_grad():
+                cosine = functional.normalize(a) @ functional.normalize(b).T
+                seen = torch.stack([cosine.diagonal().mean(), cosine.roll(1, 1).diagonal().mean()])
+                self.between.lerp_(seen.float(), MEMORY)
+        return (in_batch(a, b, self.temperature) + in_batch(b, a, self.temperature)) / 2
 
     def follows(self, pair: Tensor) -> Tensor:
-        """How likely the second part follows the first (B,), 0 to 1, of pairs (B, T)."""
+        """How likely the second part follows the first (B,), 0 to 1, of pairs (B, T): even halfway between the cosines
+        that were seen with parts that follow and with others.
+        """
         a, b = self._both(*_parted(pair))
-        return torch.sigmoid(self.yes[0] * functional.cosine_similarity(a, b) + self.yes[1])
+        far = (self.between[0] - self.between[1]).clamp(min=1e-3)
+        return torch.sigmoid(4 * (functional.cosine_similarity(a, b) - self.between.mean()) / far)
 
     def _both(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
         a, b = self.norm(self.encoder(torch.cat([first, second])).float()).chunk(2)
