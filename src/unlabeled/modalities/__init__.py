@@ -5,7 +5,7 @@ All of it acts on whole raw batches on the device, and every item draws its own 
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from unlabeled.errors import UserError
-from unlabeled.views import draw
+from unlabeled.views import draw, patch
 
 
 @dataclass(frozen=True)
@@ -145,13 +145,13 @@ class Modality(ABC):
         """What each place of rows of words says, item by item; nothing for other views."""
         return []
 
-    @abstractmethod
     def patches(self, view: Tensor, size: int) -> Tensor:
-        """A view cut into non-overlapping patches: (B, C, H, W) to (B, T, size * size * C), row by row."""
+        """A view cut into patches that do not overlap (B, T, size**space * C): squares row by row, pieces of time."""
+        return patch.cut(view, size)
 
-    @abstractmethod
     def unpatch(self, patches: Tensor, size: int) -> Tensor:
-        """The inverse of `patches`."""
+        """The inverse of `patches`, for square views."""
+        return patch.joined(patches, size, self.space)
 
     @abstractmethod
     def normalise(self, x: Tensor) -> Tensor:
@@ -164,6 +164,17 @@ class Modality(ABC):
     @abstractmethod
     def show(self, view: Tensor) -> np.ndarray:
         """Views as a person can see them: (B, H, W, 3) uint8."""
+
+
+def chosen_kinds(there: Sequence[str], asked: Sequence[str], items: str) -> tuple[str, ...]:
+    """The kinds of interventions that are there, or those of them that were asked for, in the order of the first.
+
+    Raises:
+        UserError: when one was asked for that there is not on such items.
+    """
+    if wrong := [kind for kind in asked if kind not in there]:
+        raise UserError(f'there is no intervention "{wrong[0]}" on {items}', f"take some of {', '.join(there)}")
+    return tuple(kind for kind in there if kind in (asked or there))
 
 
 def check_corruption(kind: str, kinds: Mapping[str, Any], severity: int) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from unlabeled.errors import UserError
-from unlabeled.modalities import Modality, Style, check_corruption
+from unlabeled.modalities import Modality, Style, check_corruption, chosen_kinds
 from unlabeled.settings import Augmentation
 from unlabeled.views import acoustics, draw, drawing, sound
 
@@ -173,10 +173,7 @@ class Audio(Modality):
 
     def interventions(self) -> tuple[str, ...]:
         """The kinds that `intervene` changes, in the order of the amounts."""
-        chosen = self.augmentation.interventions or KINDS
-        if wrong := [k for k in chosen if k not in KINDS]:
-            raise UserError(f'there is no intervention "{wrong[0]}" on sounds', f"take some of {', '.join(KINDS)}")
-        return tuple(k for k in KINDS if k in chosen)
+        return chosen_kinds(KINDS, self.augmentation.interventions, "sounds")
 
     def corrupt(self, raw: Tensor, kind: str, severity: int) -> Tensor:
         """Raw sounds (B, 1, N) int16 as a worse line or room would give them, severity 1 to 5; ends stay in place.
@@ -214,24 +211,6 @@ class Audio(Modality):
         slope = torch.gradient(y, dim=2)[0] if y.shape[2] > 1 else torch.zeros_like(y)
         outside = sound.within(ends, y.shape[2])[:, None] < 0.5
         return torch.cat([y, slope], 1).masked_fill(outside, float("nan"))
-
-    def patches(self, view: Tensor, size: int) -> Tensor:
-        """A view cut into pieces of time (B, T / size, size * C), or a map into squares, row by row."""
-        if view.shape[-1] % size:
-            raise UserError(f"{view.shape[-1]} steps cannot be cut into pieces of {size}", "take a size that divides")
-        if self.space == 1:
-            return view.reshape(*view.shape[:2], -1, size).permute(0, 2, 3, 1).flatten(2)
-        b, c, s, _ = view.shape
-        cut = view.reshape(b, c, s // size, size, s // size, size)
-        return cut.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
-
-    def unpatch(self, patches: Tensor, size: int) -> Tensor:
-        """The inverse of `patches`."""
-        if self.space == 1:
-            return patches.reshape(*patches.shape[:2], size, -1).permute(0, 3, 1, 2).flatten(2)
-        side = math.isqrt(patches.shape[1])
-        whole = patches.reshape(len(patches), side, side, size, size, -1)
-        return whole.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
 
     def normalise(self, x: Tensor) -> Tensor:
         """Views whose bands are in nats, as the encoder takes them; waveforms are what they are."""

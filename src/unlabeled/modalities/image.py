@@ -162,27 +162,6 @@ class Image(Modality):
         """The kinds that `corrupt` knows."""
         return list(corruption.KINDS)
 
-    def patches(self, view: Tensor, size: int) -> Tensor:
-        """A view cut into non-overlapping patches: (B, C, H, W) to (B, T, size * size * C), row by row."""
-        b, c, h, w = view.shape
-        if h % size or w % size:
-            raise UserError(
-                f"{h} x {w} pixels cannot be cut into patches of {size}", "take a patch size that divides them"
-            )
-        cut = view.reshape(b, c, h // size, size, w // size, size)
-        return cut.permute(0, 2, 4, 3, 5, 1).reshape(b, (h // size) * (w // size), size * size * c)
-
-    def unpatch(self, patches: Tensor, size: int) -> Tensor:
-        """The inverse of `patches` for square views."""
-        b, t, d = patches.shape
-        side, c = round(t**0.5), d // size**2
-        if side * side != t or c * size**2 != d:
-            raise UserError(
-                f"{t} patches of {d} numbers make no square picture", f"give patches of {size} x {size} pixels"
-            )
-        whole = patches.reshape(b, side, side, size, size, c)
-        return whole.permute(0, 5, 1, 3, 2, 4).reshape(b, c, side * size, side * size)
-
     def normalise(self, x: Tensor) -> Tensor:
         """Pictures (B, C, H, W) in 0 to 1 as the encoder takes them."""
         return self._normalise(x, torch.empty_like(x))

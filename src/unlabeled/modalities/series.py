@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unlabeled.errors import UserError
-from unlabeled.modalities import Modality, Style, check_corruption
+from unlabeled.modalities import Modality, Style, check_corruption, chosen_kinds
 from unlabeled.settings import Augmentation
 from unlabeled.views import draw, drawing, motion, wear
 
@@ -175,10 +175,7 @@ class Series(Modality):
     def interventions(self) -> tuple[str, ...]:
         """The kinds that `intervene` changes, in the order of the amounts; time keeps its rate where it has gaps."""
         there = tuple(k for k in KINDS if k != "rate" or not self.missing)
-        chosen = self.augmentation.interventions or there
-        if wrong := [k for k in chosen if k not in there]:
-            raise UserError(f'there is no intervention "{wrong[0]}" on such series', f"take some of {', '.join(there)}")
-        return tuple(k for k in there if k in chosen)
+        return chosen_kinds(there, self.augmentation.interventions, "such series")
 
     def corrupt(self, raw: Tensor, kind: str, severity: int) -> Tensor:
         """Raw items (B, 1 + V, T) as a worse sensor would give them, severity 1 to 5; statics stay as they are.
@@ -221,18 +218,6 @@ class Series(Modality):
     def measurements(self, raw: Tensor) -> Tensor:
         """The variables (B, V, T) in their own units, NaN where nothing was measured."""
         return raw[:, 1:]
-
-    def patches(self, view: Tensor, size: int) -> Tensor:
-        """A view cut into non-overlapping pieces of time: (B, C, T) to (B, T / size, size * C)."""
-        b, c, t = view.shape
-        if t % size:
-            raise UserError(f"{t} steps cannot be cut into pieces of {size}", "take a patch size that divides them")
-        return view.reshape(b, c, t // size, size).permute(0, 2, 3, 1).reshape(b, t // size, size * c)
-
-    def unpatch(self, patches: Tensor, size: int) -> Tensor:
-        """The inverse of `patches`."""
-        b, n, d = patches.shape
-        return patches.reshape(b, n, size, d // size).permute(0, 3, 1, 2).reshape(b, d // size, n * size)
 
     def normalise(self, x: Tensor) -> Tensor:
         """Views whose values are in natural units, as the encoder takes them."""
