@@ -12,6 +12,7 @@ import soundfile
 from unlabeled.data import doctor, sounds
 from unlabeled.data.prepare import prepare, read_prep
 from unlabeled.data.scan import scan
+from unlabeled.deploy.inputs import table_of
 from unlabeled.errors import UserError
 from unlabeled.verbs.scan import scan as scan_verb
 
@@ -107,6 +108,11 @@ def test_no_sound_at_all_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_text("no")
     with pytest.raises(UserError, match=r"none of the 1 sounds.*a\.wav: it is no sound"):
         prepare(tmp_path)
+
+
+def test_arrays_of_sounds_are_refused_in_one_line() -> None:
+    with pytest.raises(UserError, match="sounds were given as arrays"), table_of(np.zeros((2, 800)), "audio"):
+        pass
 
 
 def test_spoken_digits_with_their_speakers(real: Callable[[str], Path], tmp_path: Path) -> None:

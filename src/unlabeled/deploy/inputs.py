@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unlabeled.data.kinds import kind
 from unlabeled.data.scan import scan
 from unlabeled.data.table import Table, frame
 from unlabeled.errors import UserError
@@ -63,15 +64,15 @@ def _written(things: Any, folder: Path, modality: str) -> Table:
         if len(shapes) > 1:
             raise UserError(f"arrays of {len(shapes)} shapes were given together", "give one array (items, ...)")
         array = np.asarray(things)
-        if modality == "series":
-            np.savez(folder / "items.npz", series=array)
-        else:
-            np.savez(folder / "items.npz", x=array)
+        own = kind(modality)
+        if not own.arrays:
+            raise UserError(f"{own.what} were given as arrays, which do not say what they are", "give paths of files")
+        np.savez(folder / "items.npz", **{own.arrays: array})
         found = scan(folder / "items.npz")
         return replace(found, modality=modality)
     if not all(hasattr(t, "save") and hasattr(t, "mode") for t in things):
-        kind = type(next(t for t in things if not hasattr(t, "mode"))).__name__
-        raise UserError(f"items of the kind {kind} were given", "give paths, PIL pictures, an array or a data frame")
+        odd = type(next(t for t in things if not hasattr(t, "mode"))).__name__
+        raise UserError(f"items of the kind {odd} were given", "give paths, PIL pictures, an array or a data frame")
     names = []
     for number, picture in enumerate(things):
         deep = picture.mode.startswith(("F", "CMYK", "YCbCr", "LAB", "HSV"))

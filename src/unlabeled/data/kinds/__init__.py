@@ -32,12 +32,14 @@ class Kind(ABC):
         own: suffixes of files that are of this kind whatever they hold, in lower case.
         shared: suffixes of files that may be of this kind or of another: `claims` looks into them.
         first: methods that a newcomer may try first on such items.
+        arrays: the name under which an `.npz` file holds such items; "" where arrays of them tell nothing alone.
         learns: whether `ready` learns from what the items say (a vocabulary), so that test items are set apart before.
     """
 
     what: ClassVar[str]
     own: ClassVar[frozenset[str]] = frozenset()
     shared: ClassVar[frozenset[str]] = frozenset()
+    arrays: ClassVar[str] = ""
     learns: ClassVar[bool] = False
     first: ClassVar[tuple[str, ...]] = ("simclr", "mae")
 

@@ -15,6 +15,7 @@ class Image(Kind):
     """Pictures of one size."""
 
     what: ClassVar[str] = "pictures"
+    arrays: ClassVar[str] = "x"
     own: ClassVar[frozenset[str]] = picture.SUFFIXES
     shared: ClassVar[frozenset[str]] = frozenset((".npz",))
 

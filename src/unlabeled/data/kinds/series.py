@@ -18,6 +18,7 @@ class Series(Kind):
     """Windows of recordings."""
 
     what: ClassVar[str] = "recordings"
+    arrays: ClassVar[str] = "series"
     shared: ClassVar[frozenset[str]] = recording.SUFFIXES
 
     def claims(self, path: Path) -> bool:
