@@ -67,7 +67,8 @@ def _written(things: Any, folder: Path, modality: str) -> Table:
         own = kind(modality)
         if not own.arrays:
             raise UserError(f"{own.what} were given as arrays, which do not say what they are", "give paths of files")
-        np.savez(folder / "items.npz", **{own.arrays: array})
+        named: dict[str, Any] = {own.arrays: array}
+        np.savez(folder / "items.npz", **named)
         found = scan(folder / "items.npz")
         return replace(found, modality=modality)
     if not all(hasattr(t, "save") and hasattr(t, "mode") for t in things):

@@ -71,6 +71,8 @@ class Audio(Modality):
         self.augmentation, known = augmentation, augmentation.known(USUAL)
         self.crop, self.jitter, self.noise = known["crop"], known["jitter"], known["noise"]
         self.cutout = known["cutout"]
+        fft, width = sound.window(rate)
+        sound.mel_filters(rate, fft, bands), sound.bases(fft, width)  # kept from here on, before any tracing
         self._source = draw.generator(0, 0, 0)
         self._take("frames")
 

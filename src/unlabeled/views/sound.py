@@ -39,13 +39,16 @@ def _hertz(mels: Tensor) -> Tensor:
 
 
 @cache
-def _bases(fft: int, width: int) -> tuple[Tensor, Tensor]:
-    """A Hann window of `width` in the middle of `fft` samples, and windowed cosines and sines (fft, 2 * bins)."""
+def bases(fft: int, width: int) -> tuple[Tensor, Tensor, float]:
+    """A Hann window of `width` in the middle of `fft` samples, windowed cosines and sines (fft, 2 * bins), and the
+    window's energy.
+    """
     window = torch.zeros(fft)
     first = (fft - width) // 2
     window[first : first + width] = torch.hann_window(width)
     angle = 2 * math.pi / fft * torch.outer(torch.arange(fft), torch.arange(fft // 2 + 1)).double()
-    return window, (window[:, None].double() * torch.cat([angle.cos(), angle.sin()], 1)).float()
+    waves = (window[:, None].double() * torch.cat([angle.cos(), angle.sin()], 1)).float()
+    return window, waves, float(window.square().sum())
 
 
 def log_mel(x: Tensor, rate: int, hop: int, bands: int) -> Tensor:
@@ -55,14 +58,14 @@ def log_mel(x: Tensor, rate: int, hop: int, bands: int) -> Tensor:
     """
     fft, width = window(rate)
     around = torch.nn.functional.pad(x, ((fft - hop) // 2, fft - hop - (fft - hop) // 2))
-    shape, parts = _bases(fft, width)
+    shape, parts, energy = bases(fft, width)
     if torch.compiler.is_exporting():  # runtimes have matrix products; few have this transform
         cosine, sine = (around.unfold(1, fft, hop) @ parts.to(x.device)).chunk(2, 2)
         power = (cosine.square() + sine.square()).transpose(1, 2)
     else:
         waves = torch.stft(around, fft, hop, fft, shape.to(x.device), center=False, return_complex=True)
         power = torch.view_as_real(waves).square().sum(-1)
-    filters = mel_filters(rate, fft, bands).to(x.device) * (rate / fft / (0.375 * width))  # the window's energy
+    filters = mel_filters(rate, fft, bands).to(x.device) * (rate / fft / energy)
     return (filters @ power).clamp(min=QUIET).log()
 
 
