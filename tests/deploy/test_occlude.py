@@ -14,7 +14,7 @@ def test_it_finds_the_corner_that_counts() -> None:
     def probability(items: np.ndarray) -> np.ndarray:
         return 0.1 + 0.8 * items[:, 0, 4:8, 28:32].mean((1, 2)) / 255
 
-    found = occlude.covered(raw, "image")
+    found = occlude.covered(raw, "image", {})
     heat = occlude.told(found, float(probability(raw[None])[0]), probability(found.copies))
     assert heat[1, 7] == heat.max() > 0 and heat[2, 5] < heat.max() and heat[5:, :4].max() == 0
     shown = occlude.overlay(raw, heat)
@@ -25,13 +25,28 @@ def test_it_finds_the_corner_that_counts() -> None:
 def test_series_keep_what_says_where_they_are_and_gaps_stay_quiet() -> None:
     raw = np.ones((3, 66), np.float32)
     raw[1], raw[2] = np.sin(np.arange(66)), np.nan
-    found = occlude.covered(raw, "series")
+    found = occlude.covered(raw, "series", {})
     assert (found.copies[:, 0] == 1).all() and found.cells == (33,)
     assert np.allclose(found.copies[0, 1, :4], raw[1].mean(), atol=1e-6) and np.array_equal(
         found.copies[0, 1, 4:], raw[1, 4:]
     )
 
 
-def test_other_items_are_refused() -> None:
-    with pytest.raises(UserError, match="text items cannot be covered"):
-        occlude.covered(np.zeros((1, 8), np.uint16), "text")
+def test_every_word_is_hidden_in_turn() -> None:
+    raw = np.array([[1, 9, 77, 8, 2, 0, 0]], np.uint16)
+    found = occlude.covered(raw, "text", {"special": (0, 1, 2, 3)})
+    assert found.copies[:, 0].tolist() == [
+        [1, 3, 77, 8, 2, 0, 0], [1, 9, 3, 8, 2, 0, 0], [1, 9, 77, 3, 2, 0, 0]
+    ]  # fmt: skip
+    heat = occlude.told(found, 0.9, np.where((found.copies == 77).any((1, 2)), 0.9, 0.2))
+    assert heat.argmax() == 2 and len(heat) == 5 and heat[[0, 1, 3, 4]].max() == 0
+    with pytest.raises(UserError, match="hides a word"):
+        occlude.covered(raw, "text", {"special": (0, 1, 2, -1)})
+
+
+def test_sounds_are_silenced_and_keep_their_end() -> None:
+    raw = np.full((1, 660), 1000, np.int16)
+    raw[0, 500:] = occlude.SILENT
+    found = occlude.covered(raw, "audio", {})
+    assert (found.copies[:, 0, 500:] == occlude.SILENT).all() and (found.copies[0, 0, :40] == 0).all()
+    assert (found.copies[0, 0, 40:500] == 1000).all()

@@ -2,6 +2,7 @@
 arXiv:1311.2901). It needs answers alone, so that it works where there is no torch.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from unlabeled.errors import UserError
 
 CELLS = {1: 33, 2: 9}  # along a side of items of one and of two dimensions; a window covers two
-MODALITIES = ("image", "series")
+SILENT = np.iinfo(np.int16).min  # what a sound holds behind its end
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,26 +29,31 @@ class Covered:
     cells: tuple[int, ...]
 
 
-def covered(raw: np.ndarray, modality: str) -> Covered:
-    """Copies of one raw item (C, ...) with a part covered by each channel's mean.
+def covered(raw: np.ndarray, modality: str, prep: Mapping[str, Any]) -> Covered:
+    """Copies of one raw item (C, ...) with a part covered by each channel's mean, or a word by what hides words.
 
-    Of series the first channel, which says where the recording is, stays.
+    Of series the first channel, which says where the recording is, stays, and of sounds what lies behind the end.
+
+    Args:
+        raw: the item.
+        modality: what it is.
+        prep: how it was prepared; of texts its numbers of special tokens.
 
     Raises:
-        UserError: for items of another kind.
+        UserError: for texts of a tokenizer that has nothing that hides a word.
 
-    >>> covered(np.zeros((1, 18, 18), np.uint8), "image").copies.shape
+    >>> covered(np.zeros((1, 18, 18), np.uint8), "image", {}).copies.shape
     (64, 1, 18, 18)
     """
-    if modality not in MODALITIES:
-        raise UserError(f"{modality} items cannot be covered part by part here", "use unlabeled explain")
+    if modality == "text":
+        return _words(raw, int(prep["special"][3]))
     sides = raw.shape[1:]
     cells = tuple(min(CELLS[len(sides)], side) for side in sides)
     edges = [np.linspace(0, side, n + 1).round().astype(int) for side, n in zip(sides, cells, strict=True)]
     first = 1 if modality == "series" else 0
     known = raw[first:].reshape(len(raw) - first, -1)
     filled = np.where(np.isnan(known).all(1, keepdims=True), 0, known) if known.dtype.kind == "f" else known
-    middle = np.nanmean(filled, axis=1)
+    middle = np.zeros(len(filled)) if modality == "audio" else np.nanmean(filled, axis=1)
     middle = middle.round().astype(raw.dtype) if raw.dtype.kind in "iu" else middle.astype(raw.dtype)
     copies, windows = [], []
     for at in np.ndindex(*(max(1, n - 1) for n in cells)):
@@ -55,9 +61,20 @@ def covered(raw: np.ndarray, modality: str) -> Covered:
         place = tuple(slice(int(e[a]), int(e[min(a + 2, len(e) - 1)])) for a, e in zip(at, edges, strict=True))
         one = raw.copy()
         one[(slice(first, None), *place)] = middle.reshape(-1, *(1 for _ in sides))
-        copies.append(one)
+        copies.append(np.where(raw == SILENT, raw, one) if modality == "audio" else one)
         windows.append(window)
     return Covered(np.stack(copies), tuple(windows), cells)
+
+
+def _words(raw: np.ndarray, mask: int) -> Covered:
+    """Copies of a row of tokens (1, T) with one after the other hidden; beginning and end stay."""
+    if mask < 0:
+        raise UserError("the model's tokenizer has nothing that hides a word", "use unlabeled explain")
+    last = int(np.flatnonzero(raw[0])[-1]) if raw.any() else 0
+    copies = np.repeat(raw[None], max(1, last - 1), 0)
+    at = np.arange(1, max(2, last))
+    copies[np.arange(len(copies)), 0, at] = mask
+    return Covered(copies, tuple((slice(int(a), int(a) + 1),) for a in at), (last + 1,))
 
 
 def told(found: Covered, whole: float, parts: np.ndarray) -> np.ndarray:
@@ -73,7 +90,7 @@ def told(found: Covered, whole: float, parts: np.ndarray) -> np.ndarray:
     for fall, window in zip(falls.tolist(), found.windows, strict=True):
         total[window] += fall
         count[window] += 1
-    return np.asarray(total / count)
+    return np.asarray(total / np.maximum(count, 1))
 
 
 def overlay(raw: np.ndarray, heat: np.ndarray) -> np.ndarray:

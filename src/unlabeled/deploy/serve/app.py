@@ -101,7 +101,7 @@ class Server:
             Busy: when too many wait.
         """
         try:
-            found = occlude.covered(raw, self.reader.modality)
+            found = occlude.covered(raw, self.reader.modality, self.reader.prep)
         except UserError as error:
             raise Refused(404, error.wrong) from None
         if self.batcher.queue.qsize() + len(found.copies) + 1 > self.bounds.queue:
@@ -110,7 +110,8 @@ class Server:
         label = int(whole.probabilities[0].argmax())
         heat = occlude.told(found, whole.probabilities[0, label], np.array([p.probabilities[0, label] for p in parts]))
         picture = _png(occlude.overlay(raw, heat)) if raw.ndim == 3 else None
-        return {"label": self.model.classes[label], "map": heat.round(4).tolist(), "picture": picture}
+        told = {"label": self.model.classes[label], "map": heat.round(4).tolist(), "picture": picture}
+        return told | {"words": self.reader.words(raw)}
 
     def told(self, found: Answers) -> dict[str, Any]:
         """What is said of an item; counted and remembered for /drift."""

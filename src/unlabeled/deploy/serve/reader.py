@@ -51,6 +51,15 @@ class Reader:
             file.flush()
             return self._picture(file.name) if self.modality == "image" else self._other(file.name)
 
+    def words(self, raw: np.ndarray) -> list[str] | None:
+        """What each token of an item says, for texts; None for other items."""
+        if self.modality != "text":
+            return None
+        from unlabeled.data.tokens import opened
+
+        own, ids = opened(self.prep["tokenizer"]), raw[0][: int(np.flatnonzero(raw[0]).max(initial=-1)) + 1]
+        return [own.decode([int(token)], skip_special_tokens=True) for token in ids]
+
     def _picture(self, path: str) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
