@@ -172,7 +172,7 @@ def surprise(args: argparse.Namespace, seed: int) -> dict[str, Any]:
 
 
 NEWS: dict[str, tuple[str, int, dict[str, Any]]] = {
-    "simcse": ("simcse(mlm=0.0)", 250, {
+    "simcse": ("simcse(mlm=0.0, temperature=0.2)", 400, {
         "setup": {"encoder": "bert(width=128, depth=1, heads=2)", "size": 64},
         "training": {"batch_size": 128, "lr": 3e-3}, "views": {"crop": 0.3, "cutout": 0.8},
     }),
@@ -185,9 +185,9 @@ LIKENESS: dict[str, tuple[str, int, dict[str, Any]]] = {
     }),
 }  # fmt: skip
 NEXT: tuple[str, int, dict[str, Any]] = (
-    "nsp(mlm=0.0)", 150, {
+    "quick_thoughts", 220, {
         "setup": {"encoder": "bert(width=128, depth=1, heads=2)", "size": 256},
-        "training": {"batch_size": 32, "lr": 1e-3},
+        "training": {"batch_size": 32, "lr": 3e-3},
     },
 )  # fmt: skip
 BYTES: tuple[str, int, dict[str, Any]] = (

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from unlabeled import UserError, compare, gauge, pretrain, sample
-from unlabeled.data.texts import TextPrep
+from unlabeled.data.texts import TextPrep, said
 from unlabeled.data.tokens import opened
+from unlabeled.deploy.inputs import table_of
 from unlabeled.metrics import retrieval, spearman
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.study.words import bits_per_byte, pairs
@@ -138,6 +139,14 @@ def test_methods_for_pictures_and_arms_for_texts_in_one_comparison(notes: Path, 
     assert {"simclr", "mlm", "random", "tfidf", "lsa"} <= set(found.summary["arm"])
     card = json.loads((tmp_path / "study" / "data.json").read_text())
     assert card["modality"] == "text" and found.report.is_file()
+
+
+def test_strings_are_texts_and_files_are_files(notes: Path, tmp_path: Path) -> None:
+    with table_of(["the old ship", "a\n team " * 200], "text") as table:
+        assert [said(table.folder, p) for p in table.items["path"]] == ["the old ship", "a\n team " * 200]
+    (tmp_path / "one.txt").write_text("the grey sea")
+    with table_of([str(tmp_path / "one.txt")], "text") as table:
+        assert said(table.folder, table.items["path"][0]) == "the grey sea"
 
 
 def test_spearman_and_retrieval_against_scipy_and_a_loop() -> None:

@@ -4,6 +4,8 @@ What is in memory is written, without loss, into a folder that goes away again, 
 one way in.
 """
 
+import json
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ def table_of(x: Any, modality: str) -> Iterator[Table]:
 
     Args:
         x: a folder, file, manifest or `.npz` (path), a list of paths, one or several pictures (PIL), an array of
-            items (N, ...), or a data frame with a column `path`.
+            items (N, ...), or a data frame with a column `path`; of texts also strings that are no files.
         modality: that the model works on.
 
     Raises:
@@ -44,6 +46,10 @@ def table_of(x: Any, modality: str) -> Iterator[Table]:
         things = x if isinstance(x, list | tuple | np.ndarray) else [x]
         if not len(things):
             raise UserError("nothing was given to predict", "give one item or more")
+        if kind(modality).words and all(isinstance(t, str) and not os.path.exists(t) for t in things):  # noqa: PTH110
+            with tempfile.TemporaryDirectory(prefix="unlabeled-") as folder:
+                yield _said([str(t) for t in things], Path(folder), modality)
+            return
         if all(isinstance(t, str | Path) for t in things):
             yield _paths([str(t) for t in things], modality)
             return
@@ -55,6 +61,14 @@ def _paths(paths: Sequence[str], modality: str) -> Table:
     if not paths:
         raise UserError("nothing was given to predict", "give one item or more")
     return Table(Path(), "paths", modality, frame(list(paths), ["unlabeled"] * len(paths)))
+
+
+def _said(texts: Sequence[str], folder: Path, modality: str) -> Table:
+    """Texts that are in memory, a line each of a file."""
+    lines = (json.dumps({"text": text}) for text in texts)
+    (folder / "items.jsonl").write_text("\n".join(lines), "utf-8")
+    names = [f"items.jsonl#{i}" for i in range(len(texts))]
+    return Table(folder, "texts", modality, frame(names, ["unlabeled"] * len(names)))
 
 
 def _written(things: Any, folder: Path, modality: str) -> Table:

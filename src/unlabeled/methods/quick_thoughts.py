@@ -72,6 +72,7 @@ class QuickThoughts(Method):
         return torch.sigmoid(4 * (functional.cosine_similarity(a, b) - self.between.mean()) / far)
 
     def _both(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        self.encoder.eval()  # without dropout: two parts differ by themselves, and cosines mean the same at rest
         a, b = self.norm(self.encoder(torch.cat([first, second])).float()).chunk(2)
         return a, b
 

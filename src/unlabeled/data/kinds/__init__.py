@@ -31,6 +31,7 @@ class Kind(ABC):
         what: what such items are called, in the plural.
         own: suffixes of files that are of this kind whatever they hold, in lower case.
         shared: suffixes of files that may be of this kind or of another: `claims` looks into them.
+        words: whether a string can be an item by itself.
         first: methods that a newcomer may try first on such items.
         arrays: the name under which an `.npz` file holds such items; "" where arrays of them tell nothing alone.
         learns: whether `ready` learns from what the items say (a vocabulary), so that test items are set apart before.
@@ -41,6 +42,7 @@ class Kind(ABC):
     shared: ClassVar[frozenset[str]] = frozenset()
     arrays: ClassVar[str] = ""
     learns: ClassVar[bool] = False
+    words: ClassVar[bool] = False
     first: ClassVar[tuple[str, ...]] = ("simclr", "mae")
 
     def told(self, tokenizer: str) -> Self:

@@ -22,6 +22,7 @@ class Text(Kind):
     what: ClassVar[str] = "texts"
     shared: ClassVar[frozenset[str]] = text.SUFFIXES
     learns: ClassVar[bool] = True
+    words: ClassVar[bool] = True
     first: ClassVar[tuple[str, ...]] = ("mlm", "simcse")
     tokenizer: str = "uncased"
 
