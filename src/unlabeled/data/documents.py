@@ -35,12 +35,11 @@ def examine(table: Table, store: Store | None) -> tuple[list[Finding], Facts, tu
     facts["words"] = [int(lengths.min()), int(np.median(lengths)), int(lengths.max())]
     facts["letters"] = _letters(said)
     findings = [*_copies(whole, said), *_lengths(whole, lengths)]
-    if store is not None:
-        full = (np.asarray(store.array[whole.items.index[: len(store)], 0, -1]) != 0) & (
-            whole.items["label"].notna().to_numpy()[: len(store)]
-        )
-        if full.mean() > CUT:
-            text = f"{full.mean():.0%} of the labelled texts fill their {store.shape[1]} tokens, the rest is cut off"
+    if store is not None and len(whole) == len(some) and table.items["label"].notna().any():
+        rows = some[whole.items["label"].notna().to_numpy()]
+        full = float((np.asarray(store.array[rows, 0, -1]) != 0).mean()) if len(rows) else 0.0
+        if full > CUT:
+            text = f"{full:.0%} of the labelled texts fill their {store.shape[1]} tokens, the rest is cut off"
             findings.append(Finding("cut", "info", f"{text}; a larger --size reads more"))
     if len(facts["letters"]) > 1:
         told = ", ".join(f"{name} {share:.0%}" for name, share in facts["letters"].items())

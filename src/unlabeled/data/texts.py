@@ -189,7 +189,6 @@ def cut(table: Table, texts: list[str], lengths: np.ndarray, prep: TextPrep) -> 
         for first, end in windows(said_, offsets, room):
             rows.append(item | {"path": f"{item['path']}@{first}+{end - first}", "group": group})
     items = pd.DataFrame(rows, columns=list(table.items.columns)).astype("str")
-    items = items.where(items.notna() & ~items.isin(["nan", "None", "<NA>"])) if len(items) else items
     return replace(table, items=items, form=f"{table.form}, windows of {prep.size} tokens")
 
 

@@ -76,8 +76,13 @@ def find(places: Sequence[str]) -> list[Subject]:
     first = out[0].recipe
     for s in out[1:]:
         if dict(s.recipe.prep) != dict(first.prep):
+            mine, theirs = dict(s.recipe.prep), dict(first.prep)
+            told = [
+                {k: v for k, v in a.items() if b.get(k) != v and len(str(v)) < 99}
+                for a, b in ((mine, theirs), (theirs, mine))
+            ]
             raise UserError(
-                f"{s.folder} reads pictures as {dict(s.recipe.prep)}, {out[0].folder} as {dict(first.prep)}",
+                f"{s.folder} reads items otherwise ({told[0]}) than {out[0].folder} does ({told[1]})",
                 "compare runs of one size and form",
             )
     return out + _random(out)
