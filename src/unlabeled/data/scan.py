@@ -150,6 +150,7 @@ def _table(root: Path, modality: str, tree: _Tree) -> Table:
     for name in tree.tables:
         listed = _own_manifest(root, name, tree)
         if listed is not None:
+            tree.others = +(tree.others - Counter([Path(name).suffix.lower()]))  # the list itself was not left aside
             items, _ = own.items(listed, root)
             return Table(root, f"manifest {name}", modality, items, notes=_notes(tree, len(listed)))
     form, found, skipped = _shape(tree, own.what)
