@@ -22,6 +22,7 @@ from unlabeled.views import acoustics, draw, drawing, sound
 Form = Literal["frames", "map", "wave"]
 END = -32768  # behind the end of a sound; no sample has this value
 USUAL = {"crop": 0.8, "jitter": 0.5, "noise": 0.1, "cutout": 0.2}  # where the user says nothing
+SILENCE = 4.0  # silence that a strong view adds at most, times the share that a crop may take away
 MILD = 0.9  # smallest share of the time that a mild crop keeps
 SOFTEST = 5.0  # nats of amplitude by which the softest noise is below the loudest
 GAIN, ROOM, TAPS = 2.0, 1.5, 8  # in nats of power at full jitter; waves of a random filter
@@ -108,8 +109,9 @@ class Audio(Modality):
         return self._spectral(y, ends)
 
     def augment(self, raw: Tensor, strength: Literal["strong", "mild", "small"] = "strong") -> Tensor:
-        """A random view of each item, float32: another pitch and pace, a crop of its time, noise, another room and
-        loudness, hidden times and bands; `mild` keeps 0.9 of the time or more; `small` has half the steps.
+        """A random view of each item, float32: another pitch and pace, silence around it, a crop of its time, noise,
+        another room and loudness, hidden times and bands; `mild` keeps 0.9 of the time or more; `small` has half the
+        steps.
 
         >>> Audio(size=20, rate=8000).at(0, 0).augment(torch.ones(2, 1, 1600, dtype=torch.int16)).shape
         torch.Size([2, 65, 20])
@@ -124,6 +126,7 @@ class Audio(Modality):
         size = max(1, self.size // 2) if strength == "small" else self.size
         if strong:
             x, length = self._played(x, length, torch.exp2(self.augmentation.warp * (2 * u[:, 2] - 1)))
+            x, length = self._shifted(x, length, SILENCE * (1 - crop) * u[:, 11], u[:, 12])
             if self.noise:
                 hiss = draw.normals(seeds, x.shape[1:]).to(x.device)
                 x = x + (self.noise * torch.exp(-SOFTEST * u[:, 3]))[:, None] * hiss
@@ -263,6 +266,12 @@ class Audio(Modality):
     def _played(self, x: Tensor, length: Tensor, ratio: Tensor) -> tuple[Tensor, Tensor]:
         """Waveforms played faster or slower; what does not fit is cut off."""
         return sound.faster(x, ratio), (length / ratio).floor().clamp(1, x.shape[1])
+
+    def _shifted(self, x: Tensor, length: Tensor, much: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+        """Silence put before and behind, as shares of each sound's length: where a word begins is no part of it."""
+        spare = torch.minimum(much * length, x.shape[1] - length).floor()
+        at = torch.arange(x.shape[1], device=x.device) - (place * spare).floor()[:, None]
+        return x.gather(1, at.clamp(min=0).long()) * (at >= 0), length + spare
 
     def _echo(self, seeds: list[int], wet: Tensor) -> Tensor:
         """Impulse responses of small rooms."""
