@@ -12,7 +12,7 @@ from unlabeled.data import doctor, series
 from unlabeled.data.prepare import prepare, read_prep
 from unlabeled.data.scan import scan
 from unlabeled.errors import UserError
-from unlabeled.formats.recording import made
+from unlabeled.formats.record import made
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.study.plan import method_and_encoder
 from unlabeled.verbs.pretrain import pretrain

@@ -18,7 +18,7 @@ import pandas as pd
 from unlabeled.data.table import Broken, Table
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, recording, steps
-from unlabeled.formats.recording import Recording
+from unlabeled.formats.record import Recording
 from unlabeled.progress import bar
 
 ENDINGS = "|".join(sorted((s[1:] for s in recording.SUFFIXES), key=len, reverse=True))

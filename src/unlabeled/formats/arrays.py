@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from unlabeled.formats import Unreadable, npz
-from unlabeled.formats.recording import Recording, made
+from unlabeled.formats.record import Recording, made
 
 NAMES = ("series",)
 

@@ -6,44 +6,16 @@ A file holds one recording (a table with a row a time step) or many (`.ts`, arra
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable
+from unlabeled.formats.record import Recording
 
 SUFFIXES = frozenset((".ts", ".csv", ".tsv", ".txt", ".parquet", ".pq", ".npz"))
 LONGEST_LINE = 1 << 24  # bytes of one line of text; beyond it a file is no table of numbers
 READING = threading.Lock()
-
-
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """One recording.
-
-    Args:
-        values: (V, T) float32, NaN where nothing was measured.
-        variables: V names.
-        times: (T,) float64 seconds (or whatever the file counts in), rising; None where steps are simply numbered.
-        label: of the whole recording, or None.
-        marks: (T,) labels of single steps as text, None where there is none; or None where the file has no such column.
-        static: variables that do not change with time (age, sex), by name.
-        notes: what was odd and how it was mended, in words.
-    """
-
-    values: np.ndarray
-    variables: tuple[str, ...]
-    times: np.ndarray | None = None
-    label: str | None = None
-    marks: np.ndarray | None = None
-    static: Mapping[str, float] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return int(self.values.shape[1])
 
 
 def read(path: str | Path) -> Mapping[str, Recording]:
@@ -93,38 +65,3 @@ def guard_lines(path: Path, suffix: str) -> None:
         while block := file.read(LONGEST_LINE):
             if b"\n" not in block and len(block) == LONGEST_LINE:
                 raise Unreadable(f"it has a line of more than {LONGEST_LINE >> 20} MB")
-
-
-def made(
-    values: np.ndarray,
-    variables: tuple[str, ...],
-    times: np.ndarray | None = None,
-    label: str | None = None,
-    marks: np.ndarray | None = None,
-    static: Mapping[str, float] | None = None,
-) -> Recording:
-    """A recording with its steps in order of time and infinities taken out, both noted; checked to hold something.
-
-    Raises:
-        Unreadable: when there is no step, no variable or no value.
-    """
-    notes = []
-    if values.ndim != 2 or not values.size:
-        raise Unreadable("it holds no values")
-    values = np.ascontiguousarray(values, np.float32)
-    odd = np.isinf(values)
-    if odd.any():
-        notes.append(f"{int(odd.sum()):,} infinite values count as missing")
-        values = np.where(odd, np.float32(np.nan), values)
-    if np.isnan(values).all():
-        raise Unreadable("all its values are missing")
-    if times is not None:
-        times = np.asarray(times, np.float64)
-        if np.isnan(times).any():
-            raise Unreadable(f"{int(np.isnan(times).sum()):,} of its times cannot be read")
-        if (np.diff(times) < 0).any():
-            notes.append("its times were out of order and have been sorted")
-            order = np.argsort(times, kind="stable")
-            times, values = times[order], values[:, order]
-            marks = marks[order] if marks is not None else None
-    return Recording(values, variables, times, label, marks, static or {}, tuple(notes))

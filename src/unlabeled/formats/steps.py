@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from unlabeled.formats import Unreadable
-from unlabeled.formats.recording import Recording, made
+from unlabeled.formats.record import Recording, made
 
 WORDS = {
     "time": ("time", "timestamp", "date", "datetime", "charttime", "t", "step", "seconds"),
