@@ -13,7 +13,7 @@ check: setup  ## lint, format and types
 	uv run --no-sync mypy
 
 test: setup  ## the tests, on two cores
-	OMP_NUM_THREADS=1 uv run --no-sync pytest -n 2
+	OMP_NUM_THREADS=1 uv run --no-sync pytest -n 2 --dist worksteal
 
 format: setup  ## put the source into its format
 	uv run --no-sync ruff check --fix
