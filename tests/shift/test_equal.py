@@ -11,7 +11,7 @@ from unlabeled.modalities import audio, series
 from unlabeled.shift.equal import equal_loss
 from unlabeled.shift.overlap import COLOURS, RELATIVES, relatives, unrelated
 from unlabeled.shift.severity import Curve, differences, robustness
-from unlabeled.views import acoustics, corruption, style, wear
+from unlabeled.views import acoustics, corruption, slips, style, wear
 
 
 def drawn(seed: int, seeds: tuple[int, ...], steepness: tuple[float, ...], items: int = 200) -> Curve:
@@ -91,7 +91,7 @@ def test_differences_are_paired_ones_of_the_mean_over_kinds() -> None:
 
 
 def test_every_corruption_stands_in_the_table_of_relatives() -> None:
-    assert set(RELATIVES) == set(corruption.KINDS) | set(wear.KINDS) | set(acoustics.KINDS)
+    assert set(RELATIVES) == set(corruption.KINDS) | set(wear.KINDS) | set(acoustics.KINDS) | set(slips.KINDS)
     styles = set(getattr(style, "KINDS", ()) or style.names(3)) | set(series.KINDS) | set(audio.KINDS)
     assert styles - COLOURS <= {word for words in RELATIVES.values() for word in words}
     found = relatives(["rain", "new_thing"], {"blur"})

@@ -73,6 +73,8 @@ def _facts(
 def _shape(card: Mapping[str, Any], size: Sequence[int]) -> str:
     if card.get("rate"):
         return f"{size[0]:,} frames of 10 ms, {card['rate']:,} samples a second"
+    if len(size) == 1 and card.get("step") is None:
+        return f"{size[0]:,} tokens"
     if len(size) == 1:
         variables = card.get("variables") or []
         names = ", ".join(variables[:6]) + (f" and {len(variables) - 6} more" if len(variables) > 6 else "")
