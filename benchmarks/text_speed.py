@@ -13,7 +13,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -39,12 +39,13 @@ from unlabeled.training.loop import Items, train
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 BATCH, SIZE = 64, 64
+Precision = Literal["fp32", "bf16"]
 Turn = Callable[[int], float]  # so many steps; CPU seconds of one
 
 
-def ours(prepared: Prepared, method: str, encoder: str, precision: str) -> Turn:
+def ours(prepared: Prepared, method: str, encoder: str, precision: Precision) -> Turn:
     """The loop of this project."""
-    training = Training(batch_size=BATCH, threads=1, device="cpu", precision=precision)  # type: ignore[arg-type]
+    training = Training(batch_size=BATCH, threads=1, device="cpu", precision=precision)
     device = open_device(training)
     spec, net = method_and_encoder(method, encoder, "text")
     recipe = compose(prepared, spec, net, Augmentation(), training, 10_000, 0)
@@ -154,7 +155,7 @@ def main() -> None:
     tokens = float((prepared.store.array[prepared.learning] != 0).sum() / len(prepared.learning)) * BATCH
     width, depth, heads = map(int, args.net.split(","))
     encoder, config = f"bert(width={width}, depth={depth}, heads={heads})", config_of(prepared, width, depth, heads)
-    for precision in args.precision.split(","):
+    for precision in (p for p in get_args(Precision) if p in args.precision.split(",")):
         bf16 = precision == "bf16"
         bars = {
             "mlm": (ours(prepared, "mlm", encoder, precision), transformers_mlm(prepared, config, bf16, args.out)),

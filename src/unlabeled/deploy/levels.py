@@ -6,6 +6,8 @@ distance, with mean and standard deviation over places, instead of one distance 
 strangers.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -33,8 +35,9 @@ class Levels(nn.Module):
             alone: Tensor = self.encoder(view)
             return alone.float()
         if isinstance(self.encoder, Timm) and hasattr(self.encoder.net, "forward_intermediates"):
-            last, maps = self.encoder.net.forward_intermediates(view)  # type: ignore[operator]
-            features = self.encoder.net.forward_head(last, pre_logits=True)  # type: ignore[operator]
+            net: Any = self.encoder.net  # of timm, which is not typed
+            last, maps = net.forward_intermediates(view)
+            features = net.forward_head(last, pre_logits=True)
             places = [m.flatten(2) for m in maps[:STAGES]]  # (B, C, T)
         else:
             features, tokens = self.encoder.both(view)

@@ -16,6 +16,15 @@ Score = Callable[[Tensor], Tensor]
 
 
 @runtime_checkable
+class Complete(Protocol):
+    """An explainer whose map adds up to the score's difference between an item and a start in which nothing is seen."""
+
+    def start(self, views: Tensor) -> Tensor:
+        """The items in which nothing is to be seen (B, C, ...)."""
+        ...
+
+
+@runtime_checkable
 class Explainer(Protocol):
     """Maps a score back to places; the constructor's keyword-only arguments are its settings."""
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unlabeled import catalog
 from unlabeled.errors import UserError
-from unlabeled.explain import Explainer, Score, _faithful, _sanity
+from unlabeled.explain import Complete, Explainer, Score, _faithful, _sanity
 from unlabeled.explain._questions import Lens
 
 DRAWS = 19  # random maps: to beat all of them happens to one in 20 by chance
@@ -121,10 +121,9 @@ def examine(
 
 def _missing(explainer: Explainer, score: Score, views: Tensor, maps: Tensor) -> np.ndarray | None:
     """By which share of the score's difference the sum of a complete explainer's map misses it (B,)."""
-    if not getattr(explainer, "complete", False):
+    if not isinstance(explainer, Complete):
         return None
     with torch.no_grad():
-        start: Tensor = explainer.start(views)  # type: ignore[attr-defined]
-        told = score(views) - score(start)
+        told = score(views) - score(explainer.start(views))
         share = (maps.flatten(1).sum(1) - told).abs() / told.abs().clamp_min(1e-9)
     return np.asarray(share.cpu().numpy())

@@ -26,8 +26,6 @@ class IntegratedGradients:
         arXiv:1703.01365
     """
 
-    complete = True
-
     def __init__(self, *, steps: int = 32, hide: _places.Hide = "mean") -> None:
         if steps < 1:
             raise UserError(f"integrated gradients with {steps} steps were asked for", "give 1 or more")

@@ -85,7 +85,8 @@ class MAE(Method):
         rest = self.mask_token.to(tokens.dtype).expand(len(x), order.shape[1] - self.visible, -1)
         shuffled = torch.cat([tokens, rest], 1)
         back = order.argsort(1)[..., None].expand_as(shuffled)
-        return self.leave(self.decoder(shuffled.gather(1, back) + self.positions))  # type: ignore[no-any-return]
+        painted: Tensor = self.leave(self.decoder(shuffled.gather(1, back) + self.positions))
+        return painted
 
     def reconstruct(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
         """Original, masked (hidden patches grey) and painted views (B, C, H, W) of the items, to look at."""

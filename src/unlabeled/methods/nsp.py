@@ -78,7 +78,8 @@ class NSP(Method):
         first = (pair > 0)[..., None].to(states.dtype) - second
         means = [(states * part).sum(1) / part.sum(1).clamp(min=1) for part in (first, second)]
         a, b = self.norm(torch.cat(means).float()).chunk(2)  # without what all texts share
-        return self.head(torch.cat([states[:, 0].float(), a * b, (a - b).abs()], 1)).float()  # type: ignore[no-any-return]
+        told: Tensor = self.head(torch.cat([states[:, 0].float(), a * b, (a - b).abs()], 1))
+        return told.float()
 
     def watch(self, views: Any) -> tuple[dict[str, float], str]:
         """Share of pairs that are told right."""
@@ -95,6 +96,5 @@ def couple(raw: Tensor, modality: Modality, *, true: bool = False) -> tuple[Tens
     u = own.uniforms(len(ids), 2, ids.device)
     follows = (u[:, 0] < (1.1 if true or len(ids) < 2 else 0.5)).long()
     away = 1 + (u[:, 1] * (len(ids) - 1)).long()  # never the item itself
-    other = torch.where(follows > 0, 0, away) + torch.arange(len(ids), device=ids.device)
-    other = other % len(ids)
+    other = (torch.where(follows > 0, 0, away) + torch.arange(len(ids), device=ids.device)) % len(ids)
     return words.pairs(ids, ids[other], at, at[other], own.sep), follows
