@@ -89,12 +89,25 @@ class Modality(ABC):
     def changes(self) -> frozenset[str]:
         """What a strong view changes beside its place and size, by the names of the settings."""
 
-    @abstractmethod
     def intervene(self, view: Tensor, values: Tensor | None = None) -> tuple[Tensor, Style]:
-        """A view in which only the style was changed, geometry untouched, and what was changed by how much.
+        """A view (B, C, ...) in which only the style was changed, geometry untouched, and what was changed by how much.
 
-        The amounts (B, S) are drawn at random, or given: do(s).
+        Args:
+            view: from `plain` or `augment`.
+            values: (B, S) how much of each kind, -1 to 1: do(s); drawn at random when not given.
         """
+        kinds = self.interventions()
+        if values is None:
+            values = self.amounts(len(view), len(kinds)).to(view.device)
+        return self.restyled(view, {kind: values[:, i] for i, kind in enumerate(kinds)}), Style(kinds, values)
+
+    def amounts(self, items: int, kinds: int) -> Tensor:
+        """Random amounts of each kind of intervention (items, kinds), even in -1 to 1."""
+        return 2 * draw.uniforms(self._source, items, kinds) - 1
+
+    @abstractmethod
+    def restyled(self, view: Tensor, amounts: Mapping[str, Tensor]) -> Tensor:
+        """A view with so much (B,) of each kind of intervention changed, the kinds in the order of `interventions`."""
 
     @abstractmethod
     def interventions(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from unlabeled.errors import UserError
-from unlabeled.modalities import Modality, Style, check_corruption, chosen_kinds
+from unlabeled.modalities import Modality, check_corruption, chosen_kinds
 from unlabeled.settings import Augmentation
 from unlabeled.views import acoustics, draw, drawing, sound
 
@@ -161,20 +161,11 @@ class Audio(Modality):
         amounts = {"jitter": self.jitter, "noise": self.noise, "cutout": self.cutout, "warp": self.augmentation.warp}
         return frozenset(name for name, much in amounts.items() if much > 0)
 
-    def intervene(self, view: Tensor, values: Tensor | None = None) -> tuple[Tensor, Style]:
-        """A view as another speaker, microphone or room would have given it, and what was changed by how much.
-
-        Args:
-            view: from `plain` or `augment`.
-            values: (B, S) how much of each kind, -1 to 1; drawn at random when not given.
-        """
-        kinds = self.interventions()
-        if values is None:
-            values = (2 * draw.uniforms(self._source, len(view), len(kinds)) - 1).to(view.device)
-        amount = {k: STRONGEST[k] * values[:, i] for i, k in enumerate(kinds)}
+    def restyled(self, view: Tensor, amounts: Mapping[str, Tensor]) -> Tensor:
+        """A view as another speaker, microphone or room would have given it."""
         seeds = draw.seeds(self._source, len(view))
         changed = self._waves_changed if self.form == "wave" else self._bands_changed
-        return changed(view, amount, seeds), Style(kinds, values)
+        return changed(view, {k: STRONGEST[k] * much for k, much in amounts.items()}, seeds)
 
     def interventions(self) -> tuple[str, ...]:
         """The kinds that `intervene` changes, in the order of the amounts."""

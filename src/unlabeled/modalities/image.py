@@ -3,6 +3,7 @@
 The work is done by the pure functions of `unlabeled.views`; here they are put in order and given their random draws.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unlabeled.errors import UserError
-from unlabeled.modalities import Modality, Style, check_corruption
+from unlabeled.modalities import Modality, check_corruption
 from unlabeled.settings import Augmentation
 from unlabeled.views import blur, colour, corruption, cover, draw, geometry, style
 
@@ -125,18 +126,15 @@ class Image(Modality):
         amounts["blur"] = self.augmentation.blur if self.size >= BLUR_FROM else 0.0
         return frozenset(name for name, much in amounts.items() if much > 0)
 
-    def intervene(self, view: Tensor, values: Tensor | None = None) -> tuple[Tensor, Style]:
-        """A view (B, C, H, W) in another style, and what was changed by how much: `views.style` has kinds and ranges.
+    def amounts(self, items: int, kinds: int) -> Tensor:
+        """Random amounts of each kind (items, kinds): half of them nothing, others even in -1 to 1."""
+        return style.values(self._source, items, kinds)
 
-        Args:
-            view: from `plain` or `augment`.
-            values: (B, S) how much of each kind, -1 to 1; drawn at random when not given.
-        """
-        kinds = self.interventions()
-        if values is None:
-            values = style.values(self._source, len(view), len(kinds)).to(view.device)
-        x = style.restyle(self.natural(view).clamp_(0, 1), values, kinds, draw.seeds(self._source, len(view)))
-        return self._normalise(x, x), Style(kinds, values)
+    def restyled(self, view: Tensor, amounts: Mapping[str, Tensor]) -> Tensor:
+        """A view (B, C, H, W) in another style: `views.style` has kinds and ranges."""
+        values, seeds = torch.stack(list(amounts.values()), 1), draw.seeds(self._source, len(view))
+        x = style.restyle(self.natural(view).clamp_(0, 1), values, tuple(amounts), seeds)
+        return self._normalise(x, x)
 
     def interventions(self) -> tuple[str, ...]:
         """The kinds that `intervene` changes, in the order of the amounts."""

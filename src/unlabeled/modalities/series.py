@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unlabeled.errors import UserError
-from unlabeled.modalities import Modality, Style, check_corruption, chosen_kinds
+from unlabeled.modalities import Modality, check_corruption, chosen_kinds
 from unlabeled.settings import Augmentation
 from unlabeled.views import draw, drawing, motion, wear
 
@@ -139,17 +139,9 @@ class Series(Modality):
         amounts |= {"warp": 0.0 if self.missing else how.warp, "permute": max(0.0, how.permute - 1.0)}
         return frozenset(name for name, much in amounts.items() if much > 0)
 
-    def intervene(self, view: Tensor, values: Tensor | None = None) -> tuple[Tensor, Style]:
-        """A view (B, C, T) as another sensor or another ward would have measured it, and what was changed by how much.
-
-        Args:
-            view: from `plain` or `augment`.
-            values: (B, S) how much of each kind, -1 to 1; drawn at random when not given.
-        """
-        kinds = self.interventions()
-        if values is None:
-            values = (2 * draw.uniforms(self._source, len(view), len(kinds)) - 1).to(view.device)
-        amount = {k: STRONGEST[k] * values[:, i, None, None] for i, k in enumerate(kinds)}
+    def restyled(self, view: Tensor, amounts: Mapping[str, Tensor]) -> Tensor:
+        """A view (B, C, T) as another sensor or another ward would have measured it."""
+        amount = {k: STRONGEST[k] * much[:, None, None] for k, much in amounts.items()}
         seeds = draw.seeds(self._source, len(view))
         chance = draw.normals(seeds, (self.variables, 1 + view.shape[2])).to(view.device)
         inside, x = view[:, 0], self._nan(view)
@@ -170,7 +162,7 @@ class Series(Modality):
             lost = torch.stack(dice).to(x.device) < amount["gaps"].abs()
             x = motion.hide(x, lost & moving)
             x = x if self.missing else motion.fill(x)
-        return self._view(inside, x), Style(kinds, values)
+        return self._view(inside, x)
 
     def interventions(self) -> tuple[str, ...]:
         """The kinds that `intervene` changes, in the order of the amounts; time keeps its rate where it has gaps."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from unlabeled.data.tokens import CLS as BEGIN
 from unlabeled.data.tokens import MASK, PAD, SEP, opened
 from unlabeled.errors import UserError
-from unlabeled.modalities import Modality, Style, check_corruption
+from unlabeled.modalities import Modality, check_corruption
 from unlabeled.settings import Augmentation
 from unlabeled.views import draw, drawing, slips, words
 
@@ -105,7 +105,7 @@ class Text(Modality):
         """What a strong view changes beside its place and size."""
         return frozenset(("cutout",)) if self.cutout > 0 else frozenset()
 
-    def intervene(self, view: Tensor, values: Tensor | None = None) -> tuple[Tensor, Style]:
+    def restyled(self, view: Tensor, amounts: Mapping[str, Tensor]) -> Tensor:
         """Refused: no change of a text is known to leave all of its meaning as it was."""
         raise UserError("texts have no style that could be changed alone", "take another method, or the linear probe")
 
