@@ -27,12 +27,11 @@ from unlabeled import catalog, metrics, stats
 from unlabeled.data.prepare import Prepared, prepare
 from unlabeled.data.splits import nested_draws
 from unlabeled.errors import UserError
-from unlabeled.protocols.finetune import Finetune
 from unlabeled.settings import Augmentation, Training
 from unlabeled.study.fits import Bench, fit
-from unlabeled.study.pace import seconds_per_step
+from unlabeled.study.pace import seconds_per_fit_step, seconds_per_step
 from unlabeled.study.plan import Arm, Cell, arms
-from unlabeled.training.devices import Device, open_device
+from unlabeled.training.devices import open_device
 from unlabeled.training.loop import Items
 from unlabeled.training.run import create, learn
 
@@ -86,7 +85,9 @@ def pace(args: argparse.Namespace) -> None:
     items = Items(prepared.store, prepared.learning)
     seconds: dict[str, float] = {}
     for net in NETS:
-        seconds[f"finetune {net}"] = fine_step(prepared, device, net)
+        recipe, rows = arm_of(prepared, f"random[{net}]", ["linear"]).recipe, prepared.labelled[:256]
+        y = prepared.table.labels[rows]
+        seconds[f"finetune {net}"] = seconds_per_fit_step(recipe, Items(prepared.store, rows), y, device)
     for name in for_pictures():
         try:
             seconds[name] = seconds_per_step(arm_of(prepared, name, ["linear"]).recipe, items, device)
@@ -97,24 +98,6 @@ def pace(args: argparse.Namespace) -> None:
     words = {"batch": 64, "size": SIZE, "threads": 1, "seconds": {k: round(v, 4) for k, v in seconds.items()}}
     RECORDS.mkdir(exist_ok=True)
     (RECORDS / "pace.json").write_text(json.dumps(words, indent=1) + "\n", "utf-8")
-
-
-def fine_step(prepared: Prepared, device: Device, net: str) -> float:
-    """Seconds of a fine-tuning step."""
-    arm = arm_of(prepared, f"random[{net}]", ["linear"])
-    encoder = arm.recipe.build_encoder()
-    device.place(encoder)
-    rows, marks = prepared.labelled[:256], list[float]()
-    y = np.unique(prepared.table.labels[rows], return_inverse=True)[1]
-    Finetune(steps=15, encoder_lr=0.3).fit(
-        encoder,
-        Items(prepared.store, rows),
-        y,
-        arm.recipe.looks(),
-        device,
-        each=lambda _: marks.append(time.perf_counter()),
-    )
-    return float(np.median(np.diff(marks)))
 
 
 def unit(data: str, prepared: Prepared, name: str, seed: int, minutes: float) -> None:

@@ -109,9 +109,11 @@ def _make(folder: Path) -> None:
                         warnings.simplefilter("ignore")  # the short trainings say that they are short
                         model.fit(features[arm, seed][rows], y[rows])
                     cell = Cell(arm, share, n, seed, draw, protocol)
+                    own = float((model.predict(features[arm, seed][rows]) == y[rows]).mean())
                     np.savez(
                         folder / "predictions" / cell.file,
                         probabilities=model.predict_proba(features[arm, seed][test]).astype(np.float32),
+                        facts=np.array(json.dumps({"fitted": own} if protocol == "finetune" else {})),
                     )
                     cells.append(cell)
 

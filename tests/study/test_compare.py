@@ -1,5 +1,6 @@
 """A whole comparison on real digits: equal budgets, nested draws, resumed after a kill, refused in words."""
 
+import json
 import os
 import shutil
 import signal
@@ -177,3 +178,28 @@ def test_pretrain_evaluate_embed(digits: Path, tmp_path: Path) -> None:
         pretrain(str(digits), budget=Budget(steps=1, epochs=1.0))
     with pytest.raises(UserError, match="not the folder of a run"):
         embed(str(digits), str(digits))
+
+
+def test_minutes_are_shared_alike_by_methods_and_supervised_training(digits: Path, tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    compare(
+        str(digits),
+        methods=("simclr",),
+        labels=(1.0,),
+        seeds=1,
+        draws=1,
+        protocols=("linear", "finetune"),
+        setup=Setup(encoder=ENCODER, size=16, out=str(out)),
+        budget=Budget(minutes=0.05),
+        training=TRAINING,
+        augmentation=VIEWS,
+    )
+    pace = json.loads((out / "pace.json").read_text("utf-8"))
+    assert pace["simclr"] > 0
+    # a method spends a part of its minutes on pretraining, supervised training has them all for its fits
+    assert pace["fits"]["supervised"]["steps"] > pace["fits"]["simclr"]["steps"]
+    costs = {c["arm"]: c["steps"] for c in json.loads((out / "costs.json").read_text("utf-8"))}
+    assert costs["supervised (finetune)"] == pace["fits"]["supervised"]["steps"]
+    table = pd.read_csv(out / "table.csv")
+    fitted = table[table["metric"] == "fitted"]
+    assert set(fitted["arm"]) == {"simclr", "supervised"} and fitted["value"].between(0, 1).all()

@@ -22,7 +22,7 @@ class MAE(Method):
         encoder: a transformer that can look at visible patches alone (`vit`, `transformer`).
         mask_ratio: share of the patches that is hidden, 0 to 1.
         normalise: take each patch's own mean and spread out of the target; for pictures alone when not given.
-        decoder_width: length of the decoder's token vectors.
+        decoder_width: length of the decoder's token vectors; 0 takes half of the encoder's, as a multiple of 32.
         decoder_depth: number of the decoder's blocks.
         decoder_heads: attention heads of the decoder.
 
@@ -42,7 +42,7 @@ class MAE(Method):
 
     def __init__(
         self, encoder: Maskable, *, mask_ratio: float = 0.75, normalise: bool | None = None,
-        decoder_width: int = 256, decoder_depth: int = 2, decoder_heads: int = 8,
+        decoder_width: int = 0, decoder_depth: int = 2, decoder_heads: int = 8,
     ) -> None:  # fmt: skip
         super().__init__()
         from timm.models.vision_transformer import Block
@@ -53,14 +53,13 @@ class MAE(Method):
         self.encoder, self.mask_ratio = encoder, mask_ratio
         self.normalise = encoder.space == 2 if normalise is None else normalise
         self.visible = max(1, round(encoder.places * (1 - mask_ratio)))
-        self.enter = nn.Linear(encoder.dim, decoder_width)
-        self.mask_token = nn.Parameter(0.02 * torch.randn(1, 1, decoder_width))
+        width = decoder_width or max(32, encoder.dim // 64 * 32)
+        self.enter = nn.Linear(encoder.dim, width)
+        self.mask_token = nn.Parameter(0.02 * torch.randn(1, 1, width))
         self.positions: Tensor
-        self.register_buffer("positions", encoder.codes(decoder_width), persistent=False)
-        self.decoder = nn.Sequential(
-            *(Block(decoder_width, decoder_heads, qkv_bias=True) for _ in range(decoder_depth))
-        )
-        self.leave = nn.Sequential(nn.LayerNorm(decoder_width), nn.Linear(decoder_width, encoder.patch_values))
+        self.register_buffer("positions", encoder.codes(width), persistent=False)
+        self.decoder = nn.Sequential(*(Block(width, decoder_heads, qkv_bias=True) for _ in range(decoder_depth)))
+        self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, encoder.patch_values))
         initialise(nn.ModuleList([self.enter, self.decoder, self.leave]))
 
     def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:

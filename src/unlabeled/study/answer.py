@@ -1,6 +1,6 @@
 """The sentence a person needs: which method, how sure, how many labels it saves, and what the result does not show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 from unlabeled import stats
 from unlabeled.study.plan import Arm
-from unlabeled.study.record import Tables
+from unlabeled.study.record import FITTED, Tables
 
 UNEVEN = 0.75  # share of one class from which accuracy says little
 
@@ -55,14 +55,17 @@ def answer(results: Tables, plan: Sequence[Arm], facts: Mapping[str, Any]) -> An
     mine = accuracy[(accuracy["arm"] == winner) & (accuracy["protocol"] == protocol)].sort_values("labels")
     at_few = mine.iloc[0]
     details: list[str] = []
+    short = too_short(results.summary, (winner, protocol))
     if kinds[winner] == "method":
         rival, rival_protocol = _best_rival(accuracy, baselines, few)
-        sentence = (
-            f"Take {winner} with {_words(protocol)}: with {int(few)} labels it is right on {_percent(at_few)} "
-            "of unseen items, "
-            f"{_gain(results.differences, (winner, protocol), (rival, rival_protocol), few)}"
-        )
-        saved = _saved(accuracy, kinds, mine)
+        gap = _difference(results.differences, (winner, protocol), (rival, rival_protocol), few)
+        clear = gap is None or gap["low"] > 0 or gap["high"] < 0
+        who = f"{winner} with {_words(protocol)}"
+        who, labels = f"{winner} with {_words(protocol)}", f"with {int(few)} labels"
+        start = f"Take {who}: {labels} it" if clear else f"Nothing is clearly ahead: {labels} {who}"
+        gain = _gain(results.differences, (winner, protocol), (rival, rival_protocol), few)
+        sentence = f"{start} is right on {_percent(at_few)} of unseen items, {gain}"
+        saved = _saved(accuracy, kinds, mine, {arm for arm, _ in short})
         sentence += f"; {saved}." if saved else "."
     else:
         best = learned[0] if learned else None
@@ -75,6 +78,7 @@ def answer(results: Tables, plan: Sequence[Arm], facts: Mapping[str, Any]) -> An
         sentence += "."
     details.extend(uneven(results.summary, facts.get("majority")))
     details.extend(_verdicts(results.differences, accuracy, learned, kinds))
+    details.extend(_stopped(short))
     return Answer(sentence, winner, protocol, tuple(details), tuple(_limits(facts, kinds, winner)))
 
 
@@ -96,6 +100,33 @@ def uneven(summary: pd.DataFrame, majority: tuple[str, float] | None) -> list[st
         who = f"{best['arm']} with {_words(str(best['protocol']))}"
         out.append(f"By AUROC {who} is best with {int(labels)} labels: {best['mean']:.3f}.")
     return out
+
+
+def too_short(summary: pd.DataFrame, winner: tuple[str, str]) -> dict[tuple[str, str], float]:
+    """Contenders whose fine-tuning was too short to be judged: with the most labels, they are right on fewer of the
+    items that they learnt from than the winner is on unseen ones.
+
+    Args:
+        summary: of `record.tables`.
+        winner: name and protocol of the best contender.
+
+    Returns:
+        Name and protocol, and the share of their own items that they are right on.
+    """
+    most = summary[summary["labels"] == summary["labels"].max()].set_index(["arm", "protocol"])
+    bar = float(most[most["metric"] == "accuracy"].loc[winner, "mean"])
+    own = most[most["metric"] == FITTED]["mean"]
+    return {(str(arm), str(protocol)): float(v) for (arm, protocol), v in own.items() if v < bar}
+
+
+def _stopped(short: Mapping[tuple[str, str], float]) -> list[str]:
+    if not short:
+        return []
+    names = ", ".join(f"{arm} {100 * v:.0f} %" for (arm, _), v in short.items())
+    return [
+        "Too short to be judged is the fine-tuning of those who do not know the very items that they learnt from: "
+        f"{names}; more minutes would tell."
+    ]
 
 
 def _words(protocol: str) -> str:
@@ -142,12 +173,16 @@ def _difference(
     return None if part.empty else part.iloc[0].to_dict()
 
 
-def _saved(accuracy: pd.DataFrame, kinds: Mapping[str, str], mine: pd.DataFrame) -> str:
-    """How many labels the supervised arm needs for what the winner reaches with the fewest."""
+def _saved(accuracy: pd.DataFrame, kinds: Mapping[str, str], mine: pd.DataFrame, short: Collection[str]) -> str:
+    """How many labels the supervised arm needs for what the winner reaches with the fewest; nothing is said of one
+    that was stopped too early.
+    """
     curves = accuracy[[kinds[a] == "supervised" for a in accuracy["arm"]]]
     if curves.empty:
         return ""
     best = curves.groupby("arm")["mean"].mean().idxmax()
+    if best in short:
+        return "supervised training was too short to be compared"
     curve = curves[curves["arm"] == best].sort_values("labels")
     few, target = int(mine.iloc[0]["labels"]), float(mine.iloc[0]["mean"])
     need = stats.crossing(curve["labels"].to_numpy(float), curve["mean"].to_numpy(float), target)

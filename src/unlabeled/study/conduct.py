@@ -16,16 +16,15 @@ from unlabeled.data.prepare import Prepared
 from unlabeled.data.splits import nested_draws
 from unlabeled.errors import UserError
 from unlabeled.settings import Budget
-from unlabeled.study import causal, gallery, record
+from unlabeled.study import causal, gallery, pace, record
 from unlabeled.study.answer import Answer, answer
 from unlabeled.study.fits import Bench, empty_cost, fit_all, peak_memory
-from unlabeled.study.pace import seconds_per_step, steps
-from unlabeled.study.plan import Arm, cells, needs, safe
+from unlabeled.study.plan import Arm, cells, safe
 from unlabeled.training.devices import Device
 from unlabeled.training.loop import Items
 from unlabeled.training.run import Run, create, fingerprint, learn
 
-PRETRAIN_SHARE = 0.6  # of the minutes; the fits get the rest
+TIMED = 256  # labelled items that a step of fine-tuning is timed on
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,8 @@ def conduct(study: Study) -> Answer:
     findings = _data_card(study, draws)
     warnings = [a.recipe.kind().judge(a.recipe.facts) for a in study.arms if a.kind == "method"]
     findings += [w[:1].upper() + w[1:] + "." for w in warnings if w]
-    arms, pace = _paced(study, draws)
-    bench = Bench(study.folder, prepared, study.device, pace, {})
+    arms, fits = _paced(study, draws)
+    bench = Bench(study.folder, prepared, study.device, fits, {})
     costs = _pretrain(study, bench, arms)
     todo = cells(arms, draws, study.seeds)
     costs += fit_all(bench, arms, todo, draws)
@@ -112,7 +111,9 @@ def _budget_words(study: Study, arms: Sequence[Arm]) -> str:
     counts = " and ".join(f"{a.name} {a.recipe.steps}" for a in methods)
     batch = methods[0].recipe.training.batch_size if methods else 0
     if study.budget.minutes is not None:
-        return f"{study.budget.minutes:g} minutes for the study, which made {counts} steps of {batch}"
+        return (
+            f"{study.budget.minutes:g} minutes, shared alike with supervised training, made {counts} steps of {batch}"
+        )
     return f"{counts} steps of {batch}"
 
 
@@ -182,50 +183,20 @@ def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> tuple[l
             f"{study.folder} holds a study that differs in its budget ({given})",
             "take another --out, or delete the folder to start afresh",
         )
-    items = Items(study.prepared.store, study.prepared.learning)
+    items, device = Items(study.prepared.store, study.prepared.learning), study.device
     methods = [a for a in study.arms if a.kind == "method"]
     minutes = study.budget.minutes
-    each = (
-        study.budget
-        if minutes is None
-        else Budget(minutes=PRETRAIN_SHARE * minutes / max(1, len(methods) * len(study.seeds)))
-    )
-    pace: dict[str, Any] = {a.name: known.get(a.name) or steps(each, a.recipe, items, study.device) for a in methods}
+    each = study.budget if minutes is None else pace.pretraining(minutes, study.arms, len(study.seeds))
+    made: dict[str, Any] = {a.name: known.get(a.name) or pace.steps(each, a.recipe, items, device) for a in methods}
     fits = dict(known.get("fits", {}))
     if minutes is not None and "fits" not in known:
-        fits = _fit_pace(study, draws, (1 - PRETRAIN_SHARE) * minutes, items)
-    record.write_json(path, pace | {"fits": fits, "budget": budget})
-    arms = [replace(a, recipe=a.recipe.with_steps(pace[a.name])) if a.kind == "method" else a for a in study.arms]
+        some = study.prepared.labelled[:TIMED]
+        y = study.prepared.table.labels[some]
+        todo = cells(study.arms, draws, study.seeds)
+        fits = pace.fits(minutes, study.arms, todo, Items(study.prepared.store, some), y, device)
+    record.write_json(path, made | {"fits": fits, "budget": budget})
+    arms = [replace(a, recipe=a.recipe.with_steps(made[a.name])) if a.kind == "method" else a for a in study.arms]
     return arms, fits
-
-
-def _fit_pace(
-    study: Study, draws: Sequence[Mapping[float, np.ndarray]], minutes: float, items: Items
-) -> dict[str, Any]:
-    """Steps of each fine-tuning, alike for all arms, that fit into the minutes; one learning rate is tried where
-    three do not fit.
-    """
-    nets = {str(p) for a in study.arms for p in a.protocols if needs(p) == "encoder"}
-    todo = [c for c in cells(study.arms, draws, study.seeds) if c.protocol in nets]
-    if not todo:
-        return {}
-    speed = {
-        str(a.recipe.encoder): seconds_per_step(a.recipe, items, study.device) / 2
-        for a in study.arms
-        if a.kind == "method"
-    }
-    arms = {a.name: a for a in study.arms}
-    batch = study.arms[0].recipe.training.batch_size
-    per_step = sum(speed.get(str(arms[c.arm].recipe.encoder), 0.1) * min(1.0, c.labels / batch) for c in todo)
-    tuned = sum(
-        speed.get(str(arms[c.arm].recipe.encoder), 0.1) * min(1.0, c.labels / batch) * 3
-        for c in todo
-        if c.seed == study.seeds[0]
-    )
-    budget = minutes * 60
-    if budget / (per_step + tuned) >= 60:
-        return {"steps": int(min(600, budget / (per_step + tuned)))}
-    return {"steps": int(max(20, min(600, budget / per_step))), "trials": 1}
 
 
 def _pretrain(study: Study, bench: Bench, arms: Sequence[Arm]) -> list[dict[str, Any]]:

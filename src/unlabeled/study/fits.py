@@ -25,6 +25,7 @@ from unlabeled.training.loop import Items, embed
 from unlabeled.training.run import Run
 
 TRAINED = ("method", "trained")
+ASKED = 1000  # labelled items at most that a fine-tuned net is asked for again, to see whether it was trained out
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,15 @@ class Bench:
         folder: of the study.
         prepared: the data.
         device: from `open_device`.
-        pace: settings of protocols that train an encoder, where the study's minutes set them and the user did not.
+        pace: by arm, settings of protocols that train an encoder, where the study's minutes set them and the user did
+            not.
         elsewhere: runs of arms that were trained outside this folder.
     """
 
     folder: Path
     prepared: Prepared
     device: Device
-    pace: Mapping[str, Any]
+    pace: Mapping[str, Mapping[str, Any]]
     elsewhere: Mapping[str, Path]
 
     def run(self, arm: Arm, seed: int) -> Path:
@@ -120,7 +122,7 @@ def fit(
         probabilities = model.predict(Items(data.store, data.test), looks, bench.device)
     else:
         found = {} if rate is None else {"encoder_lr": rate}
-        protocol = catalog.load("protocols", spec.name)(**{**bench.pace, **found, **spec.settings})
+        protocol = catalog.load("protocols", spec.name)(**{**bench.pace.get(arm.name, {}), **found, **spec.settings})
         store = data.store
         looks = arm.recipe.looks()
         encoder = bench.encoder(arm, cell.seed)
@@ -130,8 +132,11 @@ def fit(
             encoder, Items(store, rows), y, looks, bench.device, seed=cell.seed, fresh=fresh, each=each
         )
         probabilities = model.predict(Items(store, data.test), looks, bench.device)
+        own = np.random.default_rng(cell.seed).permutation(len(rows))[:ASKED]
+        fitted = (model.predict(Items(store, rows[own]), looks, bench.device).argmax(1) == y[own]).mean()
         steps = protocol.length(len(rows))
         facts |= {"rate": model.rate, "steps": steps, "items_seen": steps * min(protocol.batch_size, len(rows))}
+        facts |= {"fitted": float(fitted)}
     facts |= {"minutes": (time.monotonic() - began) / 60, "peak_memory_mb": peak_memory()}
     write_arrays(
         path, {"probabilities": full(probabilities, y, len(data.table.classes)), "facts": np.array(json.dumps(facts))}

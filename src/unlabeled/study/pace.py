@@ -1,14 +1,27 @@
-"""From a budget to numbers of steps that every arm gets alike; minutes are turned into steps by a short timing."""
+"""From a budget to numbers of steps; minutes are turned into steps by a short timing, and every arm that trains a net
+gets an equal share of them: a method to pretrain and to fine-tune, supervised training for its fits alone.
+"""
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from unlabeled.errors import UserError
+from unlabeled.protocols.finetune import Finetune
 from unlabeled.settings import Budget
+from unlabeled.study.plan import Arm, Cell, needs
 from unlabeled.training import optim
 from unlabeled.training.devices import Device
 from unlabeled.training.loop import Items, train
 from unlabeled.training.recipe import Recipe
+
+PRETRAINING = 0.75  # of a method's minutes where its net is fine-tuned too
+PROBES = 0.15  # of the minutes, for probes on features, where no net is fine-tuned
+TRIALS = 3  # learning rates that fine-tuning tries where there is time for it
+LEAST, MOST = 20, 1000  # steps of a fine-tuning
 
 
 def steps(budget: Budget, recipe: Recipe, items: Items, device: Device) -> int:
@@ -52,3 +65,63 @@ def seconds_per_step(recipe: Recipe, items: Items, device: Device, count: int = 
         mark = now
     settled = sorted(times[3:])
     return sum(settled[1:-1]) / len(settled[1:-1])
+
+
+def share(minutes: float, arms: Sequence[Arm]) -> float:
+    """The minutes of each arm that trains a net, all its seeds and fits together."""
+    fits = any(needs(p) == "encoder" for a in arms for p in a.protocols)
+    count = max(1, sum(a.kind in ("method", "supervised") for a in arms))
+    return minutes / count * (1.0 if fits else 1 - PROBES)
+
+
+def pretraining(minutes: float, arms: Sequence[Arm], seeds: int) -> Budget:
+    """The budget of one pretraining, from the minutes of the whole study."""
+    fits = any(needs(p) == "encoder" for a in arms for p in a.protocols)
+    return Budget(minutes=share(minutes, arms) * (PRETRAINING if fits else 1.0) / seeds)
+
+
+def fits(
+    minutes: float, arms: Sequence[Arm], todo: Sequence[Cell], items: Items, y: np.ndarray, device: Device
+) -> dict[str, dict[str, Any]]:
+    """Settings of each arm's fine-tunings that keep to the minutes of the study, by the arm's name.
+
+    One learning rate is tried where there is no time to try three for at least 60 steps.
+
+    Args:
+        minutes: of the whole study.
+        arms: all arms.
+        todo: all cells.
+        items: some labelled items, to time a step on.
+        y: (N,) their class numbers.
+        device: from `open_device`.
+    """
+    seconds: dict[str, float] = {}
+    out: dict[str, dict[str, Any]] = {}
+    for arm in arms:
+        nets = {str(p) for p in arm.protocols if needs(p) == "encoder"}
+        mine = [c for c in todo if c.arm == arm.name and c.protocol in nets]
+        if not mine:
+            continue
+        net = str(arm.recipe.encoder)
+        if net not in seconds:
+            seconds[net] = seconds_per_fit_step(arm.recipe, items, y, device)
+        batch = arm.recipe.training.batch_size
+        once = sum(min(1.0, c.labels / batch) for c in mine)
+        tried = TRIALS * sum(min(1.0, c.labels / batch) for c in mine if c.seed == mine[0].seed)
+        part = share(minutes, arms) * (1 - PRETRAINING if arm.kind == "method" else 1.0)
+        rounds = part * 60 / seconds[net]
+        if rounds / (once + tried) >= 60:
+            out[arm.name] = {"steps": int(min(MOST, rounds / (once + tried)))}
+        else:
+            out[arm.name] = {"steps": int(np.clip(rounds / once, LEAST, MOST)), "trials": 1}
+    return out
+
+
+def seconds_per_fit_step(recipe: Recipe, items: Items, y: np.ndarray, device: Device, count: int = 8) -> float:
+    """Median time of a step of fine-tuning this run's encoder on labelled items (y: (N,) class numbers)."""
+    encoder, marks = recipe.build_encoder(), list[float]()
+    device.place(encoder)
+    numbers = np.unique(y, return_inverse=True)[1]
+    rule = Finetune(steps=count + 3, encoder_lr=0.3)
+    rule.fit(encoder, items, numbers, recipe.looks(), device, each=lambda _: marks.append(time.perf_counter()))
+    return float(np.median(np.diff(marks)[2:]))

@@ -17,6 +17,7 @@ from unlabeled.study.plan import PLAIN, Arm, Cell
 
 KEYS = ["arm", "share", "labels", "protocol"]
 UNBOUNDED = ("nll", "brier")  # figures that can exceed 1
+FITTED = "fitted"  # share of its own labelled items that a fine-tuned net is right on
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +47,14 @@ def tables(folder: Path, prepared: Prepared, plan: Sequence[Arm], cells: Sequenc
     hits: dict[tuple[str, float, int, str], list[tuple[int, int, np.ndarray]]] = {}
     for cell in cells:
         with np.load(folder / "predictions" / cell.file) as arrays:
-            probabilities = arrays["probabilities"]
+            probabilities, told = arrays["probabilities"], json.loads(str(arrays["facts"]))
         facts = {"arm": cell.arm, "encoder": encoders[cell.arm], "share": cell.share, "labels": cell.labels}
         facts |= {"seed": cell.seed, "draw": cell.draw, "protocol": cell.protocol}
         rows.extend(
             {**facts, "metric": k, "value": v} for k, v in metrics.report(probabilities, labels, classes).items()
         )
+        if FITTED in told:
+            rows.append({**facts, "metric": FITTED, "value": told[FITTED]})
         key = (cell.arm, cell.share, cell.labels, cell.protocol)
         hits.setdefault(key, []).append((cell.seed, cell.draw, probabilities.argmax(1) == labels))
     table = pd.DataFrame(rows)

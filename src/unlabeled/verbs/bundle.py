@@ -56,7 +56,7 @@ def bundle(
     device = open_device(training)
     prepared, doubts = data_for(place_of_data, subjects)
     if needs(protocol) == "encoder":
-        pace = json.loads((where / "pace.json").read_text("utf-8")).get("fits", {})
+        pace = json.loads((where / "pace.json").read_text("utf-8")).get("fits", {}).get(arm, {})
         protocol = catalog.Spec(protocol.name, {**pace, **protocol.settings})
     fresh = not found.folder
     recipe = found.recipe

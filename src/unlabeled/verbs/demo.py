@@ -9,10 +9,13 @@ from unlabeled import progress
 from unlabeled.settings import Augmentation, Budget, Setup
 from unlabeled.verbs.compare import Comparison, compare
 
-CONV, TRANSFORMER = "test_resnet", "vit(width=64, depth=3, heads=4)"  # small, as the digits are and the time is
+CONV, TRANSFORMER = (
+    "test_resnet",
+    "vit(patch_size=4, width=64, depth=3, heads=4)",
+)  # small, as the digits are and the time is
 
 
-def demo(*, out: str = "demo", minutes: float = 3.0, open: bool = False) -> Comparison:
+def demo(*, out: str = "demo", minutes: float = 3.5, open: bool = False) -> Comparison:
     """Compare methods on 1,797 real handwritten digits and write the page, in minutes.
 
     It writes the digits as folders of pictures and runs on them what "unlabeled compare" runs on yours: SimCLR and MAE
