@@ -36,7 +36,7 @@ from unlabeled.training.run import Run
 from unlabeled.verbs.pretrain import pretrain
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-TRAINING = Training(threads=1, device="cpu", precision="bf16")
+TRAINING = Training(threads=1, device="cpu", precision="auto")
 DRAWS = 5  # of the labels
 KEPT = 2_000  # news items of the training part that settings are chosen on
 KEPT_BOOK = "a_tale_of_two_cities.txt"

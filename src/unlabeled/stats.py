@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import stats as scipy_stats
 
 from unlabeled.errors import UserError
@@ -19,6 +20,7 @@ Cell = tuple[int, int, np.ndarray]
 Metric = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 ENOUGH_SEEDS = 5  # a paired test on fewer says little: Wilcoxon's cannot even go below 0.06
+FITTED = "fitted"  # share of its own labelled items that a fine-tuned net is right on
 TABLE = 2_000_000  # weights that are held at once
 
 
@@ -292,3 +294,20 @@ def _caution(seeds: int) -> str:
     return (
         f"not enough seeds ({seeds} of {ENOUGH_SEEDS}) to claim significance: read the interval and the single points"
     )
+
+
+def too_short(summary: pd.DataFrame, winner: tuple[str, str]) -> dict[tuple[str, str], float]:
+    """Contenders whose fine-tuning was too short to be judged: with the most labels, they are right on fewer of the
+    items that they learnt from than the winner is on unseen ones.
+
+    Args:
+        summary: a study's `summary.csv`.
+        winner: name and protocol of the best contender.
+
+    Returns:
+        Name and protocol, and the share of their own items that they are right on.
+    """
+    most = summary[summary["labels"] == summary["labels"].max()].set_index(["arm", "protocol"])
+    bar = float(most[most["metric"] == "accuracy"].loc[winner, "mean"])
+    own = most[most["metric"] == FITTED]["mean"]
+    return {(str(arm), str(protocol)): float(v) for (arm, protocol), v in own.items() if v < bar}

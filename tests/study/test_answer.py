@@ -5,7 +5,8 @@ from typing import cast
 
 import pandas as pd
 
-from unlabeled.study.answer import answer, too_short, uneven
+from unlabeled.stats import too_short
+from unlabeled.study.answer import answer, uneven
 from unlabeled.study.plan import Arm
 from unlabeled.study.record import Tables
 

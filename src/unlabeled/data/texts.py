@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from unlabeled.data.table import Broken, Table
-from unlabeled.data.tokens import made, opened
+from unlabeled.data.tokens import made, opened, rarity
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, text
 from unlabeled.progress import bar
@@ -40,12 +40,14 @@ class TextPrep:
         tokenizer: its JSON.
         special: its numbers for padding, beginning, end and mask, -1 where there is none.
         dtype: of the stored numbers; `int32` for vocabularies above 65,535.
+        rarity: how rare each token is among those learnt from, as `tokens.rarity` writes it; "" where it is not known.
     """
 
     size: int
     tokenizer: str
     special: tuple[int, ...]
     dtype: Literal["uint16", "int32"] = "uint16"
+    rarity: str = ""
 
     channels = 1
     what = "texts"
@@ -138,7 +140,8 @@ def ready(table: Table, size: int, tokenizer: str) -> tuple[Table, TextPrep]:
     learn = whole.items["split"].ne("test").to_numpy()
     known = [t for t, on in zip(texts, learn, strict=True) if on] or texts
     words, special = made(tokenizer, known)
-    prep = TextPrep(WINDOW, words, special, "uint16" if opened(words).get_vocab_size() <= 65_536 else "int32")
+    dtype: Literal["uint16", "int32"] = "uint16" if opened(words).get_vocab_size() <= 65_536 else "int32"
+    prep = TextPrep(WINDOW, words, special, dtype, rarity(words, known))
     lengths = counted(prep, texts)
     running = bool((lengths[learn & whole.items["label"].isna().to_numpy()] > RUNNING).any())
     usual = int(np.quantile(lengths[learn] if learn.any() else lengths, COVERED)) + 2

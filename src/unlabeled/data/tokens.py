@@ -4,11 +4,14 @@ Both that are trained are byte-level BPE (Sennrich et al. 2016, arXiv:1508.07909
 a word that they do not know: `uncased` reads without case and accents, `cased` keeps every byte.
 """
 
+import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from unlabeled import catalog
 from unlabeled.errors import UserError
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 PAD, CLS, SEP, MASK = range(4)
 SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
 VOCABULARY = 8_000
+EIGHTHS = 8  # of a bit, in which the rarity of a token is kept
+CHUNK = 1_000  # texts that are counted at a time
 FEWEST = 4 + 256  # the special tokens and the bytes
 
 
@@ -104,3 +109,28 @@ def of_folder(folder: Path) -> tuple[str, tuple[int, int, int, int]]:
             raise UserError(f"{folder} has no token for the end of a text", "give a model of BERT's or GPT-2's kind")
         cls, sep = int(ends), int(ends)
     return text, (0, cls, sep, mask)
+
+
+def rarity(tokenizer: str, texts: Sequence[str]) -> str:
+    """How rare each token is in texts, in eighths of a bit, a byte each, written in base 64: 8 is every second token.
+
+    Args:
+        tokenizer: its JSON.
+        texts: what to count in.
+    """
+    own = opened(tokenizer)
+    counts = np.zeros(own.get_vocab_size(), np.int64)
+    for at in range(0, len(texts), CHUNK):
+        for read in own.encode_batch_fast(list(texts[at : at + CHUNK]), add_special_tokens=False):
+            np.add.at(counts, read.ids, 1)
+    bits = -np.log2(np.maximum(counts, 0.5) / max(1, counts.sum()))
+    return base64.b64encode(np.minimum(np.round(EIGHTHS * bits), 255).astype(np.uint8).tobytes()).decode()
+
+
+def shares(written: str) -> np.ndarray:
+    """The share of each token (V,) float64 that `rarity` has written.
+
+    >>> shares("CBA=").tolist()
+    [0.5, 0.25]
+    """
+    return np.asarray(2.0 ** (-np.frombuffer(base64.b64decode(written), np.uint8) / EIGHTHS))

@@ -5,6 +5,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from unlabeled.modalities import Modality
+
 
 class Encoder(nn.Module):
     """Base of all encoders.
@@ -41,6 +43,10 @@ class Encoder(nn.Module):
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, D) and tokens (B, T, token_dim); an encoder that can makes them in one pass."""
         return self(x), self.tokens(x)
+
+    def meet(self, looks: Modality) -> None:
+        """Learn of the data what the modality knows of them, before the first step."""
+        self.nothing = looks.nothing
 
 
 class Maskable(Encoder):

@@ -15,10 +15,13 @@ from torch.nn import functional
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 from unlabeled.formats.text import need_text
+from unlabeled.modalities import Modality
+from unlabeled.modalities.text import Text
 from unlabeled.views.words import SEGMENT, lengths
 
-POOLINGS = ("mean", "first", "last")
+POOLINGS = ("mean", "first", "last", "rare")
 PARTS, FEWEST = 4, 16  # of a batch that is computed by length, and the smallest batch that is
+LEAST = 1e-3  # weight below which a text says nothing
 EVEN = 0.85  # mean length over the longest from which it is computed as a whole
 
 
@@ -37,10 +40,14 @@ class WordEncoder(Encoder):
     architecture: ClassVar[str]
     named: ClassVar[Mapping[str, str]]
     pooling: str
+    rarity: Tensor
     net: Any  # a model of transformers
 
     def forward(self, x: Tensor) -> Tensor:
-        """Views (B, T) to features (B, D): by the setting the mean of the tokens, the first or the last."""
+        """Views (B, T) to features (B, D): by the setting the mean of the tokens, the first or the last; or `rare`, the
+        means of the states and of the words' own vectors, in which a word weighs the more the rarer it is (Arora et al.
+        2017, "A simple but tough-to-beat baseline for sentence embeddings").
+        """
         return self.both(x)[0]
 
     def tokens(self, x: Tensor) -> Tensor:
@@ -58,7 +65,24 @@ class WordEncoder(Encoder):
             end = (inside.sum(1) - 1).clamp(min=0)[:, None, None].expand(-1, 1, states.shape[2])
             return states.gather(1, end)[:, 0], whole
         weight = inside[..., None].to(states.dtype)
-        return (states * weight).sum(1) / weight.sum(1), whole
+        if self.pooling == "rare":
+            ids = x[:, : states.shape[1]] % SEGMENT
+            weight = weight * self.rarity[ids][..., None].to(states.dtype)
+            words = functional.embedding(ids, self.table) / spread(self.token_dim)  # of the size that states have
+            states = torch.cat([states, words.to(states.dtype)], 2)
+        return (states * weight).sum(1) / weight.sum(1).clamp(min=LEAST), whole
+
+    def meet(self, looks: Modality) -> None:
+        """Learn how rare each word of the data is."""
+        super().meet(looks)
+        if self.pooling == "rare" and isinstance(looks, Text):
+            self.rarity.copy_(looks.rarity())
+
+    def _pool(self, pooling: str, width: int, vocabulary: int) -> None:
+        """Set how features come from states of that width."""
+        self.pooling, self.token_dim, self.dim = pooling, width, width * (2 if pooling == "rare" else 1)
+        if pooling == "rare":
+            self.register_buffer("rarity", torch.ones(vocabulary))
 
     @property
     @abstractmethod

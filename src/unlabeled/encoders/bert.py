@@ -20,7 +20,8 @@ class BERT(WordEncoder):
         depth: number of layers.
         heads: attention heads; divides the width.
         dropout: of states and attention, 0 to below 1.
-        pooling: features are the `mean` of the tokens, or the `first` one.
+        pooling: features are the `mean` of the tokens, the `first` one, or `rare`: means of the tokens and of the
+            words' own vectors, in which rare words weigh more.
         inner: width of the layers' hidden part; 0 takes four times the width.
         places: longest text in tokens that it can be given; 0 takes the size.
 
@@ -50,7 +51,7 @@ class BERT(WordEncoder):
             hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, initializer_range=spread(width),
         )  # fmt: skip
         self.net = BertModel(config, add_pooling_layer=False)
-        self.pooling, self.dim, self.token_dim = pooling, width, width
+        self._pool(pooling, width, channels)
 
     @property
     def table(self) -> Tensor:

@@ -20,7 +20,8 @@ class GPT(WordEncoder):
         depth: number of layers.
         heads: attention heads; divides the width.
         dropout: of states and attention, 0 to below 1.
-        pooling: features are the `mean` of the tokens, or the `last` one, which has seen all others.
+        pooling: features are the `mean` of the tokens, the `last` one, which has seen all others, or `rare`: means of
+            the tokens and of the words' own vectors, in which rare words weigh more.
         places: longest text in tokens that it can be given; 0 takes the size.
 
     Raises:
@@ -49,7 +50,7 @@ class GPT(WordEncoder):
             initializer_range=spread(width),
         )  # fmt: skip
         self.net = GPT2Model(config)
-        self.pooling, self.dim, self.token_dim = pooling, width, width
+        self._pool(pooling, width, channels)
 
     @property
     def table(self) -> Tensor:

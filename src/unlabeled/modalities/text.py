@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unlabeled.data.tokens import CLS as BEGIN
-from unlabeled.data.tokens import MASK, PAD, SEP, opened
+from unlabeled.data.tokens import MASK, PAD, SEP, opened, shares
 from unlabeled.errors import UserError
 from unlabeled.modalities import Modality, check_corruption
 from unlabeled.settings import Augmentation
@@ -21,6 +21,7 @@ from unlabeled.views import draw, drawing, slips, words
 
 USUAL = {"crop": 1.0, "jitter": 0.0, "noise": 0.0, "cutout": 0.0}  # where the user says nothing: dropout alone
 SMALL = (0.25, 0.5)  # shares of a text that a small view keeps
+COMMON = 1e-3  # share of the tokens at which one weighs half
 ENDS = (".", "!", "?", ":", ";")
 
 
@@ -37,6 +38,7 @@ class Text(Modality):
         plain_size: not used: the plain view is the whole item.
         tokenizer: its JSON.
         special: its numbers for padding, beginning, end and mask, -1 where there is none.
+        rarity: how rare each token is, as `data.tokens.rarity` writes it; "" where it is not known.
 
     Raises:
         UserError: for a size below 4.
@@ -56,10 +58,11 @@ class Text(Modality):
         plain_size: int = 0,
         tokenizer: str = "",
         special: tuple[int, ...] = (PAD, BEGIN, SEP, MASK),
+        rarity: str = "",
     ) -> None:
         if size < 4 or channels != 1:
             raise UserError(f"texts of {size} tokens were asked for", "give 4 or more")
-        self.size, self.augmentation, self.tokenizer = size, augmentation, tokenizer
+        self.size, self.augmentation, self.tokenizer, self._rarity = size, augmentation, tokenizer, rarity
         self.channels = opened(tokenizer).get_vocab_size() if tokenizer else 260  # what a place can hold
         self.pad, self.begin, self.sep, self.mask = special
         self.nothing = max(0, self.mask)
@@ -70,7 +73,17 @@ class Text(Modality):
     @classmethod
     def fitting(cls, prep: Mapping[str, Any], settings: Mapping[str, Any]) -> Self:
         """The modality for items that were prepared so, with its other settings."""
-        return cls(tokenizer=prep["tokenizer"], special=tuple(prep["special"]), **settings)
+        known = {"tokenizer": prep["tokenizer"], "special": tuple(prep["special"]), "rarity": prep.get("rarity", "")}
+        return cls(**known, **settings)
+
+    def rarity(self) -> Tensor:
+        """What each token weighs (channels,), 0 to 1: next to nothing where it is common, and nothing if it is special
+        (smooth inverse frequency: Arora et al. 2017); 1 where it is not known how common tokens are.
+        """
+        share = torch.from_numpy(shares(self._rarity)) if self._rarity else torch.zeros(self.channels)
+        out = (COMMON / (COMMON + share)).float()
+        out[[n for n in {self.pad, self.begin, self.sep, self.mask} if 0 <= n < len(out)]] = 0.0
+        return out
 
     def plain(self, raw: Tensor) -> Tensor:
         """The one deterministic view (B, T), int64: the whole item."""

@@ -8,7 +8,7 @@ import pandas as pd
 
 from unlabeled import stats
 from unlabeled.study.plan import Arm
-from unlabeled.study.record import FITTED, Tables
+from unlabeled.study.record import Tables
 
 UNEVEN = 0.75  # share of one class from which accuracy says little
 
@@ -55,7 +55,7 @@ def answer(results: Tables, plan: Sequence[Arm], facts: Mapping[str, Any]) -> An
     mine = accuracy[(accuracy["arm"] == winner) & (accuracy["protocol"] == protocol)].sort_values("labels")
     at_few = mine.iloc[0]
     details: list[str] = []
-    short = too_short(results.summary, (winner, protocol))
+    short = stats.too_short(results.summary, (winner, protocol))
     if kinds[winner] == "method":
         rival, rival_protocol = _best_rival(accuracy, baselines, few)
         gap = _difference(results.differences, (winner, protocol), (rival, rival_protocol), few)
@@ -100,23 +100,6 @@ def uneven(summary: pd.DataFrame, majority: tuple[str, float] | None) -> list[st
         who = f"{best['arm']} with {_words(str(best['protocol']))}"
         out.append(f"By AUROC {who} is best with {int(labels)} labels: {best['mean']:.3f}.")
     return out
-
-
-def too_short(summary: pd.DataFrame, winner: tuple[str, str]) -> dict[tuple[str, str], float]:
-    """Contenders whose fine-tuning was too short to be judged: with the most labels, they are right on fewer of the
-    items that they learnt from than the winner is on unseen ones.
-
-    Args:
-        summary: of `record.tables`.
-        winner: name and protocol of the best contender.
-
-    Returns:
-        Name and protocol, and the share of their own items that they are right on.
-    """
-    most = summary[summary["labels"] == summary["labels"].max()].set_index(["arm", "protocol"])
-    bar = float(most[most["metric"] == "accuracy"].loc[winner, "mean"])
-    own = most[most["metric"] == FITTED]["mean"]
-    return {(str(arm), str(protocol)): float(v) for (arm, protocol), v in own.items() if v < bar}
 
 
 def _stopped(short: Mapping[tuple[str, str], float]) -> list[str]:

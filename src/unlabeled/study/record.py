@@ -17,7 +17,6 @@ from unlabeled.study.plan import PLAIN, Arm, Cell
 
 KEYS = ["arm", "share", "labels", "protocol"]
 UNBOUNDED = ("nll", "brier")  # figures that can exceed 1
-FITTED = "fitted"  # share of its own labelled items that a fine-tuned net is right on
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +52,8 @@ def tables(folder: Path, prepared: Prepared, plan: Sequence[Arm], cells: Sequenc
         rows.extend(
             {**facts, "metric": k, "value": v} for k, v in metrics.report(probabilities, labels, classes).items()
         )
-        if FITTED in told:
-            rows.append({**facts, "metric": FITTED, "value": told[FITTED]})
+        if stats.FITTED in told:
+            rows.append({**facts, "metric": stats.FITTED, "value": told[stats.FITTED]})
         key = (cell.arm, cell.share, cell.labels, cell.protocol)
         hits.setdefault(key, []).append((cell.seed, cell.draw, probabilities.argmax(1) == labels))
     table = pd.DataFrame(rows)

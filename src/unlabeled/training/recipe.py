@@ -74,7 +74,7 @@ class Recipe:
         looks = self.looks()
         torch.manual_seed(self.seed)
         encoder = _build.build(self.encoder, looks.channels, looks.size, looks.space)
-        encoder.nothing = looks.nothing
+        encoder.meet(looks)
         return encoder
 
     def build(self, *, begin: bool = False) -> Method:
