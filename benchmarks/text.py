@@ -177,11 +177,11 @@ NEWS: dict[str, tuple[str, int, dict[str, Any]]] = {
         "training": {"batch_size": 128, "lr": 3e-3}, "views": {"crop": 0.3, "cutout": 0.8},
     }),
 }  # fmt: skip
-SENTENCES = {"encoder": "bert(width=256, depth=1, heads=4)", "size": 64}
+SENTENCES = {"encoder": "bert(width=256, depth=1, heads=4, pooling='rare')", "size": 64}
 LIKENESS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "mlm": ("mlm", 80, {"setup": SENTENCES, "training": {"batch_size": 128, "lr": 1e-3}}),
     "simcse": ("simcse(mlm=0.0)", 80, {
-        "setup": SENTENCES, "training": {"batch_size": 128, "lr": 1e-3}, "views": {"cutout": 0.3},
+        "setup": SENTENCES, "training": {"batch_size": 128, "lr": 3e-4}, "views": {"cutout": 0.5},
     }),
 }  # fmt: skip
 NEXT: tuple[str, int, dict[str, Any]] = (

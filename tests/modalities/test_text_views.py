@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from unlabeled.data.tokens import made, opened
+from unlabeled.data.tokens import made, opened, rarity
 from unlabeled.encoders._build import build, spec
 from unlabeled.errors import UserError
 from unlabeled.methods import Batch
@@ -198,3 +198,46 @@ def test_simcse_needs_dropout_to_have_two_looks(tokenizer: str) -> None:
         method = SimCSE(encoder, mlm=0.0)  # type: ignore[arg-type]
         first, second, _ = method.views(Batch(raw(look), torch.arange(6)), look)
         assert torch.allclose(encoder(first), encoder(second)) == alike
+
+
+def test_common_words_weigh_little_and_marks_nothing(tokenizer: str) -> None:
+    texts = ["the ship"] * 99 + ["the tug"]
+    look = Text(size=24, tokenizer=tokenizer, rarity=rarity(tokenizer, texts))
+    weights = look.rarity()
+    own = opened(tokenizer)
+    the, tug = (own.encode(word, add_special_tokens=False).ids[0] for word in ("the", "tug"))
+    counts = np.zeros(own.get_vocab_size())
+    for text in texts:  # an independent count
+        for number in own.encode(text, add_special_tokens=False).ids:
+            counts[number] += 1
+    share = counts / counts.sum()
+    for number in (the, tug):  # Arora et al. 2017: a / (a + p), a = 0.001, up to the 16th of a bit that is kept
+        assert weights[number] == pytest.approx(0.001 / (0.001 + share[number]), rel=0.05)
+    assert weights[the] < 0.01 < weights[tug]
+    assert all(weights[n] == 0 for n in (look.pad, look.begin, look.sep, look.mask))
+    assert (Text(size=24, tokenizer=tokenizer).rarity()[4:] == 1).all()  # nothing is known of how common they are
+
+
+def test_rare_pooling_is_the_weighted_mean_of_states(tokenizer: str) -> None:
+    look = Text(size=24, tokenizer=tokenizer, rarity=rarity(tokenizer, SAID))
+    torch.manual_seed(0)
+    encoder = build(spec("bert(width=16, depth=1, heads=2, pooling=rare)"), look.channels, look.size, look.space).eval()
+    encoder.meet(look)
+    ids, weight = look.ids(SAID[:3]), look.rarity()
+    states, features = encoder.tokens(ids), encoder(ids)
+    for row in range(3):
+        total, norm = torch.zeros(16), 0.0
+        for at, number in enumerate(ids[row].tolist()):
+            total += weight[number] * states[row, at]
+            norm += float(weight[number])
+        assert torch.allclose(features[row], total / norm, atol=1e-5)
+    nothing = torch.tensor([[look.begin, look.mask, look.sep, 0]])
+    assert torch.isfinite(encoder(nothing)).all()  # a text whose every word is hidden
+
+
+def test_the_order_of_words_says_little_before_anything_is_learnt(tokenizer: str) -> None:
+    look = modality(tokenizer)
+    torch.manual_seed(0)
+    encoder = build(spec("bert(width=64, depth=1, heads=2)"), look.channels, look.size, look.space).eval()
+    a, b, c = encoder(look.ids(["the old ship sailed", "ship sailed the old", "nobody saw hull again"]))
+    assert torch.cosine_similarity(a, b, 0) > torch.cosine_similarity(a, c, 0) + 0.1

@@ -133,4 +133,4 @@ def shares(written: str) -> np.ndarray:
     >>> shares("CBA=").tolist()
     [0.5, 0.25]
     """
-    return np.asarray(2.0 ** (-np.frombuffer(base64.b64decode(written), np.uint8) / EIGHTHS))
+    return np.asarray(0.5 ** (np.frombuffer(base64.b64decode(written), np.uint8) / EIGHTHS))

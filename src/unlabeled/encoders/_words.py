@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from unlabeled.encoders import Encoder
@@ -21,6 +21,7 @@ from unlabeled.views.words import SEGMENT, lengths
 
 POOLINGS = ("mean", "first", "last", "rare")
 PARTS, FEWEST = 4, 16  # of a batch that is computed by length, and the smallest batch that is
+QUIET = 0.1  # size of the vectors of places beside those of words
 LEAST = 1e-3  # weight below which a text says nothing
 EVEN = 0.85  # mean length over the longest from which it is computed as a whole
 
@@ -45,8 +46,8 @@ class WordEncoder(Encoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """Views (B, T) to features (B, D): by the setting the mean of the tokens, the first or the last; or `rare`, the
-        means of the states and of the words' own vectors, in which a word weighs the more the rarer it is (Arora et al.
-        2017, "A simple but tough-to-beat baseline for sentence embeddings").
+        mean in which a word weighs the more the rarer it is (Arora et al. 2017, "A simple but tough-to-beat baseline
+        for sentence embeddings").
         """
         return self.both(x)[0]
 
@@ -68,8 +69,6 @@ class WordEncoder(Encoder):
         if self.pooling == "rare":
             ids = x[:, : states.shape[1]] % SEGMENT
             weight = weight * self.rarity[ids][..., None].to(states.dtype)
-            words = functional.embedding(ids, self.table) / spread(self.token_dim)  # of the size that states have
-            states = torch.cat([states, words.to(states.dtype)], 2)
         return (states * weight).sum(1) / weight.sum(1).clamp(min=LEAST), whole
 
     def meet(self, looks: Modality) -> None:
@@ -80,7 +79,7 @@ class WordEncoder(Encoder):
 
     def _pool(self, pooling: str, width: int, vocabulary: int) -> None:
         """Set how features come from states of that width."""
-        self.pooling, self.token_dim, self.dim = pooling, width, width * (2 if pooling == "rare" else 1)
+        self.pooling, self.dim, self.token_dim = pooling, width, width
         if pooling == "rare":
             self.register_buffer("rarity", torch.ones(vocabulary))
 
@@ -170,6 +169,15 @@ def check(width: int, heads: int, pooling: str, dropout: float) -> None:
         raise UserError(f'there is no pooling "{pooling}"', f"take {', '.join(POOLINGS)}")
     if not 0 <= dropout < 1:
         raise UserError(f"a dropout of {dropout} was given", "give a share from 0 up to, but not, 1")
+
+
+def quieten(*tables: nn.Embedding) -> None:
+    """Make fresh vectors of places and segments small beside those of words: what is the same in all texts would make
+    all of them alike at the start, and a small model has few steps to unlearn that.
+    """
+    with torch.no_grad():
+        for table in tables:
+            table.weight.mul_(QUIET)
 
 
 def spread(width: int) -> float:

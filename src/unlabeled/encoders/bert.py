@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from unlabeled.encoders._words import WordEncoder, check, spread
+from unlabeled.encoders._words import WordEncoder, check, quieten, spread
 from unlabeled.formats.text import need_text
 
 
@@ -20,8 +20,7 @@ class BERT(WordEncoder):
         depth: number of layers.
         heads: attention heads; divides the width.
         dropout: of states and attention, 0 to below 1.
-        pooling: features are the `mean` of the tokens, the `first` one, or `rare`: means of the tokens and of the
-            words' own vectors, in which rare words weigh more.
+        pooling: features are the `mean` of the tokens, the `first` one, or `rare`: their mean, rare words weighted up.
         inner: width of the layers' hidden part; 0 takes four times the width.
         places: longest text in tokens that it can be given; 0 takes the size.
 
@@ -51,6 +50,7 @@ class BERT(WordEncoder):
             hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout, initializer_range=spread(width),
         )  # fmt: skip
         self.net = BertModel(config, add_pooling_layer=False)
+        quieten(self.net.embeddings.position_embeddings, self.net.embeddings.token_type_embeddings)
         self._pool(pooling, width, channels)
 
     @property

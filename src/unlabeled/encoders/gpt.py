@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from unlabeled.encoders._words import WordEncoder, check, spread
+from unlabeled.encoders._words import WordEncoder, check, quieten, spread
 from unlabeled.formats.text import need_text
 
 
@@ -20,8 +20,8 @@ class GPT(WordEncoder):
         depth: number of layers.
         heads: attention heads; divides the width.
         dropout: of states and attention, 0 to below 1.
-        pooling: features are the `mean` of the tokens, the `last` one, which has seen all others, or `rare`: means of
-            the tokens and of the words' own vectors, in which rare words weigh more.
+        pooling: features are the `mean` of the tokens, the `last` one, which has seen all others, or `rare`: their
+            mean, rare words weighted up.
         places: longest text in tokens that it can be given; 0 takes the size.
 
     Raises:
@@ -50,6 +50,7 @@ class GPT(WordEncoder):
             initializer_range=spread(width),
         )  # fmt: skip
         self.net = GPT2Model(config)
+        quieten(self.net.wpe)
         self._pool(pooling, width, channels)
 
     @property
