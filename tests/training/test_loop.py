@@ -37,27 +37,6 @@ def test_epochs_differ_and_repeat_from_the_seed() -> None:
     assert order(100, 100, 0, 0).tolist() != order(100, 100, 1, 0).tolist()
 
 
-@given(count=st.integers(1, 80), batch=st.integers(1, 40), together=st.integers(1, 12), seed=st.integers(0, 5))
-def test_neighbours_stay_side_by_side_and_each_item_is_seen_once_a_pass(
-    count: int, batch: int, together: int, seed: int
-) -> None:
-    per_epoch = count // min(batch, count)
-    for epoch in range(2):
-        steps = range(epoch * per_epoch, (epoch + 1) * per_epoch)
-        seen = np.concatenate([order(count, batch, seed, s, together) for s in steps])
-        assert len(seen) == len(set(seen.tolist())) == per_epoch * min(batch, count)
-        assert seen.min() >= 0 and seen.max() < count
-        if batch % together == 0 and together <= count:
-            sure = min(len(seen), max(0, count - together + 1)) // together * together  # the cut ends come last
-            whole = seen[:sure].reshape(-1, together)
-            assert (np.diff(whole, axis=1) == 1).all()
-
-
-def test_neighbours_are_not_always_the_same() -> None:
-    cuts = {min(order(64, 64, 0, epoch, 6)[:54:6].tolist()) % 6 for epoch in range(20)}
-    assert len(cuts) > 2
-
-
 def test_schedule_by_hand() -> None:
     """Ten steps of which the first two rise: 1/2, 1, then 1/2 (1 + cos(pi k / 8))."""
     found = [optim.factor(s, 10, 0.2, "cosine") for s in range(10)]

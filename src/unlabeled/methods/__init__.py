@@ -68,7 +68,6 @@ class Method(nn.Module):
     lr: ClassVar[float] = 1e-3  # recommended peak learning rate at batch 64
     weight_decay: ClassVar[float] = 1e-4
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)  # of Adam's moments
-    together: ClassVar[int] = 1  # neighbours, such as windows of one text, that a batch keeps side by side
     encoder: Encoder
 
     @abstractmethod

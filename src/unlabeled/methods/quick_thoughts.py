@@ -38,7 +38,6 @@ class QuickThoughts(Method):
     cost: ClassVar[float] = 0.0
     lr: ClassVar[float] = 1e-3
     weight_decay: ClassVar[float] = 0.01
-    together: ClassVar[int] = 8  # wrong answers from the same pages: those of other books are told by their names
     encoder: WordEncoder
 
     def __init__(self, encoder: WordEncoder, *, temperature: float = 0.05) -> None:

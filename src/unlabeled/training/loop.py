@@ -65,29 +65,16 @@ class Step:
     views: object
 
 
-def order(count: int, batch: int, seed: int, step: int, together: int = 1) -> np.ndarray:
+def order(count: int, batch: int, seed: int, step: int) -> np.ndarray:
     """Positions 0..count-1 of the items in a step's batch: a fresh permutation each epoch, the odd rest left out.
-
-    Args:
-        count: how many items there are.
-        batch: items of a step.
-        seed: of the permutations.
-        step: its number from 0.
-        together: so many neighbours stay side by side; where the cuts between them lie changes each epoch.
 
     >>> sorted(int(i) for s in range(2) for i in order(4, 2, seed=0, step=s))
     [0, 1, 2, 3]
     """
-    batch, together = min(batch, count), min(together, count)
+    batch = min(batch, count)
     epoch, place = divmod(step, count // batch)
-    random = np.random.default_rng([seed, 7, epoch])
-    if together == 1:
-        return random.permutation(count)[place * batch : (place + 1) * batch]
-    first = int(random.integers(min(together, count - together + 1)))
-    runs = first + together * random.permutation((count - first) // together)
-    whole = (runs[:, None] + np.arange(together)).ravel()
-    every = np.concatenate([whole, np.setdiff1d(np.arange(count), whole)])
-    return every[place * batch : (place + 1) * batch]
+    permutation = np.random.default_rng([seed, 7, epoch]).permutation(count)
+    return permutation[place * batch : (place + 1) * batch]
 
 
 def train(
@@ -125,7 +112,7 @@ def train(
     method.train()
 
     def fetch(step: int) -> tuple[Tensor, np.ndarray]:
-        mine = order(len(items), batch, seed, step, method.together)[device.rank :: device.world]
+        mine = order(len(items), batch, seed, step)[device.rank :: device.world]
         raw = items.store.batch(items.rows[mine])
         return (raw.pin_memory() if device.device.type == "cuda" else raw), mine
 
