@@ -28,7 +28,12 @@ NOUNS = {
 }  # fmt: skip  (folders that are not named after a thing)
 REQUIRED = object()
 USUAL_ENCODER = "resnet18"  # of a method that names none, for pictures
-USUAL_ENCODERS = {"image": USUAL_ENCODER, "series": "tcn", "audio": "cnn(grid=2)", "text": "bert"}
+USUAL_ENCODERS = {
+    "image": USUAL_ENCODER,
+    "series": "tcn",
+    "audio": "cnn(stages=3,side=16,grid=4,rows=2)",
+    "text": "bert",
+}
 
 
 @dataclass(frozen=True)

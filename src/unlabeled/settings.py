@@ -64,7 +64,10 @@ class Augmentation:
     cutout: float | None = option(
         None, "largest share of a picture (0) or of a window's time (0.2) that is hidden, 0 to 1"
     )
-    warp: float = option(0.2, "series: how far time is stretched here and pressed there, 0 to 1")
+    warp: float = option(0.2, "series and sounds: how far time is stretched here and pressed there, 0 to 1")
+    pitch: float | None = option(
+        None, "sounds: octaves by which voices are made higher or lower at most, 0.3 when not given"
+    )
     permute: int = option(0, "series: largest number of pieces that change places; 0 or 1 keeps the order")
     drop: float = option(0.1, "series: probability that a variable is hidden, 0 to 1")
     interventions: tuple[str, ...] = option(

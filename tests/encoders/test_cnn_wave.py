@@ -23,7 +23,15 @@ def test_a_grid_keeps_where_things_were() -> None:
         if grid == 2:
             early, late = features.detach().view(2, 2, 2, -1).unbind(2)
             assert not torch.allclose(early[0], late[0]) and not torch.allclose(early[0], early[1])
-    for wrong in ({"stages": 0}, {"stages": 7, "grid": 2}):
+    flat = CNN(1, 64, width=4, stages=3, grid=4, rows=1).eval()
+    assert flat(x).shape == (2, flat.dim) == (2, 2 * 16 * 4)
+    four, same = flat(x).detach().view(2, 4, 2, 16), CNN(1, 64, width=4, stages=3, grid=4).dim
+    assert same == 2 * 16 * 16 and not torch.allclose(four[0, 0], four[0, 3])
+    torch.testing.assert_close(four[:, :, 1].amax(1), flat.tokens(x).amax(1))
+    assert flat(x[..., ::8, ::8]).isfinite().all()  # a small view has fewer places than parts
+    for size in (64, 32):
+        assert CNN(1, size, width=4, stages=3, side=16, grid=4).tokens(torch.zeros(1, 1, size, size)).shape[1] == 16
+    for wrong in ({"stages": 0}, {"stages": 7, "grid": 2}, {"stages": 4, "grid": 1, "rows": 5}, {"rows": -1}):
         with pytest.raises(UserError):
             CNN(1, 32, **wrong)
 

@@ -77,3 +77,20 @@ def test_each_method_that_serves_series_has_an_encoder_for_them() -> None:
         entry = catalog.entry("methods", name)
         if "series" in entry.facts.get("modalities", ()):
             assert _build.build(_build.spec(entry.encoder_for("series")), 2, 32, 1).space == 1
+
+
+def test_parts_of_a_recording_are_pooled_apart_and_never_empty() -> None:
+    from unlabeled.encoders._time import pooled
+    from unlabeled.encoders.tcn import TCN
+
+    y = torch.randn(3, 2, 9, generator=torch.Generator().manual_seed(0))
+    inside = (torch.arange(9) < torch.tensor([9, 5, 1])[:, None])[:, None].float()
+    told = pooled(y, inside, 3).view(3, 3, 2, 2)
+    for item, bounds in enumerate([[(0, 3), (3, 6), (6, 9)], [(0, 2), (1, 4), (3, 5)], [(0, 1)] * 3]):
+        for part, (first, last) in enumerate(bounds):
+            here = y[item, :, first:last]
+            torch.testing.assert_close(told[item, part], torch.stack([here.mean(1), here.amax(1)]))
+    encoder = TCN(3, 20, width=4, stages=1, parts=2).eval()
+    assert encoder(torch.ones(2, 3, 20)).shape == (2, encoder.dim) == (2, 16)
+    with pytest.raises(UserError, match="part"):
+        TCN(3, 20, parts=0)

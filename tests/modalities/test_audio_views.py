@@ -11,7 +11,7 @@ from unlabeled.settings import Augmentation
 from unlabeled.views import acoustics, sound
 
 RATE, SIZE = 8_000, 48
-STILL = Augmentation(crop=1.0, jitter=0.0, noise=0.0, cutout=0.0, warp=0.0)
+STILL = Augmentation(crop=1.0, jitter=0.0, noise=0.0, cutout=0.0, warp=0.0, pitch=0.0)
 FORMS = {"frames": (1, ""), "map": (2, ""), "wave": (1, "wave")}
 each_form = pytest.mark.parametrize("form", FORMS)
 
@@ -74,6 +74,59 @@ def test_nothing_lies_behind_the_end_and_no_loss_counts_there(form: str) -> None
         assert known is not None and torch.equal(known[:, 1:] > 0, inside.expand_as(known[:, 1:]))
     steps = how.plain(raw)[:, 0].sum(1) * (80 if form == "frames" else 1)
     assert ((steps - (raw[:, 0] != END).sum(1)).abs() < 80).all()
+
+
+def within_silence(raw: Tensor, before: int, behind: int) -> Tensor:
+    """The same sounds with faint noise around them, in a longer item."""
+    out = torch.full((len(raw), 1, raw.shape[2] + (before + behind) * 80), END, dtype=torch.int16)
+    faint = 20 * torch.randn(out.shape, generator=torch.Generator().manual_seed(9))
+    for i in range(len(raw)):
+        length = int((raw[i] != END).sum())
+        out[i, 0, : length + (before + behind) * 80] = faint[i, 0, : length + (before + behind) * 80].round().short()
+        out[i, 0, before * 80 : before * 80 + length] = raw[i, 0, :length]
+    return out
+
+
+@each_form
+def test_silence_around_a_sound_is_no_part_of_its_view(form: str) -> None:
+    raw = items(3)
+    views = []
+    for before, behind in ((4, 36), (30, 10)):
+        kept, cut = (
+            Audio(size=SIZE + 40, rate=RATE, trim=trim).seen_by(*FORMS[form]).plain(within_silence(raw, before, behind))
+            for trim in (0.0, 3.5)
+        )
+        views.append(cut)
+        assert not torch.allclose(kept, cut, atol=0.1)
+        if form != "map":
+            steps = cut[:, 0].sum(1) * (80 if form == "frames" else 1)
+            assert ((steps - (raw[:, 0] != END).sum(1)).abs() <= 5 * 80).all()  # two frames are left at either side
+    assert (views[0] - views[1]).abs().mean() < 0.25 * views[0].std()
+
+
+def test_a_hum_without_words_and_silence_are_left_whole() -> None:
+    x = torch.stack([torch.zeros(800), 0.1 * torch.randn(800, generator=torch.Generator().manual_seed(0))])
+    for trimmed, length in (sound.trimmed(x, torch.tensor([800.0, 500.0]), 80, 3.5),):
+        assert length.tolist() == [800.0, 500.0] and torch.equal(trimmed[0], x[0])
+        torch.testing.assert_close(trimmed[1, :500], x[1, :500])
+
+
+def test_one_click_does_not_pass_for_the_whole_sound() -> None:
+    x = torch.zeros(1, 4000)
+    x[0, 1000:3000] = 0.1 * torch.randn(2000, generator=torch.Generator().manual_seed(0))
+    x[0, 2000] = 1.0
+    length = sound.trimmed(x, torch.tensor([4000.0]), 80, 3.5)[1]
+    assert 2000 <= float(length) <= 2000 + 6 * 80
+
+
+def test_a_bend_moves_the_middle_and_keeps_the_ends() -> None:
+    ramp = torch.arange(40.0)[None, None].repeat(3, 1, 1)
+    one = torch.ones(3)
+    y = sound.stretch(ramp, 0 * one, 40 * one, 40 * one, 40, torch.tensor([0.0, 0.2, -0.2]))[:, 0]
+    torch.testing.assert_close(y[0], ramp[0, 0])
+    assert (y.diff(dim=1) > 0).all()
+    assert float(y[1, 28]) == pytest.approx(20, abs=1) and float(y[2, 12]) == pytest.approx(20, abs=1)
+    torch.testing.assert_close(y[:, -1], y[:1, -1].expand(3), atol=1, rtol=0)
 
 
 @each_form

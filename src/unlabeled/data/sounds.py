@@ -34,6 +34,7 @@ class AudioPrep:
         size: frames of an item, 10 ms each.
         rate: samples a second.
         bands: of the log-mel spectrum that views show.
+        trim: nats below a sound's mean power from which on views take its beginning and end for silence; 0 keeps all.
         channels: 1.
         dtype: of the stored samples.
     """
@@ -41,6 +42,7 @@ class AudioPrep:
     size: int
     rate: int
     bands: int = 64
+    trim: float = 3.5
     channels: Literal[1] = 1
     dtype: Literal["int16"] = "int16"
 

@@ -39,8 +39,10 @@ class CNN(Encoder):
         stages: how many stages, 1 or more.
         blocks: residual blocks in each.
         stride: of the first convolution; 0 takes 2 from 48 pixels on, else 1.
-        grid: side of the coarse grid that features keep: of a map of sound, what comes early and late, low and high;
-            1 pools over all places.
+        side: of the first map, about, in places, from which the stride follows; 0 takes the stride as given.
+        grid: columns of the coarse grid that features keep: of a map of sound, what comes early and late; 1 pools over
+            all places.
+        rows: of that grid: of a map of sound, what lies high and low; 0 takes as many as columns.
 
     Raises:
         UserError: when there is no stage, or nothing is left of a view for the grid.
@@ -61,16 +63,19 @@ class CNN(Encoder):
         stages: int = 4,
         blocks: int = 1,
         stride: int = 0,
+        side: int = 0,
         grid: int = 1,
+        rows: int = 0,
     ) -> None:
         super().__init__()
-        if min(stages, blocks, width, grid) < 1:
+        rows, stride = rows or grid, max(1, size // side) if side > 0 else stride
+        if min(stages, blocks, width, grid, rows) < 1:
             raise UserError(f"a cnn of {stages} stages, {blocks} blocks, width {width}", "give 1 or more of each")
         self.stem = nn.Conv2d(channels, width, 5, stride or (2 if size >= 48 else 1), 2, bias=False)
         self.norm = nn.BatchNorm2d(width)
         layers: list[nn.Module] = []
-        if -(-size // (self.stem.stride[0] * 2 ** (stages - 1))) < grid:
-            raise UserError(f"{stages} stages leave no grid of {grid} x {grid} of {size} px", "take fewer stages")
+        if -(-size // (self.stem.stride[0] * 2 ** (stages - 1))) < max(grid, rows):
+            raise UserError(f"{stages} stages leave no grid of {rows} x {grid} of {size} px", "take fewer stages")
         before = width
         for stage in range(stages):
             after = width * 2**stage
@@ -78,8 +83,8 @@ class CNN(Encoder):
                 layers.append(Block(before, after, 2 if stage and not number else 1))
                 before = after
         self.layers = nn.Sequential(*layers)
-        self.grid = grid
-        self.token_dim, self.dim = before, 2 * before * grid**2
+        self.grid, self.rows = grid, rows
+        self.token_dim, self.dim = before, 2 * before * grid * rows
 
     def forward(self, x: Tensor) -> Tensor:
         """Pictures (B, C, H, W) to features (B, D): mean and maximum over the places of each part of the grid."""
@@ -95,6 +100,14 @@ class CNN(Encoder):
         if not torch.compiler.is_exporting():
             y = y.contiguous(memory_format=torch.channels_last)  # a third faster on CPUs
         y = self.layers(functional.relu(self.norm(y)))
-        parts = [p.flatten(2) for row in y.tensor_split(self.grid, 2) for p in row.tensor_split(self.grid, 3)]
+        parts = [p.flatten(2) for row in _split(y, self.rows, 2) for p in _split(row, self.grid, 3)]
         features = torch.cat([told for p in parts for told in (p.mean(2), p.amax(2))], 1)
         return features, y.flatten(2).transpose(1, 2)
+
+
+def _split(y: Tensor, parts: int, dim: int) -> list[Tensor]:
+    """Parts of a map along one side; of a smaller view, which has fewer places than parts, some are given twice."""
+    size = y.shape[dim]
+    if size >= parts:
+        return list(y.tensor_split(parts, dim))
+    return [y.narrow(dim, part * size // parts, 1) for part in range(parts)]

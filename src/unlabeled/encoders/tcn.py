@@ -41,9 +41,11 @@ class TCN(Encoder):
         blocks: residual blocks in each.
         kernel: steps that a convolution sees, odd.
         stride: of the first convolution; 0 takes 2 from 96 steps on, else 1.
+        parts: of the recording, one after the other, that features keep apart: of a word, how it begins and ends; 1
+            pools over all of it.
 
     Raises:
-        UserError: when the kernel is even or there is no stage.
+        UserError: when the kernel is even, or there is no stage or no part.
 
     >>> import torch
     >>> TCN(4, 50, width=8)(torch.ones(2, 4, 50)).shape
@@ -63,10 +65,12 @@ class TCN(Encoder):
         blocks: int = 2,
         kernel: int = 5,
         stride: int = 0,
+        parts: int = 1,
     ) -> None:
         super().__init__()
-        if kernel % 2 == 0 or stages < 1:
-            raise UserError(f"a kernel of {kernel} and {stages} stages were given", "give an odd kernel, and a stage")
+        if kernel % 2 == 0 or min(stages, parts) < 1:
+            given = f"a kernel of {kernel}, {stages} stages and {parts} parts were given"
+            raise UserError(given, "give an odd kernel, and a stage and a part or more")
         stride = stride or (2 if size >= 96 else 1)
         self.stem = nn.Conv1d(channels, width, kernel, stride, kernel // 2, bias=False)
         self.norm = nn.BatchNorm1d(width)
@@ -78,7 +82,7 @@ class TCN(Encoder):
                 layers.append(Block(before, after, kernel, 2 if stage and not number else 1))
                 before = after
         self.layers = nn.ModuleList(layers)
-        self.token_dim, self.dim = before, 2 * before
+        self.parts, self.token_dim, self.dim = parts, before, 2 * before * parts
 
     def forward(self, x: Tensor) -> Tensor:
         """Views (B, C, T) to features (B, D): mean and maximum over the recording."""
@@ -91,7 +95,7 @@ class TCN(Encoder):
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, D) and places (B, T', token_dim), in one pass."""
         y, inside = self._map(x)
-        return pooled(y, inside), y.transpose(1, 2)
+        return pooled(y, inside, self.parts), y.transpose(1, 2)
 
     def _map(self, x: Tensor) -> tuple[Tensor, Tensor]:
         y, inside = functional.relu(self.norm(self.stem(x))), inside_of(x)

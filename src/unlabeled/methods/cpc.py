@@ -1,7 +1,8 @@
 """Read the past and tell what comes next from what comes next elsewhere (CPC: van den Oord et al. 2018,
 arXiv:1807.03748).
 
-Negatives are the other items of this process's batch, at the same distance; another moment of the same item is none.
+Negatives are the other items of this process's batch, at the same distance, and where asked for the same
+item's other moments.
 Past and future are encoded apart, so that no wide field of view gives the answer away, and each item is cut once a
 step, where the paper's network of narrow view foretells from every moment. Of sounds each is given in its own style
 (Kharitonov et al. 2020, arXiv:2007.00991), or microphone and room would be the answer.
@@ -29,6 +30,7 @@ class CPC(Method):
         ahead: how many places ahead are foretold, 1 or more; at most half of them.
         width: numbers in a state of the GRU that reads the past.
         restyled: give past and future in styles of their own; for sounds alone when not given.
+        moments: take the item's other moments for wrong answers too.
 
     Raises:
         UserError: when the encoder makes fewer than four places, or a setting is out of its range.
@@ -41,13 +43,15 @@ class CPC(Method):
     when: ClassVar[str] = "when no view is known to keep what matters"
     cost: ClassVar[float] = 1.0
 
-    def __init__(self, encoder: Encoder, *, ahead: int = 8, width: int = 128, restyled: bool | None = None) -> None:
+    def __init__(
+        self, encoder: Encoder, *, ahead: int = 8, width: int = 128, restyled: bool | None = None, moments: bool = False
+    ) -> None:
         super().__init__()
         if ahead < 1 or width < 1:
             raise UserError(f"cpc with ahead={ahead} and width={width}", "give 1 or more")
         count = places(encoder, method="cpc", least=4)
         self.encoder, self.stride = encoder, -(-encoder.size // count)
-        self.ahead, self.count, self.restyled = min(ahead, count // 2), count, restyled
+        self.ahead, self.count, self.restyled, self.moments = min(ahead, count // 2), count, restyled, moments
         self.read = nn.GRU(encoder.token_dim, width, batch_first=True)
         self.foretell = nn.Linear(width, self.ahead * encoder.token_dim)
 
@@ -73,4 +77,5 @@ class CPC(Method):
         context = states[torch.arange(len(states), device=states.device), last]
         there = inside(views[1], future.shape[1])[:, : self.ahead]
         guess = self.foretell(context).unflatten(1, (self.ahead, -1))[:, : there.shape[1]]  # (B, K, D)
-        return ahead(guess.transpose(0, 1), future[:, : self.ahead].transpose(0, 1), there.T)
+        found = future[:, : self.ahead].transpose(0, 1)
+        return ahead(guess.transpose(0, 1), found, there.T, moments=self.moments)

@@ -21,11 +21,12 @@ from unlabeled.views import acoustics, draw, drawing, sound
 
 Form = Literal["frames", "map", "wave"]
 END = -32768  # behind the end of a sound; no sample has this value
-USUAL = {"crop": 0.8, "jitter": 0.5, "noise": 0.1, "cutout": 0.2}  # where the user says nothing
-SILENCE = 4.0  # silence that a strong view adds at most, times the share that a crop may take away
+USUAL = {"crop": 0.8, "jitter": 0.5, "noise": 0.1, "cutout": 0.2, "pitch": 0.3}  # where the user says nothing
+SILENCE = 1.0  # silence that a strong view adds at most, times the share that a crop may take away
 MILD = 0.9  # smallest share of the time that a mild crop keeps
-SOFTEST = 5.0  # nats of amplitude by which the softest noise is below the loudest
-GAIN, ROOM, TAPS = 2.0, 1.5, 8  # in nats of power at full jitter; waves of a random filter
+SOFTEST = 3.0  # nats of amplitude by which the softest noise is below the loudest
+COLOUR, UNEVEN = 2.0, 0.5  # nats by which a noise is tilted at most, and by which its places differ
+GAIN, TILT, ROOM, TAPS = 2.0, 2.0, 2.0, 8  # in nats of power at full jitter; waves of a random filter
 KINDS = ("gain", "tilt", "room", "noise", "pitch")
 STRONGEST = {"gain": 2.0, "tilt": 1.5, "room": 1.0, "noise": 8.0, "pitch": 0.3}  # the last in octaves, else nats
 
@@ -42,7 +43,8 @@ class Audio(Modality):
         plain_size: frames of the plain view; the same.
         rate: samples a second.
         bands: of the log-mel spectrum; the side of a map too.
-        form: what a view is.
+        trim: nats below a sound's mean power from which on its beginning and end are silence and left out; 0 leaves
+            nothing out.
     """
 
     name = "audio"
@@ -59,19 +61,20 @@ class Audio(Modality):
         plain_size: int = 0,
         rate: int = 16_000,
         bands: int = 64,
+        trim: float = 0.0,
     ) -> None:
         if size < 1 or rate < 800 or channels != 1:
             raise UserError(f"sounds of {size} frames at {rate} Hz were asked for", "give a frame, and 800 Hz, or more")
         for what, given in (("mean", mean), ("std", std)):
             if len(given) not in (1, bands):
                 raise UserError(f"{len(given)} numbers were given as {what} of {bands} bands", "give one for each")
-        self.frames, self.rate, self.bands, self.hop = size, rate, bands, hop_of(rate)
+        self.frames, self.rate, self.bands, self.hop, self.trim = size, rate, bands, hop_of(rate), trim
         self.mean = torch.tensor(tuple(mean) * (bands // len(mean)), dtype=torch.float32)[:, None]
         spread = torch.tensor(tuple(std) * (bands // len(std)), dtype=torch.float32)[:, None]
         self.std = torch.where(spread > 1e-8, spread, 1.0)
         self.augmentation, known = augmentation, augmentation.known(USUAL)
         self.crop, self.jitter, self.noise = known["crop"], known["jitter"], known["noise"]
-        self.cutout = known["cutout"]
+        self.cutout, self.pitch, self.warp = known["cutout"], known["pitch"], augmentation.warp
         fft, width = sound.window(rate)
         sound.mel_filters(rate, fft, bands), sound.bases(fft, width)  # kept from here on, before any tracing
         self._source = draw.generator(0, 0, 0)
@@ -80,7 +83,7 @@ class Audio(Modality):
     @classmethod
     def fitting(cls, prep: Mapping[str, Any], settings: Mapping[str, Any]) -> Self:
         """The modality for items that were prepared so, with its other settings."""
-        return cls(rate=prep["rate"], bands=prep["bands"], **settings)
+        return cls(rate=prep["rate"], bands=prep["bands"], trim=prep.get("trim", 0.0), **settings)
 
     def seen_by(self, space: int, sees: str) -> Self:
         """The same in the form that an encoder takes: pictures a map, the others frames, and `wave` the waveform."""
@@ -109,48 +112,68 @@ class Audio(Modality):
         return self._spectral(y, ends)
 
     def augment(self, raw: Tensor, strength: Literal["strong", "mild", "small"] = "strong") -> Tensor:
-        """A random view of each item, float32: another pitch and pace, silence around it, a crop of its time, noise,
-        another room and loudness, hidden times and bands; `mild` keeps 0.9 of the time or more; `small` has half the
-        steps.
+        """A random view of each item, float32: a crop of its time with another pace and silence around it, another
+        voice, noise, another room and loudness, hidden times and bands; `mild` keeps 0.9 of the time or more; `small`
+        has half the steps.
 
         >>> Audio(size=20, rate=8000).at(0, 0).augment(torch.ones(2, 1, 1600, dtype=torch.int16)).shape
         torch.Size([2, 65, 20])
         """
-        x, length = self._sound(raw)
+        x, length = self._sound(raw, whole=self.form == "wave")
         u = draw.uniforms(self._source, len(x), 16).to(x.device)
         seeds = draw.seeds(self._source, len(x))
-        strong = strength != "mild"
-        crop = self.crop
-        least, most = {"strong": (crop, 1.0), "mild": (max(crop, MILD), 1.0), "small": (crop / 4, crop)}[strength]
+        least, most = {
+            "strong": (self.crop, 1.0), "mild": (max(self.crop, MILD), 1.0), "small": (self.crop / 4, self.crop)
+        }[strength]  # fmt: skip
         share = draw.between(u[:, 0], least, most)
         size = max(1, self.size // 2) if strength == "small" else self.size
-        if strong:
-            x, length = self._played(x, length, torch.exp2(self.augmentation.warp * (2 * u[:, 2] - 1)))
-            x, length = self._shifted(x, length, SILENCE * (1 - crop) * u[:, 11], u[:, 12])
-            if self.noise:
-                hiss = draw.normals(seeds, x.shape[1:]).to(x.device)
-                x = x + (self.noise * torch.exp(-SOFTEST * u[:, 3]))[:, None] * hiss
-            x = x * sound.within(length, x.shape[1])
-        much = self.jitter * (1.0 if strong else 0.25)
-        gain = GAIN * much * (2 * u[:, 4] - 1)
-        shape = ROOM * much * (draw.normals([s ^ 1 for s in seeds], (TAPS,)).to(x.device))
         if self.form == "wave":
-            if strong:
-                x = sound.filtered(x, self._echo(seeds, much * u[:, 5]))
-            begin, span = (u[:, 1] * (1 - share) * length).floor(), (share * length).ceil().clamp(max=size)
-            at = (begin[:, None] + torch.arange(size, device=x.device)).clamp(max=x.shape[1] - 1).long()
-            view = self._waves(x.gather(1, at) * (gain / 2).exp()[:, None], span, size)
-            return self._hidden(view, u, span) if strong else view
+            return self._wave_view(x, length, share, size, u, seeds, strength != "mild")
+        return self._band_view(x, length, share, size, u, seeds, strength != "mild")
+
+    def _wave_view(
+        self, x: Tensor, length: Tensor, share: Tensor, size: int, u: Tensor, seeds: list[int], strong: bool
+    ) -> Tensor:
+        much = self.jitter * (1.0 if strong else 0.25)
+        if strong:
+            x, length = self._played(x, length, torch.exp2(self.pitch * (2 * u[:, 2] - 1)))
+            x, length = self._shifted(x, length, SILENCE * (1 - self.crop) * u[:, 11], u[:, 12])
+            hiss = self.noise * torch.exp(-SOFTEST * u[:, 3])
+            if self.noise:
+                x = x + hiss[:, None] * draw.normals(seeds, x.shape[1:]).to(x.device)
+            x = sound.filtered(x * sound.within(length, x.shape[1]), self._echo(seeds, much * u[:, 5]))
+        begin, span = (u[:, 1] * (1 - share) * length).floor(), (share * length).ceil().clamp(max=size)
+        at = (begin[:, None] + torch.arange(size, device=x.device)).clamp(max=x.shape[1] - 1).long()
+        gain = GAIN / 2 * much * (2 * u[:, 4] - 1)
+        view = self._waves(x.gather(1, at) * gain.exp()[:, None], span, size)
+        return self._hidden(view, u, span) if strong else view
+
+    def _band_view(
+        self, x: Tensor, length: Tensor, share: Tensor, size: int, u: Tensor, seeds: list[int], strong: bool
+    ) -> Tensor:
         longest = -(-int(length.max()) // self.hop) * self.hop  # nothing is computed behind the longest sound
         y, ends = self._bands(x[:, :longest], length)
-        span = (share * ends).clamp(min=1)
-        if self.form == "map":
-            columns = torch.full_like(span, size)
-        else:
-            pace = torch.exp2(self.augmentation.warp * (2 * u[:, 6] - 1)) if strong else torch.ones_like(span)
-            columns = (span * pace).round().clamp(1, size)
-        y = sound.stretch(y, u[:, 1] * (ends - span), span, columns, size)
-        y = y + gain[:, None, None] + sound.curve(shape, self.bands)[..., None]
+        signed, much = 2 * u - 1, self.jitter * (1.0 if strong else 0.25)
+        span, bend = (share * ends).clamp(min=1), None
+        first = u[:, 1] * (ends - span)
+        if strong:
+            y = sound.pitched(y, self.pitch * signed[:, 2], self.rate) if self.pitch else y
+            spare = SILENCE * (1 - self.crop) * u[:, 11] * span
+            around = math.ceil(SILENCE * (1 - self.crop) * y.shape[2])
+            y = torch.nn.functional.pad(y, (around, around), value=math.log(sound.QUIET))
+            first, span = first + around - u[:, 12] * spare, span + spare
+            bend = self.warp / 2 * signed[:, 6]
+        columns = (span * torch.exp2(self.warp * signed[:, 13])).round() if strong else span.ceil()
+        columns = torch.full_like(span, size) if self.form == "map" else columns.clamp(1, size)
+        y = sound.stretch(y, first, span, columns, size, bend)
+        chance = draw.normals([s ^ 1 for s in seeds], (TAPS + (self.bands * size if strong and self.noise else 0),))
+        chance = chance.to(y.device)
+        slope = torch.linspace(-1, 1, self.bands, device=y.device)
+        room = much * (ROOM * u[:, 5:6] * sound.curve(chance[:, :TAPS], self.bands) + TILT * signed[:, 10:11] * slope)
+        y = y + room[..., None] + (GAIN * much * signed[:, 4])[:, None, None]
+        if strong and self.noise:
+            hiss = 2 * (math.log(self.noise) - SOFTEST * u[:, 3:4]) + COLOUR * signed[:, 14:15] * slope
+            y = torch.logaddexp(y, hiss[..., None] + UNEVEN * chance[:, TAPS:].view(-1, self.bands, size))
         view = self._spectral(y, columns)
         if self.form == "map" and size != self.bands:
             view = torch.nn.functional.interpolate(view, (size, size), mode="bilinear", antialias=True)
@@ -158,7 +181,8 @@ class Audio(Modality):
 
     def changes(self) -> frozenset[str]:
         """What a strong view changes beside its place and size."""
-        amounts = {"jitter": self.jitter, "noise": self.noise, "cutout": self.cutout, "warp": self.augmentation.warp}
+        amounts = {"jitter": self.jitter, "noise": self.noise, "cutout": self.cutout, "warp": self.warp}
+        amounts["pitch"] = self.pitch
         return frozenset(name for name, much in amounts.items() if much > 0)
 
     def restyled(self, view: Tensor, amounts: Mapping[str, Tensor]) -> Tensor:
@@ -231,13 +255,17 @@ class Audio(Modality):
         """Raw items as a person can hear them: samples (N,) int16, each as long as its sound, and the rate."""
         return [x[x != END].numpy() for x in raw[:, 0].cpu()], self.rate
 
-    def _sound(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Waveforms (B, N) of equal loudness, and their samples (B,) float32."""
+    def _sound(self, raw: Tensor, whole: bool = True) -> tuple[Tensor, Tensor]:
+        """Waveforms (B, N) of equal loudness, and their samples (B,) float32; whole, or as long as the longest."""
         self._check(raw)
-        x = raw[:, 0].to(torch.float32)
-        inside = x > END
+        inside = raw[:, 0] != END
         length = inside.sum(1).clamp(min=1).to(torch.float32)
-        return sound.levelled(torch.where(inside, x / -(END + 1), 0.0), length), length
+        longest = raw.shape[2] if whole else -(-int(length.max()) // self.hop) * self.hop
+        inside, x = inside[:, :longest], raw[:, 0, :longest].to(torch.float32)
+        x = torch.where(inside, x / -(END + 1), 0.0)
+        if self.trim:
+            x, length = sound.trimmed(x, length, self.hop, self.trim)
+        return sound.levelled(x, length), length
 
     def _bands(self, x: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """Log-mel bands (B, bands, T) in nats, and the frames (B,) of each sound."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 QUIET = 1e-5  # power below which a band holds nothing, where the sound's own mean power is 1
 FAINT = 1e-3  # root mean square below which a sound is silence and is not made louder
+SPARED = 2  # frames that are left of the silence before and behind a sound
 
 
 @cache
@@ -63,8 +64,8 @@ def log_mel(x: Tensor, rate: int, hop: int, bands: int) -> Tensor:
         cosine, sine = (around.unfold(1, fft, hop) @ parts.to(x.device)).chunk(2, 2)
         power = (cosine.square() + sine.square()).transpose(1, 2)
     else:
-        waves = torch.stft(around, fft, hop, fft, shape.to(x.device), center=False, return_complex=True)
-        power = torch.view_as_real(waves).square().sum(-1)
+        waves = torch.fft.rfft(around.unfold(1, fft, hop) * shape.to(x.device))
+        power = (waves.real.square() + waves.imag.square()).transpose(1, 2)
     filters = mel_filters(rate, fft, bands).to(x.device) * (rate / fft / energy)
     return (filters @ power).clamp(min=QUIET).log()
 
@@ -80,13 +81,36 @@ def within(length: Tensor, size: int) -> Tensor:
     return (torch.arange(size, device=length.device) < length[:, None]).float()
 
 
+def trimmed(x: Tensor, length: Tensor, hop: int, fall: float) -> tuple[Tensor, Tensor]:
+    """Waveforms (B, N) and lengths (B,) without the silence before and behind: how wide a recording was cut says
+    nothing of what was recorded.
+
+    Silence is what is `fall` nats below the mean power, which one click moves less than it moves the loudest frame.
+    The differences of neighbouring samples are looked at: they hear an s as well as an a, and no constant offset.
+
+    >>> x = torch.zeros(1, 80)
+    >>> x[0, 30:50] = torch.tensor([1.0, -1.0]).repeat(10)
+    >>> trimmed(x, torch.tensor([80.0]), 10, 4.5)[1]
+    tensor([60.])
+    """
+    change = torch.nn.functional.pad(x, (1, 0)).diff() * within(length, x.shape[1])
+    power = torch.nn.functional.pad(change, (0, (-x.shape[1]) % hop)).unflatten(1, (-1, hop)).square().sum(2)
+    floor = math.exp(-fall) * hop * power.sum(1) / length
+    heard = (power >= floor[:, None]).to(torch.float32)
+    first = (heard.argmax(1) - SPARED).clamp(min=0) * hop
+    last = (heard.shape[1] - heard.flip(1).argmax(1) + SPARED) * hop
+    length = (torch.minimum(last.to(length.dtype), length) - first).clamp(min=1)
+    at = torch.arange(x.shape[1], device=x.device) + first[:, None]
+    return x.gather(1, at.clamp(max=x.shape[1] - 1)) * within(length, x.shape[1]), length
+
+
 def levelled(x: Tensor, length: Tensor) -> Tensor:
     """Waveforms (B, N) brought to a mean power of 1 over their length; silence stays silence."""
     loud = (x.square().sum(1) / length).sqrt().clamp(min=FAINT)
     return x / loud[:, None]
 
 
-def stretch(x: Tensor, first: Tensor, span: Tensor, size: Tensor, columns: int) -> Tensor:
+def stretch(x: Tensor, first: Tensor, span: Tensor, size: Tensor, columns: int, bend: Tensor | None = None) -> Tensor:
     """A part of each row of frames (B, F, T) over `size` (B,) of `columns` columns: averaged or drawn between frames.
 
     Args:
@@ -95,14 +119,19 @@ def stretch(x: Tensor, first: Tensor, span: Tensor, size: Tensor, columns: int) 
         span: (B,) frames that it has.
         size: (B,) columns that it shall fill; what comes behind has no meaning.
         columns: of what is given.
+        bend: (B,) share of the columns, above -0.5 and below 0.5, by which the part's middle comes later.
 
     >>> one = torch.ones(1)
     >>> stretch(torch.tensor([[[0.0, 2.0, 4.0, 6.0]]]), 0 * one, 4 * one, 2 * one, 2).tolist()
     [[[1.0, 5.0]]]
     """
-    step = (span / size)[:, None]
-    start = first[:, None] + step * torch.arange(columns, device=x.device)
-    end, frame = start + step, torch.arange(x.shape[2], device=x.device)
+    edges = torch.arange(columns + 1, device=x.device) / size[:, None]
+    if bend is not None:
+        middle = 0.5 + bend[:, None]
+        edges = 0.5 + (edges - middle) * torch.where(edges < middle, 0.5 / middle, 0.5 / (1 - middle))
+    start = first[:, None] + span[:, None] * edges
+    start, end, frame = start[:, :-1], start[:, 1:], torch.arange(x.shape[2], device=x.device)
+    step = end - start
     last = (first + span - 1).clamp(min=0)[:, None]
     middle = torch.minimum((start + end) / 2 - 0.5, last)[:, None]  # nothing is taken from behind the end
     between = (1 - (frame[:, None] - middle).abs()).clamp(min=0)  # (B, T, columns)

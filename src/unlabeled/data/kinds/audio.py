@@ -39,7 +39,7 @@ class Audio(Kind):
         from unlabeled.modalities.audio import Audio as Looks
 
         made, rows = _own(prep), np.asarray(rows)
-        looks = Looks(size=made.size, rate=made.rate, bands=made.bands)
+        looks = Looks(size=made.size, rate=made.rate, bands=made.bands, trim=made.trim)
         some = rows[np.linspace(0, len(rows) - 1, min(len(rows), MEASURED)).astype(np.int64)]
         total, squares, count = np.zeros(made.bands), np.zeros(made.bands), 0
         for at in range(0, len(some), 64):
