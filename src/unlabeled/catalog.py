@@ -31,7 +31,7 @@ USUAL_ENCODER = "resnet18"  # of a method that names none, for pictures
 USUAL_ENCODERS = {
     "image": USUAL_ENCODER,
     "series": "tcn",
-    "audio": "cnn(stages=3,side=16,grid=4,rows=2)",
+    "audio": "cnn(stages=3,side=16,grid=4)",
     "text": "bert",
 }
 

@@ -66,7 +66,7 @@ class Augmentation:
     )
     warp: float = option(0.2, "series and sounds: how far time is stretched here and pressed there, 0 to 1")
     pitch: float | None = option(
-        None, "sounds: octaves by which voices are made higher or lower at most, 0.3 when not given"
+        None, "sounds: octaves by which voices are made higher or lower at most, 0.2 when not given"
     )
     permute: int = option(0, "series: largest number of pieces that change places; 0 or 1 keeps the order")
     drop: float = option(0.1, "series: probability that a variable is hidden, 0 to 1")

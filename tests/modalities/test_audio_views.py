@@ -100,15 +100,15 @@ def test_silence_around_a_sound_is_no_part_of_its_view(form: str) -> None:
         assert not torch.allclose(kept, cut, atol=0.1)
         if form != "map":
             steps = cut[:, 0].sum(1) * (80 if form == "frames" else 1)
-            assert ((steps - (raw[:, 0] != END).sum(1)).abs() <= 5 * 80).all()  # two frames are left at either side
+            assert ((steps - (raw[:, 0] != END).sum(1)).abs() <= 7 * 80).all()  # three frames are left at either side
     assert (views[0] - views[1]).abs().mean() < 0.25 * views[0].std()
 
 
 def test_a_hum_without_words_and_silence_are_left_whole() -> None:
     x = torch.stack([torch.zeros(800), 0.1 * torch.randn(800, generator=torch.Generator().manual_seed(0))])
-    for trimmed, length in (sound.trimmed(x, torch.tensor([800.0, 500.0]), 80, 3.5),):
-        assert length.tolist() == [800.0, 500.0] and torch.equal(trimmed[0], x[0])
-        torch.testing.assert_close(trimmed[1, :500], x[1, :500])
+    kept, length = sound.trimmed(x, torch.tensor([800.0, 500.0]), 80, 3.5)
+    assert length.tolist() == [800.0, 500.0] and torch.equal(kept[0], x[0])
+    torch.testing.assert_close(kept[1, :500], x[1, :500])
 
 
 def test_one_click_does_not_pass_for_the_whole_sound() -> None:
@@ -116,7 +116,7 @@ def test_one_click_does_not_pass_for_the_whole_sound() -> None:
     x[0, 1000:3000] = 0.1 * torch.randn(2000, generator=torch.Generator().manual_seed(0))
     x[0, 2000] = 1.0
     length = sound.trimmed(x, torch.tensor([4000.0]), 80, 3.5)[1]
-    assert 2000 <= float(length) <= 2000 + 6 * 80
+    assert 2000 <= float(length) <= 2000 + 7 * 80
 
 
 def test_a_bend_moves_the_middle_and_keeps_the_ends() -> None:

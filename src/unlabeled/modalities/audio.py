@@ -21,7 +21,7 @@ from unlabeled.views import acoustics, draw, drawing, sound
 
 Form = Literal["frames", "map", "wave"]
 END = -32768  # behind the end of a sound; no sample has this value
-USUAL = {"crop": 0.8, "jitter": 0.5, "noise": 0.1, "cutout": 0.2, "pitch": 0.3}  # where the user says nothing
+USUAL = {"crop": 0.8, "jitter": 0.5, "noise": 0.1, "cutout": 0.2, "pitch": 0.2}  # where the user says nothing
 SILENCE = 1.0  # silence that a strong view adds at most, times the share that a crop may take away
 MILD = 0.9  # smallest share of the time that a mild crop keeps
 SOFTEST = 3.0  # nats of amplitude by which the softest noise is below the loudest
@@ -43,7 +43,7 @@ class Audio(Modality):
         plain_size: frames of the plain view; the same.
         rate: samples a second.
         bands: of the log-mel spectrum; the side of a map too.
-        trim: nats below a sound's mean power from which on its beginning and end are silence and left out; 0 leaves
+        trim: nats below a sound's loudest moment from which on its beginning and end are silence and left out; 0 leaves
             nothing out.
     """
 
