@@ -173,6 +173,20 @@ def test_a_search_cut_short_is_told(digits: Split) -> None:
     assert "not converged after 1 steps" in Linear(strength=1e-8, steps=1).fit(x, y).convergence
 
 
+def test_axes_that_float32_cannot_part_are_found_in_float64(digits: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y, test, _ = digits
+    usual, eigh = Linear(strength=1e-3).fit(x, y), torch.linalg.eigh
+
+    def refuses(matrix: torch.Tensor) -> object:
+        if matrix.dtype == torch.float32:
+            raise torch.linalg.LinAlgError("the algorithm failed to converge")
+        return eigh(matrix)
+
+    monkeypatch.setattr(torch.linalg, "eigh", refuses)
+    again = Linear(strength=1e-3).fit(x, y)
+    np.testing.assert_allclose(again.predict(test), usual.predict(test), atol=1e-4)
+
+
 def test_the_catalog_loads_the_protocol() -> None:
     assert catalog.load("protocols", "linear") is Linear
 

@@ -165,6 +165,6 @@ def _principal(x: Tensor) -> tuple[Tensor, Tensor]:
     turned = x.T.float()
     try:
         axes = torch.linalg.eigh(product(turned, turned))[1].to(x.dtype)
-    except torch.linalg.LinAlgError:  # many directions without any spread: float32 cannot part them
+    except RuntimeError:  # many directions without any spread: float32 cannot part them
         axes = torch.linalg.eigh(x.T.double() @ x.double())[1].to(x.dtype)
     return torch.cat([x @ axes, torch.ones(len(x), 1, dtype=x.dtype)], 1), axes if span is None else span @ axes

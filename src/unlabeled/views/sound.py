@@ -93,7 +93,7 @@ def trimmed(x: Tensor, length: Tensor, hop: int, fall: float) -> tuple[Tensor, T
     >>> trimmed(x, torch.tensor([120.0]), 10, 3.5)[1]
     tensor([80.])
     """
-    power = torch.nn.functional.pad(x, (0, (-x.shape[1]) % hop)).unflatten(1, (-1, hop)).square().sum(2)
+    power = torch.nn.functional.pad(x, (0, (-x.shape[1]) % hop)).reshape(x.shape[0], -1, hop).square().sum(2)
     power = torch.nn.functional.avg_pool1d(power[:, None], 3, 1, 1)[:, 0]
     heard = (power >= power.amax(1, keepdim=True) * math.exp(-fall)).to(torch.float32)
     first = (heard.argmax(1) - SPARED).clamp(min=0) * hop
