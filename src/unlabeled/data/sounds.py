@@ -34,7 +34,8 @@ class AudioPrep:
         size: frames of an item, 10 ms each.
         rate: samples a second.
         bands: of the log-mel spectrum that views show.
-        trim: nats below a sound's loudest moment from which on views take its beginning and end for silence; 0 keeps all.
+        trim: nats below a sound's loudest moment from which on views take its beginning and end for silence; 0 keeps
+            all.
         channels: 1.
         dtype: of the stored samples.
     """
