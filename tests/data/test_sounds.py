@@ -50,8 +50,8 @@ def test_one_rate_one_shape_and_bad_files_by_name(mixed: Path) -> None:
     found = prepare(mixed)
     assert found.table.modality == "audio" and len(found.table) == 19
     assert [b.path for b in found.table.broken] == ["a/empty.wav"]
-    assert found.prep == sounds.AudioPrep(found.size, 8_000) and found.size % 8 == 0
-    assert read_prep("audio", {"size": found.size, "rate": 8_000, "bands": 64}) == found.prep
+    assert found.prep == sounds.AudioPrep(found.size, 8_000, 32) and found.size % 8 == 0
+    assert read_prep("audio", {"size": found.size, "rate": 8_000, "bands": 32}) == found.prep
     assert found.store.shape == (1, found.size * 80) and found.store.dtype == np.int16
     at = {p: i for i, p in enumerate(found.table.items["path"])}
     length = (found.store.array[:, 0] != sounds.END).sum(1)
@@ -59,7 +59,7 @@ def test_one_rate_one_shape_and_bad_files_by_name(mixed: Path) -> None:
     assert 3000 < length[at["a/really-mp3.wav"]] < 4200
     x, _ = soundfile.read(mixed / "a" / "0.wav", dtype="int16")
     assert np.abs(found.store.array[at["a/0.wav"], 0, :2400] - x).max() <= 1
-    assert len(found.mean) == len(found.std) == 64
+    assert len(found.mean) == len(found.std) == 32
 
 
 def test_the_doctor_hears_what_is_wrong(mixed: Path) -> None:
