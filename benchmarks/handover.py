@@ -3,6 +3,7 @@
     roundtrip RUN DATA          bundle, export, onnxruntime: the same labels as torch on every test item
     coverage RUN DATA           label sets on test items over many calibration draws, and exchangeable draws beside them
     strangers RUN DATA OTHERS   share of other data that is flagged when 5 % of the known items are let go
+    ensemble RUN,RUN,RUN DATA   log-loss, calibration and risk of the runs together and of each alone
     drift RUN DATA              false alarms on batches of the same source, power under each corruption
     server RUN DATA             requests from 16 clients beside onnxruntime alone, p99, memory
     hostile RUN DATA            thousands of malformed requests: no 500, no crash, memory
@@ -28,21 +29,26 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
+from _form import in_form
 from _requests import clients, evil, multipart, raw_request, slowly
+from scipy.special import log_softmax, logsumexp, softmax
 
 import unlabeled as ul
-from unlabeled.confidence import calibration, conformal
+from unlabeled import metrics
+from unlabeled.confidence import calibration, conformal, selective
 from unlabeled.confidence.temperature import temperature
 from unlabeled.data.scan import scan
-from unlabeled.data.splits import unit_numbers
+from unlabeled.data.splits import nested_draws, unit_numbers
 from unlabeled.data.store import Prep, build
 from unlabeled.deploy import drift
 from unlabeled.deploy.bundle import Bundle
 from unlabeled.deploy.decide import Limits
 from unlabeled.deploy.engines.onnx import Onnx
 from unlabeled.deploy.export import answers
-from unlabeled.deploy.make import Eye, calibrate, part
-from unlabeled.deploy.net import Net, load
+from unlabeled.deploy.levels import Levels
+from unlabeled.deploy.make import Eye, calibrate
+from unlabeled.deploy.net import Net, load, view_of
+from unlabeled.deploy.parts import part, units
 from unlabeled.protocols.linear import Linear
 from unlabeled.settings import Handover, Training
 from unlabeled.shift.subjects import data_for, find
@@ -63,10 +69,10 @@ def made(args: argparse.Namespace, **wish: Any) -> Bundle:
 
 def ready(args: argparse.Namespace) -> tuple[Any, Bundle, Net, Eye]:
     """The data as the run reads them, the bundle, its net, and what remembers features."""
-    bundle = made(args, detector=args.detector, detector_sees=args.sees)
+    bundle = made(args)
     prepared, _ = data_for(args.data, find([args.run]))
     net = load(bundle)
-    return prepared, bundle, net, Eye(net.view, net.encoder, prepared.store, wide=net.look.wide)
+    return prepared, bundle, net, Eye(net.view, net.look, prepared.store)
 
 
 def roundtrip(args: argparse.Namespace) -> None:
@@ -93,17 +99,19 @@ def coverage(args: argparse.Namespace) -> None:
     y, labelled, test = prepared.table.labels, prepared.labelled, prepared.test
     classes = len(prepared.table.classes)
     rows, within = [], []
+    kept = units(prepared, args.groups_from, eye.features)
+    print(f"<!-- kept together: {kept.told()} -->")
     for seed in range(args.draws):
-        learn, held = part(prepared, labelled, 0.25, seed)
+        learn, held = part(prepared, labelled, 0.25, seed, kept.of(labelled))
         probe = Linear().fit(
             eye.features(learn),
             y[learn],
-            groups=unit_numbers(prepared.table, learn),
+            groups=kept.of(learn),
             seed=seed,
             unlabelled=eye.features(labelled),
         )
-        fresh = Net(net.view, net.encoder, *probe.coefficients(), wide=net.look.wide)
-        facts, _ = calibrate(fresh, eye, y, learn, held, Handover(detector="msp", detector_sees=args.sees), classes)
+        fresh = Net(net.view, net.look, *probe.coefficients())
+        facts, _ = calibrate(fresh, eye, y, learn, held, Handover(detector="msp"), classes)
         limits = Limits.of({"classes": prepared.table.classes, **facts})
         found = fresh.judged(eye(test))
         told = conformal.report(limits.sets(found["probabilities"]), y[test])
@@ -143,24 +151,68 @@ def coverage(args: argparse.Namespace) -> None:
 
 
 def strangers(args: argparse.Namespace) -> None:
-    """Every detector on every other data set."""
+    """Every detector on every other data set, as it comes and in the form of the data."""
     from unlabeled import catalog
 
-    prepared, _, net, eye = ready(args)
+    prepared, _, net, _ = ready(args)
     y, classes = prepared.table.labels, len(prepared.table.classes)
-    learn, held = part(prepared, prepared.labelled, 0.25, 0)
-    others = {}
-    for folder in args.others:
+    apart = units(prepared, args.groups_from, Eye(net.view, Levels(net.encoder, "features"), prepared.store).features)
+    learn, held = part(prepared, prepared.labelled, 0.25, 0, apart.of(prepared.labelled))
+    like = prepared.table.folder / prepared.table.items["path"].iloc[0]
+    folders = {Path(f).name: f for f in args.others}
+    folders |= {f"{n}, in form": str(in_form(f, like, Path(args.out))) for n, f in folders.items()}
+    stores = {}
+    for name, folder in folders.items():
         table, store = build(scan(folder), Prep(**prepared.prep.__dict__), progress=False)
-        some = np.unique(np.linspace(0, len(table) - 1, min(len(table), 400)).astype(int))
-        others[Path(folder).name] = Eye(net.view, net.encoder, store, wide=net.look.wide)(some)
-    for kind in catalog.names("ood"):
-        facts, _ = calibrate(net, eye, y, learn, held, Handover(detector=kind, detector_sees=args.sees), classes)
-        limits = Limits.of({"classes": prepared.table.classes, **facts})
-        share = {k: limits.strange(net.judged(x)["strangeness"]).mean() for k, x in others.items()}
-        known = limits.strange(net.judged(eye(prepared.test))["strangeness"]).mean()
-        print(f"| {kind} | {100 * known:.1f} % | " + " | ".join(f"{100 * v:.1f} %" for v in share.values()) + " |")
-    print("columns: detector, test items of the same source,", ", ".join(others))
+        stores[name] = store, np.unique(np.linspace(0, len(table) - 1, min(len(table), 400)).astype(int))
+    print("| sees | detector | test items of the same source | " + " | ".join(stores) + " |")
+    for sees in args.sees.split(","):
+        look = Levels(net.encoder, sees)
+        eye = Eye(net.view, look, prepared.store).learn(learn)
+        fresh = Net(net.view, look, net.weight.numpy(), net.bias.numpy(), float(net.temperature))
+        others = {name: Eye(net.view, look, store)(rows) for name, (store, rows) in stores.items()}
+        for kind in catalog.names("ood") if args.detector == "every" else [args.detector]:
+            facts, _ = calibrate(fresh, eye, y, learn, held, Handover(detector=kind, detector_sees=sees), classes)
+            limits = Limits.of({"classes": prepared.table.classes, **facts})
+            share = {k: limits.strange(fresh.judged(x)["strangeness"]).mean() for k, x in others.items()}
+            known = limits.strange(fresh.judged(eye(prepared.test))["strangeness"]).mean()
+            cells = " | ".join(f"{100 * v:.1f} %" for v in share.values())
+            print(f"| {sees} | {kind} | {100 * known:.1f} % | {cells} |", flush=True)
+
+
+def ensemble(args: argparse.Namespace) -> None:
+    """The runs alone and together, over draws of labels."""
+    subjects = [s for s in find(args.run.split(",")) if s.folder is not None]
+    prepared, _ = data_for(args.data, subjects)
+    y, test = prepared.table.labels, prepared.test
+    view = view_of(subjects[0].recipe, prepared.store.shape, prepared.store.dtype)
+    eyes = [Eye(view, Levels(s.encoder().eval(), "features"), prepared.store) for s in subjects]
+    kept, rows = units(prepared, args.groups_from, eyes[0].features), []
+    for seed in range(args.draws):
+        some = nested_draws(
+            y, prepared.labelled, [args.labels], 1, seed, unit_numbers(prepared.table, np.arange(len(y)))
+        )
+        drawn = some[0][args.labels]
+        learn, held = part(prepared, drawn, 0.25, seed, kept.of(drawn))
+        logits = []
+        for eye in eyes:
+            probe = Linear().fit(eye.features(learn), y[learn], groups=kept.of(learn), seed=seed,
+                                 unlabelled=eye.features(prepared.learning))  # fmt: skip
+            logits.append([log_softmax(probe.logits(eye.features(r)), 1) for r in (held, test)])
+        together = [logsumexp([z[i] for z in logits], 0) - np.log(len(logits)) for i in (0, 1)]
+        found = []
+        for own, away in [*logits, together]:
+            p = softmax(away / temperature(own, y[held]), 1)
+            told = metrics.report(p, y[test], prepared.table.classes)
+            top, hit = p.max(1), p.argmax(1) == y[test]
+            found.append([told["accuracy"], told["nll"], told["brier"], calibration.error(top, hit),
+                          selective.aurc(top, hit)])  # fmt: skip
+        rows.append([np.mean(found[:-1], 0), found[-1]])
+    alone, joint = np.array(rows).transpose(1, 0, 2)
+    print("| | accuracy | log-loss | Brier | ECE | area under risk and coverage |")
+    for word, r in ((f"one alone, mean of {len(eyes)}", alone), ("together", joint), ("difference", joint - alone)):
+        cells = [f"{m:+.4f} ± {sd:.4f}" for m, sd in zip(r.mean(0), r.std(0, ddof=1), strict=True)]
+        print(f"| {word} | " + " | ".join(cells) + " |")
 
 
 def drifts(args: argparse.Namespace) -> None:
@@ -245,7 +297,7 @@ def served(bundle: Bundle, *flags: str) -> Iterator[tuple[int, psutil.Process, f
 
 def server(args: argparse.Namespace) -> None:
     """Throughput in turns with onnxruntime alone on the same decoded items."""
-    bundle = made(args, detector=args.detector, detector_sees=args.sees)
+    bundle = made(args)
     prepared, _ = data_for(args.data, find([args.run]))
     files = [prepared.table.folder / p for p in prepared.table.items["path"].iloc[prepared.test[:64]]]
     bodies = [multipart(Path(f).read_bytes()) for f in files]
@@ -277,7 +329,7 @@ def server(args: argparse.Namespace) -> None:
 
 def hostile(args: argparse.Namespace) -> None:
     """Malformed requests of every kind, slow senders beside them; then one good request."""
-    bundle = made(args, detector=args.detector, detector_sees=args.sees)
+    bundle = made(args)
     prepared, _ = data_for(args.data, find([args.run]))
     good = (prepared.table.folder / prepared.table.items["path"].iloc[prepared.test[0]]).read_bytes()
     random = np.random.default_rng(0)
@@ -310,6 +362,7 @@ def main() -> None:
         "roundtrip": roundtrip,
         "coverage": coverage,
         "strangers": strangers,
+        "ensemble": ensemble,
         "drift": drifts,
         "server": server,
         "hostile": hostile,
@@ -322,8 +375,10 @@ def main() -> None:
     ask.add_argument("--out", default="work/handover")
     ask.add_argument("--tag", default="")
     ask.add_argument("--protocol", default="linear")
-    ask.add_argument("--detector", default="mahalanobis")
-    ask.add_argument("--sees", default="levels")
+    ask.add_argument("--detector", default="mahalanobis", help="strangers takes every for all of the catalog")
+    ask.add_argument("--sees", default="texture", help="strangers takes several: texture,levels,features")
+    ask.add_argument("--groups-from", default="auto")
+    ask.add_argument("--labels", type=float, default=1.0)
     ask.add_argument("--draws", type=int, default=20)
     ask.add_argument("--mixed", action="store_true")
     ask.add_argument("--threads", type=int, default=2)

@@ -108,11 +108,20 @@ class Handover:
     coverage: float = option(0.9, "promised share of label sets that hold the true label, 0 to 1")
     sets_by: Literal["all", "class"] = option("all", "promise kept over all items, or in each class on its own")
     detector: str = option("mahalanobis", "detector of strangers: energy, knn, mahalanobis, msp, vim")
-    detector_sees: Literal["levels", "features"] = option(
-        "levels", "the encoder's early maps, where foreign texture shows, or its last features"
+    detector_sees: Literal["texture", "levels", "features"] = option(
+        "texture",
+        "the encoder's early maps in the axes of known items and the spectrum, the maps as they are, or the features",
     )
     keep: float = option(0.95, "share of known items that the detector of strangers lets pass, 0 to 1")
     calibrate: float = option(0.25, "share of the labels kept back for calibration, never learnt from, 0 to 1")
+    groups_from: Literal["auto", "data", "order"] = option(
+        "auto",
+        "what is kept back together: groups that the data name, blocks of files in the order of their names, or (auto) "
+        "blocks where no group is named and neighbours are alike",
+    )
+    members: int = option(
+        1, "models of an ensemble, by seed: the runs that are given, a study's seeds, or fine-tunings of one run"
+    )
     thumbnails: bool = option(False, "keep small pictures of training items in the bundle, to show neighbours")
     licence: str = option("not stated", "licence of model and data, for the card")
     onnx: bool = option(True, "write model.onnx into the bundle too, checked against torch on these items")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -183,3 +184,22 @@ def test_a_store_saves_the_look_at_files_and_finds_the_same(well: Path) -> None:
 def test_the_report_is_plain_data(well: Path) -> None:
     report = examine(scan(well))
     assert json.loads(json.dumps(report.to_json()))["facts"]["items"] == 50
+
+
+def test_neighbours_that_are_alike_are_told_until_groups_are_named(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    slices = np.repeat(random.integers(0, 256, (20, 8, 8)), 6, axis=0) + random.normal(0, 20, (120, 8, 8))
+    rows = []
+    for number, pixels in enumerate(slices.clip(0, 255).astype(np.uint8)):
+        Image.fromarray(pixels).resize((32, 32)).save(tmp_path / f"{number}.png")
+        rows.append((f"{number}.png", "ab"[number % 2], f"patient {number // 6}"))
+    told = examine(scan(tmp_path))
+    assert [f.severity for f in told.findings if f.kind == "order"] == ["warning"]
+    assert told.facts["order"]["alike"] < 0.2
+    listed = pd.DataFrame(rows, columns=["path", "label", "group"])
+    listed.to_csv(tmp_path / "m.csv", index=False)
+    assert not [f for f in examine(scan(tmp_path / "m.csv")).findings if f.kind == "order"]
+    for number, other in enumerate(random.permutation(120)):
+        (tmp_path / f"{number}.png").rename(tmp_path / f"s{other}.png")
+    listed.assign(path=[f"s{i}.png" for i in range(120)]).drop(columns="group").to_csv(tmp_path / "m.csv", index=False)
+    assert not [f for f in examine(scan(tmp_path / "m.csv")).findings if f.kind == "order"]

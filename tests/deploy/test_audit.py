@@ -11,6 +11,7 @@ import unlabeled as ul
 from unlabeled.confidence import calibration
 from unlabeled.deploy import fairness
 from unlabeled.deploy.decide import Limits
+from unlabeled.verbs.audit import _of_items
 
 LIMITS = Limits(("a", "b"), 0.9, np.array([0.6, 0.6]), 0.9)
 
@@ -82,3 +83,18 @@ def test_by_a_column_of_the_manifest(
     assert len(pd.read_csv(tmp_path / "audit" / "by.csv")) == len(found.table)
     with pytest.raises(ul.UserError, match=r'no column "sex" in .*; it has label, camera_kind'):
         ul.audit(str(model), str(tmp_path / "m.csv"), by=["sex"])
+
+
+def test_windows_follow_their_recording_and_the_part_of_it_that_a_row_names() -> None:
+    frame = pd.DataFrame(
+        {
+            "path": ["./a.csv", "b.csv", "b.csv", "c.ts"],
+            "first": [None, "0", "100", None],
+            "end": [None, "100", "300", None],
+            "site": ["north", "south", "east", "west"],
+        }
+    )
+    paths = ["a.csv@0+64", "a.csv@640+64", "b.csv@64+64", "b.csv@128+64", "c.ts#7@3+64", "c.ts#8", "lost.csv@0+64"]
+    found = _of_items(paths, frame, "site").tolist()
+    assert found == ["north", "north", "south", "east", "west", "west", None]
+    assert _of_items(["b.csv@0+100", "b.csv@300+64"], frame, "site").tolist() == ["south", None]

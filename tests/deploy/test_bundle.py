@@ -16,7 +16,7 @@ from unlabeled.data.prepare import prepare
 from unlabeled.data.splits import nested_draws
 from unlabeled.data.store import Prep
 from unlabeled.deploy import bundle, strange
-from unlabeled.deploy.make import part
+from unlabeled.deploy.parts import part
 from unlabeled.deploy.views.image import View
 from unlabeled.modalities.image import Image as Pictures
 from unlabeled.ood.energy import Energy
@@ -88,12 +88,13 @@ def test_fine_tuning_writes_a_bundle_that_answers_as_the_fitted_net(run: Path, d
         protocol=how,
         labels=200,
         out=str(tmp_path / "m.ul"),
+        handover=Handover(groups_from="data"),
         training=Training(threads=1, precision="fp32"),
     )
     trained, device = Run.open(run), open_device(Training(threads=1, precision="fp32"))
     prepared = prepare(digits, size=16, prep=Prep(**trained.recipe.prep))
     drawn = nested_draws(prepared.table.labels, prepared.labelled, [200.0], 1, 0)[0][200.0]
-    learn, _ = part(prepared, drawn, 0.25, 0)
+    learn, _ = part(prepared, drawn, 0.25, 0, None)
     fit = Finetune(steps=20, trials=1).fit(
         trained.encoder(), Items(prepared.store, learn), prepared.table.labels[learn], trained.modality(), device
     )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from unlabeled.data import likeness
+from unlabeled.data import likeness, order
 from unlabeled.data.source import Source
 from unlabeled.data.splits import unit_numbers
 from unlabeled.data.table import SPLITS, Broken, Table
@@ -293,6 +293,23 @@ def signs(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
             text = f"the classes explain {colour:.0%} of the colour of the pictures; strong jitter may hide them"
             out.append(Finding("views", "warning", f"{text}, try --jitter 0.2"))
     return out, {"views": facts}
+
+
+def neighbours(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
+    """Whether the order of names carries groups, where none is named; no test item is looked at."""
+    learn = np.flatnonzero(np.isin(seen.rows, table.rows(*LEARN)))
+    if table.items["group"].notna().any() or len(seen.rows) < len(table):  # of a sample files do not follow one another
+        return [], {}
+    pixels = likeness.unit(likeness.grey(seen.thumbs[learn]), 16)
+    found = order.look(table.items["path"].iloc[seen.rows[learn]].tolist(), lambda some: pixels[some])
+    facts = {"order": {"alike": found.alike, "reach": found.reach}} if found.files else {}
+    if not found.carries:
+        return [], facts
+    text = (
+        f"files that follow one another are alike (mean rank {found.alike:.2f} among all of a folder, chance 0.50), "
+        "as slices of one patient or frames of one film are; name such groups in a manifest, or all figures flatter"
+    )
+    return [Finding("order", "warning", text)], facts
 
 
 REMEDIES = {

@@ -26,7 +26,7 @@ def examine(table: Table, store: Store | None) -> tuple[list[Finding], dict[str,
         text = f"{facts['looked_at']:,} of the {len(table):,} items were looked at, evenly drawn"
         findings.append(Finding("sample", "info", text))
     if len(seen.rows):
-        for check in (checks.shapes, checks.copies, checks.signs):
+        for check in (checks.shapes, checks.copies, checks.signs, checks.neighbours):
             found, more = check(table, seen)
             findings += found
             facts |= more

@@ -9,8 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from unlabeled.confidence.conformal import expected
+from unlabeled.confidence.ensemble import ENOUGH
 
-SEEN = {"levels": "encoder's early maps", "features": "last features"}
+SEEN = {
+    "texture": "encoder's early maps and the spectrum",
+    "levels": "encoder's early maps",
+    "features": "last features",
+}
 STYLE = """
 :root{color-scheme:light dark}body{font:16px/1.55 system-ui,sans-serif;max-width:52rem;
 margin:2.5rem auto;padding:0 1rem}
@@ -132,10 +137,17 @@ def _what(facts: Mapping[str, Any]) -> Part:
         (
             f"A classifier of {taken['modality']} items into {len(names)} classes: {shown}.",
             f"Encoder: {recipe['encoder']['name']} {recipe['encoder']['settings'] or ''}, from "
-            f"{facts['head']['start']}. Head: {facts['head']['protocol']}. It reads items as {size} {taken['dtype']}.",
+            f"{facts['head']['start']}. Head: {facts['head']['protocol']}.{_members(facts)} "
+            f"It reads items as {size} {taken['dtype']}.",
             f"Licence: {facts['licence']}.",
         ),
     )
+
+
+def _members(facts: Mapping[str, Any]) -> str:
+    count = int(facts.get("members", 1))
+    few = "" if count >= ENOUGH else f" ({ENOUGH} or more are advised)"
+    return "" if count == 1 else f" An ensemble of {count} such models{few}, whose probabilities are averaged."
 
 
 def _worth(facts: Mapping[str, Any]) -> tuple[Part, ...]:
@@ -155,7 +167,7 @@ def _worth(facts: Mapping[str, Any]) -> tuple[Part, ...]:
     sets = test["sets"]
     shares = ", ".join(f"{100 * sets[k]:.1f} % {word}" for k, word in
                        (("empty", "are empty"), ("single", "hold one class"), ("full", "hold all")))  # fmt: skip
-    lead = f"On {test['n']} test items, which nothing was fitted to; 95 % intervals by bootstrap of the items."
+    lead = f"On {test['n']} test items, which nothing was fitted to; 95 % intervals by bootstrap of items or groups."
     return (
         Part("What it is worth", (lead,), ("", "test items", "interval"), rows),
         Part("By class", (f"Of the label sets {shares}.",), ("class", "n", "found", "in its set"), by_class),
@@ -193,9 +205,7 @@ def _data(facts: Mapping[str, Any]) -> Part:
         f"{data['name']}, {data['form']}. {used} labels were used, those for calibration counted; "
         f"{data['pretrained_on']} items were there to learn from without labels."
     )
-    groups = f"{data['groups']} groups, none on two sides of a split." if data["groups"] else (
-        "No groups (patients, parts) are named: if several items are of one, all figures flatter."
-    )  # fmt: skip
+    groups = _groups(data)
     sites = f"Domains: {', '.join(data['domains'])}." if data["domains"] else "No domains (sites, devices) are named."
     kept = (
         "Small pictures of training items are in this bundle: treat it as you treat the data."
@@ -204,6 +214,25 @@ def _data(facts: Mapping[str, Any]) -> Part:
         "can give some of an item away: mind that where items are private."
     )
     return Part("What it learnt from", (told, groups, sites, kept), ("class", *counts), (*rows, total))
+
+
+def _groups(data: Mapping[str, Any]) -> str:
+    """What was kept together when labels were kept back."""
+    if data["groups"]:
+        return f"{data['groups']} groups, none on two sides of a split."
+    told = data.get("together", {})
+    if told.get("from") != "order":
+        order = "" if "alike" not in told else (
+            " Files that follow one another are not much more alike than others (mean rank "
+            f"{told['alike']:.2f}, chance 0.50)."
+        )  # fmt: skip
+        return f"No groups (patients, parts) are named: if several items are of one, all figures flatter.{order}"
+    return (
+        "No groups (patients, parts) are named, and blocks of neighbouring files were kept together, as if each were a "
+        f"group: {told['block']} files in the order of their names. The next file has the mean rank "
+        f"{told['alike']:.2f} among all of its folder, by likeness (chance 0.50), and most of that is lost after "
+        f"{told['reach']} files."
+    )
 
 
 def _limits(facts: Mapping[str, Any]) -> Part:

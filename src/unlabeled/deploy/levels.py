@@ -1,46 +1,131 @@
-"""What an encoder sees on its way to the features: mean and spread of its early maps, where foreign texture shows.
+"""What an encoder sees on its way to the features, where foreign texture shows, in numbers for a detector of strangers.
 
 Detectors on the last features alone miss items that differ in what the encoder has learnt to overlook; Lee et al.
-(2018, arXiv:1807.03888) look at several layers for that reason. What differs: the first three stages in one Mahalanobis
-distance, with mean and standard deviation over places, instead of one distance a layer whose weights are tuned on
-strangers.
+(2018, arXiv:1807.03888) look at several layers for that reason. Here each of the first maps is turned into the
+principal axes of the places of known items, and mean and log-spread over the places are taken along each axis: along
+the thin ones, where the known hardly vary, foreign texture stands out, as it does in the correlations of channels
+(Sastry & Oore 2020, arXiv:1912.12510) at a fraction of the cost. The spectrum of the view itself comes beside them.
 """
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from unlabeled.deploy.committee import listed
+from unlabeled.deploy.spectrum import Spectrum
 from unlabeled.encoders import Encoder
 from unlabeled.encoders.timm import Timm
 
+Sees = Literal["texture", "levels", "features"]
+
 STAGES = 3
+LEAST = 1e-2  # spread along an axis, in units of the known places' own; below it rounding begins to show
+THIN = 1e-6  # share of the largest variance, below which an axis holds rounding and is left out
 
 
 class Levels(nn.Module):
-    """Features and, behind them, the statistics of early maps, in one pass.
+    """Features and, behind them, what the detector looks at, in one pass.
 
     Args:
         encoder: in evaluation mode.
-        wide: whether the statistics are wanted; without them it gives the features alone.
+        sees: `texture` for the maps in the axes of the known and the spectrum; `levels` for mean and spread of the maps
+            as they are, which older bundles have; `features` for nothing behind the features.
+        state: what an earlier one had learnt, from `state`.
     """
 
-    def __init__(self, encoder: Encoder, wide: bool) -> None:
+    encoder: Encoder
+
+    def __init__(self, encoder: Encoder, sees: Sees, state: Mapping[str, np.ndarray] | None = None) -> None:
         super().__init__()
-        self.encoder, self.wide, self.dim = encoder, wide, encoder.dim
+        self.encoder, self.sees, self.dim = encoder, sees, encoder.dim
+        self.spectrum: Spectrum | None = None
+        self.maps = 0
+        if state:
+            self._take({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
+
+    @property
+    def wide(self) -> bool:
+        """Whether the detector looks at more than the features."""
+        return self.sees != "features"
+
+    @torch.no_grad()
+    def learn(self, views: Iterable[Tensor]) -> "Levels":
+        """Find the axes of the places of known items, where they are wanted.
+
+        Args:
+            views: batches (B, C, ...).
+        """
+        if self.sees != "texture":
+            return self
+        sums: list[tuple[int, Tensor, Tensor]] = []
+        shape: tuple[int, ...] = ()
+        for view in views:
+            shape = tuple(view.shape[1:]) if view.is_floating_point() else ()
+            for number, places in enumerate(self._maps(view)[1]):
+                flat = places.transpose(1, 2).reshape(-1, places.shape[1]).double()
+                new = len(flat), flat.sum(0), flat.T @ flat
+                if number == len(sums):
+                    sums.append(new)
+                else:
+                    n, total, square = sums[number]
+                    sums[number] = n + new[0], total + new[1], square + new[2]
+        found: dict[str, Tensor] = {"shape": torch.tensor(shape if Spectrum.suits(shape) else ())}
+        for number, (n, total, square) in enumerate(sums):
+            middle = total / n
+            variance, axes = torch.linalg.eigh(square / n - torch.outer(middle, middle))
+            real = variance > THIN * variance[-1].clamp(min=1e-12)
+            axes = torch.where(real, axes / torch.where(real, variance, 1.0).sqrt(), 0.0)
+            found |= {f"middle{number}": middle.float(), f"axes{number}": axes.float()}
+        self._take(found)
+        return self
+
+    def state(self) -> dict[str, Tensor]:
+        """What was learnt, as arrays of a bundle."""
+        return dict(self.named_buffers(recurse=False))
+
+    def parts(self, width: int) -> tuple[int, ...]:
+        """How many numbers tell of each map, and of the spectrum, of `width` numbers behind the features."""
+        if not self.maps:
+            return (width,)
+        own = [2 * getattr(self, f"middle{k}").shape[0] for k in range(self.maps)]
+        return (*own, width - sum(own)) if self.spectrum is not None else tuple(own)
 
     def forward(self, view: Tensor) -> Tensor:
-        """Views (B, C, ...) to (B, D + L): D features, then L statistics (none where they are not wanted)."""
+        """Views (B, C, ...) to (B, D + L): D features, then L numbers (none where they are not wanted)."""
         if not self.wide:
             alone: Tensor = self.encoder(view)
             return alone.float()
-        if isinstance(self.encoder, Timm) and hasattr(self.encoder.net, "forward_intermediates"):
-            net: Any = self.encoder.net  # of timm, which is not typed
-            last, maps = net.forward_intermediates(view)
-            features = net.forward_head(last, pre_logits=True)
-            places = [m.flatten(2) for m in maps[:STAGES]]  # (B, C, T)
-        else:
-            features, tokens = self.encoder.both(view)
-            places = [tokens.transpose(1, 2)]
-        told = [stat for p in places for stat in (p.mean(2), (p - p.mean(2, keepdim=True)).square().mean(2).sqrt())]
+        features, maps = self._maps(view)
+        told: list[Tensor] = []
+        for number, places in enumerate(maps):  # (B, C, T)
+            if self.maps:
+                middle, axes = getattr(self, f"middle{number}"), getattr(self, f"axes{number}")
+                places = axes.T @ (places.float() - middle[:, None])
+            mean = places.mean(2)
+            spread = (places - mean[:, :, None]).square().mean(2)
+            told += [mean, (spread.sqrt() + LEAST).log() if self.maps else spread.sqrt()]
+        if self.spectrum is not None:
+            told.append(self.spectrum(view.float()))
         return torch.cat([features, *told], 1).float()
+
+    def _maps(self, view: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Features (B, D), and the places (B, C, T) of the maps that are looked at: those of the first member."""
+        first, *others = listed(self.encoder)
+        if isinstance(first, Timm) and hasattr(first.net, "forward_intermediates"):
+            net: Any = first.net  # of timm, which is not typed
+            last, stages = net.forward_intermediates(view)
+            features, maps = net.forward_head(last, pre_logits=True), [m.flatten(2) for m in stages[:STAGES]]
+        else:
+            features, tokens = first.both(view)
+            maps = [tokens.transpose(1, 2)]
+        return torch.cat([features, *(member(view) for member in others)], 1), maps
+
+    def _take(self, found: Mapping[str, Tensor]) -> None:
+        for name, value in found.items():
+            self.register_buffer(name, value)
+        self.maps = sum(name.startswith("axes") for name in found)
+        shape = tuple(int(side) for side in found["shape"])
+        self.spectrum = Spectrum(shape) if shape else None

@@ -22,12 +22,13 @@ from unlabeled import catalog
 from unlabeled.confidence.conformal import needed, quantile
 from unlabeled.confidence.temperature import temperature
 from unlabeled.data.prepare import Prepared
-from unlabeled.data.splits import inner_folds, unit_numbers
 from unlabeled.data.store import Store
 from unlabeled.deploy import bundle, card, figures, strange
+from unlabeled.deploy.committee import heads, listed, one_of
 from unlabeled.deploy.decide import Limits, class_limits
 from unlabeled.deploy.levels import Levels
 from unlabeled.deploy.net import Net, portable, view_of
+from unlabeled.deploy.parts import Units, part, units
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 from unlabeled.protocols.finetune import Classifier
@@ -55,6 +56,7 @@ class Start:
         fresh: its weights are random.
         words: where it comes from, such as `simclr, 300 steps, seed 0`.
         notes: what the card must say of it, a sentence each.
+        others: further members of an ensemble, built by the same recipe.
     """
 
     encoder: Encoder
@@ -62,6 +64,7 @@ class Start:
     fresh: bool
     words: str
     notes: tuple[str, ...] = ()
+    others: tuple[Encoder, ...] = ()
 
 
 class Eye:
@@ -69,28 +72,21 @@ class Eye:
 
     Args:
         view: raw items to views.
-        encoder: in evaluation mode, on the CPU, float32.
+        look: the encoder, in evaluation mode, on the CPU, float32, and what the detector sees of it.
         store: decoded items.
         head: weights (classes, D) and bias, where fine-tuning gave them.
-        wide: whether the statistics of early maps are wanted.
     """
 
     def __init__(
-        self,
-        view: nn.Module,
-        encoder: Encoder,
-        store: Store,
-        head: tuple[np.ndarray, np.ndarray] | None = None,
-        wide: bool = True,
+        self, view: nn.Module, look: Levels, store: Store, head: tuple[np.ndarray, np.ndarray] | None = None
     ) -> None:
-        self.view, self.encoder, self.store, self.head = view, encoder, store, head
-        self.look = Levels(encoder, wide)
+        self.view, self.look, self.store, self.head = view, look, store, head
         self.known: np.ndarray | None = None
         self.done = np.zeros(len(store), bool)
 
     @torch.no_grad()
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """Features and statistics of early maps (M, D + L) float32 of rows."""
+        """Features and what the detector sees behind them (M, D + L) float32 of rows."""
         new = rows[~self.done[rows]]
         for at in range(0, len(new), BATCH):
             some = new[at : at + BATCH]
@@ -104,23 +100,11 @@ class Eye:
         """Features (M, D) alone."""
         return self(rows)[:, : self.look.dim]
 
-
-def part(prepared: Prepared, rows: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labelled rows to learn from and rows to calibrate on: stratified, no group on both sides.
-
-    Raises:
-        UserError: when the share is none, or there are too few labels to keep some back.
-    """
-    if not 0 < share <= 0.5:
-        raise UserError(f"--calibrate {share} was given", "give a share above 0 and up to 0.5")
-    folds = inner_folds(prepared.table.labels[rows], unit_numbers(prepared.table, rows), round(1 / share), seed)
-    if not folds:
-        raise UserError(
-            f"{len(rows)} labelled items are too few to keep some back for calibration",
-            "label two or more items of each class, of different groups",
-        )
-    learn, held = folds[0]
-    return rows[learn], rows[held]
+    def learn(self, rows: np.ndarray) -> "Eye":
+        """Show known items to what the detector sees, before any is asked for."""
+        some = _some(rows, MOST)
+        self.look.learn(self.view(self.store.batch(some[at : at + BATCH])) for at in range(0, len(some), BATCH))
+        return self
 
 
 def make(
@@ -153,10 +137,14 @@ def make(
         raise UserError(f"a bundle cannot hold what {protocol.name} learns", f"take one of {', '.join(PROTOCOLS)}")
     needed(wish.coverage), needed(wish.keep)
     seed, y = int(told["seed"]), prepared.table.labels
-    learn, held = part(prepared, rows, wish.calibrate, seed)
     recipe = portable(start.recipe)
-    eye = _eye(start, recipe, prepared, learn, protocol, device, seed, each, wish.detector_sees == "levels")
-    net = _with_head(eye, prepared, learn, held, protocol, seed)
+    view = view_of(recipe, prepared.store.shape, prepared.store.dtype)
+    plain = Eye(view, Levels(_plain_copy(recipe, start.encoder), "features"), prepared.store)
+    kept = units(prepared, wish.groups_from, plain.features)
+    learn, held = part(prepared, rows, wish.calibrate, seed, kept.of(rows))
+    encoder, head = _encoder(start, recipe, prepared, learn, protocol, device, seed, each)
+    eye = Eye(view, Levels(encoder, wish.detector_sees), prepared.store, head).learn(learn)
+    net = _with_head(eye, prepared, learn, held, protocol, seed, kept)
     facts, reference = calibrate(net, eye, y, learn, held, wish, len(prepared.table.classes))
     seen, near = _some(np.setdiff1d(prepared.learning, learn), MOST), _some(learn, MOST)
     drift = net.judged(eye(seen))
@@ -175,14 +163,14 @@ def make(
         "input": _input(prepared),
         "classes": prepared.table.classes,
         "head": {"protocol": str(protocol), "start": start.words, "seed": seed},
-        "data": _data(prepared, learn, held, seen, told),
+        "members": 1 + len(start.others),
+        "data": _data(prepared, learn, held, seen, told) | {"together": kept.told()},
         "thumbnails": wish.thumbnails,
         **facts,
-        "notes": [*start.notes, *facts["notes"]],
+        "notes": [*start.notes, *facts["notes"], *kept.notes(prepared)],
     }
-    if len(prepared.test):
-        units = unit_numbers(prepared.table, prepared.test)
-        facts["test"] = figures.figures(net.judged(eye(prepared.test)), y[prepared.test], Limits.of(facts), units)
+    if len(test := prepared.test):
+        facts["test"] = figures.figures(net.judged(eye(test)), y[test], Limits.of(facts), kept.of(test))
         facts["notes"] += figures.doubts(facts["test"], facts["conformal"], facts["strangers"])
     text = card.Card.of(facts)
     return bundle.write(
@@ -209,7 +197,7 @@ def calibrate(
     """
     learnt = net.judged(eye(learn))
     seen = eye(learn)[:, eye.look.dim :] if eye.look.wide else learnt["features"]
-    state = strange.fit(wish.detector, seen, y[learn], learnt["logits"])
+    state = strange.fit(wish.detector, seen, y[learn], learnt["logits"], eye.look.parts(seen.shape[1]))
     net.strange = strange.Strange(catalog.read_spec(wish.detector).name, state)
     heat = temperature(net.judged(eye(held))["logits"], y[held])
     net.temperature.fill_(heat)
@@ -251,7 +239,7 @@ def versions() -> dict[str, str]:
     return out
 
 
-def _eye(
+def _encoder(
     start: Start,
     recipe: Recipe,
     prepared: Prepared,
@@ -260,32 +248,39 @@ def _eye(
     device: Device,
     seed: int,
     each: Callable[[int], None] | None,
-    wide: bool,
-) -> Eye:
-    """The encoder on the CPU in float32, fine-tuned if that is asked for, with its head if it got one by that."""
-    encoder, head = start.encoder, None
-    if needs(protocol) == "encoder":
-        how: Any = catalog.load("protocols", protocol.name)(**protocol.settings)
-        device.place(encoder)
-        items, looks, y = Items(prepared.store, learn), recipe.looks(), prepared.table.labels[learn]
-        model: Classifier = how.fit(encoder, items, y, looks, device, seed=seed, fresh=start.fresh, each=each)
-        encoder, head = model.encoder, _folded(model)
-    view = view_of(recipe, prepared.store.shape, prepared.store.dtype)
-    return Eye(view, _plain_copy(recipe, encoder), prepared.store, head, wide)
+) -> tuple[Encoder, tuple[np.ndarray, np.ndarray] | None]:
+    """The encoders on the CPU in float32, fine-tuned if that is asked for, and the head if they got one by that."""
+    members, found = [], []
+    for number, encoder in enumerate((start.encoder, *start.others)):
+        if needs(protocol) == "encoder":
+            how: Any = catalog.load("protocols", protocol.name)(**protocol.settings)
+            device.place(encoder)
+            items, looks, y = Items(prepared.store, learn), recipe.looks(), prepared.table.labels[learn]
+            model: Classifier = how.fit(
+                encoder, items, y, looks, device, seed=seed + number, fresh=start.fresh, each=each
+            )
+            encoder = model.encoder
+            found.append(_folded(model))
+        members.append(_plain_copy(recipe, encoder))
+    return one_of(members), heads(found) if found else None
 
 
 def _with_head(
-    eye: Eye, prepared: Prepared, learn: np.ndarray, held: np.ndarray, protocol: catalog.Spec, seed: int
+    eye: Eye, prepared: Prepared, learn: np.ndarray, held: np.ndarray, protocol: catalog.Spec, seed: int, kept: Units
 ) -> Net:
     """The whole net: with the head that fine-tuning gave, or a probe on the frozen features."""
     if eye.head is not None:
-        return Net(eye.view, eye.encoder, *eye.head, wide=eye.look.wide)
-    probe: Linear = catalog.load("protocols", protocol.name)(**protocol.settings)
+        return Net(eye.view, eye.look, *eye.head)
     base = _some(np.setdiff1d(prepared.learning, held), STANDARD)
-    y, units = prepared.table.labels[learn], unit_numbers(prepared.table, learn)
-    probe.fit(eye.features(learn), y, groups=units, seed=seed, unlabelled=eye.features(base))
-    head = _full(probe, len(prepared.table.classes))
-    return Net(eye.view, eye.encoder, *head, wide=eye.look.wide)
+    y, units_ = prepared.table.labels[learn], kept.of(learn)
+    x, further = eye.features(learn), eye.features(base)
+    found, at = [], 0
+    for member in listed(eye.look.encoder):
+        probe: Linear = catalog.load("protocols", protocol.name)(**protocol.settings)
+        own = slice(at, at := at + member.dim)
+        probe.fit(x[:, own], y, groups=units_, seed=seed, unlabelled=further[:, own])
+        found.append(_full(probe, len(prepared.table.classes)))
+    return Net(eye.view, eye.look, *heads(found))
 
 
 def _plain_copy(recipe: Recipe, encoder: Encoder) -> Encoder:

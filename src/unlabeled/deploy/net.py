@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from unlabeled import catalog
 from unlabeled.deploy.bundle import Bundle
+from unlabeled.deploy.committee import one_of, pooled
 from unlabeled.deploy.levels import Levels
 from unlabeled.deploy.strange import Strange
 from unlabeled.encoders import Encoder
@@ -28,14 +29,14 @@ class Net(nn.Module):
 
     Args:
         view: raw items to views.
-        encoder: views (B, C, ...) to features (B, D).
-        weight: (classes, D) of the head.
-        bias: (classes,).
+        look: views (B, C, ...) to features (B, D) and what the detector sees behind them.
+        weight: (classes, D) of the head; (members, classes, D) of an ensemble.
+        bias: (classes,), or (members, classes).
         temperature: that the logits are divided by.
         strange: detector of strangers, or None while it is not fitted.
-        wide: whether the detector sees the early maps instead of the features.
     """
 
+    look: Levels
     weight: Tensor
     bias: Tensor
     temperature: Tensor
@@ -43,20 +44,23 @@ class Net(nn.Module):
     def __init__(
         self,
         view: nn.Module,
-        encoder: Encoder,
+        look: Levels,
         weight: np.ndarray,
         bias: np.ndarray,
         temperature: float = 1.0,
         strange: Strange | None = None,
-        wide: bool = True,
     ) -> None:
         super().__init__()
-        self.view, self.encoder, self.strange = view, encoder, strange
-        self.look = Levels(encoder, wide)
+        self.view, self.look, self.strange = view, look, strange
         self.register_buffer("weight", torch.from_numpy(np.array(weight, np.float32)))
         self.register_buffer("bias", torch.from_numpy(np.array(bias, np.float32)))
         self.register_buffer("temperature", torch.tensor(temperature, dtype=torch.float32))
         self.eval()
+
+    @property
+    def encoder(self) -> Encoder:
+        """What makes the features."""
+        return self.look.encoder
 
     def forward(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Raw items (B, ...) to probabilities (B, classes), features (B, D), strangeness (B,)."""
@@ -67,7 +71,7 @@ class Net(nn.Module):
     def judge(self, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities and strangeness from what `look` gave, (B, D + L)."""
         features, levels = seen[:, : self.look.dim], seen[:, self.look.dim :]
-        logits = features @ self.weight.T + self.bias
+        logits = pooled(features, self.weight, self.bias)
         strangeness = (
             torch.zeros_like(logits[:, 0])
             if self.strange is None
@@ -81,7 +85,7 @@ class Net(nn.Module):
         whole = torch.from_numpy(np.asarray(seen, np.float32))
         probabilities, strangeness = self.judge(whole)
         x = whole[:, : self.look.dim]
-        logits = x @ self.weight.T + self.bias
+        logits = pooled(x, self.weight, self.bias)
         found = {"probabilities": probabilities, "logits": logits, "features": x, "strangeness": strangeness}
         return {k: v.numpy() for k, v in found.items()}
 
@@ -89,6 +93,7 @@ class Net(nn.Module):
         """All of it by name, as a bundle keeps it; the view follows from the recipe."""
         out = {f"encoder/{k}": v for k, v in self.encoder.state_dict().items()}
         out |= {"head/weight": self.weight, "head/bias": self.bias}
+        out |= {f"look/{k}": v for k, v in self.look.state().items()}
         if self.strange is not None:
             out |= {f"strange/{k}": v for k, v in self.strange.state_dict().items()}
         return {k: v.detach().cpu().contiguous().numpy() for k, v in out.items()}
@@ -135,7 +140,7 @@ def load(bundle: Bundle) -> Net:
     """
     recipe = Recipe.from_json(bundle.facts["recipe"])
     tensors = bundle.weights()
-    encoder = recipe.build_encoder()
+    encoder = one_of([recipe.build_encoder() for _ in range(int(bundle.facts.get("members", 1)))])
     try:
         encoder.load_state_dict(_part(tensors, "encoder/"))
     except RuntimeError as error:
@@ -147,12 +152,8 @@ def load(bundle: Bundle) -> Net:
     strange = Strange(bundle.facts["strangers"]["detector"], _arrays(tensors, "strange/"))
     view = view_of(recipe, bundle.shape, bundle.dtype)
     head = tensors["head/weight"], tensors["head/bias"]
-    return Net(view, encoder, *head, float(bundle.facts["temperature"]), strange, wide(bundle.facts["strangers"]))
-
-
-def wide(told: Mapping[str, Any]) -> bool:
-    """Whether a detector of strangers sees the early maps."""
-    return str(told["sees"]) == "levels"
+    look = Levels(encoder, bundle.facts["strangers"]["sees"], _arrays(tensors, "look/"))
+    return Net(view, look, *head, float(bundle.facts["temperature"]), strange)
 
 
 def _arrays(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -1,9 +1,12 @@
 """The detectors of strangers as modules: fitted by `unlabeled.ood`, scored by operations that every runtime has.
 
-Higher is stranger. Everything is float32; the threshold is set on scores that this module gave.
+Higher is stranger. Everything is float32; the threshold is set on scores that this module gave. Where several things
+are looked at (maps of several depths, the spectrum), Mahalanobis judges each alone: one covariance of all of them would
+be drowned by the widest. The logarithms of the distances, in units of what items that belong reach where they were not
+learnt from (by folds), are added up; nothing is weighed by strangers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,8 @@ from unlabeled.ood.mahalanobis import Mahalanobis
 from unlabeled.ood.msp import MSP
 from unlabeled.ood.vim import ViM
 
+FOLDS = 5
+LEAST = 1e-9  # squared distance
 AS_THEY_ARE = ("energy", "msp", "knn", "vim")  # detectors to which the origin and the scale of features mean something
 
 
@@ -45,6 +50,8 @@ class Strange(nn.Module):
             return energy
         if self.kind == "msp":
             return 1 - torch.softmax(logits, 1).amax(1)
+        if self.kind == "mahalanobis" and "centre" in state:
+            return self._joined(features, state)
         if self.kind == "mahalanobis":
             away = features @ state["whiten"] - state["means"][:, None]  # (C, B, D)
             nearest: Tensor = away.square().sum(2).amin(0)
@@ -57,9 +64,30 @@ class Strange(nn.Module):
         near = torch.topk(unit @ state["bank"].T, self.rank, 1).values
         return (2 - 2 * near[:, -1]).clamp(min=0).sqrt()
 
+    def _joined(self, features: Tensor, state: Mapping[str, Tensor]) -> Tensor:
+        """The sum over the parts of how far the logarithm of each one's distance lies above the usual."""
+        total, at = torch.zeros_like(features[:, 0]), 0
+        for number in range(state["centre"].shape[0]):
+            whiten, means = state[f"whiten{number}"], state[f"means{number}"]
+            width = whiten.shape[0]
+            away = features[:, at : at + width] @ whiten - means[:, None]  # (C, B, D)
+            nearest = away.square().sum(2).amin(0).clamp(min=LEAST).log()
+            total = total + (nearest - state["centre"][number]) / state["scale"][number]
+            at += width
+        return total
 
-def fit(kind: str, features: np.ndarray, labels: np.ndarray, logits: np.ndarray) -> dict[str, np.ndarray]:
+
+def fit(
+    kind: str, features: np.ndarray, labels: np.ndarray, logits: np.ndarray, parts: Sequence[int] = ()
+) -> dict[str, np.ndarray]:
     """Fit a detector of the catalog on items that belong and give the arrays that its scores need.
+
+    Args:
+        kind: its name, with settings.
+        features: (N, D) what it looks at.
+        labels: (N,) class numbers.
+        logits: (N, C).
+        parts: how many of the D numbers tell of one thing each; Mahalanobis judges each of them alone.
 
     Raises:
         UserError: when there is no such detector, or it cannot be put into a bundle.
@@ -70,9 +98,34 @@ def fit(kind: str, features: np.ndarray, labels: np.ndarray, logits: np.ndarray)
     if spec.name in AS_THEY_ARE:
         middle, spread = np.zeros_like(middle), np.ones_like(spread)
     features = (np.asarray(features, np.float64) - middle) / spread
-    return {"middle": middle, "spread": spread} | _state(
-        catalog.Spec(spec.name, spec.settings), features, labels, logits
+    own = catalog.Spec(spec.name, spec.settings)
+    state = (
+        _parted(own, features, labels, logits, parts)
+        if spec.name == "mahalanobis" and len(parts) > 1
+        else _state(own, features, labels, logits)
     )
+    return {"middle": middle, "spread": spread} | state
+
+
+def _parted(
+    spec: catalog.Spec, features: np.ndarray, labels: np.ndarray, logits: np.ndarray, parts: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """A detector for each part, and what the logarithm of its score is on items that it was not fitted on."""
+    fold = np.random.default_rng(0).permutation(len(labels)) % FOLDS
+    out: dict[str, np.ndarray] = {}
+    usual = []
+    for number, (end, width) in enumerate(zip(np.cumsum(parts), parts, strict=True)):
+        x = features[:, end - width : end]
+        out |= {f"{name}{number}": value for name, value in _state(spec, x, labels, logits).items()}
+        held = np.zeros(len(labels))
+        for f in range(FOLDS):
+            learn, check = fold != f, fold == f
+            some: Any = catalog.load("ood", spec.name)(**spec.settings).fit(x[learn], labels[learn], logits[learn])
+            held[check] = some.score(x[check], logits[check])
+        told = np.log(held.clip(LEAST))
+        usual.append((np.median(told), max(float(told.std()), 1e-3)))
+    centre, scale = np.array(usual).T
+    return out | {"centre": centre, "scale": scale}
 
 
 def _state(spec: catalog.Spec, features: np.ndarray, labels: np.ndarray, logits: np.ndarray) -> dict[str, np.ndarray]:

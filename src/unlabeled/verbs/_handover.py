@@ -1,6 +1,6 @@
 """What `finetune` and `bundle` share: from an encoder and labelled items to a bundle on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from unlabeled.deploy.make import Start, make
 from unlabeled.deploy.model import worth
 from unlabeled.errors import UserError
 from unlabeled.settings import Handover
+from unlabeled.shift.subjects import Subject
 from unlabeled.study.conduct import check_labels
 from unlabeled.study.plan import folder_name, needs
 from unlabeled.training.devices import Device
@@ -49,6 +50,29 @@ def place(out: str | None, data: str) -> Path:
     return folder
 
 
+def assembled(subjects: Sequence[Subject], protocol: catalog.Spec, members: int) -> list[Subject]:
+    """The members of an ensemble: all the runs, or the same ones again, which fine-tuning makes different by its seed.
+
+    Raises:
+        UserError: when the runs are not built alike, or a frozen encoder would give the same member twice.
+    """
+    first = subjects[0].recipe
+    for s in subjects[1:]:
+        if (s.recipe.encoder, s.recipe.size, s.recipe.modality) != (first.encoder, first.size, first.modality):
+            raise UserError(
+                f"{s.folder} ({s.recipe.encoder}, {s.recipe.size}) is built otherwise than {subjects[0].folder} "
+                f"({first.encoder}, {first.size})",
+                "give runs that differ by their seed",
+            )
+    wanted = max(members, len(subjects))
+    if wanted > len(subjects) and needs(protocol) != "encoder":
+        raise UserError(
+            f"{wanted} members were asked for, and there are runs of {len(subjects)}",
+            "pretrain with other seeds and give all the runs, or take --protocol finetune",
+        )
+    return [subjects[i % len(subjects)] for i in range(wanted)]
+
+
 def hand_over(
     folder: Path,
     start: Start,
@@ -71,6 +95,8 @@ def hand_over(
         device: from `open_device`.
         told: `command`, `data`, `seed`.
     """
+    if start.others and catalog.read_spec(handover.detector).name == "energy":
+        raise UserError("the energy of an ensemble's mean probability is always 0", "take another --detector")
     check_labels(str(told["data"]), prepared)
     units = unit_numbers(prepared.table, prepared.table.rows())
     share = float(labels)
@@ -78,6 +104,7 @@ def hand_over(
     length = 1
     if needs(protocol) == "encoder":
         length = catalog.load("protocols", protocol.name)(**protocol.settings).length(len(rows), start.fresh)
+        length *= 1 + len(start.others)
     with progress.bar("fit", length) as bar:
         made = make(folder, start, prepared, rows, protocol, handover, device, told, each=bar.advance)
     if handover.onnx:

@@ -1,5 +1,6 @@
 """How good is a model on labelled items, and for whom is it worse?"""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from unlabeled import progress
+from unlabeled.data.prepare import as_stored
 from unlabeled.data.scan import scan
+from unlabeled.data.source import file_of
 from unlabeled.data.splits import unit_numbers
 from unlabeled.data.table import Table
 from unlabeled.deploy import fairness, figures
@@ -20,6 +23,7 @@ from unlabeled.formats import manifest
 from unlabeled.study.plan import folder_name
 from unlabeled.study.record import write_csv, write_json
 
+WINDOW = re.compile(r"@\d+\+\d+$")
 SHOWN = ("accuracy", "ece", "coverage", "abstained")
 
 
@@ -83,7 +87,7 @@ def audit(
         unlabeled audit brain.ul scans.csv --by site,sex
     """
     loaded = load_model(model, engine=engine)
-    table = scan(data)
+    table = as_stored(scan(data), loaded.prep)
     columns = {name: column(table, data, name) for name in by}
     rows = table.rows(labelled=True) if split == "all" else table.rows(split, labelled=True)
     rows = rows if len(rows) else table.rows(labelled=True)
@@ -128,12 +132,28 @@ def column(table: Table, data: str, name: str) -> np.ndarray:
     if file.suffix.lower() in manifest.SUFFIXES:
         frame = manifest.read(file)
         there = [str(c) for c in frame.columns if c not in ("path", "split")]
+        name = name if name in there else next((k for k, words in manifest.WORDS.items() if name in words), name)
         if name in there:
-            tidy = frame["path"].str.replace("\\", "/").str.removeprefix("./")
-            values = dict(zip(tidy, frame[name], strict=True))
-            return np.array([values.get(path) for path in table.items["path"]], dtype=object)
+            return _of_items(table.items["path"].tolist(), frame, name)
     shown = ", ".join(there) or "only what a manifest (.csv, .parquet) names"
     raise UserError(f'there is no column "{name}" in {data}', f"it has {shown}")
+
+
+def _of_items(paths: list[str], frame: pd.DataFrame, name: str) -> np.ndarray:
+    """The value of each item (N,): of the row that names it, or the recording (a part of one) it is a window of."""
+    tidy = frame["path"].str.replace("\\", "/").str.removeprefix("./").tolist()
+    ends = [frame[end].tolist() if end in frame else [None] * len(frame) for end in ("first", "end")]
+    rows: dict[str, list[tuple[float, float, Any]]] = {}
+    for path, first, end, value in zip(tidy, *ends, frame[name], strict=True):
+        span = (0.0, np.inf) if pd.isna(first) or pd.isna(end) else (float(first), float(end))
+        rows.setdefault(path, []).append((*span, value))
+    out = np.full(len(paths), None, dtype=object)
+    for number, path in enumerate(paths):
+        whole, _, window = path.rpartition("@") if WINDOW.search(path) else (path, "", "0")
+        at = float(window.partition("+")[0])
+        mine = next((rows[p] for p in (path, whole, file_of(path)) if p in rows), [])
+        out[number] = next((value for first, end, value in mine if first <= at < end or path in rows), None)
+    return out
 
 
 def _answers(model: Model, table: Table, rows: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:

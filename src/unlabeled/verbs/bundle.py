@@ -14,7 +14,7 @@ from unlabeled.settings import Handover, Training
 from unlabeled.shift.subjects import SUPERVISED, Subject, data_for, find
 from unlabeled.study.plan import needs
 from unlabeled.training.devices import open_device
-from unlabeled.verbs._handover import SAW, Made, flags, hand_over, place
+from unlabeled.verbs._handover import SAW, Made, assembled, flags, hand_over, place
 
 
 def bundle(
@@ -52,7 +52,7 @@ def bundle(
     folder = place(out, place_of_data)
     subjects = find([study])
     arm, protocol, notes = _chosen(where, subjects)
-    found = _subject(subjects, arm, seed)
+    found, *further = _subjects(subjects, arm, seed, handover.members)
     device = open_device(training)
     prepared, doubts = data_for(place_of_data, subjects)
     if needs(protocol) == "encoder":
@@ -60,9 +60,12 @@ def bundle(
         protocol = catalog.Spec(protocol.name, {**pace, **protocol.settings})
     fresh = not found.folder
     recipe = found.recipe
-    words = f"{arm}, seed {found.seed}" + (f", {recipe.steps} steps" if found.folder else ", from random weights")
-    encoder = recipe.build_encoder() if fresh else found.encoder()
-    start = Start(encoder, recipe, fresh, words, (*notes, *(doubts or ([] if fresh else [SAW]))))
+    members = assembled([found, *further], protocol, handover.members)
+    seeds = ", ".join(str(s.seed) for s in (found, *further))
+    words = f"{arm}, seed{'s' if further else ''} {seeds}"
+    words += f", {recipe.steps} steps" if found.folder else ", from random weights"
+    encoder, *others = [m.encoder() for m in members]
+    start = Start(encoder, recipe, fresh, words, (*notes, *(doubts or ([] if fresh else [SAW]))), tuple(others))
     command = ["unlabeled", "bundle", study, "--data", place_of_data, "--labels", f"{labels:g}"]
     command += ["--seed", str(found.seed), "--out", str(folder), *flags(handover)]
     told = {"command": shlex.join(command), "data": place_of_data, "seed": found.seed}
@@ -87,8 +90,9 @@ def _chosen(where: Path, subjects: list[Subject]) -> tuple[str, catalog.Spec, li
     raise UserError(f"{where} holds no contender that a bundle can hold", f"compare with {' or '.join(PROTOCOLS)}")
 
 
-def _subject(subjects: list[Subject], arm: str, seed: int | None) -> Subject:
-    """The run of an arm and seed; of a supervised arm the random start that it has."""
+def _subjects(subjects: list[Subject], arm: str, seed: int | None, members: int) -> list[Subject]:
+    """The runs of an arm, as many as an ensemble has members or as there are, from a seed on; of a supervised arm the
+    random starts that it has."""
     mine = [s for s in subjects if s.arm == arm] or [
         s for s in subjects if s.arm.replace("random", SUPERVISED, 1) == arm
     ]
@@ -96,4 +100,4 @@ def _subject(subjects: list[Subject], arm: str, seed: int | None) -> Subject:
     wanted = there[0] if seed is None else seed
     if wanted not in there:
         raise UserError(f"{arm} was not trained with seed {wanted}", f"take one of {', '.join(map(str, there))}")
-    return next(s for s in mine if s.seed == wanted)
+    return sorted(mine, key=lambda s: (s.seed != wanted, s.seed))[: max(1, members)]

@@ -8,8 +8,7 @@ from unlabeled.deploy.make import Start
 from unlabeled.settings import Handover, Training
 from unlabeled.shift.subjects import data_for, find
 from unlabeled.training.devices import open_device
-from unlabeled.training.run import Run
-from unlabeled.verbs._handover import SAW, Made, flags, hand_over, place
+from unlabeled.verbs._handover import SAW, Made, assembled, flags, hand_over, place
 
 
 def finetune(
@@ -26,7 +25,7 @@ def finetune(
     """Put a head on a run's encoder, calibrate it on labels kept back for that, and write a bundle.
 
     Args:
-        run: folder of a finished run.
+        run: folder of a finished run; several, RUN,RUN,RUN, of other seeds give an ensemble.
         data: the labelled items; test items are looked at once, for the card.
         labels: share of the training labels (0.1), or count (20); those for calibration count.
         protocol: linear for a frozen encoder, finetune for the whole net; with settings as finetune(steps=300).
@@ -42,13 +41,17 @@ def finetune(
         unlabeled finetune unlabeled-steel-simclr steel/ --labels 0.1 --out steel.ul
     """
     folder = place(out, data)
-    subject = find([run])[0]
-    spec, trained = catalog.parse("protocols", protocol), Run.open(run)
+    places = [r for r in run.split(",") if r]
+    subjects = [s for s in find(places) if s.folder is not None]
+    spec = catalog.parse("protocols", protocol)
+    members = assembled(subjects, spec, handover.members)
     device = open_device(training)
-    prepared, notes = data_for(data, [subject])
-    recipe = trained.recipe
-    words = f"{recipe.method}, {recipe.steps} steps, seed {recipe.seed}"
-    start = Start(trained.encoder(), recipe, False, words, tuple(notes or [SAW]))
+    prepared, notes = data_for(data, subjects)
+    recipe = members[0].recipe
+    seeds = ", ".join(str(m.recipe.seed) for m in subjects)
+    words = f"{recipe.method}, {recipe.steps} steps, seed{'s' if len(subjects) > 1 else ''} {seeds}"
+    encoder, *others = [m.encoder() for m in members]
+    start = Start(encoder, recipe, False, words, tuple(notes or [SAW]), tuple(others))
     command = ["unlabeled", "finetune", run, data, "--labels", f"{labels:g}", "--protocol", str(spec)]
     command += ["--seed", str(seed), "--out", str(folder), *flags(handover)]
     told = {"command": shlex.join(command), "data": data, "seed": seed}

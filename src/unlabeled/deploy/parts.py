@@ -1,0 +1,104 @@
+"""Which labels are learnt from and which are kept back for calibration: never items of one group on both sides.
+
+Groups are those that the data name. Where they name none, but files that follow one another are alike (slices of a
+patient, frames of a film), calibration items drawn at random would have likenesses among those learnt from, and look
+easier than any new item: blocks of neighbouring files are kept together then.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unlabeled.data import order
+from unlabeled.data.prepare import Prepared
+from unlabeled.data.splits import inner_folds, unit_numbers
+from unlabeled.errors import UserError
+
+LEAKS = 0.2  # share of test items with a neighbour of their block outside the test split, before it is told
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What is kept together.
+
+    Args:
+        source: `data` where groups are named, `order` for blocks of neighbouring files, `none` for single items.
+        numbers: (N,) group of every item; None for single items.
+        found: what the order of names tells, where it was looked at.
+        block: files of a block, where there are blocks.
+    """
+
+    source: str
+    numbers: np.ndarray | None = None
+    found: order.Order | None = None
+    block: int = 0
+
+    def of(self, rows: np.ndarray) -> np.ndarray | None:
+        """The groups of rows."""
+        return None if self.numbers is None else self.numbers[rows]
+
+    def told(self) -> dict[str, Any]:
+        """The facts for a bundle."""
+        out: dict[str, Any] = {"from": self.source, "block": self.block}
+        return out if self.found is None else out | {"alike": round(self.found.alike, 3), "reach": self.found.reach}
+
+    def notes(self, prepared: Prepared) -> list[str]:
+        """What a card must say of it, a sentence each."""
+        if self.source != "order" or self.numbers is None or not len(prepared.test):
+            return []
+        shared = np.isin(self.numbers[prepared.test], self.numbers[prepared.learning]).mean()
+        if shared < LEAKS:
+            return []
+        return [
+            f"Files that follow one another are alike, and {100 * shared:.0f} % of the test items have neighbours "
+            "among those learnt from: the figures flatter. Name groups in the data, or give a test split of others."
+        ]
+
+
+def units(prepared: Prepared, source: order.From, features: Callable[[np.ndarray], np.ndarray]) -> Units:
+    """Find what must be kept together.
+
+    Args:
+        prepared: the data.
+        source: `data` for named groups alone; `order` for blocks of neighbouring files whatever they are like; `auto`
+            for named groups, or blocks where there are none and neighbours are alike.
+        features: of rows (M,), (M, D); asked for where the order is looked at.
+    """
+    named = unit_numbers(prepared.table, prepared.table.rows())
+    if source == "data" or (source == "auto" and named is not None):
+        return Units("none" if named is None else "data", named)
+    paths = prepared.table.items["path"].tolist()
+    rows = prepared.learning
+    found = order.look([paths[row] for row in rows], lambda some: features(rows[some]))
+    if source == "auto" and not found.carries:
+        return Units("none", found=found)
+    return Units("order", order.blocks(paths, found.block), found, found.block)
+
+
+def part(
+    prepared: Prepared, rows: np.ndarray, share: float, seed: int, groups: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labelled rows to learn from and rows to calibrate on: stratified, no group on both sides.
+
+    Args:
+        prepared: the data.
+        rows: labelled rows (M,).
+        share: to calibrate on, above 0 and up to 0.5.
+        seed: of the draw.
+        groups: (M,) of the rows, or None.
+
+    Raises:
+        UserError: when the share is none, or there are too few labels to keep some back.
+    """
+    if not 0 < share <= 0.5:
+        raise UserError(f"--calibrate {share} was given", "give a share above 0 and up to 0.5")
+    folds = inner_folds(prepared.table.labels[rows], groups, round(1 / share), seed)
+    if not folds:
+        raise UserError(
+            f"{len(rows)} labelled items are too few to keep some back for calibration",
+            "label two or more items of each class, of different groups (--groups-from data for those named alone)",
+        )
+    learn, held = folds[0]
+    return rows[learn], rows[held]

@@ -1,0 +1,123 @@
+"""What the detector of strangers looks at: axes, spectrum and joined distances, each against a slow one."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import unlabeled as ul
+from unlabeled.data.prepare import prepare
+from unlabeled.deploy import strange
+from unlabeled.deploy.export import Samples, onnx_file
+from unlabeled.deploy.levels import LEAST, Levels
+from unlabeled.deploy.net import load
+from unlabeled.deploy.spectrum import Spectrum
+from unlabeled.encoders.cnn import CNN
+from unlabeled.ood.mahalanobis import Mahalanobis
+from unlabeled.settings import Handover, Training
+
+
+def test_the_spectrum_is_that_of_a_fast_transform() -> None:
+    view = torch.randn(3, 2, 24, 16, generator=torch.Generator().manual_seed(0))
+    found = Spectrum((2, 24, 16))(view).numpy()
+    x = view.numpy().mean(1)
+    x = x - x.mean((1, 2), keepdims=True)
+    bell = [0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n) for n in (24, 16)]
+    power = np.abs(np.fft.rfft2(x * bell[0][:, None] * bell[1])) ** 2
+    down, across = np.meshgrid(np.fft.fftfreq(24), np.fft.rfftfreq(16), indexing="ij")
+    away, turn = np.hypot(down, across), np.degrees(np.arctan2(down, across)) % 180
+    edges = np.geomspace(1 / 24, 0.5, 8)
+    expected = []
+    for low, high in pairwise(edges):
+        for t in range(4):
+            off = np.abs((turn - 45 * t + 90) % 180 - 90)
+            here = (away >= low - 1e-9) & (away < high) & ((off < 22.499) | (np.isclose((turn + 22.5) % 180, 45 * t)))
+            if here.any():
+                expected.append(np.log(power[:, here].mean(1)))
+    assert found.shape == (3, len(expected)) and np.allclose(found, np.stack(expected, 1), atol=1e-3)
+
+
+def test_a_slow_and_a_fast_series_differ_in_the_spectrum_of_their_own_variable() -> None:
+    t = torch.arange(128) / 128
+    still, slow, fast = torch.zeros(128), torch.sin(2 * torch.pi * 3 * t), torch.sin(2 * torch.pi * 40 * t)
+    a, b = Spectrum((2, 128))(torch.stack([torch.stack([still, slow]), torch.stack([still, fast])])).reshape(2, 2, -1)
+    assert torch.equal(a[0], b[0]), "the variable that stands still"
+    assert a[1].argmax() < b[1].argmax() and a[1].max() - b[1][a[1].argmax()] > 5
+    assert not Spectrum.suits((1, 16_000)) and not Spectrum.suits(()) and Spectrum.suits((3, 64, 64))
+
+
+def test_along_the_axes_known_places_have_no_correlation_and_a_spread_of_one() -> None:
+    torch.manual_seed(0)
+    look = Levels(CNN(1, 32).eval(), "texture")
+    views = torch.randn(40, 1, 32, 32)
+    look.learn(views[i : i + 8] for i in range(0, 40, 8))
+    with torch.no_grad():
+        told = look(views[:5]).numpy()
+        places = look.encoder.tokens(views).transpose(1, 2)
+        flat = places.transpose(1, 2).reshape(-1, places.shape[1]).double().numpy()
+    turned = (flat - look.middle0.numpy()) @ look.axes0.numpy()
+    real = turned.std(0) > 0.5
+    cov = np.cov(turned[:, real].T, bias=True)
+    assert real.sum() > 3 and np.allclose(cov, np.eye(real.sum()), atol=2e-2)
+    mine = turned.reshape(40, -1, turned.shape[1])[:5]
+    width, count = mine.shape[2], look.dim
+    assert np.allclose(told[:, count : count + width], mine.mean(1), atol=1e-3)
+    spread = np.log(mine.std(1) + LEAST)
+    assert np.allclose(told[:, count + width : count + 2 * width], spread, atol=2e-2)
+    assert look.parts(told.shape[1] - count) == (2 * width, told.shape[1] - count - 2 * width)
+    again = Levels(look.encoder, "texture", {k: v.numpy() for k, v in look.state().items()})
+    assert torch.equal(again(views[:5]), look(views[:5]))
+
+
+def test_joined_distances_are_those_of_a_slow_sum() -> None:
+    random = np.random.default_rng(0)
+    y = np.arange(300) % 3
+    x = random.normal(size=(300, 11)) * np.exp(random.normal(size=11)) + 2 * np.eye(11)[y]
+    logits = x[:, :3]
+    state = strange.fit("mahalanobis", x, y, logits, (4, 7))
+    new = random.normal(size=(20, 11)) * 4
+    score = strange.Strange("mahalanobis", state)(torch.from_numpy(new).float(), torch.zeros(20, 3)).numpy()
+    expected = np.zeros(20)
+    fold = np.random.default_rng(0).permutation(300) % 5
+    z, q = (x - x.mean(0)) / x.std(0), (new - x.mean(0)) / x.std(0)
+    for part in (slice(0, 4), slice(4, 11)):
+        held = np.zeros(300)
+        for f in range(5):
+            some = Mahalanobis().fit(z[fold != f, part], y[fold != f], logits[fold != f])
+            held[fold == f] = some.score(z[fold == f, part], logits[fold == f])
+        own = Mahalanobis().fit(z[:, part], y, logits).score(q[:, part], np.zeros((20, 3)))
+        expected += (np.log(own) - np.median(np.log(held))) / np.log(held).std()
+    assert np.allclose(score, expected, atol=1e-3)
+
+
+def test_what_one_part_alone_shows_is_seen_beside_a_wide_part() -> None:
+    random = np.random.default_rng(1)
+    y = np.zeros(400, int)
+    x = random.normal(size=(400, 104))
+    new = random.normal(size=(200, 104))
+    strangers = new.copy()
+    strangers[:, 100:] *= 4
+    both = []
+    for parts in ((104,), (100, 4)):
+        module = strange.Strange("mahalanobis", strange.fit("mahalanobis", x, y, np.zeros((400, 2)), parts))
+        known, odd = (module(torch.from_numpy(a).float(), torch.zeros(200, 2)).numpy() for a in (new, strangers))
+        both.append((odd[:, None] > known).mean())
+    assert both[1] > both[0] + 0.02 and both[1] > 0.95
+
+
+@pytest.mark.parametrize("sees", ["levels", "features"])
+def test_what_older_bundles_look_at_is_still_read_and_exported(
+    run: Path, digits: Path, tmp_path: Path, sees: str
+) -> None:
+    made = ul.finetune(
+        str(run), str(digits), labels=200, out=str(tmp_path / "m.ul"), training=Training(threads=1),
+        handover=Handover(detector_sees=sees, onnx=False),  # type: ignore[arg-type]
+    ).bundle  # fmt: skip
+    assert made.facts["strangers"]["sees"] == sees and not any(k.startswith("look/") for k in made.weights())
+    prepared = prepare(digits, size=16)
+    raw = prepared.store.batch(prepared.test[:40]).numpy()
+    samples = Samples(raw, [str(i) for i in range(40)], np.full(40, -1))
+    assert onnx_file(made, samples, tmp_path / "m.onnx").strangeness < 1e-3
+    assert load(made).look.sees == sees
