@@ -121,3 +121,15 @@ def test_an_ensemble_averages_and_knows_where_it_disagrees() -> None:
     assert ensemble.disagreement(np.repeat(members[:1], 5, 0)) == pytest.approx(np.zeros(6), abs=1e-12)
     with pytest.raises(ul.UserError, match="two members"):
         ensemble.mean(members[:1])
+
+
+def test_what_chance_gives_an_honest_model_is_what_such_models_show() -> None:
+    random = np.random.default_rng(5)
+    shown = []
+    for _ in range(300):
+        c = random.uniform(0.4, 1, 400)
+        shown.append(calibration.error(c, random.uniform(size=400) < c))
+    mean, most = calibration.chance(random.uniform(0.4, 1, 400))
+    assert mean == pytest.approx(np.mean(shown), abs=0.004) and mean > 0.03
+    assert np.mean(np.array(shown) > most) == pytest.approx(0.05, abs=0.04)
+    assert calibration.chance(np.ones(50)) == (0.0, 0.0)

@@ -43,6 +43,25 @@ def error(confidence: np.ndarray, right: np.ndarray, *, bins: int = BINS, mass: 
     return round(float(np.abs(gap).sum() / len(where)), 12)
 
 
+def chance(confidence: np.ndarray, *, bins: int = BINS, draws: int = 400, seed: int = 0) -> tuple[float, float]:
+    """The calibration error that an honest classifier shows by chance: mean, and what 95 % of draws stay below.
+
+    Args:
+        confidence: (N,) probability of the answer; each is right with just that probability.
+        bins: number of bins.
+        draws: how often that is played.
+        seed: of the draws.
+
+    >>> mean, most = chance(np.full(100, 0.8))
+    >>> 0.02 < mean < 0.04 < most < 0.09
+    True
+    """
+    c = np.asarray(confidence, np.float64)
+    random = np.random.default_rng([seed, 37])
+    found = [error(c, random.uniform(size=len(c)) < c, bins=bins) for _ in range(draws)]
+    return float(np.mean(found)), float(np.quantile(found, 0.95))
+
+
 def numbers(confidence: np.ndarray, bins: int = BINS, mass: bool = False) -> np.ndarray:
     """The bin (N,) of each item: of equal width, open below and closed above; or of equal mass."""
     c = np.asarray(confidence, np.float64)

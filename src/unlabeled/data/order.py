@@ -15,7 +15,7 @@ import numpy as np
 
 From = Literal["auto", "data", "order"]
 
-ALIKE = 0.42  # mean rank of the next file among all of its folder, from which down the order is held to carry groups
+ALIKE = 1 / 3  # mean rank of the next file among all of its folder, from which down the order is held to carry groups
 SURE = 5.0  # and standard errors that it must lie below one half
 FEWEST = 40  # files of a folder that are needed to tell
 LONGEST = 250  # neighbouring files of a folder that are looked at

@@ -171,8 +171,19 @@ def _worth(facts: Mapping[str, Any]) -> tuple[Part, ...]:
     return (
         Part("What it is worth", (lead,), ("", "test items", "interval"), rows),
         Part("By class", (f"Of the label sets {shares}.",), ("class", "n", "found", "in its set"), by_class),
-        Part("Is its confidence honest", (), ("says", "mean", "right", "items"), bins),
+        Part("Is its confidence honest", _by_chance(test), ("says", "mean", "right", "items"), bins),
         Part("If only the surest are answered", (), ("answered", "wrong"), risk),
+    )
+
+
+def _by_chance(test: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the calibration error must be read against."""
+    if "ece_chance" not in test:
+        return ()
+    mean, most = (f"{100 * test['ece_chance'][k]:.1f} %" for k in ("mean", "most"))
+    return (
+        f"On {test['n']} items an honest model with these confidences would show a calibration error of {mean}, and of "
+        f"{most} or more once in 20 times; this one shows {show(test['ece'], True)[0]} (bins of equal width).",
     )
 
 

@@ -27,7 +27,7 @@ def figures(
     Returns:
         `n`; each of `accuracy`, `macro_f1`, `ece`, `ece_mass`, `ece_class`, `nll`, `brier`, `aurc`, `coverage`,
         `size`, `flagged`, `abstained`, `answered_accuracy` as `{value, low, high}`; `sets`, `reliability`, `risk`,
-        `by_class`, and where the coverage of such a calibration is expected.
+        `by_class`, and `ece_chance`, what an honest model would show on so many items.
     """
     p, y = np.asarray(found["probabilities"], np.float64), np.asarray(labels)
     strange, members = limits.strange(found["strangeness"]), limits.sets(p)
@@ -55,6 +55,7 @@ def figures(
     coverage, risk = selective.curve(p.max(1), right)
     some = np.unique(np.linspace(0, len(coverage) - 1, min(21, len(coverage))).astype(int))
     out |= {"n": len(y), "sets": conformal.report(members, y)}
+    out["ece_chance"] = dict(zip(("mean", "most"), calibration.chance(p.max(1)), strict=True))
     out["reliability"] = [vars(b) for b in calibration.table(p.max(1), right)]
     out["risk"] = [[float(coverage[i]), float(risk[i])] for i in some]
     out["by_class"] = [
