@@ -63,10 +63,11 @@ def test_along_the_axes_known_places_have_no_correlation_and_a_spread_of_one() -
     assert real.sum() > 3 and np.allclose(cov, np.eye(real.sum()), atol=2e-2)
     mine = turned.reshape(40, -1, turned.shape[1])[:5]
     width, count = mine.shape[2], look.dim
-    assert np.allclose(told[:, count : count + width], mine.mean(1), atol=1e-3)
-    spread = np.log(mine.std(1) + LEAST)
-    assert np.allclose(told[:, count + width : count + 2 * width], spread, atol=2e-2)
-    assert look.parts(told.shape[1] - count) == (2 * width, told.shape[1] - count - 2 * width)
+    plain = ((flat - flat.mean(0)) / np.where(flat.std(0) > 1e-6, flat.std(0), 1.0)).reshape(40, -1, width)[:5]
+    for at, places_ in ((count, plain), (count + 2 * width, mine)):
+        assert np.allclose(told[:, at : at + width], places_.mean(1), atol=1e-3)
+        assert np.allclose(told[:, at + width : at + 2 * width], np.log(places_.std(1) + LEAST), atol=2e-2)
+    assert look.parts(told.shape[1] - count) == (2 * width, 2 * width, told.shape[1] - count - 4 * width)
     again = Levels(look.encoder, "texture", {k: v.numpy() for k, v in look.state().items()})
     assert torch.equal(again(views[:5]), look(views[:5]))
 

@@ -1,10 +1,10 @@
 """What an encoder sees on its way to the features, where foreign texture shows, in numbers for a detector of strangers.
 
 Detectors on the last features alone miss items that differ in what the encoder has learnt to overlook; Lee et al.
-(2018, arXiv:1807.03888) look at several layers for that reason. Here each of the first maps is turned into the
-principal axes of the places of known items, and mean and log-spread over the places are taken along each axis: along
-the thin ones, where the known hardly vary, foreign texture stands out, as it does in the correlations of channels
-(Sastry & Oore 2020, arXiv:1912.12510) at a fraction of the cost. The spectrum of the view itself comes beside them.
+(2018, arXiv:1807.03888) look at several layers for that reason. Here mean and log-spread over the places are taken of
+each of the first maps twice: of its channels, and along the principal axes of the places of known items. Along the thin
+ones, where the known hardly vary, foreign texture stands out, as it does in the correlations of channels (Sastry & Oore
+2020, arXiv:1912.12510) at a fraction of the cost. The spectrum of the view itself comes beside them.
 """
 
 from collections.abc import Iterable, Mapping
@@ -78,7 +78,9 @@ class Levels(nn.Module):
             variance, axes = torch.linalg.eigh(square / n - torch.outer(middle, middle))
             real = variance > THIN * variance[-1].clamp(min=1e-12)
             axes = torch.where(real, axes / torch.where(real, variance, 1.0).sqrt(), 0.0)
-            found |= {f"middle{number}": middle.float(), f"axes{number}": axes.float()}
+            own = (square / n).diagonal() - middle.square()
+            scale = torch.where(own > THIN * own.max().clamp(min=1e-12), own, 1.0).sqrt()
+            found |= {f"middle{number}": middle.float(), f"axes{number}": axes.float(), f"scale{number}": scale.float()}
         self._take(found)
         return self
 
@@ -87,10 +89,10 @@ class Levels(nn.Module):
         return dict(self.named_buffers(recurse=False))
 
     def parts(self, width: int) -> tuple[int, ...]:
-        """How many numbers tell of each map, and of the spectrum, of `width` numbers behind the features."""
+        """How many numbers tell of each map, twice, and of the spectrum, of `width` numbers behind the features."""
         if not self.maps:
             return (width,)
-        own = [2 * getattr(self, f"middle{k}").shape[0] for k in range(self.maps)]
+        own = [2 * getattr(self, f"middle{k}").shape[0] for k in range(self.maps) for _ in range(2)]
         return (*own, width - sum(own)) if self.spectrum is not None else tuple(own)
 
     def forward(self, view: Tensor) -> Tensor:
@@ -101,12 +103,14 @@ class Levels(nn.Module):
         features, maps = self._maps(view)
         told: list[Tensor] = []
         for number, places in enumerate(maps):  # (B, C, T)
-            if self.maps:
-                middle, axes = getattr(self, f"middle{number}"), getattr(self, f"axes{number}")
-                places = axes.T @ (places.float() - middle[:, None])
-            mean = places.mean(2)
-            spread = (places - mean[:, :, None]).square().mean(2)
-            told += [mean, (spread.sqrt() + LEAST).log() if self.maps else spread.sqrt()]
+            if not self.maps:
+                mean, spread = _stats(places)
+                told += [mean, spread]
+                continue
+            away = places.float() - getattr(self, f"middle{number}")[:, None]
+            for turned in (away / getattr(self, f"scale{number}")[:, None], getattr(self, f"axes{number}").T @ away):
+                mean, spread = _stats(turned)
+                told += [mean, (spread + LEAST).log()]
         if self.spectrum is not None:
             told.append(self.spectrum(view.float()))
         return torch.cat([features, *told], 1).float()
@@ -129,3 +133,9 @@ class Levels(nn.Module):
         self.maps = sum(name.startswith("axes") for name in found)
         shape = tuple(int(side) for side in found["shape"])
         self.spectrum = Spectrum(shape) if shape else None
+
+
+def _stats(places: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (B, C) over places (B, C, T)."""
+    mean = places.mean(2)
+    return mean, (places - mean[:, :, None]).square().mean(2).sqrt()
