@@ -16,6 +16,7 @@ from unlabeled.data.prepare import Prepared
 from unlabeled.data.splits import inner_folds, unit_numbers
 from unlabeled.errors import UserError
 
+FEWEST = 4  # blocks that a class must lie in, so that some can be kept back
 LEAKS = 0.2  # share of test items with a neighbour of their block outside the test split, before it is told
 
 
@@ -70,11 +71,18 @@ def units(prepared: Prepared, source: order.From, features: Callable[[np.ndarray
     if source == "data" or (source == "auto" and named is not None):
         return Units("none" if named is None else "data", named)
     paths = prepared.table.items["path"].tolist()
-    rows = prepared.learning
-    found = order.look([paths[row] for row in rows], lambda some: features(rows[some]))
+    rows, y = prepared.learning, prepared.table.labels
+    apart = ["/".join((folder, str(y[row]), name)) for row in rows for folder, _, name in [paths[row].rpartition("/")]]
+    found = order.look(apart, lambda some: features(rows[some]))  # within classes: files may lie in the order of these
     if source == "auto" and not found.carries:
         return Units("none", found=found)
-    return Units("order", order.blocks(paths, found.block), found, found.block)
+    length = found.block
+    while length:
+        numbers = order.blocks(paths, length)
+        if min(len(np.unique(numbers[y == c])) for c in np.unique(y[prepared.labelled])) >= FEWEST or length == 1:
+            return Units("order", numbers, found, length)
+        length //= 2
+    return Units("none", found=found)
 
 
 def part(
