@@ -377,7 +377,7 @@ def main() -> None:
     ask.add_argument("--protocol", default="linear")
     ask.add_argument("--detector", default="mahalanobis", help="strangers takes every for all of the catalog")
     ask.add_argument("--sees", default="texture", help="strangers takes several: texture,levels,features")
-    ask.add_argument("--groups-from", default="auto")
+    ask.add_argument("--groups-from", default="data")
     ask.add_argument("--labels", type=float, default=1.0)
     ask.add_argument("--draws", type=int, default=20)
     ask.add_argument("--mixed", action="store_true")

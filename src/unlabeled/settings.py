@@ -114,8 +114,8 @@ class Handover:
     )
     keep: float = option(0.95, "share of known items that the detector of strangers lets pass, 0 to 1")
     calibrate: float = option(0.25, "share of the labels kept back for calibration, never learnt from, 0 to 1")
-    groups_from: Literal["auto", "data", "order"] = option(
-        "auto",
+    groups_from: Literal["data", "order", "auto"] = option(
+        "data",
         "what is kept back together: groups that the data name, blocks of files in the order of their names, or (auto) "
         "blocks where no group is named and neighbours are alike",
     )

@@ -307,7 +307,8 @@ def neighbours(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
         return [], facts
     text = (
         f"files that follow one another are alike (mean rank {found.alike:.2f} among all of a folder, chance 0.50), "
-        "as slices of one patient or frames of one film are; name such groups in a manifest, or all figures flatter"
+        "as slices of one patient or frames of one film are; name such groups in a manifest, or all figures flatter, "
+        "and say --groups-from order to finetune"
     )
     return [Finding("order", "warning", text)], facts
 
