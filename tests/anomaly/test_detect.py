@@ -80,7 +80,7 @@ def test_a_second_call_opens_the_same_run_and_says_the_same(
 
 def test_a_flat_folder_gives_scores_and_flags_alone(tiles: Path, cache: Path) -> None:
     shutil.copytree(tiles / "test" / "dent", cache / "new")
-    seen = found(tiles, cache / "out", on=str(cache / "new"), detector="planted(steps=2,width=4)")
+    seen = found(tiles, cache / "out", on=str(cache / "new"), detector="planted(pictures=20,epochs=1,width=4)")
     assert "of 8 items are flagged" in seen.lines()[0]
     assert not {"images", "pixels", "false_alarms"} & seen.figures.keys()
     assert seen.table["label"].isna().all()

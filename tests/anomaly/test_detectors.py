@@ -10,12 +10,15 @@ from scipy.spatial.distance import cdist
 
 from unlabeled import catalog
 from unlabeled.anomaly import Detector, _faults, _figures, _masks
+from unlabeled.anomaly._bank import answers, box
 from unlabeled.anomaly._features import grid, view
 from unlabeled.anomaly.density import Density
 from unlabeled.anomaly.patches import Patches, coreset, nearest
+from unlabeled.anomaly.planted import Planted
+from unlabeled.data.store import Store
 from unlabeled.errors import UserError
 
-SETTINGS = {"planted": {"steps": 120, "width": 8}, "patches": {"most": 300, "stages": (1, 2)}}
+SETTINGS = {"planted": {"pictures": 120, "width": 16}, "patches": {"most": 300, "stages": (1, 2)}}
 EASY = {"patches": 0.9, "density": 0.9, "planted": 0.9, "reconstruction": 0.6}  # untrained encoders, but planted learns
 each = pytest.mark.parametrize("name", catalog.names("anomaly"))
 
@@ -47,7 +50,7 @@ def test_it_finds_faults_and_where_they_are(name: str, tiles: Path, cache: Path)
 def test_it_is_the_same_each_time_and_in_lots(name: str, tiles: Path, cache: Path) -> None:
     look = eye("autoencoder(noise=0.0)" if name == "reconstruction" else "simclr")
     _, good = stored(tiles / "train" / "good")
-    small = {"steps": 3, "width": 4} if name == "planted" else SETTINGS.get(name, {})
+    small = {"pictures": 20, "epochs": 1, "width": 4} if name == "planted" else SETTINGS.get(name, {})
     one, two = (catalog.load("anomaly", name)(**small).fit(look, good, np.arange(20), seed=3) for _ in range(2))
     whole = one.score(look, good, np.arange(20, 34))
     again = two.score(look, good, np.arange(20, 34))
@@ -132,7 +135,8 @@ def test_methods_that_do_not_paint_say_so(tiles: Path, cache: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [("patches", {"share": 0.0}), ("patches", {"top": 2.0}), ("density", {"shrinkage": 1.5}),
-     ("density", {"smooth": -1.0}), ("reconstruction", {"draws": 0}), ("planted", {"steps": 0}),
+     ("density", {"smooth": -1.0}), ("reconstruction", {"draws": 0}), ("planted", {"epochs": 0}),
+     ("planted", {"windows": (2,)}),
      ("planted", {"top": -1.0})],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_refused(name: str, wrong: dict) -> None:
@@ -153,6 +157,36 @@ def test_planted_faults_are_where_they_are_said_to_be_and_some_items_stay_good()
     assert torch.equal(faulty, again)
     assert torch.equal(faulty[where.expand_as(x) == 0], x[where.expand_as(x) == 0])
     bad = where.amax((1, 2, 3)) > 0.25
-    assert 0.35 < bad.float().mean() < 0.9
+    assert 0.6 < bad.float().mean() < 0.95
     changed = (faulty - x).abs().amax((1, 2, 3))
     assert (changed[bad] > 0.02).float().mean() > 0.9
+    assert float(where.mean((1, 2, 3)).max()) < 0.9
+    coloured, _ = _faults.plant(x[:3].expand(-1, 3, -1, -1), torch.Generator().manual_seed(2), share=1.0)
+    assert coloured.shape == (3, 3, 48, 48)
+
+
+def test_a_network_has_not_seen_the_fold_that_it_judges(tiles: Path, cache: Path) -> None:
+    look = eye("simclr")
+    _, good = stored(tiles / "train" / "good")
+    folds = [np.arange(0, 20), np.arange(20, 40)]
+    changed = np.array(good.array)
+    changed[:20] = np.random.default_rng(0).integers(0, 256, changed[:20].shape)
+    one, two = (Planted(pictures=40, epochs=1, width=4).cross(look, Store(x), folds) for x in (good.array, changed))
+    new = np.arange(40, 50)
+    for fold, same in ((0, True), (1, False)):
+        a, b = (d.apart(fold).score(look, good, new)[0] for d in (one, two))
+        assert np.array_equal(a, b) == same
+    both = one.score(look, good, new)[1]
+    alone = np.mean([one.apart(fold).score(look, good, new)[1] for fold in (0, 1)], 0)
+    np.testing.assert_allclose(both, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_filters_do_not_see_the_light_and_windows_are_means() -> None:
+    x = torch.rand(2, 1, 100, 100, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.2
+    torch.testing.assert_close(answers(x * 0.6), answers(x), rtol=1e-2, atol=2e-2)
+    assert torch.isfinite(answers(torch.zeros(1, 1, 64, 64))).all()
+    assert answers(x.expand(-1, 3, -1, -1)).shape[1] == answers(x).shape[1] + 12  # six of colour, each twice
+    plane = torch.rand(1, 1, 9, 9, generator=torch.Generator().manual_seed(1))
+    wide = np.pad(plane[0, 0].numpy(), ((1, 1), (2, 2)), mode="edge")
+    slow = np.array([[wide[i : i + 3, j : j + 5].mean() for j in range(9)] for i in range(9)])
+    np.testing.assert_allclose(box(plane, 3, 5)[0, 0].numpy(), slow, rtol=1e-4)

@@ -151,3 +151,19 @@ def test_no_group_sets_the_threshold_and_is_learnt_from() -> None:
     with pytest.raises(UserError, match="cannot be parted"):
         one = Table(None, "", "image", frame(["a", "b"], ["unlabeled"] * 2, group=["g", "g"]))  # type: ignore[arg-type]
         threshold.apart(one, one.rows(), 0.3, seed=0)
+
+
+def test_folds_hold_every_item_once_and_whole_groups() -> None:
+    groups = [f"g{i // 3}" for i in range(60)] + ["large"] * 40
+    table = Table(None, "", "image", frame([f"{i}.png" for i in range(100)], ["unlabeled"] * 100, group=groups))  # type: ignore[arg-type]
+    folds = threshold.folds(table, table.rows(), 3, seed=0)
+    assert sorted(np.concatenate(folds).tolist()) == list(range(100))
+    assert sorted(map(len, folds)) == [30, 30, 40]
+    for i, fold in enumerate(folds):
+        others = {groups[row] for other in folds[:i] + folds[i + 1 :] for row in other}
+        assert not others & {groups[row] for row in fold}
+    other = threshold.folds(table, table.rows(), 3, seed=1)
+    assert {tuple(f) for f in folds} != {tuple(f) for f in other}
+    one = Table(None, "", "image", frame(["a", "b"], ["unlabeled"] * 2, group=["g", "g"]))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="cannot be parted"):
+        threshold.folds(one, one.rows(), 3, seed=0)

@@ -1,6 +1,6 @@
 """What every detector of anomalies answers: fitted on good items alone, it says how unusual others are, and where."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
@@ -64,4 +64,19 @@ class Detector(Protocol):
 
     def places(self, eye: Eye, raw: Tensor) -> Tensor:
         """Vectors of the places of raw items (B, D, h, w), from which a few labelled faults can be learnt."""
+        ...
+
+
+@runtime_checkable
+class Crossed(Detector, Protocol):
+    """A detector that learns from all good items and still can judge each by what has not seen it (Vovk 2015,
+    arXiv:1208.0806; Barber et al. 2021, arXiv:1905.02928).
+    """
+
+    def cross(self, eye: Eye, store: Store, folds: Sequence[np.ndarray], *, seed: int = 0) -> Self:
+        """Learn from the good items of all folds, in as many parts as there are folds, each without one of them."""
+        ...
+
+    def apart(self, fold: int) -> Detector:
+        """The part that has not seen this fold."""
         ...

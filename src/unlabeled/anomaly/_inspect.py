@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from unlabeled.anomaly import Detector, Eye, _masks
+from unlabeled.anomaly import Crossed, Detector, Eye, _masks
 from unlabeled.anomaly._figures import Pixels
 from unlabeled.anomaly._shots import SIDE, Places, join, mark, places
 from unlabeled.data.source import Source
@@ -55,15 +55,27 @@ class Seen:
     unmasked: int = 0
 
 
-def usual(detector: Detector, eye: Eye, store: Store, rows: np.ndarray, *, shots: bool = False) -> Usual:
-    """Judge good items that were kept apart."""
+def usual(
+    detector: Detector,
+    eye: Eye,
+    store: Store,
+    rows: np.ndarray,
+    *,
+    folds: Sequence[np.ndarray] = (),
+    shots: bool = False,
+) -> Usual:
+    """Judge good items that were kept apart; those of each fold by the part of the detector that has not seen it."""
+    judges = [(detector, rows)]
+    if folds and isinstance(detector, Crossed):
+        judges = [(detector.apart(number), fold) for number, fold in enumerate(folds)]
     scores, tops, middles, kept = [], [], [], []
-    for mine, found, maps in _lots(detector, eye, store, rows):
-        scores.append(found)
-        tops.append(maps.reshape(len(maps), -1).max(1))
-        middles.append(np.median(maps.reshape(len(maps), -1), 1))
-        if shots:
-            kept.append(_places(detector, eye, store, mine, maps, found))
+    for judge, part in judges:
+        for mine, found, maps in _lots(judge, eye, store, part):
+            scores.append(found)
+            tops.append(maps.reshape(len(maps), -1).max(1))
+            middles.append(np.median(maps.reshape(len(maps), -1), 1))
+            if shots:
+                kept.append(_places(judge, eye, store, mine, maps, found))
     low, high = float(np.median(np.concatenate(middles))), float(np.quantile(np.concatenate(tops), 0.95))
     return Usual(np.concatenate(scores), low, high, join(kept) if kept else None)
 

@@ -42,6 +42,38 @@ def apart(table: Table, rows: np.ndarray, share: float, seed: int) -> tuple[np.n
     return np.sort(rows[~aside]), np.sort(rows[aside])
 
 
+def folds(table: Table, rows: np.ndarray, count: int, seed: int) -> list[np.ndarray]:
+    """Part good items into folds of about one size, no group in two of them; the largest groups are placed first.
+
+    Args:
+        table: the items.
+        rows: the good ones (N,).
+        count: how many folds; fewer come back where there are fewer groups.
+        seed: another seed, other folds.
+
+    Returns:
+        Sorted rows of each fold.
+
+    Raises:
+        UserError: when there are not two items of two groups.
+    """
+    units = unit_numbers(table, rows)
+    units = np.arange(len(rows)) if units is None else units
+    names, counts = np.unique(units, return_counts=True)
+    order = np.random.default_rng([seed, 31]).permutation(len(names))
+    parts: list[list[int]] = [[] for _ in range(min(count, len(names)))]
+    sizes = [0] * len(parts)
+    for at in order[np.argsort(-counts[order], kind="stable")]:
+        smallest = sizes.index(min(sizes))
+        parts[smallest].append(int(names[at]))
+        sizes[smallest] += int(counts[at])
+    if len(parts) < 2:
+        raise UserError(
+            f"{len(rows)} good items in {len(names)} groups cannot be parted", "give more good items, or smaller groups"
+        )
+    return [np.sort(rows[np.isin(units, part)]) for part in parts]
+
+
 def p_values(scores: np.ndarray, good: np.ndarray) -> np.ndarray:
     """How likely a good item is to look at least as unusual (N,): (1 + number of `good` scores as high) / (n + 1).
 

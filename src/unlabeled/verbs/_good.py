@@ -26,9 +26,10 @@ from unlabeled.training.loop import Items
 from unlabeled.training.recipe import Recipe
 from unlabeled.training.run import CONFIG, Run, create, fingerprint, learn
 
-APART = 0.3  # share of the good items that set the threshold
+APART = 0.3  # share of the good items that set the threshold, where an encoder learns from the others
+FOLDS = 3  # parts of the good items, where each is judged by what learnt from the others
 SIZE = 64  # side of the training views in pixels
-WIDER: Mapping[str, int] = {"features": 3, "pictures": 2, "painting": 1}  # the detector sees so many times that
+WIDER: Mapping[str, int] = {"features": 3, "pictures": 3, "painting": 1}  # the detector sees so many times that
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,7 @@ class Ready:
         store: their decoded form.
         fit: rows that are learnt from.
         held: good rows that set the threshold.
+        folds: parts of `held`, each to be judged by what has not seen it; none where `held` is kept apart from all.
         more: further rows that only pretraining sees.
         recipe: of the run.
         run: the run that was given, if one was.
@@ -50,6 +52,7 @@ class Ready:
     store: Store
     fit: np.ndarray
     held: np.ndarray
+    folds: list[np.ndarray]
     more: np.ndarray
     recipe: Recipe
     run: Run | None
@@ -74,8 +77,12 @@ def ready(
     method: str | Mapping[str, Any] | None,
     setup: Setup,
     training: Training,
+    *,
+    crossed: bool = False,
 ) -> Ready:
     """Scan, decode and part the good items, and say what the run is made of.
+
+    With `crossed` all good items are learnt from, in folds, and all set the threshold.
 
     Raises:
         UserError: when there is nothing to learn from, or the run is not finished.
@@ -99,16 +106,18 @@ def ready(
         prep = Prep(side, seen.channels, dtype="uint16" if seen.bits == 16 else "uint8")
     table, store = build(table, prep)
     is_good = np.array([str(table.folder / p) in known for p in table.items["path"]], dtype=bool)
-    fit, held = _threshold.apart(table, np.flatnonzero(is_good), APART, setup.seed)
+    every = np.flatnonzero(is_good)
+    folds = _threshold.folds(table, every, FOLDS, setup.seed) if crossed else []
+    fit, held = (every, every) if crossed else _threshold.apart(table, every, APART, setup.seed)
     more = np.setdiff1d(table.rows(*LEARN), np.flatnonzero(is_good))
     seen_by = np.concatenate([fit, more])
     if given:
         unseen = given.config.get("items") == fingerprint(_paths(table), seen_by)
-        return Ready(table, store, fit, held, more, given.recipe, given, unseen)
+        return Ready(table, store, fit, held, folds, more, given.recipe, given, unseen)
     mean, std = store.statistics(fit)
     prepared = Prepared(table, store, prep, size, mean, std, flips(table, store))
     recipe = compose(prepared, spec, encoder, Augmentation(), training, 0, setup.seed)
-    return Ready(table, store, fit, held, more, replace(recipe, items=len(seen_by)), None, True)
+    return Ready(table, store, fit, held, folds, more, replace(recipe, items=len(seen_by)), None, True)
 
 
 def learnt(ready: Ready, folder: Path, needs: str, budget: Budget, device: Device) -> Method:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from unlabeled import catalog, progress
-from unlabeled.anomaly import Detector, Eye, _figures, _inspect, _masks, _shots, _threshold
+from unlabeled.anomaly import Crossed, Detector, Eye, _figures, _inspect, _masks, _shots, _threshold
 from unlabeled.data.scan import scan
 from unlabeled.data.splits import unit_numbers
 from unlabeled.data.store import Prep, build
@@ -69,14 +69,15 @@ def detect(
 ) -> Detected:
     """Learn what good items look like, and say which others are faulty, and where.
 
-    Three tenths of the good items are kept apart: nothing is learnt from them, they set the threshold. Labels of the
-    test items are only read to measure.
+    Every good item that sets the threshold is judged by what has not learnt from it: the detector planted learns in
+    three parts, each without a third of the good items; for the others three tenths are kept apart. Labels of the test
+    items are only read to measure.
 
     Args:
         good: folder or manifest of good items; a group never stands on both sides.
         on: what to look at: a flat folder, or class folders of which one is called good, ok or normal.
         run: folder of a run whose encoder to look through; one is pretrained on the good items when not given.
-        detector: planted, density, patches or reconstruction, with settings as planted(steps=600).
+        detector: planted, density, patches or reconstruction, with settings as planted(pictures=1000).
         method: what to pretrain with; simclr when not given, autoencoder for the detector reconstruction.
         false_alarms: share of good items that may be flagged.
         masks: folder of masks, <kind>/<name>_mask.png; `ground_truth` beside the test folder is found by itself.
@@ -101,9 +102,12 @@ def detect(
     needs = str(catalog.entry("anomaly", spec.name).facts.get("needs", "features"))
     folder = Path(setup.out) if setup.out else folder_name(good, "faults")
     if needs == "pictures" and budget != Budget():
-        progress.say(f"mind: {spec.name} takes steps of its own, as {spec.name}(steps=600); no encoder is pretrained")
+        progress.say(
+            f"mind: {spec.name} has settings of its own, as {spec.name}(pictures=2000); no encoder is pretrained"
+        )
     device = open_device(training)
-    ready = _good.ready(good, run, needs, method, setup, training)
+    crossed = needs == "pictures" and isinstance(finder, Crossed)
+    ready = _good.ready(good, run, needs, method, setup, training, crossed=crossed)
     _threshold.threshold(np.arange(len(ready.held)), false_alarms)  # too few good items are refused before the work
     table, store = build(_test(on, ready.table), Prep(**ready.recipe.prep))
     kinds = _masks.kinds(table, table.rows())
@@ -113,14 +117,16 @@ def detect(
     files = _masks.masks(table, table.rows(), kinds, _masks.folder(table, masks))
     learnt = _good.learnt(ready, folder / "run", needs, budget, device)
     eye = Eye(device.place(learnt).eval(), ready.looks(), device)
-    if needs == "pictures":  # it learns over many passes and shows them itself
+    if ready.folds and isinstance(finder, Crossed):
+        finder.cross(eye, ready.store, ready.folds, seed=setup.seed)
+    elif needs == "pictures":  # it learns over many passes and shows them itself
         finder.fit(eye, ready.store, ready.fit, seed=setup.seed)
     work = len(ready.held) + len(table) + (0 if needs == "pictures" else len(ready.fit))
     with progress.bar(str(spec), work) as bar:
         eye = replace(eye, each=bar.advance)
         if needs != "pictures":
             finder.fit(eye, ready.store, ready.fit, seed=setup.seed)
-        usual = _inspect.usual(finder, eye, ready.store, ready.held, shots=bool(shots))
+        usual = _inspect.usual(finder, eye, ready.store, ready.held, folds=ready.folds, shots=bool(shots))
         seen = _inspect.look(finder, eye, store, table, kinds, masks=files, scale=usual, out=folder / "maps")
     p = _threshold.p_values(seen.scores, usual.scores)
     flags = _threshold.flagged(p, false_alarms)
@@ -129,6 +135,7 @@ def detect(
         "detector": str(spec), "run": run or ("" if needs == "pictures" else str(folder / "run")),
         "method": str(ready.recipe.method), "encoder": str(ready.recipe.encoder), "seed": setup.seed,
         "view": ready.side(needs), "learnt_from": len(ready.fit), "kept_apart": len(ready.held),
+        "folds": len(ready.folds),
         "rate": false_alarms, "threshold": line, "items": len(table), "flagged": int(flags.sum()),
 "command": _command(good, on, run, str(spec), false_alarms, setup.seed),
         "good": sum(k == "" for k in kinds), "faulty": int(faulty.sum()),

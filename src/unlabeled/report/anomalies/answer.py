@@ -23,7 +23,9 @@ def section(found: Inspected) -> Section:
             tiles.append(("AUROC of places", f"{pixels['auroc']:.3f}", f"PRO {pixels['pro']:.3f}"))
     how = [
         f"{f['learnt_from']:,} good items were learnt from",
-        f"{f['kept_apart']:,} others set the threshold",
+        f"each set the threshold as judged by the one of {f['folds']} networks that has not seen it"
+        if f.get("folds")
+        else f"{f['kept_apart']:,} others set the threshold",
         f"detector {f['detector']}" + (f", encoder {f['encoder']} taught by {f['method']}" if f["run"] else ""),
         f"view of {f['view']} pixels, seed {f['seed']}",
     ]
