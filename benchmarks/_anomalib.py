@@ -1,6 +1,6 @@
-"""PaDiM as anomalib has it, on pictures that were handed over; run by `anomaly.py` in an environment with anomalib.
+"""PaDiM and PatchCore as anomalib has them, on pictures that were handed over; run by `anomaly.py`.
 
-python _anomalib.py pictures.npz out.npz [weights.npz]
+python _anomalib.py padim|patchcore SEED pictures.npz out.npz [weights.npz]
 """
 
 import sys
@@ -8,13 +8,19 @@ import sys
 import numpy as np
 import torch
 from anomalib.models.image.padim.torch_model import PadimModel
+from anomalib.models.image.patchcore.torch_model import PatchcoreModel
+
+CORESET = 0.002  # of all places; anomalib's 0.1 would take hours on one core
 
 
-def main(pictures: str, out: str, weights: str = "") -> None:
+def main(name: str, seed: str, pictures: str, out: str, weights: str = "") -> None:
     torch.set_num_threads(1)
-    torch.manual_seed(0)
+    torch.manual_seed(int(seed))
     data = np.load(pictures)
-    model = PadimModel(backbone="resnet18", layers=["layer1", "layer2", "layer3"], pre_trained=False)
+    if name == "padim":
+        model = PadimModel(backbone="resnet18", layers=["layer1", "layer2", "layer3"], pre_trained=False)
+    else:
+        model = PatchcoreModel(backbone="resnet18", layers=["layer2", "layer3"], pre_trained=False)
     if weights:  # of a grey encoder: its first layer sees the mean of the three equal channels
         given = {k: torch.from_numpy(v) for k, v in np.load(weights).items()}
         given["conv1.weight"] = given["conv1.weight"].repeat(1, 3, 1, 1) / 3
@@ -24,9 +30,10 @@ def main(pictures: str, out: str, weights: str = "") -> None:
         net.load_state_dict(mine, strict=False)
     model.train()
     model.feature_extractor.eval()
-    for x in lots(data["fit"]):
-        model(x)
-    model.fit()
+    with torch.no_grad():
+        for x in lots(data["fit"]):
+            model(x)
+        model.fit() if name == "padim" else model.subsample_embedding(CORESET)
     model.eval()
     scores, maps = [], []
     with torch.no_grad():

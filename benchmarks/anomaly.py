@@ -47,7 +47,8 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--detectors", nargs="*", default=DETECTORS)
     parser.add_argument("--size", type=int, default=64, help="of the training views; detectors see 2 to 3 times that")
-    parser.add_argument("--anomalib", default="")
+    parser.add_argument("--anomalib", default="", help="a Python that has anomalib")
+    parser.add_argument("--ours", action="store_true", help="anomalib with our encoder's weights, not random ones")
     parser.add_argument("--choose", action="store_true")
     told = parser.parse_args()
     told.out.mkdir(parents=True, exist_ok=True)
@@ -56,7 +57,7 @@ def main() -> None:
         for text in told.detectors:
             (choose if told.choose else measure)(told, good, test, seed, text)
         if told.anomalib:
-            padim(told, good, test, seed)
+            peers(told, good, test, seed)
     show(told.out)
 
 
@@ -132,27 +133,26 @@ def choose(told: Any, good: Path, test: Path, seed: int, text: str) -> None:
         print(f"seed {seed} {text} {kind}: items {_figures.auroc(scores, calm):.3f}, places {places:.3f}", flush=True)
 
 
-def padim(told: Any, good: Path, test: Path, seed: int) -> None:
-    """anomalib's PaDiM on the same split and size: random weights, and ours; as they are, and with even brightness."""
+def peers(told: Any, good: Path, test: Path, seed: int) -> None:
+    """anomalib's PaDiM and PatchCore on the same tiles, size and even brightness: random weights, or our encoder's."""
     training = Training(threads=1)
-    run = encoder(told, good, seed)
+    run = encoder(told, good, seed) if told.ours else None
     ready = _good.ready(str(good), run, "features", None, setup_of(told, seed, "x"), training)
     table, store = build(scan(test), Prep(**ready.recipe.prep))
     kinds = _masks.kinds(table, table.rows())
-    method = Run.open(run).method()
+    method = Run.open(run).method() if run else ready.recipe.build()
     eye = Eye(method, ready.looks(), open_device(training))
-    weights = told.out / "weights.npz"
+    weights, data, out = (told.out / name for name in ("weights.npz", "pictures.npz", "found.npz"))
     np.savez(weights, **{k: v.numpy() for k, v in method.encoder.net.state_dict().items()})
-    for name, even, given in (("random", False, ""), ("random", True, ""), ("ours", True, str(weights))):
-        file = told.out / f"anomalib-{name}{'-even' if even else ''}-s{seed}.json"
+    parts = {"fit": (ready.store, ready.fit), "test": (store, table.rows()), "held": (ready.store, ready.held)}
+    x = {k: np.concatenate([view(eye, raw, True).numpy() for raw in eye.batches(*v)]) for k, v in parts.items()}
+    np.savez(data, fit=x["fit"].astype(np.float16), test=np.concatenate([x["held"], x["test"]]).astype(np.float16))
+    for name in ("padim", "patchcore"):
+        file = told.out / f"anomalib-{name}-{'ours' if run else 'random'}-s{seed}.json"
         if file.is_file():
             continue
-        data, out = told.out / "pictures.npz", told.out / "found.npz"
-        parts = {"fit": (ready.store, ready.fit), "test": (store, table.rows()), "held": (ready.store, ready.held)}
-        x = {k: np.concatenate([view(eye, raw, even).numpy() for raw in eye.batches(*v)]) for k, v in parts.items()}
-        np.savez(data, fit=x["fit"].astype(np.float16), test=np.concatenate([x["held"], x["test"]]).astype(np.float16))
-        script = str(Path(__file__).with_name("_anomalib.py"))
-        subprocess.run([told.anomalib, script, str(data), str(out), *([given] if given else [])], check=True)
+        script, given = str(Path(__file__).with_name("_anomalib.py")), [str(weights)] if run else []
+        subprocess.run([told.anomalib, script, name, str(seed), str(data), str(out), *given], check=True)
         found, held = np.load(out), len(ready.held)
         scores, maps = found["scores"][held:], found["maps"][held:]
         figures = judged(table, kinds, scores, maps, found["scores"][:held], told.data / "ground_truth")

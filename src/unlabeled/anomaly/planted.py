@@ -37,8 +37,8 @@ class Planted:
         pictures: how many pictures are drawn on; all good items in turn, 2 or more.
         epochs: passes over their places, 1 or more.
         width: of the network's hidden layers, 4 or more.
-        windows: odd sides, in places, over which logits are averaged; large faint faults show in wide ones.
-        top: share of an item's places that its score is the mean of, in each window, 0 to 1.
+        windows: odd sides in places; a map is the mean of its logits' means over them: large faults show in wide ones.
+        top: share of an item's places that its score is the mean of, 0 to 1.
         smooth: Gaussian over the map, in pixels of a 224-pixel view.
 
     Raises:
@@ -50,7 +50,7 @@ class Planted:
     def __init__(
         self,
         *,
-        pictures: int = 1000,
+        pictures: int = 1500,
         epochs: int = 8,
         width: int = 64,
         windows: tuple[int, ...] = (1, 3, 7, 15),
@@ -93,7 +93,7 @@ class Planted:
             logits = torch.stack([net(seen.permute(0, 2, 3, 1).flatten(0, 2)) for net in self._learnt()]).mean(0)
             found = logits.view(len(raw), 1, *seen.shape[2:])
             wide = [box(found, w, w)[:, 0] for w in self.windows]
-            scores.append(np.mean([strongest(w, self.top) for w in wide], 0))
+            scores.append(strongest(found[:, 0], self.top))
             maps.append(enlarge(torch.stack(wide).mean(0), eye.looks.plain_size, self.smooth))
         return np.concatenate(scores), np.concatenate(maps)
 

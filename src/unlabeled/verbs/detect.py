@@ -77,7 +77,7 @@ def detect(
         good: folder or manifest of good items; a group never stands on both sides.
         on: what to look at: a flat folder, or class folders of which one is called good, ok or normal.
         run: folder of a run whose encoder to look through; one is pretrained on the good items when not given.
-        detector: planted, density, patches or reconstruction, with settings as planted(pictures=1000).
+        detector: planted, density, patches or reconstruction, with settings as planted(pictures=1500).
         method: what to pretrain with; simclr when not given, autoencoder for the detector reconstruction.
         false_alarms: share of good items that may be flagged.
         masks: folder of masks, <kind>/<name>_mask.png; `ground_truth` beside the test folder is found by itself.
