@@ -37,7 +37,6 @@ from unlabeled.verbs.detect import detect
 DETECTORS = ("planted", "density(stages=(1,2))", "patches(stages=(1,2))")
 STEPS = 80  # of SimCLR at batch 64, for the detectors that look through an encoder
 RATE = 0.05
-SHOTS = (0, 1, 5, 10)
 
 
 def main() -> None:
@@ -49,6 +48,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, help="of the training views; detectors see 2 to 3 times that")
     parser.add_argument("--anomalib", default="", help="a Python that has anomalib")
     parser.add_argument("--ours", action="store_true", help="anomalib with our encoder's weights, not random ones")
+    parser.add_argument("--shots", default="0", help="numbers of labelled faults, such as 0,1,5,10")
     parser.add_argument("--choose", action="store_true")
     told = parser.parse_args()
     told.out.mkdir(parents=True, exist_ok=True)
@@ -92,8 +92,9 @@ def measure(told: Any, good: Path, test: Path, seed: int, text: str) -> None:
     needs = catalog.entry("anomaly", name).facts.get("needs", "features")
     run = encoder(told, good, seed) if needs == "features" else None
     budget, masks = Budget(steps=STEPS), str(told.data / "ground_truth")
+    shots = [k for k in map(int, told.shots.split(",")) if k]
     found = detect(
-        str(good), on=str(test), run=run, detector=text, false_alarms=RATE, masks=masks, shots=SHOTS, setup=setup,
+        str(good), on=str(test), run=run, detector=text, false_alarms=RATE, masks=masks, shots=shots, setup=setup,
         budget=budget, training=Training(threads=1),
     )  # fmt: skip
     print(f"seed {seed}, {text}, {time.monotonic() - began:.0f} s:", *found.lines(), sep="\n  ", flush=True)
@@ -119,7 +120,8 @@ def choose(told: Any, good: Path, test: Path, seed: int, text: str) -> None:
             detector.cross(eye, ready.store, folds, seed=seed), eye, ready.store, ready.fit, folds=folds
         )
         rest, _ = detector.score(eye, ready.store, held)
-        alarms = _threshold.flagged(_threshold.p_values(rest, usual.scores), RATE)
+        weight = _threshold.weights(ready.table, np.concatenate(folds), RATE)
+        alarms = _threshold.flagged(_threshold.p_values(rest, usual.scores, weight), RATE)
         print(f"seed {seed} {text}: {alarms.mean():.1%} of {len(held)} good items kept apart are flagged", flush=True)
     else:
         detector.fit(eye, ready.store, ready.fit, seed=seed)
@@ -155,11 +157,12 @@ def peers(told: Any, good: Path, test: Path, seed: int) -> None:
         subprocess.run([told.anomalib, script, name, str(seed), str(data), str(out), *given], check=True)
         found, held = np.load(out), len(ready.held)
         scores, maps = found["scores"][held:], found["maps"][held:]
-        figures = judged(table, kinds, scores, maps, found["scores"][:held], told.data / "ground_truth")
+        weight = _threshold.weights(ready.table, ready.held, RATE)
+        figures = judged(table, kinds, scores, maps, (found["scores"][:held], weight), told.data / "ground_truth")
         file.write_text(json.dumps(figures))
 
 
-def judged(table: Any, kinds: Any, scores: Any, maps: Any, held: np.ndarray, masks: Path) -> dict[str, Any]:
+def judged(table: Any, kinds: Any, scores: Any, maps: Any, held: Any, masks: Path) -> dict[str, Any]:
     """The same figures as `detect` gives, from any scores and maps."""
     from unlabeled.data.source import Source
 
@@ -171,10 +174,10 @@ def judged(table: Any, kinds: Any, scores: Any, maps: Any, held: np.ndarray, mas
         mask = _masks.read(file) if file else _masks.empty(source, row)
         large = torch.nn.functional.interpolate(torch.from_numpy(maps[row])[None, None], mask.shape, mode="bilinear")
         pixels.add(large[0, 0].numpy(), mask, kind)
-    flags = _threshold.flagged(_threshold.p_values(scores, held), RATE)
+    flags = _threshold.flagged(_threshold.p_values(scores, *held), RATE)
     is_good = np.array([k == "" for k in kinds])
     return {
-        "images": _figures.images(scores, kinds, _threshold.threshold(held, RATE)),
+        "images": _figures.images(scores, kinds, _threshold.threshold(held[0], RATE, held[1])),
         "pixels": pixels.figures(),
         "false_alarms": _figures.share_with_interval(int(flags[is_good].sum()), int(is_good.sum())),
     }

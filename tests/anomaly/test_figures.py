@@ -167,3 +167,19 @@ def test_folds_hold_every_item_once_and_whole_groups() -> None:
     one = Table(None, "", "image", frame(["a", "b"], ["unlabeled"] * 2, group=["g", "g"]))  # type: ignore[arg-type]
     with pytest.raises(UserError, match="cannot be parted"):
         threshold.folds(one, one.rows(), 3, seed=0)
+
+
+def test_every_group_counts_for_one_where_there_are_enough() -> None:
+    groups = ["large"] * 30 + [f"g{i // 2}" for i in range(60)]
+    table = Table(None, "", "image", frame([f"{i}.png" for i in range(90)], ["unlabeled"] * 90, group=groups))  # type: ignore[arg-type]
+    weight = threshold.weights(table, table.rows(), 0.1)
+    assert weight.sum() == pytest.approx(31)
+    assert weight[:30].sum() == pytest.approx(1)
+    assert (threshold.weights(table, table.rows(), 0.01) == 1).all()
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        good, tried = rng.integers(0, 40, 90).astype(float), rng.integers(0, 40, 200).astype(float)
+        slow = [(1 + sum(w for g, w in zip(good, weight, strict=True) if g >= t)) / (31 + 1) for t in tried]
+        p = threshold.p_values(tried, good, weight)
+        np.testing.assert_allclose(p, slow)
+        assert (threshold.flagged(p, 0.1) == (tried > threshold.threshold(good, 0.1, weight))).all()

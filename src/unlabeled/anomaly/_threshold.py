@@ -74,19 +74,42 @@ def folds(table: Table, rows: np.ndarray, count: int, seed: int) -> list[np.ndar
     return [np.sort(rows[np.isin(units, part)]) for part in parts]
 
 
-def p_values(scores: np.ndarray, good: np.ndarray) -> np.ndarray:
+def weights(table: Table, rows: np.ndarray, rate: float) -> np.ndarray:
+    """What each good item counts for (N,), so that every group counts for one: a new item comes from a new group.
+
+    One large group would else set the threshold by itself (pooling of groups: Dunn et al. 2023, arXiv:1809.07441).
+    Where there are too few groups to vouch for the rate, every item counts for one.
+    """
+    units = unit_numbers(table, rows)
+    if units is None:
+        return np.ones(len(rows))
+    _, where, counts = np.unique(units, return_inverse=True, return_counts=True)
+    return np.asarray(1 / counts[where]) if rate * (len(counts) + 1) >= 1 else np.ones(len(rows))
+
+
+def p_values(scores: np.ndarray, good: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
     """How likely a good item is to look at least as unusual (N,): (1 + number of `good` scores as high) / (n + 1).
 
     A good item of the same kind gets a value of at most r with a probability of at most r, whatever the scores are.
 
+    Args:
+        scores: of the items (N,).
+        good: of good items that the detector has not seen (M,).
+        weight: what each good item counts for (M,); n is their sum. One each when not given.
+
     >>> p_values(np.array([0.5, 9.0]), np.array([1.0, 2.0, 3.0])).tolist()
     [1.0, 0.25]
+    >>> p_values(np.array([2.0]), np.array([1.0, 2.0, 3.0]), np.array([1.0, 0.5, 0.5])).tolist()
+    [0.6666666666666666]
     """
-    ranks = len(good) - np.searchsorted(np.sort(good), scores, side="left")
-    return np.asarray((1 + ranks) / (len(good) + 1))
+    weight = np.ones(len(good)) if weight is None else weight
+    order = np.argsort(good, kind="stable")
+    above = np.append(weight[order][::-1].cumsum()[::-1], 0.0)  # of all scores from each one on
+    found = above[np.searchsorted(good[order], scores, side="left")]
+    return np.asarray((1 + found) / (weight.sum() + 1))
 
 
-def threshold(good: np.ndarray, rate: float) -> float:
+def threshold(good: np.ndarray, rate: float, weight: np.ndarray | None = None) -> float:
     """The score above which an item is flagged: its p-value is then at most `rate`.
 
     >>> threshold(np.arange(1.0, 20.0), 0.1)
@@ -97,13 +120,15 @@ def threshold(good: np.ndarray, rate: float) -> float:
     """
     if not 0 < rate < 1:
         raise UserError(f"a rate of {rate:g} false alarms was asked for", "give a number between 0 and 1")
-    place = math.floor(rate * (len(good) + 1) + 1e-9)
-    if place < 1:
+    weight = np.ones(len(good)) if weight is None else weight
+    spare = rate * (weight.sum() + 1) - 1 + 1e-9  # what may lie above
+    if spare < 0:
         raise UserError(
             f"{len(good)} good items kept apart cannot vouch for {rate:.1%} false alarms",
             f"keep {math.ceil(1 / rate) - 1} or more apart, or allow more false alarms",
         )
-    return float(np.sort(good)[-place])
+    order = np.argsort(-good, kind="stable")
+    return float(good[order][np.searchsorted(weight[order].cumsum(), spare, side="right")])
 
 
 def flagged(p: np.ndarray, rate: float) -> np.ndarray:

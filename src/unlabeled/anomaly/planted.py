@@ -50,7 +50,7 @@ class Planted:
     def __init__(
         self,
         *,
-        pictures: int = 1500,
+        pictures: int = 1000,
         epochs: int = 8,
         width: int = 64,
         windows: tuple[int, ...] = (1, 3, 7, 15),

@@ -77,7 +77,7 @@ def detect(
         good: folder or manifest of good items; a group never stands on both sides.
         on: what to look at: a flat folder, or class folders of which one is called good, ok or normal.
         run: folder of a run whose encoder to look through; one is pretrained on the good items when not given.
-        detector: planted, density, patches or reconstruction, with settings as planted(pictures=1500).
+        detector: planted, density, patches or reconstruction, with settings as planted(pictures=1000).
         method: what to pretrain with; simclr when not given, autoencoder for the detector reconstruction.
         false_alarms: share of good items that may be flagged.
         masks: folder of masks, <kind>/<name>_mask.png; `ground_truth` beside the test folder is found by itself.
@@ -108,7 +108,9 @@ def detect(
     device = open_device(training)
     crossed = needs == "pictures" and isinstance(finder, Crossed)
     ready = _good.ready(good, run, needs, method, setup, training, crossed=crossed)
-    _threshold.threshold(np.arange(len(ready.held)), false_alarms)  # too few good items are refused before the work
+    judged = np.concatenate(ready.folds) if ready.folds else ready.held  # in the order in which they are judged
+    weight = _threshold.weights(ready.table, judged, false_alarms)
+    _threshold.threshold(np.arange(len(judged)), false_alarms, weight)  # too few good items are refused before the work
     table, store = build(_test(on, ready.table), Prep(**ready.recipe.prep))
     kinds = _masks.kinds(table, table.rows())
     faulty = np.array([bool(k) for k in kinds])
@@ -128,9 +130,9 @@ def detect(
             finder.fit(eye, ready.store, ready.fit, seed=setup.seed)
         usual = _inspect.usual(finder, eye, ready.store, ready.held, folds=ready.folds, shots=bool(shots))
         seen = _inspect.look(finder, eye, store, table, kinds, masks=files, scale=usual, out=folder / "maps")
-    p = _threshold.p_values(seen.scores, usual.scores)
+    p = _threshold.p_values(seen.scores, usual.scores, weight)
     flags = _threshold.flagged(p, false_alarms)
-    line = _threshold.threshold(usual.scores, false_alarms)
+    line = _threshold.threshold(usual.scores, false_alarms, weight)
     figures: dict[str, Any] = {
         "detector": str(spec), "run": run or ("" if needs == "pictures" else str(folder / "run")),
         "method": str(ready.recipe.method), "encoder": str(ready.recipe.encoder), "seed": setup.seed,
