@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from unlabeled.encoders import _build
-from unlabeled.encoders.cnn import CNN
+from unlabeled.encoders.cnn import CNN, Block
 from unlabeled.encoders.wave import Wave
 from unlabeled.errors import UserError
 from unlabeled.modalities.audio import Audio
@@ -60,3 +61,23 @@ def test_the_encoder_decides_the_form_and_others_are_refused() -> None:
     assert Series(size=20).seen_by(1, "").size == 20
     with pytest.raises(UserError, match="wave"):
         Series(size=20).seen_by(1, "wave")
+
+
+@pytest.mark.parametrize("before", [2, 4, 7])
+def test_the_way_around_a_block_is_a_strided_convolution_for_few_channels_too(before: int) -> None:
+    """Slopes through few channels, last in memory: torch's own strided way back kills the process on some CPUs."""
+    torch.manual_seed(0)
+    block = Block(before, 8, 2).eval()
+    weight = block.around.weight.detach().clone().requires_grad_()
+    for side in (7, 16):
+        x = torch.randn(16, before, side, side).contiguous(memory_format=torch.channels_last).requires_grad_()
+        plain = x.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
+        y = functional.relu(block.norms[0](block.first(plain)))
+        expected = functional.relu(block.norms[1](block.second(y)) + functional.conv2d(plain, weight, stride=2))
+        found = block(x)
+        assert torch.allclose(found, expected, atol=1e-5)
+        found.square().sum().backward()
+        expected.square().sum().backward()
+        assert x.grad is not None and plain.grad is not None
+        assert torch.allclose(x.grad, plain.grad, atol=1e-4)
+    assert torch.allclose(block.around.weight.grad, weight.grad, atol=1e-3)
