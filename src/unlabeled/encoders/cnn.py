@@ -27,8 +27,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, before, H, W) to (B, after, H / stride, W / stride)."""
         y = functional.relu(self.norms[0](self.first(x)))
-        # the stride is taken outside of the convolution: with 2 to 7 channels, last in memory, torch's own way back writes
-        # behind its buffer on CPUs that have AVX2 alone (seen with 2.15), and the process dies
+        # the stride is taken outside of the convolution: with 2 to 7 channels, last in memory, torch's own way back
+        # writes behind its buffer on CPUs that have AVX2 alone (seen with torch 2.15), and the process dies
         return functional.relu(self.norms[1](self.second(y)) + self.around(x[..., :: self.stride, :: self.stride]))
 
 
