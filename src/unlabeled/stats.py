@@ -308,6 +308,8 @@ def too_short(summary: pd.DataFrame, winner: tuple[str, str]) -> dict[tuple[str,
         Name and protocol, and the share of their own items that they are right on.
     """
     most = summary[summary["labels"] == summary["labels"].max()].set_index(["arm", "protocol"])
-    bar = float(most[most["metric"] == "accuracy"].loc[winner, "mean"])
-    own = most[most["metric"] == FITTED]["mean"]
+    accuracy, own = most[most["metric"] == "accuracy"]["mean"], most[most["metric"] == FITTED]["mean"]
+    if winner not in accuracy.index:
+        return {}
+    bar = float(accuracy.loc[winner])
     return {(str(arm), str(protocol)): float(v) for (arm, protocol), v in own.items() if v < bar}

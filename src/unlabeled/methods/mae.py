@@ -22,7 +22,7 @@ class MAE(Method):
         encoder: a transformer that can look at visible patches alone (`vit`, `transformer`).
         mask_ratio: share of the patches that is hidden, 0 to 1.
         normalise: take each patch's own mean and spread out of the target; for pictures alone when not given.
-        decoder_width: length of the decoder's token vectors; 0 takes half of the encoder's, as a multiple of 32.
+        decoder_width: length of the decoder's token vectors; 0 takes half of the encoder's, 128 or more.
         decoder_depth: number of the decoder's blocks.
         decoder_heads: attention heads of the decoder.
 
@@ -53,7 +53,7 @@ class MAE(Method):
         self.encoder, self.mask_ratio = encoder, mask_ratio
         self.normalise = encoder.space == 2 if normalise is None else normalise
         self.visible = max(1, round(encoder.places * (1 - mask_ratio)))
-        width = decoder_width or max(32, encoder.dim // 64 * 32)
+        width = decoder_width or max(128, encoder.dim // 64 * 32)
         self.enter = nn.Linear(encoder.dim, width)
         self.mask_token = nn.Parameter(0.02 * torch.randn(1, 1, width))
         self.positions: Tensor
