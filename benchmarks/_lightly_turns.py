@@ -3,6 +3,7 @@
 import json
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor, nn
 
@@ -228,6 +230,38 @@ def cpu_seconds() -> float:
     return time.process_time() + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
 
 
+class Tree:
+    """Watches the memory of this process and of all it started, in MB: what several share counts once.
+
+    Pages of files (torch itself) are counted as this process holds them, for other contenders hold the same ones.
+    """
+
+    def __init__(self) -> None:
+        self.most, self._over = 0.0, threading.Event()
+        self._watch = threading.Thread(target=self._look, daemon=True)
+        self._watch.start()
+
+    def end(self) -> float:
+        self._over.set()
+        self._watch.join()
+        return self.most
+
+    def _look(self) -> None:
+        me = psutil.Process()
+        while not self._over.wait(0.5):
+            own = sum(_kilobytes(p.pid, "smaps_rollup", "Pss_Anon", "Pss_Shmem") for p in (me, *me.children(True)))
+            self.most = max(self.most, (own + _kilobytes(me.pid, "status", "RssFile")) / 1024)
+
+
+def _kilobytes(process: int, table: str, *names: str) -> int:
+    """Sum of lines of a table in /proc; 0 when the process has just ended."""
+    try:
+        lines = Path(f"/proc/{process}/{table}").read_text("utf-8").splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.partition(":")[0] in names)
+
+
 def lines() -> Iterator[str]:
     """What the parent asks for, until it closes the pipe."""
     for line in sys.stdin:
@@ -259,6 +293,10 @@ def main() -> None:
         if word == "end":
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             answer = {"peak_mb": peak, "knn": accuracy(ready), "steps": total}
+        elif word == "watch":  # a pass of its own, for watching costs time
+            tree = Tree()
+            total += ready.train(0)
+            answer = {"tree_mb": tree.end()}
         else:
             steps = ready.train(2 if word == "warm" else 0)
             total += steps

@@ -1,11 +1,13 @@
 """The same network, computed faster on a CPU: nothing here changes a parameter's name, shape or value.
 
-Two things are done, each for the reason measured in `benchmarks/README.md`:
+Three things are done, each for the reason measured in `benchmarks/README.md`:
 
 - A 3 x 3 convolution on a map of 2 x 2 places multiplies mostly padding. Here each output place is one matrix product
   over the input places inside the map (16 of 36 products at 2 x 2).
+- The slope of a convolution's weights on a map of 7 x 7 places or less takes oneDNN most of the way back. Here it is
+  one matrix product in bf16, with the windows of the input laid side by side.
 - The C library gives every large activation back to the system when it is freed, and the next step pays for getting
-  the pages again, one fault for each 4 kB. Here freed memory stays with the process.
+  the pages again, one fault for each 4 kB. Here freed memory stays with the process, but for the largest pieces.
 """
 
 import ctypes
@@ -17,7 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # from glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
+KEPT = 2**25  # bytes: the largest piece that is kept; to keep larger ones costs more memory than it saves time
+SMALL = 49  # output places up to which the weights' slope is one matrix product
 
 
 def accelerate(module: nn.Module, *, device: torch.device) -> nn.Module:
@@ -47,12 +51,12 @@ def accelerate(module: nn.Module, *, device: torch.device) -> nn.Module:
 def keep_memory() -> bool:
     """Keep freed memory with this process instead of giving it back to the system; false where the C library cannot.
 
-    It holds for the whole process from now on: between peaks of use the process does not shrink.
+    It holds for the whole process from now on, for pieces of up to 32 MB: between peaks of use it does not shrink.
     """
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
-    return mallopt is not None and bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, -1))
+    return mallopt is not None and bool(mallopt(_M_MMAP_THRESHOLD, KEPT)) and bool(mallopt(_M_TRIM_THRESHOLD, -1))
 
 
 def _fits(conv: nn.Conv2d) -> bool:
@@ -71,11 +75,11 @@ class Conv2d(nn.Conv2d):
         kernel, stride, padding = self.kernel_size[0], self.stride[0], int(self.padding[0])
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else input.dtype
         high, wide = ((side + 2 * padding - kernel) // stride + 1 for side in input.shape[2:])
-        # Up to 4 output places pay always; with a stride of 2, which oneDNN does less well in bf16, up to 16.
-        most = 16 if stride == 2 and dtype == torch.bfloat16 else 4
-        if not (high > 0 and wide > 0 and high * wide <= most):
+        few = 0 < high * wide <= 4
+        if min(high, wide) < 1 or not (few or (high * wide <= SMALL and dtype == torch.bfloat16)):
             return super().forward(input)
-        y: Tensor = _PlaceByPlace.apply(input, self.weight, stride, padding, dtype)
+        form = _PlaceByPlace if few else _OneSlope
+        y: Tensor = form.apply(input, self.weight, stride, padding, dtype)
         return y if self.bias is None else y + self.bias.to(dtype)[:, None, None]
 
 
@@ -84,7 +88,7 @@ class _PlaceByPlace(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int, dtype: torch.dtype) -> Tensor:
-        ctx.types = x.dtype, weight.dtype
+        ctx.types, ctx.steps = (x.dtype, weight.dtype), (stride, padding)
         x = x.permute(0, 2, 3, 1).to(dtype).contiguous()  # (B, H, W, C)
         w = weight.permute(0, 2, 3, 1).to(dtype).contiguous()  # (O, K, K, C)
         (batch, *sides, _), (out, kernel) = x.shape, w.shape[:2]
@@ -102,14 +106,50 @@ class _PlaceByPlace(torch.autograd.Function):
         x, w = ctx.saved_tensors
         rows, columns = ctx.places
         slope = slope.permute(0, 2, 3, 1)  # (B, H', W', O)
-        dx, dw = torch.zeros(x.shape), torch.zeros(w.shape)  # sums over places are kept in float32
+        whole = x.dtype == torch.bfloat16  # in float32 the products with padding cost more than they spare
+        dx = torch.zeros(x.shape)  # sums over places are kept in float32
+        dw = _slope_of_weights(x, slope, w.shape[1], *ctx.steps) if whole else torch.zeros(w.shape)
         for i, (high, up) in enumerate(rows):
             for j, (wide, across) in enumerate(columns):
                 here, seen, taps = slope[:, i, j], x[:, high, wide], w[:, up, across]
                 dx[:, high, wide] += (here @ taps.reshape(len(w), -1)).view(seen.shape)
-                dw[:, up, across] += (here.T @ seen.reshape(len(x), -1)).view(taps.shape)
+                if not whole:
+                    dw[:, up, across] += (here.T @ seen.reshape(len(x), -1)).view(taps.shape)
         of_x, of_weight = ctx.types
         return dx.to(of_x).permute(0, 3, 1, 2), dw.to(of_weight).permute(0, 3, 1, 2), None, None, None
+
+
+class _OneSlope(torch.autograd.Function):
+    """torch's own convolution, but for its weights' slope: one matrix product over all windows of the input."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int, dtype: torch.dtype) -> Tensor:
+        ctx.types, ctx.steps = (x.dtype, weight.dtype), (stride, padding)
+        x, w = (t.to(dtype, memory_format=torch.channels_last) for t in (x, weight))
+        ctx.save_for_backward(x, w)
+        return nn.functional.conv2d(x, w, None, stride, padding)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor, None, None, None]:
+        x, w = ctx.saved_tensors
+        (stride, padding), (of_x, of_weight) = ctx.steps, ctx.types
+        maps = x.permute(0, 2, 3, 1), slope.permute(0, 2, 3, 1)
+        dw = _slope_of_weights(*maps, w.shape[2], stride, padding).to(of_weight).permute(0, 3, 1, 2)
+        if not ctx.needs_input_grad[0]:
+            return None, dw, None, None, None
+        how = [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1, [True, False, False]
+        dx: Tensor = torch.ops.aten.convolution_backward(slope, x, w, None, *how)[0]
+        return dx.to(of_x), dw, None, None, None
+
+
+def _slope_of_weights(x: Tensor, slope: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+    """Slope (O, K, K, C) of weights from maps (B, H, W, C) and the slope (B, H', W', O) of what came out."""
+    high, wide = (stride * (side - 1) + 1 for side in slope.shape[1:3])
+    x = nn.functional.pad(x, (0, 0, *[padding] * 4))
+    taps = [(i, j) for i in range(kernel) for j in range(kernel)]
+    seen = torch.cat([x[:, i : i + high : stride, j : j + wide : stride] for i, j in taps], -1)
+    return (slope.flatten(0, 2).T @ seen.flatten(0, 2)).view(slope.shape[-1], kernel, kernel, -1)
 
 
 def _windows(side: int, kernel: int, stride: int, padding: int) -> Iterator[tuple[slice, slice]]:
