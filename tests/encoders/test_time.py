@@ -94,3 +94,23 @@ def test_parts_of_a_recording_are_pooled_apart_and_never_empty() -> None:
     assert encoder(torch.ones(2, 3, 20)).shape == (2, encoder.dim) == (2, 16)
     with pytest.raises(UserError, match="part"):
         TCN(3, 20, parts=0)
+
+
+@pytest.mark.parametrize("text", ["transformer(width=16, depth=2, heads=2)", "vit(width=16, depth=2, heads=2)"])
+def test_a_glimpse_of_every_patch_is_the_whole_item(text: str) -> None:
+    torch.manual_seed(0)
+    picture = text.startswith("vit")
+    encoder = _build.build(_build.spec(text), 1 if picture else 4, 32, 2 if picture else 1).eval()
+    assert isinstance(encoder, Maskable)
+    x = torch.randn(3, 1, 32, 32) if picture else torch.randn(3, 4, 32)
+    if not picture:
+        x[:, 0] = 1
+        x[1, :, 20:] = 0  # it ends in the middle of a patch's neighbour
+    order = torch.rand(3, encoder.places).argsort(1)
+    with torch.no_grad():
+        for row in range(3):  # the first patch that is shown is never held for one behind the end
+            inside = x[row, 0].reshape(-1, encoder.patch_size).amax(1) > 0 if not picture else None
+            while inside is not None and not inside[order[row, 0]]:
+                order[row] = order[row].roll(1)
+        torch.testing.assert_close(encoder.glimpse(x, order), encoder(x), atol=1e-5, rtol=1e-4)
+        assert not torch.allclose(encoder.glimpse(x, order[:, : encoder.places // 2]), encoder(x), atol=1e-3)

@@ -8,13 +8,17 @@ import torch
 
 from unlabeled.data.prepare import Prepared, prepare
 from unlabeled.encoders import Encoder, _build
+from unlabeled.encoders.vit import ViT
+from unlabeled.errors import UserError
 from unlabeled.protocols.finetune import Finetune, start_from_probe
 from unlabeled.protocols.linear import Linear
 from unlabeled.settings import Augmentation, Training
 from unlabeled.study.plan import compose, method_and_encoder
+from unlabeled.training import optim
 from unlabeled.training.devices import Device, open_device
 from unlabeled.training.loop import Items, embed
 from unlabeled.training.recipe import Recipe
+from unlabeled.views import geometry
 
 TRAINING = Training(threads=1, precision="fp32", device="cpu")
 
@@ -80,3 +84,59 @@ def test_classes_without_a_label_are_never_the_answer(ready: Prepared, recipe: R
     found = model.predict(Items(ready.store, ready.test), recipe.looks(), device)
     assert set(found.argmax(1).tolist()) <= {1, 7}
     assert found.shape[1] == 8 and np.allclose(found.sum(1), 1, atol=1e-5)
+
+
+def test_patches_that_are_left_out_are_never_computed(
+    ready: Prepared, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = Augmentation(crop=0.5, horizontal_flip=0.0, blur=0.0)
+    words = method_and_encoder("mae", "vit(patch_size=4, width=64, depth=2, heads=2)")
+    recipe = compose(ready, *words, views, TRAINING, 1, 0)
+    rows = ready.labelled[::4]
+    y, items = ready.table.labels[rows], Items(ready.store, rows)
+    seen = []
+    blocks = ViT._blocks
+    monkeypatch.setattr(ViT, "_blocks", lambda self, t: seen.append((self.training, t.shape[1])) or blocks(self, t))
+    torch.manual_seed(0)
+    rule = Finetune(steps=150, lr=3e-3, encoder_lr=1.0, keep=0.5, layer_decay=0.8)
+    model = rule.fit(recipe.build_encoder(), items, y, recipe.looks(), device, fresh=True)
+    assert {count for training, count in seen if training} == {8}
+    right = (model.predict(items, recipe.looks(), device).argmax(1) == y).mean()
+    assert {count for training, count in seen if not training} == {16}
+    assert right > 0.6, right
+
+
+@pytest.mark.parametrize("text", ["resnet18", "vit(width=32, depth=3, heads=2)", "cnn(width=8)"])
+def test_early_parts_learn_at_lower_rates_and_every_number_learns_once(text: str) -> None:
+    net = _build.build(_build.spec(text), 1, 32)
+    parts = optim.by_depth(net, 0.05, 2.0, 0.5)
+    every = [id(p) for group in parts for p in group["params"]]
+    assert len(every) == len(set(every)) and set(every) == {id(p) for p in net.parameters()}
+    scale = {id(p): group["scale"] for group in parts for p in group["params"]}
+    first, last = (next(iter(part.parameters())) for part in (net.in_order()[0], net.in_order()[-1]))
+    assert scale[id(last)] == 2.0 and scale[id(first)] == 2.0 * 0.5 ** (len(net.in_order()) - 1) < 1
+    assert [g["weight_decay"] for g in optim.by_depth(net, 0.05, 2.0, 1.0)] == [0.05, 0.0]
+
+
+@pytest.mark.parametrize("wrong", [{"keep": 0.0}, {"keep": 1.5}, {"layer_decay": 0.0}, {"crop": -0.1}])
+def test_shares_outside_their_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UserError, match="above 0, up to 1"):
+        Finetune(**wrong)
+
+
+def test_crops_of_a_fine_tuning_can_be_wider_than_those_of_the_run(
+    ready: Prepared, recipe: Recipe, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    crops = geometry.crops
+    monkeypatch.setattr(geometry, "crops", lambda *given: seen.append(crops(*given)) or seen[-1])
+    rows = ready.labelled[::8]
+    items, y, looks = Items(ready.store, rows), ready.table.labels[rows], recipe.looks()
+    least = []
+    for crop in (0.0, 0.9):
+        seen.clear()
+        Finetune(steps=4, trials=1, crop=crop).fit(recipe.build_encoder(), items, y, looks, device)
+        boxes = torch.cat([torch.as_tensor(b) for b in seen])
+        least.append(float((boxes[:, 2:] - boxes[:, :2]).prod(1).min()))
+    assert looks.crop == 0.5
+    assert least[0] < 0.7 * least[1], least

@@ -44,6 +44,10 @@ class Encoder(nn.Module):
         """Features (B, D) and tokens (B, T, token_dim); an encoder that can makes them in one pass."""
         return self(x), self.tokens(x)
 
+    def in_order(self) -> list[nn.Module]:
+        """Its parts that have parameters, in the order in which an item passes them."""
+        return parts_of(self)
+
     def meet(self, looks: Modality) -> None:
         """Learn of the data what the modality knows of them, before the first step."""
         self.nothing = looks.nothing
@@ -66,6 +70,17 @@ class Maskable(Encoder):
     def visible(self, x: Tensor, keep: Tensor) -> Tensor:
         """Tokens (B, V, token_dim) of the patches whose numbers `keep` (B, V) names; the others are never computed."""
 
+    def glimpse(self, x: Tensor, keep: Tensor) -> Tensor:
+        """Features (B, D) from the patches alone whose numbers `keep` (B, V) names."""
+        return self.visible(x, keep).mean(1)
+
     @abstractmethod
     def codes(self, width: int) -> Tensor:
         """Fixed codes (1, places, width) of where the patches lie."""
+
+
+def parts_of(net: nn.Module) -> list[nn.Module]:
+    """The parts of a network that have parameters, in its order, with lists and chains opened."""
+    chains = nn.ModuleList | nn.Sequential
+    parts = [part for child in net.children() for part in (child if isinstance(child, chains) else [child])]
+    return [part for part in parts if any(True for _ in part.parameters())]

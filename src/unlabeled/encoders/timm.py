@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from unlabeled.encoders import Encoder
+from unlabeled.encoders import Encoder, parts_of
 from unlabeled.encoders._build import FIXED_SIZE
 from unlabeled.errors import UserError
 
@@ -78,6 +78,10 @@ class Timm(Encoder):
             self.net.conv1 = nn.Conv2d(channels, conv.out_channels, 3, 1, 1, bias=False)
             nn.init.kaiming_normal_(self.net.conv1.weight, mode="fan_out", nonlinearity="relu")
             self.net.maxpool = nn.Identity()
+
+    def in_order(self) -> list[nn.Module]:
+        """The network's own parts, stem first."""
+        return parts_of(self.net)
 
     def forward(self, x: Tensor) -> Tensor:
         """Pictures (B, C, H, W) to pooled features (B, D)."""

@@ -74,15 +74,21 @@ class Transformer(Maskable):
         """Features (B, D) and patch tokens, in one pass."""
         inside = self._inside(x)
         tokens = self._blocks(self._embed(x), inside)
-        weight = inside.to(tokens.dtype)[..., None]
-        return (tokens * weight).sum(1) / weight.sum(1), tokens
+        return _mean(tokens, inside), tokens
 
     def visible(self, x: Tensor, keep: Tensor) -> Tensor:
         """Tokens (B, V, D) of the patches whose numbers `keep` (B, V) names; the others are never computed."""
+        return self._visible(x, keep)[0]
+
+    def glimpse(self, x: Tensor, keep: Tensor) -> Tensor:
+        """Features (B, D) from these patches alone, those behind a recording's end left out."""
+        return _mean(*self._visible(x, keep))
+
+    def _visible(self, x: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         tokens = self._embed(x)
         inside = self._inside(x).gather(1, keep)
         inside[:, 0] = True  # of a short recording none may be left
-        return self._blocks(tokens.gather(1, keep[..., None].expand(-1, -1, tokens.shape[-1])), inside)
+        return self._blocks(tokens.gather(1, keep[..., None].expand(-1, -1, tokens.shape[-1])), inside), inside
 
     def codes(self, width: int) -> Tensor:
         """Fixed codes (1, places, width) of the patches' places in time."""
@@ -103,3 +109,9 @@ class Transformer(Maskable):
             tokens = block(tokens, attn_mask=mask)
         normed: Tensor = self.norm(tokens)
         return normed
+
+
+def _mean(tokens: Tensor, inside: Tensor) -> Tensor:
+    """Mean (B, D) of the tokens (B, T, D) that lie inside (B, T)."""
+    weight = inside.to(tokens.dtype)[..., None]
+    return (tokens * weight).sum(1) / weight.sum(1)

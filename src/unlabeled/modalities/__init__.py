@@ -37,6 +37,7 @@ class Modality(ABC):
             words.
         channels: of a view, which need not be those of the raw items; of texts what a place can hold, the vocabulary.
         size: side or steps of a view.
+        crop: smallest share of an item that a random crop keeps.
         nothing: of rows of words the number that hides one, 0 for none.
         marked: whether microphone and room tell an item's recording from others, whatever it says.
     """
@@ -46,6 +47,7 @@ class Modality(ABC):
     nothing: int = 0
     channels: int
     size: int
+    crop: float
     marked: bool = False
     _source: torch.Generator
 
@@ -73,6 +75,12 @@ class Modality(ABC):
         """The same modality with its random state set from (seed, step, rank): equal arguments draw equal views."""
         other = copy.copy(self)
         other._source = draw.generator(seed, step, rank)
+        return other
+
+    def keeping(self, crop: float) -> Self:
+        """The same modality, whose random crops keep at least this share of an item, above 0, to 1."""
+        other = copy.copy(self)
+        other.crop = crop
         return other
 
     @abstractmethod

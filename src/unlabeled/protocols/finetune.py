@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from unlabeled.data.splits import inner_folds
-from unlabeled.encoders import Encoder
+from unlabeled.encoders import Encoder, Maskable
+from unlabeled.errors import UserError
 from unlabeled.modalities import Modality
 from unlabeled.protocols.linear import Linear
 from unlabeled.settings import Training
@@ -69,6 +70,14 @@ class Finetune:
         views: `strong`, `mild` or `plain` pictures to train on.
         smoothing: label smoothing, 0 to 1.
         weight_decay: of matrices.
+        layer_decay: share of the rate of the part after it that each part of the encoder learns at, above 0, to 1.
+        keep: share of its patches that an item shows in a step, above 0, to 1, of encoders that can look at some alone
+            (PatchDropout, Liu et al. 2022, arXiv:2208.07220): the step costs as much less.
+        crop: smallest share of an item that a view shows, above 0, to 1; 0 takes the run's own. Test items are seen
+            whole, and things look larger in small crops (Touvron et al. 2019, arXiv:1906.06423).
+
+    Raises:
+        UserError: when one of these shares is outside its range.
     """
 
     needs: ClassVar[str] = "encoder"
@@ -85,10 +94,17 @@ class Finetune:
         views: str = "mild",
         smoothing: float = 0.1,
         weight_decay: float = 0.05,
+        layer_decay: float = 1.0,
+        keep: float = 1.0,
+        crop: float = 0.0,
     ) -> None:
+        for name, share in (("layer_decay", layer_decay), ("keep", keep), ("crop", crop or 1.0)):
+            if not 0 < share <= 1:
+                raise UserError(f"{name}={share:g} was given", "give a share above 0, up to 1")
         self.steps, self.batch_size, self.lr, self.encoder_lr = steps, batch_size, lr, encoder_lr
         self.epochs = epochs
         self.trials, self.views, self.smoothing, self.weight_decay = trials, views, smoothing, weight_decay
+        self.layer_decay, self.keep, self.crop = layer_decay, keep, crop
         self.further: Items | None = None
 
     def term(self, width: int, items: Items) -> Term | None:
@@ -128,6 +144,7 @@ class Finetune:
             each: called with 1 after each step, for a progress bar.
         """
         items, y = self.labelled(items, y)
+        modality = modality.keeping(self.crop) if self.crop else modality
         rates = self._rates(fresh)
         chosen = rates[0]
         classes = int(y.max()) + 1
@@ -194,7 +211,8 @@ class Finetune:
         head = nn.Sequential(norm, scores_of).to(device.device)
         settings = Training(batch_size=self.batch_size, optimizer="adamw")
         term = self.term(net.dim, items)
-        parts = optim.groups(head, self.weight_decay, rate[0]) + optim.groups(net, self.weight_decay, rate[1])
+        parts = optim.groups(head, self.weight_decay, rate[0])
+        parts += optim.by_depth(net, self.weight_decay, rate[1], self.layer_decay)
         if term is not None:
             parts += optim.groups(device.place(term), self.weight_decay, rate[0])
         optimizer = optim.build(parts, settings, 1.0)
@@ -207,9 +225,10 @@ class Finetune:
             optim.set_lr(optimizer, optim.factor(step, steps, 0.1, "cosine"))
             mine = order(len(items), self.batch_size, seed, step)
             rows, domains = self._seen(items, mine, seed, step)
-            x = self._look(modality.at(seed, step), items.store.batch(rows).to(device.device))
+            looks = modality.at(seed, step)
+            x = self._look(looks, items.store.batch(rows).to(device.device))
             with device.autocast():
-                features: Tensor = net(x)
+                features = self._features(net, x, looks)
                 scores: Tensor = head(features[: len(mine)])
             loss = nn.functional.cross_entropy(scores.float(), targets[mine], label_smoothing=self.smoothing)
             if term is not None:
@@ -228,6 +247,12 @@ class Finetune:
             both.append(part(self.further, order(len(self.further), self.batch_size, seed + 1, step)))
         domains = [np.full(len(i), -1) if i.domains is None else i.domains for i in both]
         return np.concatenate([i.rows for i in both]), torch.from_numpy(np.concatenate(domains))
+
+    def _features(self, net: Encoder, x: Tensor, looks: Modality) -> Tensor:
+        if self.keep == 1 or not isinstance(net, Maskable):
+            return net(x)  # type: ignore[no-any-return]
+        order = looks.keep(len(x), net.places, 1 - self.keep, x.device)
+        return net.glimpse(x, order[:, : max(1, round(self.keep * net.places))])
 
     def _look(self, modality: Modality, raw: Tensor) -> Tensor:
         if self.views == "plain":

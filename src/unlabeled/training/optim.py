@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from unlabeled.encoders import Encoder
 from unlabeled.settings import Training
 
 
@@ -58,6 +59,22 @@ def groups(module: nn.Module, weight_decay: float, scale: float = 1.0) -> list[d
         {"params": matrices, "weight_decay": weight_decay, "scale": scale},
         {"params": others, "weight_decay": 0.0, "scale": scale},
     ]
+    return [g for g in out if g["params"]]
+
+
+def by_depth(encoder: Encoder, weight_decay: float, scale: float, decay: float) -> list[dict[str, Any]]:
+    """Parameter groups of an encoder whose parts learn at `decay` times the rate of the part after them (Clark et al.
+    2020, arXiv:2003.10555); what belongs to no part learns as the first one does.
+    """
+    if decay == 1:
+        return groups(encoder, weight_decay, scale)
+    parts, out, known = encoder.in_order(), list[dict[str, Any]](), set[int]()
+    for number, part in enumerate(parts):
+        for group in groups(part, weight_decay, scale * decay ** (len(parts) - 1 - number)):
+            out.append(group | {"params": [p for p in group["params"] if id(p) not in known]})
+            known |= {id(p) for p in group["params"]}
+    rest = nn.ParameterList(p for p in encoder.parameters() if id(p) not in known)
+    out += groups(rest, weight_decay, scale * decay ** max(0, len(parts) - 1))
     return [g for g in out if g["params"]]
 
 
