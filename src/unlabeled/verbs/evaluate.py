@@ -37,14 +37,15 @@ class Evaluation:
 
     def lines(self) -> list[str]:
         """A small table: accuracy with its 95 % interval, and macro-F1."""
-        out = [f"{'labels':>7} {'arm':<24} {'protocol':<9} {'accuracy':<24} macro-F1"]
+        uses = max(map(len, ("protocol", *self.summary["protocol"])))
+        out = [f"{'labels':>7} {'arm':<24} {'protocol':<{uses}} {'accuracy':<24} macro-F1"]
         wide = self.summary.pivot_table(
             index=["labels", "arm", "protocol"], columns="metric", values=["mean", "low", "high"]
         )
         for key, row in zip(wide.index.to_list(), wide.to_dict("records"), strict=True):
             labels, arm, protocol = key
             accuracy = f"{row['mean', 'accuracy']:.3f} ({row['low', 'accuracy']:.3f} to {row['high', 'accuracy']:.3f})"
-            out.append(f"{int(labels):>7} {arm:<24} {protocol:<9} {accuracy:<24} {row['mean', 'macro_f1']:.3f}")
+            out.append(f"{int(labels):>7} {arm:<24} {protocol:<{uses}} {accuracy:<24} {row['mean', 'macro_f1']:.3f}")
         return [*out, f"tables and predictions: {self.folder}"]
 
 
