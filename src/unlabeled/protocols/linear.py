@@ -21,6 +21,10 @@ from unlabeled.protocols._logistic import Problems, solve
 
 WEAKEST, STRONGEST = 1e-4, 1e3  # strength times N: what one item's pull is set against
 DEFAULT = 1e-2  # the same, where there are too few labels to choose
+ROUGH, EXACT = (
+    1e-5,
+    1e-11,
+)  # shares of the objective that a next step may still promise; 1e-8 left 0.001 in probabilities
 BATCH = 4_000_000  # weights that are searched for at once: about 0.3 GB with their history
 
 
@@ -90,8 +94,8 @@ class Linear:
         items = torch.full((1, len(x)), 1 / len(x), dtype=torch.float64)
         strength = torch.tensor([self.strength], dtype=torch.float64)
         rough = Problems.of(z.float(), labels, items.float(), strength.float())
-        start = solve(rough, start, 1e-5, self.steps).weights
-        found = solve(Problems.of(z, labels, items, strength), start.double(), 1e-8, self.steps)
+        start = solve(rough, start, ROUGH, self.steps).weights
+        found = solve(Problems.of(z, labels, items, strength), start.double(), EXACT, self.steps)
         self.convergence = "" if found.converged[0] else f"the linear probe had not converged after {self.steps} steps"
         inner, self.bias = found.weights[:, 0, :-1].numpy(), found.weights[:, 0, -1].numpy()
         outer = inner @ axes.numpy().T  # (C, D)
