@@ -80,14 +80,17 @@ class Contender:
         env |= {"UNLABELED_CACHE": str(folder / ".cache"), "UNLABELED_QUIET": "1", "PYTHONWARNINGS": "ignore"}
         env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(HERE.parent / "src"), env.get("PYTHONPATH"))))
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+        told, heard = self.process.stdin, self.process.stdout
+        if told is None or heard is None:
+            raise SystemExit(f"{kind} was started without pipes")
+        self.told, self.heard = told, heard
         self.start = self._answer()
         self.rates: list[float] = []
         self.seconds = self.cpu = self.items = 0.0
 
     def ask(self, word: str) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        self.process.stdin.write(word + "\n")
-        self.process.stdin.flush()
+        self.told.write(word + "\n")
+        self.told.flush()
         return self._answer()
 
     def turn(self) -> None:
@@ -108,13 +111,11 @@ class Contender:
         return self.items / (self.seconds + self.start["decode"])
 
     def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
+        self.told.close()
         self.process.wait(60)
 
     def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        line = self.heard.readline()
         if not line:
             raise SystemExit(f"{self.kind} ended with status {self.process.wait()}")
         answer: dict[str, Any] = json.loads(line)

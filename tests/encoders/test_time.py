@@ -105,7 +105,7 @@ def test_a_glimpse_of_every_patch_is_the_whole_item(text: str) -> None:
     x = torch.randn(3, 1, 32, 32) if picture else torch.randn(3, 4, 32)
     if not picture:
         x[:, 0] = 1
-        x[1, :, 20:] = 0  # it ends in the middle of a patch's neighbour
+        x[1, :, 20:] = 0  # it ends before the view does
     order = torch.rand(3, encoder.places).argsort(1)
     with torch.no_grad():
         for row in range(3):  # the first patch that is shown is never held for one behind the end

@@ -5,13 +5,28 @@ small-picture stem (3 x 3, stride 1, no max-pool) that CIFAR studies use (Chen e
 """
 
 import difflib
-from typing import Any, Literal
+from abc import abstractmethod
+from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 
 from unlabeled.encoders import Encoder, parts_of
 from unlabeled.encoders._build import FIXED_SIZE
 from unlabeled.errors import UserError
+
+
+class Network(nn.Module):
+    """What timm's networks answer; a type alone."""
+
+    num_features: int
+
+    @abstractmethod
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Pictures (B, C, H, W) to the last map or tokens."""
+
+    @abstractmethod
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """That map or these tokens to pooled features (B, D)."""
 
 
 class Timm(Encoder):
@@ -60,7 +75,7 @@ class Timm(Encoder):
         try:
             if any(word in name for word in FIXED_SIZE):
                 settings["img_size"] = size
-            self.net: nn.Module = timm.create_model(name, **settings)
+            self.net = cast(Network, timm.create_model(name, **settings))
         except (OSError, RuntimeError) as error:
             if not pretrained:
                 raise
@@ -70,7 +85,7 @@ class Timm(Encoder):
             ) from error
         if stem == "small" or (stem == "auto" and size <= 40):
             self._small_stem(channels)
-        self.dim = self.token_dim = int(self.net.num_features)  # type: ignore[arg-type]
+        self.dim = self.token_dim = int(self.net.num_features)
 
     def _small_stem(self, channels: int) -> None:
         conv = getattr(self.net, "conv1", None)
@@ -85,16 +100,17 @@ class Timm(Encoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """Pictures (B, C, H, W) to pooled features (B, D)."""
-        return self.net(x)  # type: ignore[no-any-return]
+        features: Tensor = self.net(x)
+        return features
 
     def tokens(self, x: Tensor) -> Tensor:
         """Pictures (B, C, H, W) to one vector a place of the last map (B, T, D), row by row, class tokens left out."""
-        return self._places(self.net.forward_features(x))  # type: ignore[operator]
+        return self._places(self.net.forward_features(x))
 
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Pooled features (B, D) and one vector a place (B, T, D), in one pass."""
-        maps: Tensor = self.net.forward_features(x)  # type: ignore[operator]
-        return self.net.forward_head(maps, pre_logits=True), self._places(maps)  # type: ignore[operator]
+        maps = self.net.forward_features(x)
+        return self.net.forward_head(maps, pre_logits=True), self._places(maps)
 
     def _places(self, maps: Tensor) -> Tensor:
         if maps.ndim == 4:

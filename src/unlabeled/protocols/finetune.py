@@ -71,8 +71,8 @@ class Finetune:
         smoothing: label smoothing, 0 to 1.
         weight_decay: of matrices.
         layer_decay: share of the rate of the part after it that each part of the encoder learns at, above 0, to 1.
-        keep: share of its patches that an item shows in a step, above 0, to 1, of encoders that can look at some alone
-            (PatchDropout, Liu et al. 2022, arXiv:2208.07220): the step costs as much less.
+        keep: share of its patches that an item shows in a step, above 0, to 1 (PatchDropout, Liu et al. 2022,
+            arXiv:2208.07220): the step costs as much less. Encoders that cannot look at some alone see all.
         crop: smallest share of an item that a view shows, above 0, to 1; 0 takes the run's own. Test items are seen
             whole, and things look larger in small crops (Touvron et al. 2019, arXiv:1906.06423).
 
@@ -250,7 +250,8 @@ class Finetune:
 
     def _features(self, net: Encoder, x: Tensor, looks: Modality) -> Tensor:
         if self.keep == 1 or not isinstance(net, Maskable):
-            return net(x)  # type: ignore[no-any-return]
+            features: Tensor = net(x)
+            return features
         order = looks.keep(len(x), net.places, 1 - self.keep, x.device)
         return net.glimpse(x, order[:, : max(1, round(self.keep * net.places))])
 

@@ -21,10 +21,8 @@ from unlabeled.protocols._logistic import Problems, solve
 
 WEAKEST, STRONGEST = 1e-4, 1e3  # strength times N: what one item's pull is set against
 DEFAULT = 1e-2  # the same, where there are too few labels to choose
-ROUGH, EXACT = (
-    1e-5,
-    1e-11,
-)  # shares of the objective that a next step may still promise; 1e-8 left 0.001 in probabilities
+ROUGH = 1e-5  # share of the objective that a next step may still gain where strengths are compared
+EXACT = 1e-11  # the same at the end; 1e-8 left 0.001 in probabilities
 BATCH = 4_000_000  # weights that are searched for at once: about 0.3 GB with their history
 
 
