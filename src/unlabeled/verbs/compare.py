@@ -37,7 +37,7 @@ class Comparison:
     report: Path
 
     def lines(self) -> list[str]:
-        """The answer, a small table, and where the page is."""
+        """The answer, a small table, where the page is, and what comes next."""
         accuracy = self.summary[self.summary["metric"] == "accuracy"]
         wide = accuracy.pivot_table(index=["arm", "protocol"], columns="labels", values="mean")
         out = [self.answer.sentence, *self.answer.details, ""]
@@ -45,7 +45,7 @@ class Comparison:
         wide = wide.sort_values(next(iter(wide.columns)), ascending=False)
         for name, row in zip(wide.index.map(", ".join), wide.to_numpy(), strict=True):
             out.append(f"{name:<36}" + "".join(f"{v:>8.3f}" for v in row))
-        return [*out, "", f"open {self.report}"]
+        return [*out, "", f"open {self.report}", f"for a model to use: unlabeled bundle {self.folder}"]
 
 
 def compare(
