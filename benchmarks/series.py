@@ -5,7 +5,7 @@
     python benchmarks/series.py wards --out work/          # the same with every kind of unit kept back in turn
     python benchmarks/series.py archive --out work/        # five small sets, beside 1-NN with dynamic time warping
     python benchmarks/series.py ahead --out work/          # electricity: what comes next, from frozen features
-    python benchmarks/series.py ragged                     # a GRU over records of 7 to 29 steps, packed and filled up
+    python benchmarks/series.py ragged                     # a GRU over records of 7 to 104 steps, beside torch's
 
 Each writes what it learns from (a manifest, or a folder of links) and calls `unlabeled compare` or `transfer` with the
 settings below; stopped, it goes on. Settings were chosen on training persons or patients that were kept apart; the test
@@ -17,12 +17,15 @@ import csv
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
 import torch
+from torch.nn.utils import rnn
 
 from unlabeled.data.prepare import prepare
+from unlabeled.encoders._gru import read
 from unlabeled.encoders.gru import GRU
 from unlabeled.modalities.series import Series
 from unlabeled.settings import Augmentation, Budget, Setup, Training
@@ -85,7 +88,7 @@ def run_compare(data: Path, args: argparse.Namespace, labels: Sequence[float], v
             seeds=args.seeds,
             draws=args.draws,
             protocols=args.protocols.split(";"),
-            setup=Setup(encoder=args.encoder or None, out=str(folder)),
+            setup=Setup(encoder=args.encoder or None, out=str(folder), step=args.step),
             budget=Budget(epochs=args.epochs),
             training=Training(threads=1, device="cpu", batch_size=args.batch),
             augmentation=views,
@@ -126,8 +129,8 @@ def archive(args: argparse.Namespace) -> None:
         print(name, rows[name]["1-NN, dynamic time warping"], flush=True)
     table = pd.DataFrame(rows)
     table["mean"] = table.mean(axis=1)
-    for name, row in table.sort_values("mean", ascending=False).iterrows():
-        print(f"| {name} | {' | '.join('' if pd.isna(v) else f'{v:.3f}' for v in row)} |")
+    for arm, row in table.sort_values("mean", ascending=False).iterrows():
+        print(f"| {arm} | {' | '.join('' if pd.isna(v) else f'{v:.3f}' for v in row)} |")
 
 
 def warped(data: Path) -> float:
@@ -145,26 +148,36 @@ def warped(data: Path) -> float:
 
 
 def ragged(rounds: int = 9) -> None:
-    """CPU time of a GRU, forward and backward, over vowels of 7 to 29 steps: packed, and filled up to 32 and masked."""
-    prepared = prepare(DATA / "ts_archive" / "JapaneseVowels")
-    raw = prepared.store.batch(prepared.learning[:256])
-    look = Series(size=32, channels=13, mean=prepared.mean, std=prepared.std)
-    view = look.plain(raw)
-    filled = view.clone()
-    filled[:, 0] = 1  # as if all were whole: every step is computed
+    """CPU time of a GRU, both ways: ours packed, ours filled up and masked, and that of torch packed; over vowels of
+    7 to 29 steps, and over records of 104 with the width of `icu_physionet2012`.
+    """
     torch.set_num_threads(1)
-    torch.manual_seed(0)
-    encoder = GRU(view.shape[1], 32, width=128)
-    seconds: dict[str, list[float]] = {"packed": [], "filled up": []}
-    for _ in range(rounds):
-        for name, x in (("packed", view), ("filled up", filled)):
-            began = time.process_time()
-            torch.autograd.backward(encoder(x).square().mean())
-            seconds[name].append(time.process_time() - began)
-    steps = view[:, 0].sum().item() / view[:, 0].numel()
-    packed, whole = (float(np.median(seconds[n])) for n in ("packed", "filled up"))
-    print(f"{steps:.0%} of the steps lie inside a record")
-    print(f"packed {1000 * packed:.0f} ms, filled up {1000 * whole:.0f} ms: {whole / packed:.2f} times")
+    vowels = prepare(DATA / "ts_archive" / "JapaneseVowels")
+    look = Series(size=32, channels=13, mean=vowels.mean, std=vowels.std)
+    long = torch.randn(128, 119, 104)
+    long[:, 0] = torch.arange(104) < torch.randint(90, 105, (128, 1))
+    for name, view in (("vowels", look.plain(vowels.store.batch(vowels.learning[:256]))), ("records", long)):
+        filled = view.clone()
+        filled[:, 0] = 1  # as if all were whole: every step is computed
+        torch.manual_seed(0)
+        encoder = GRU(view.shape[1], view.shape[2], width=128)
+        ways = {"ours": (view, read), "filled up": (filled, read), "torch's": (view, _of_torch)}
+        seconds: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(rounds):
+            for way, (x, reads) in ways.items():
+                began = time.process_time()
+                with mock.patch("unlabeled.encoders.gru.read", reads):
+                    torch.autograd.backward(encoder(x).square().mean())
+                seconds[way].append(time.process_time() - began)
+        print(f"{name}: {view[:, 0].mean().item():.0%} of the steps lie inside a record")
+        took = {way: float(np.median(all_)) for way, all_ in seconds.items()}
+        for way, mine in took.items():
+            print(f"- {way}: {1000 * mine:.0f} ms, {mine / took['ours']:.2f} times ours")
+
+
+def _of_torch(net: torch.nn.GRU, x: torch.Tensor, length: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    packed, end = net(rnn.pack_padded_sequence(x, length, batch_first=True, enforce_sorted=False))
+    return rnn.pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])[0], end
 
 
 def ahead(args: argparse.Namespace) -> None:
@@ -216,6 +229,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--step", type=float, default=0, help="of the grid in time; 0 takes what the files suggest")
     parser.add_argument("--jitter", type=float, default=0.5)
     parser.add_argument("--choose", action="store_true", help="on training persons or patients that are kept apart")
     parser.add_argument("--table", action="store_true")
@@ -242,7 +256,7 @@ def main() -> None:
             without_target=("dann",),
             seeds=args.seeds,
             detector="knn",
-            setup=Setup(encoder=args.encoder or None, out=str(args.out / f"wards-{args.name}")),
+            setup=Setup(encoder=args.encoder or None, out=str(args.out / f"wards-{args.name}"), step=args.step),
             budget=Budget(steps=round(args.epochs * 2200 / args.batch)),
             training=Training(threads=1, device="cpu", batch_size=args.batch),
             augmentation=views,

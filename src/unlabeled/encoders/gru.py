@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from unlabeled.encoders import Encoder
+from unlabeled.encoders._gru import read
 from unlabeled.encoders._time import inside_of, pooled
 from unlabeled.errors import UserError
 
@@ -67,14 +67,8 @@ class GRU(Encoder):
             return self._unpacked(x, inside)
         length = inside.sum(2)[:, 0].long().cpu()
         with torch.autocast(x.device.type, enabled=False):  # bf16 has no packed GRU on CPUs
-            steps = self.enter(x.float().transpose(1, 2))
-            if bool((length == x.shape[2]).all()):
-                states, end = self.net(steps)
-            else:
-                packed, end = self.net(pack_padded_sequence(steps, length, batch_first=True, enforce_sorted=False))
-                states, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[2])
-        last = torch.cat([end[-2], end[-1]], 1) if self.net.bidirectional else end[-1]
-        return states, last, inside
+            states, end = read(self.net, self.enter(x.float().transpose(1, 2)), length)
+        return states, end[-1], inside
 
     def _unpacked(self, x: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same without packing, which no exported program has: what lies behind the end is computed and dropped."""

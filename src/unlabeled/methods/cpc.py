@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from unlabeled.blocks.context import inside, places, room
 from unlabeled.encoders import Encoder
+from unlabeled.encoders._gru import read
 from unlabeled.errors import UserError
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
@@ -71,10 +72,9 @@ class CPC(Method):
     def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
         """Cross-entropy of the futures' places, a scalar."""
         past, future = (self.encoder.tokens(v) for v in views)
-        last = inside(views[0], past.shape[1]).sum(1).clamp(min=1) - 1
+        length = inside(views[0], past.shape[1]).sum(1).clamp(min=1)
         with torch.autocast(past.device.type, enabled=False):
-            states = self.read(past.float())[0]  # (B, T, width)
-        context = states[torch.arange(len(states), device=states.device), last]
+            context = read(self.read, past.float(), length.cpu())[1][-1]  # (B, width)
         there = inside(views[1], future.shape[1])[:, : self.ahead]
         guess = self.foretell(context).unflatten(1, (self.ahead, -1))[:, : there.shape[1]]  # (B, K, D)
         found = future[:, : self.ahead].transpose(0, 1)
