@@ -57,8 +57,11 @@ def activity(out: Path, choose: bool) -> Path:
     return folder
 
 
-def ward(out: Path, choose: bool) -> Path:
-    """A manifest of the patients: died or lived, and the kind of unit as the domain."""
+def ward(out: Path, choose: bool, *, told_unit: bool = True) -> Path:
+    """A manifest of the patients: died or lived, and the kind of unit as the domain.
+
+    Without `told_unit` the records themselves do not tell it: of a unit kept back it would be a number never seen.
+    """
     root, file = DATA / "icu_physionet2012", out / ("ward-choose.csv" if choose else "ward.csv")
     out.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
@@ -73,8 +76,19 @@ def ward(out: Path, choose: bool) -> Path:
                 split = "test" if random.uniform() < 0.25 else "train"
             label = "died" if r["In_hospital_death"] == "1" else "lived"
             path = root / r["split"] / f"{r['RecordID']}.txt"
+            if not told_unit:
+                path = _without_unit(path, out.resolve() / "records")
             write.writerow([path, label, UNITS[r["ICUType"]], split])
     return file
+
+
+def _without_unit(record: Path, folder: Path) -> Path:
+    """A copy of a record that does not tell the kind of unit."""
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = folder / record.name
+    if not copy.exists():
+        copy.write_text("".join(line for line in record.open() if ",ICUType," not in line))
+    return copy
 
 
 def run_compare(data: Path, args: argparse.Namespace, labels: Sequence[float], views: Augmentation) -> Path:
@@ -250,7 +264,7 @@ def main() -> None:
         ragged()
     else:
         found = transfer(
-            str(ward(args.out, False)),
+            str(ward(args.out, False, told_unit=False)),
             methods=args.methods.split(";"),
             adapt=("dann",),
             without_target=("dann",),

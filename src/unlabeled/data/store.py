@@ -185,7 +185,8 @@ def survey(table: Table, rows: np.ndarray | None = None) -> Survey:
                 last = f" ({source.paths[row]}: {fault})"
     if not looks:
         raise UserError(
-            f"none of {len(some)} pictures in {table.root} can be read{last}", "check that they are pictures"
+            f"none of {len(some)} pictures in {table.root} can be read{last}",
+            "check that they are pictures, and that paths in a manifest lie beside it",
         )
     return Survey(
         side=int(np.median([min(look.width, look.height) for look in looks])),
