@@ -51,6 +51,16 @@ def test_parts_that_are_alike_are_not_accused() -> None:
     assert accused <= 5  # 0.05 of 40 and two sd
 
 
+def test_a_small_part_that_is_right_throughout_is_not_marked() -> None:
+    found, y, _ = drawn(400, 1, 0.0)
+    right = np.flatnonzero(found["probabilities"].argmax(1) == y)
+    part = np.full(400, "others", dtype=object)
+    part[right[:20]] = "lucky"  # at 90 % a part of 20 is all right in one case of eight
+    table = fairness.table(found, y, LIMITS, {"site": part}, resamples=200)
+    accuracy = table[(table["part"] == "lucky") & (table["metric"] == "accuracy")].iloc[0]
+    assert accuracy["value"] == accuracy["low"] == 1 and not accuracy["differs"]
+
+
 def test_small_parts_are_left_out_and_missing_values_are_a_part() -> None:
     found, y, _ = drawn(100, 0, 0.0)
     part = np.array(["few"] * 5 + [None] * 45 + ["many"] * 50, dtype=object)
@@ -98,3 +108,36 @@ def test_windows_follow_their_recording_and_the_part_of_it_that_a_row_names() ->
     found = _of_items(paths, frame, "site").tolist()
     assert found == ["north", "north", "south", "east", "west", "west", None]
     assert _of_items(["b.csv@0+100", "b.csv@300+64"], frame, "site").tolist() == ["south", None]
+
+
+def test_what_the_promises_are_worth_when_items_get_worse(model: Path, digits: Path, tmp_path: Path) -> None:
+    kinds = ["gaussian_noise", "haze"]
+    found = ul.audit(str(model), str(digits), worse=kinds, items=120, out=str(tmp_path / "audit"))
+    assert found.worse is not None
+    table = found.worse.set_index(["kind", "severity"])
+    assert len(table) == 3 * 6 and (table["n"] == 120).all()
+    clean = table.loc[("haze", 0)]
+    assert clean["accuracy"] == table.loc[("gaussian_noise", 0), "accuracy"]
+    whole = table.loc["all kinds"]
+    for name in ("accuracy", "coverage", "answered", "misled", "flagged"):
+        mean = (table.loc["haze", name] + table.loc["gaussian_noise", name]) / 2
+        np.testing.assert_allclose(whole[name], mean)
+        assert (whole[f"{name}_low"] <= whole[name] + 1e-9).all() and (
+            whole[name] <= whole[f"{name}_high"] + 1e-9
+        ).all()
+    assert (table["misled"] <= 1 - table["accuracy"] + 1e-9).all()
+    assert whole.at[5, "accuracy"] < whole.at[0, "accuracy"] - 0.1
+    loaded = ul.load(str(model))  # the same by another way
+    files = sorted((digits / "test").rglob("*.png"))
+    some = [files[i] for i in np.unique(np.linspace(0, len(files) - 1, 120).astype(int))]
+    told = loaded.predict(some)
+    right = np.array([row.label == file.parent.name for row, file in zip(told.itertuples(), some, strict=True)])
+    assert clean["accuracy"] == pytest.approx(right.mean())
+    assert clean["misled"] == pytest.approx((~right & ~told["abstain"].to_numpy()).mean())
+    page = found.report.read_text("utf-8")
+    assert "at severity 3 of 2 kinds" in page.lower() and "answers, and is wrong" in page
+    assert any("it answers wrongly on" in line for line in found.lines())
+    with pytest.raises(ul.UserError, match=r'no corruption "rust"; take all, or some of gaussian_noise'):
+        ul.audit(str(model), str(digits), worse=["rust"])
+    with pytest.raises(ul.UserError, match="0 items were to be made worse"):
+        ul.audit(str(model), str(digits), worse=kinds, items=0)

@@ -1,7 +1,8 @@
 """For whom is a model worse? Figures by any column (site, sex, device), each part against all others, with intervals.
 
-A difference is marked only where it is larger than chance gives among so many comparisons (Bonferroni, with the
-bootstrap's standard error): of many parts one looks bad by chance alone. The calibration error is never marked, since
+A difference is marked only where it is larger than chance gives among so many comparisons (Bonferroni): of many parts
+one looks bad by chance alone. Its standard error is the bootstrap's, or that of parts that do not differ at all where
+this is larger: 30 of 30 right have no spread of their own. The calibration error is never marked, since
 it is larger in small parts whatever the model does; `overconfidence`, mean confidence less accuracy, is not.
 """
 
@@ -71,6 +72,7 @@ def table(
         out = {k: (w @ v) / safe for k, v in each.items()}
         return out | {"ece": np.abs(w @ bins).sum(1) / safe}
 
+    spread = {k: float(v.std()) for k, v in each.items()}
     parts = [(column, part) for column, values in columns.items() for part in _parts(values)]
     rows = []
     for column, part in parts:
@@ -81,7 +83,9 @@ def table(
             low, high = np.nanquantile(value[1:], [0.025, 0.975])
             alone = not np.isfinite(gap[0])  # there are no others
             ends = np.full(2, np.nan) if alone else np.nanquantile(gap[1:], [0.025, 0.975])
-            far = 0.0 if alone else abs(gap[0]) / max(float(np.nanstd(gap[1:])), 1e-12)
+            inside = int(mask.sum())
+            alike = 0.0 if alone or metric == "ece" else spread[metric] * (1 / inside + 1 / (len(y) - inside)) ** 0.5
+            far = 0.0 if alone else abs(gap[0]) / max(float(np.nanstd(gap[1:])), alike, 1e-12)
             beyond = metric != "ece" and bool(far > norm.isf(0.025 / (len(parts) * (len(METRICS) - 1))))
             rows.append((column, part, int(mask.sum()), metric, value[0], low, high, gap[0], *ends, beyond))
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -145,6 +145,7 @@ def _pair(
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
     """Write a table beside and rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
     frame.to_csv(beside, index=False, float_format="%.6g")
     beside.replace(path)

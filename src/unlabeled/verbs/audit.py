@@ -1,4 +1,4 @@
-"""How good is a model on labelled items, and for whom is it worse?"""
+"""How good is a model on labelled items, for whom is it worse, and what if its items get worse?"""
 
 import re
 from collections.abc import Sequence
@@ -14,12 +14,17 @@ from unlabeled.data.prepare import as_stored
 from unlabeled.data.scan import scan
 from unlabeled.data.source import file_of
 from unlabeled.data.splits import unit_numbers
+from unlabeled.data.stream import stream
 from unlabeled.data.table import Table
 from unlabeled.deploy import fairness, figures
 from unlabeled.deploy.engines import gathered
+from unlabeled.deploy.figures import doubts
 from unlabeled.deploy.model import Model, load_model, worth
+from unlabeled.deploy.worse import ALL, SEVERITIES, known, measure
 from unlabeled.errors import UserError
 from unlabeled.formats import manifest
+from unlabeled.report.audit.page import Found, write
+from unlabeled.report.audit.worse import SHOWN as STRENGTH
 from unlabeled.study.plan import folder_name
 from unlabeled.study.record import write_csv, write_json
 
@@ -32,16 +37,20 @@ class Audited:
     """What was found.
 
     Args:
-        folder: where `audit.json` and `by.csv` lie.
+        folder: where `audit.json`, `by.csv` and `worse.csv` lie.
         figures: over all items, as on the card.
         table: by part: column, part, n, metric, value, low, high, difference and its interval, differs.
         left: items that were left out, and why.
+        worse: by kind and severity of corruption, of `deploy.worse`; None where nothing was made worse.
+        report: the page to open.
     """
 
     folder: Path
     figures: dict[str, Any]
     table: pd.DataFrame
     left: tuple[str, ...]
+    worse: pd.DataFrame | None
+    report: Path
 
     def lines(self) -> list[str]:
         """All items, then each part, then what differs."""
@@ -58,7 +67,8 @@ class Audited:
                 for r in self.table[self.table["differs"] & (self.table["metric"] != "size")].to_dict("records")
             ]
             out += ["", *(told or ["no part differs beyond what chance gives among so many"])]
-        return [*out, *self.left, f"tables: {self.folder}"]
+        out += [] if self.worse is None else ["", *_worse_lines(self.worse)]
+        return [*out, *self.left, f"tables: {self.folder}", f"open {self.report}"]
 
 
 def audit(
@@ -66,36 +76,46 @@ def audit(
     data: str,
     *,
     by: Sequence[str] = (),
+    worse: Sequence[str] = (),
+    items: int = 300,
     split: str = "test",
     out: str | None = None,
     engine: Literal["auto", "torch", "onnx"] = "auto",
 ) -> Audited:
     """Measure a model on labelled items: accuracy, calibration, label sets and abstention, by any column.
 
+    With `worse` it also looks at the items under corruption of five severities: how often it is right, how often it
+    still answers, and how often it answers wrongly where it should have held back.
+
     Args:
         model: a .ul folder, or an .onnx file.
         data: labelled items; a manifest brings the columns.
         by: columns such as site,sex; domain, group and label are always there.
+        worse: kinds of corruption, or all.
+        items: most items that are made worse, evenly taken.
         split: items of this split, where the data are split; all takes every labelled item.
         out: folder for the results; named after the data when not given.
         engine: torch, or onnx, which needs no torch; auto takes torch for a folder.
 
     Raises:
-        UserError: when nothing is labelled with the model's classes, or a column is not there.
+        UserError: when nothing is labelled with the model's classes, or a column or a corruption is not there.
 
     Example:
-        unlabeled audit brain.ul scans.csv --by site,sex
+        unlabeled audit brain.ul scans.csv --by site,sex --worse all
     """
     loaded = load_model(model, engine=engine)
+    kinds = known(loaded, worse) if worse else []
+    if items < 1:
+        raise UserError(f"{items} items were to be made worse", "give one or more")
     table = as_stored(scan(data), loaded.prep)
     columns = {name: column(table, data, name) for name in by}
     rows = table.rows(labelled=True) if split == "all" else table.rows(split, labelled=True)
     rows = rows if len(rows) else table.rows(labelled=True)
-    known = table.items["label"].isin(loaded.classes).to_numpy()
+    ours = table.items["label"].isin(loaded.classes).to_numpy()
     left: tuple[str, ...] = ()
-    if not known[rows].all():
-        left = (f"{(~known[rows]).sum()} items of classes that the model does not know",)
-    rows = rows[known[rows]]
+    if not ours[rows].all():
+        left = (f"{(~ours[rows]).sum()} items of classes that the model does not know",)
+    rows = rows[ours[rows]]
     if not len(rows):
         raise UserError(
             f"nothing in {data} is labelled with a class of the model", f"it knows {', '.join(loaded.classes)}"
@@ -108,9 +128,76 @@ def audit(
     parts = fairness.table(found, y, loaded.limits, {k: v[read] for k, v in columns.items()}, groups=units)
     left += (f"{len(rows) - len(read)} items cannot be read",) if len(read) < len(rows) else ()
     folder = Path(out) if out else folder_name(data, "audit")
-    write_json(folder / "audit.json", {"model": model, "data": data, "figures": whole, "left": left})
+    harm: pd.DataFrame | None = None
+    curves: dict[int, list[list[float]]] = {}
+    if kinds:
+        some = np.unique(np.linspace(0, len(read) - 1, min(len(read), items)).astype(np.int64))
+        raw = _raw(loaded, table, read[some])
+        with progress.bar("make worse and predict", 1 + SEVERITIES * len(kinds)) as bar:
+            harm, curves = measure(
+                loaded, raw, y[some], kinds, groups=None if units is None else units[some], each=bar.advance
+            )
+        write_csv(folder / "worse.csv", harm)
+    facts = {"model": model, "data": data, "figures": whole, "left": left, "risk_by_severity": curves}
+    write_json(folder / "audit.json", facts)
     write_csv(folder / "by.csv", parts)
-    return Audited(folder, whole, parts, left)
+    promised, kept = loaded.limits.coverage, float(loaded.facts["strangers"]["keep"])
+    page = Found(_answer(loaded, whole, parts, harm, left), whole, promised, kept, parts, harm, curves)
+    report = write(page, folder / "audit.html", str(loaded.facts["name"]))
+    return Audited(folder, whole, parts, left, harm, report)
+
+
+def _answer(
+    model: Model, whole: dict[str, Any], parts: pd.DataFrame, harm: pd.DataFrame | None, left: tuple[str, ...]
+) -> dict[str, Any]:
+    """The page's first sentence, what else was found, and what it does not show."""
+    n, right, said = whole["n"], whole["accuracy"], whole["answered_accuracy"]
+    sentence = f"Right on {_percent(right)} of {n:,} items"
+    silent = whole["abstained"]["value"]
+    if silent and said["value"] is not None:
+        sentence += f"; no answer on {100 * silent:.1f} %, and where it answers right on {_percent(said)}"
+    details = [
+        f"Label sets hold the truth in {_percent(whole['coverage'])}; {100 * model.limits.coverage:g} % were promised.",
+        f"Confidence is off by {_percent(whole['ece'])} on average; an honest model would show "
+        f"{100 * whole['ece_chance']['mean']:.1f} % on so many items by chance.",
+        *(line.capitalize() + "." for line in _worse_lines(harm) if harm is not None),
+    ]
+    marked = parts[parts["differs"]].drop_duplicates(["column", "part"]) if len(parts) else parts
+    details += [f"Different from all others: {r['column']} {r['part']}." for r in marked.to_dict("records")]
+    details += doubts(whole, model.facts["conformal"], model.facts["strangers"])
+    limits = ["The labels of these items are taken for the truth.", *(f"{text}." for text in left)]
+    if harm is not None:
+        limits.append("Corruptions are drawn, not taken where the model will run: they rank weaknesses, no more.")
+    return {"sentence": f"{sentence}.", "details": details, "limits": limits}
+
+
+def _worse_lines(table: pd.DataFrame | None) -> list[str]:
+    """What becomes of the promises, a sentence each, without its full stop."""
+    if table is None:
+        return []
+    whole = table[table["kind"] == ALL].set_index("severity")
+    kinds = table[(table["kind"] != ALL) & (table["severity"] == STRENGTH)]
+    clean, bad = whole.loc[0], whole.loc[STRENGTH]
+    name = str(kinds["kind"].iloc[int(kinds["misled"].argmax())]).replace("_", " ")
+
+    def change(what: str) -> str:
+        return f"{100 * bad[what]:.1f} % (as they are {100 * clean[what]:.1f} %)"
+
+    return [
+        f"at severity {STRENGTH} of {kinds['kind'].nunique()} kinds of corruption it is right on {change('accuracy')}, "
+        f"answers {change('answered')} and label sets hold the truth in {change('coverage')}",
+        f"it answers wrongly on {change('misled')} of them, most under {name}, {100 * kinds['misled'].max():.1f} %",
+    ]
+
+
+def _percent(figure: dict[str, Any]) -> str:
+    return f"{100 * figure['value']:.1f} % ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})"
+
+
+def _raw(model: Model, table: Table, rows: np.ndarray) -> np.ndarray:
+    """Raw items (N, ...) of rows that can be read."""
+    some = replace(table, items=table.items.iloc[rows].reset_index(drop=True))
+    return np.concatenate([chunk.raw for chunk in stream(some, model.prep) if len(chunk.rows)])
 
 
 def _span(row: dict[Any, Any], what: str) -> str:
