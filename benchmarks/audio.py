@@ -12,6 +12,7 @@ what stands there, and `--beside ARM` intervals of the differences to that arm.
 """
 
 import argparse
+import copy
 import json
 import os
 import shutil
@@ -122,6 +123,11 @@ def unit(ready: Prepared, arm: str, speaker: str, seed: int, args: argparse.Name
         if args.styled:
             seen = Styled().fit(encoder, Items(ready.store, rows[mine]), y[rows][mine], looks, device, groups=own)
             yield told(share, draw, "styled", seen.probe.predict(z))
+        if args.finetune and draw == 0:  # each is a training of its own
+            fit = Finetune(views="strong", epochs=args.finetune / share, encoder_lr=1.0, lr=args.lr or 2e-3)
+            items = Items(ready.store, rows[mine])
+            net = fit.fit(copy.deepcopy(encoder), items, y[rows][mine], looks, device, seed=seed)
+            yield told(share, draw, "fine-tuned", net.predict(Items(ready.store, test), looks, device))
 
 
 def recipe_of(ready: Prepared, arm: str, args: argparse.Namespace, items: int, training: Training, seed: int) -> Recipe:
@@ -230,6 +236,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("work"))
     parser.add_argument("--arms", default="statistics;pca;random:simclr;simclr;random:cpc;cpc", help="by semicolons")
     parser.add_argument("--styled", action="store_true", help="the probe that sees other styles as well")
+    parser.add_argument("--finetune", type=float, default=0, help="epochs of training the whole net on all labels")
     parser.add_argument("--beside", default="", help="print differences to this arm")
     parser.add_argument("--epochs", type=float, default=20)
     parser.add_argument("--batch", type=int, default=128)
