@@ -106,7 +106,9 @@ class Handover:
     """What a bundle promises, and what it may hold."""
 
     coverage: float = option(0.9, "promised share of label sets that hold the true label, 0 to 1")
-    sets_by: Literal["all", "class"] = option("all", "promise kept over all items, or in each class on its own")
+    sets_by: Literal["all", "class", "domain"] = option(
+        "all", "promise kept over all items, in each class, or in each domain (site, device) on its own"
+    )
     detector: str = option("mahalanobis", "detector of strangers: energy, knn, mahalanobis, msp, vim")
     detector_sees: Literal["texture", "levels", "features"] = option(
         "texture",

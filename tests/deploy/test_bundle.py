@@ -16,6 +16,7 @@ from unlabeled.data.prepare import prepare
 from unlabeled.data.splits import nested_draws
 from unlabeled.data.store import Prep
 from unlabeled.deploy import bundle, strange
+from unlabeled.deploy.model import load_model
 from unlabeled.deploy.parts import part
 from unlabeled.deploy.views.image import View
 from unlabeled.modalities.image import Image as Pictures
@@ -78,6 +79,38 @@ def test_whole_groups_are_kept_back(run: Path, digits: Path, tmp_path: Path) -> 
     assert facts["data"]["groups"] > 100
     assert len(set(facts["conformal"]["quantile"])) > 1, "each class has its own"
     assert any("learnt from other items" in note for note in facts["notes"])
+
+
+def test_the_promise_is_kept_in_each_domain(run: Path, digits: Path, tmp_path: Path) -> None:
+    rows, random = [], np.random.default_rng(0)
+    for i, file in enumerate(sorted(digits.rglob("*.png"))):
+        old, path = i % 4 == 0, tmp_path / f"{i}.png"
+        pixels = np.asarray(Image.open(file), np.float64)
+        pixels = pixels + random.normal(0, 90, pixels.shape) if old else pixels  # an old camera is noisy
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+        rows.append((str(path), file.parent.name, file.parent.parent.name, "old" if old else "new"))
+    pd.DataFrame(rows, columns=["path", "label", "split", "domain"]).to_csv(tmp_path / "d.csv", index=False)
+    covered = {}
+    for by in ("all", "domain"):
+        made = ul.finetune(
+            str(run), str(tmp_path / "d.csv"), out=str(tmp_path / f"{by}.ul"),
+            handover=Handover(sets_by=by, onnx=False), training=Training(threads=1),
+        )  # fmt: skip
+        told = ul.audit(str(made.bundle.folder), str(tmp_path / "d.csv"), by=["domain"], out=str(tmp_path / by))
+        parts = told.table[told.table["metric"] == "coverage"].set_index("part")["value"]
+        covered[by] = parts.to_dict()
+    assert covered["domain"]["old"] > covered["all"]["old"] + 0.02, covered
+    assert min(covered["domain"].values()) > 0.84, covered
+    kept = made.bundle.reference()
+    assert len(kept["domains"]) == len(kept["labels"]) and set(kept["domains"]) == {0, 1}
+    assert "in each of the domains that were seen" in (made.bundle.folder / "card.md").read_text()
+    less = load_model(made.bundle.folder, coverage=0.8).limits.quantile
+    assert (less < made.bundle.facts["conformal"]["quantile"]).all()
+    with pytest.raises(ul.UserError, match=r"calibration items name none \(0 domains in all\)"):
+        ul.finetune(
+            str(run), str(digits), out=str(tmp_path / "n.ul"), handover=Handover(sets_by="domain"),
+            training=Training(threads=1),
+        )  # fmt: skip
 
 
 def test_fine_tuning_writes_a_bundle_that_answers_as_the_fitted_net(run: Path, digits: Path, tmp_path: Path) -> None:

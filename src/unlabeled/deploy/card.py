@@ -190,7 +190,7 @@ def _by_chance(test: Mapping[str, Any]) -> tuple[str, ...]:
 def _promise(facts: Mapping[str, Any]) -> Part:
     told, odd = facts["conformal"], facts["strangers"]
     low, high = expected(told["items"], told["coverage"])
-    per = " in each class" if told["by"] == "class" else ""
+    per = {"class": " in each class", "domain": " in each of the domains that were seen"}.get(told["by"], "")
     return Part(
         "What it promises",
         (

@@ -40,8 +40,9 @@ class Limits:
             if reference is None:
                 raise UserError(f"another coverage, {coverage}, was asked for", "open the bundle itself for that")
             limit = class_limits(
-                reference["probabilities"], reference["labels"], coverage, told["by"], len(facts["classes"])
-            )
+                reference["probabilities"], reference["labels"], coverage, told["by"], len(facts["classes"]),
+                reference.get("domains"),
+            )  # fmt: skip
             conformal.needed(coverage)
             share = coverage
         return cls(tuple(facts["classes"]), share, limit, float(facts["strangers"]["threshold"]))
@@ -67,19 +68,37 @@ class Limits:
         return ""
 
 
-def class_limits(probabilities: np.ndarray, labels: np.ndarray, coverage: float, by: str, classes: int) -> np.ndarray:
-    """A quantile for each class (C,): the same for all, or each class's own, from calibration items.
+def class_limits(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    coverage: float,
+    by: str,
+    classes: int,
+    domains: np.ndarray | None = None,
+) -> np.ndarray:
+    """A quantile for each class (C,) from calibration items: the same for all, each class's own, or the most careful of
+    the domains', which keeps the promise in each of them without knowing where an item is from.
 
     Args:
         probabilities: (N, C) of the calibration items.
         labels: (N,) their class numbers.
         coverage: 0 to 1.
-        by: `all` or `class`.
+        by: `all`, `class` or `domain`.
         classes: C.
+        domains: (N,) domain numbers of the items, for `domain`.
+
+    >>> p = np.array([[0.9, 0.1]] * 9 + [[0.6, 0.4]] * 9)
+    >>> class_limits(p, np.zeros(18, int), 0.9, "domain", 2, np.repeat([0, 1], 9)).round(1).tolist()
+    [0.4, 0.4]
     """
     from unlabeled.confidence import conformal
 
     held = conformal.scores(probabilities, labels)
     if by == "class":
         return conformal.quantiles(held, labels, classes, coverage)
+    if by == "domain":
+        numbers = np.unique(np.zeros(0) if domains is None else domains, return_inverse=True)[1].ravel()
+        if not len(numbers):
+            raise UserError("label sets by domain were asked for, and no domain is known", "take --sets-by all")
+        return np.full(classes, conformal.quantiles(held, numbers, int(numbers.max()) + 1, coverage).max())
     return np.full(classes, conformal.quantile(held, coverage))

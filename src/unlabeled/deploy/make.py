@@ -145,7 +145,8 @@ def make(
     encoder, head = _encoder(start, recipe, prepared, learn, protocol, device, seed, each)
     eye = Eye(view, Levels(encoder, wish.detector_sees), prepared.store, head).learn(learn)
     net = _with_head(eye, prepared, learn, held, protocol, seed, kept)
-    facts, reference = calibrate(net, eye, y, learn, held, wish, len(prepared.table.classes))
+    where = _domains(prepared, held) if wish.sets_by == "domain" else None
+    facts, reference = calibrate(net, eye, y, learn, held, wish, len(prepared.table.classes), where)
     seen, near = _some(np.setdiff1d(prepared.learning, learn), MOST), _some(learn, MOST)
     drift = net.judged(eye(seen))
     reference |= {f"drift/{k}": drift[k] for k in ("probabilities", "features", "strangeness")}
@@ -179,7 +180,14 @@ def make(
 
 
 def calibrate(
-    net: Net, eye: Eye, y: np.ndarray, learn: np.ndarray, held: np.ndarray, wish: Handover, classes: int
+    net: Net,
+    eye: Eye,
+    y: np.ndarray,
+    learn: np.ndarray,
+    held: np.ndarray,
+    wish: Handover,
+    classes: int,
+    domains: np.ndarray | None = None,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Fit detector, temperature and limits; the net is given them.
 
@@ -191,6 +199,7 @@ def calibrate(
         held: rows kept back for calibration.
         wish: what is promised.
         classes: number of classes.
+        domains: numbers of the held rows' domains, where the promise is kept in each.
 
     Returns:
         The facts (`temperature`, `conformal`, `strangers`, `notes`) and the calibration items' arrays.
@@ -202,7 +211,7 @@ def calibrate(
     heat = temperature(net.judged(eye(held))["logits"], y[held])
     net.temperature.fill_(heat)
     kept = net.judged(eye(held))
-    limit = class_limits(kept["probabilities"], y[held], wish.coverage, wish.sets_by, classes)
+    limit = class_limits(kept["probabilities"], y[held], wish.coverage, wish.sets_by, classes, domains)
     threshold = quantile(kept["strangeness"], wish.keep)
     notes = _notes(wish, held, threshold, limit)
     if not np.isfinite(threshold):
@@ -215,7 +224,24 @@ def calibrate(
         "notes": notes,
     }
     names = ("probabilities", "logits", "features", "strangeness")
-    return facts, {"labels": y[held], **{k: kept[k] for k in names}}
+    told = {} if domains is None else {"domains": domains}
+    return facts, {"labels": y[held], **told, **{k: kept[k] for k in names}}
+
+
+def _domains(prepared: Prepared, held: np.ndarray) -> np.ndarray:
+    """Numbers (N,) of the calibration items' domains.
+
+    Raises:
+        UserError: when the data name none, or not of every calibration item.
+    """
+    words = prepared.table.items["domain"].iloc[held]
+    if words.isna().any() or words.nunique() < 2:
+        raise UserError(
+            f"label sets by domain were asked for, and {words.isna().sum()} of {len(held)} calibration items name none "
+            f"({words.nunique()} domains in all)",
+            'give a manifest with a column "domain" (site, device), or take --sets-by all',
+        )
+    return np.unique(words.to_numpy(str), return_inverse=True)[1].ravel().astype(np.int64)
 
 
 def thumbs(store: Store, rows: np.ndarray, recipe: Recipe, side: int = 64) -> np.ndarray:
@@ -345,7 +371,7 @@ def _notes(wish: Handover, held: np.ndarray, threshold: float, limit: np.ndarray
     out = []
     least = needed(wish.coverage)
     if not np.isfinite(limit).all():
-        what = "some classes have" if wish.sets_by == "class" else "there are"
+        what = {"class": "some classes have", "domain": "a domain has"}.get(wish.sets_by, "there are")
         out.append(
             f"{what} fewer than the {least} calibration items that {100 * wish.coverage:g} % needs ({len(held)} in "
             "all): label sets hold every such class, so that the model often abstains; label more, give --calibrate "
