@@ -66,6 +66,15 @@ def say(text: str) -> None:
         sys.stderr.flush()
 
 
+def count(n: float, one: str, many: str = "") -> str:
+    """A number with its noun.
+
+    >>> count(1, "label"), count(1437, "label"), count(2, "class", "classes")
+    ('1 label', '1,437 labels', '2 classes')
+    """
+    return f"{n:,.0f} {one if n == 1 else many or one + 's'}"
+
+
 def duration(seconds: float) -> str:
     """Seconds in words.
 

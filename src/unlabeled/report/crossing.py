@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from unlabeled import stats
+from unlabeled.progress import count
 from unlabeled.report.folder import Absent, Study
-from unlabeled.report.words import METHODS, Contender, count
+from unlabeled.report.words import METHODS, Contender
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from unlabeled.errors import UserError
+from unlabeled.progress import count
 from unlabeled.report import words
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.sections import (
@@ -120,7 +121,7 @@ def _jinja(order: Sequence[ModuleType]) -> Environment:
     beside = dict.fromkeys(Path(str(module.__file__)).parent for module in order)
     loader = FileSystemLoader([HERE / "assets", *beside])
     jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    jinja.globals |= {"count": words.count, "interval": words.interval}
+    jinja.globals |= {"count": count, "interval": words.interval}
     return jinja
 
 

@@ -107,15 +107,6 @@ def protocol(text: str) -> str:
     return PROTOCOLS.get(word, word) + (f" ({settings}" if settings else "")
 
 
-def count(n: float, one: str, many: str = "") -> str:
-    """A number with its noun.
-
-    >>> count(1, "label"), count(1437, "label"), count(2, "class", "classes")
-    ('1 label', '1,437 labels', '2 classes')
-    """
-    return f"{n:,.0f} {one if n == 1 else many or one + 's'}"
-
-
 def interval(low: float, high: float, metric: Metric) -> str:
     """The two ends as they stand in a table, or nothing where they are not defined.
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from unlabeled.progress import count
 from unlabeled.shift.domains import LEFT_OUT, Domains
 from unlabeled.shift.equal import EqualLoss
 from unlabeled.shift.severity import ALL, NEW
@@ -73,8 +74,8 @@ def limits(facts: Mapping[str, Any], related: Sequence[str]) -> list[str]:
     """
     out = list(related)
     out.append(
-        f"{facts['test']} test items, {facts['seeds']} pretraining seeds and {facts['draws']} draws of "
-        f"{facts['labels']} labels stand behind the intervals"
+        f"{count(facts['test'], 'test item')}, {count(facts['seeds'], 'pretraining seed')} and "
+        f"{count(facts['draws'], 'draw')} of {facts['labels']:,} labels stand behind the intervals"
         + (": too few seeds for a claim about another training." if facts["seeds"] < 3 else ".")
     )
     out.append("Corruptions are drawn by a program at the size of the stored pictures; no camera has made them.")

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from unlabeled import stats
+from unlabeled.progress import count
 from unlabeled.study.plan import Arm
 from unlabeled.study.record import Tables
 
@@ -203,7 +204,8 @@ def _verdicts(
 
 def _limits(facts: Mapping[str, Any], kinds: Mapping[str, str], winner: str) -> list[str]:
     out = [
-        f"{facts['test']} test items and {facts['seeds']} pretraining seeds x {facts['draws']} label draws "
+        f"{count(facts['test'], 'test item')} and {count(facts['seeds'], 'pretraining seed')} x "
+        f"{count(facts['draws'], 'label draw')} "
         "stand behind each interval"
         + (": too few seeds for a claim about another training." if facts["seeds"] < 3 else "."),
         "The best of several contenders was named on the same test items, which flatters it a little.",

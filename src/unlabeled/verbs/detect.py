@@ -16,9 +16,9 @@ from unlabeled.data.splits import unit_numbers
 from unlabeled.data.store import Prep, build
 from unlabeled.data.table import Table
 from unlabeled.errors import UserError
+from unlabeled.progress import count
 from unlabeled.report import page
 from unlabeled.report.anomalies import ORDER, Inspected
-from unlabeled.report.words import count
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.study.plan import folder_name
 from unlabeled.training.devices import open_device

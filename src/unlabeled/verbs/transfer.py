@@ -285,7 +285,7 @@ def _limits(plan: Sequence[Arm], todo: Sequence[Crossing], count: int, training:
         "no domain were learnt from by any arm.",
         "Items of the target are flagged by the threshold that keeps 95 % of held-out training items of the source; "
         "arms whose encoder learnt from labels have none, as they have learnt from those items.",
-        f"{len(todo)} targets and {seeds} seeds stand behind the means: {several}.",
+        f"{progress.count(len(todo), 'target')} and {progress.count(seeds, 'seed')} stand behind the means: {several}.",
         "The best baseline was named on the same test items, which narrows the gap to it a little, and the best arm "
         "as well, which flatters it a little.",
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import PurePath
 from typing import Any
 
 from unlabeled.explain import _sanity
-from unlabeled.report.words import count
+from unlabeled.progress import count
 
 MISSED = 0.05  # share of the score's difference by which a complete map may miss it before that is said
 WATCHED = {

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from unlabeled.progress import count
 from unlabeled.report import crossing
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.section import Section
-from unlabeled.report.words import METHODS, METRICS, Contender, count, day, duration, interval, signed
+from unlabeled.report.words import METHODS, METRICS, Contender, day, duration, interval, signed
 
 TITLE = "Answer"
 

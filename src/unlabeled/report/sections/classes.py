@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from unlabeled.metrics import confusion
+from unlabeled.progress import count
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.plots import Spec, figure, numbers
 from unlabeled.report.section import Section
-from unlabeled.report.words import Contender, count, label
+from unlabeled.report.words import Contender, label
 
 TITLE = "Classes"
 FIGURES = ("precision", "recall", "f1")

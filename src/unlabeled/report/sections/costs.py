@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from unlabeled.progress import count
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.section import Section
-from unlabeled.report.words import PLAIN, count, duration
+from unlabeled.report.words import PLAIN, duration
 
 TITLE = "Cost"
 STAGES: Mapping[str, str] = {"pretrain": "pretraining", "fit": "fit and predict"}

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from unlabeled.progress import count
 from unlabeled.report.folder import Absent, Cell, Study
 from unlabeled.report.pictures import Sheet, sheet
 from unlabeled.report.players import Players
 from unlabeled.report.section import Section
 from unlabeled.report.sections.maps import thumbs_style
-from unlabeled.report.words import count
 
 TITLE = "Predictions"
 WRONG, SURE, UNSURE = 12, 6, 6

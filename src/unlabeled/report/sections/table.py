@@ -4,9 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from unlabeled.progress import count
 from unlabeled.report.folder import Study
 from unlabeled.report.section import Section
-from unlabeled.report.words import METRICS, Contender, Metric, count, interval
+from unlabeled.report.words import METRICS, Contender, Metric, interval
 
 TITLE = "Results"
 
