@@ -87,7 +87,9 @@ def _without_unit(record: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     copy = folder / record.name
     if not copy.exists():
-        copy.write_text("".join(line for line in record.open() if ",ICUType," not in line))
+        beside = copy.with_suffix(".part")
+        beside.write_text("".join(line for line in record.open() if ",ICUType," not in line))
+        beside.replace(copy)
     return copy
 
 

@@ -1,6 +1,8 @@
 """By column: a part that is worse is found, parts that are alike are not accused, and figures are those of a slice."""
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,10 +11,14 @@ from PIL import Image, ImageFilter
 
 import unlabeled as ul
 from unlabeled.confidence import calibration
-from unlabeled.deploy import fairness
+from unlabeled.data.prepare import prepare
+from unlabeled.deploy import fairness, figures
 from unlabeled.deploy.decide import Limits
-from unlabeled.verbs.audit import _of_items
+from unlabeled.deploy.worse import corrupted
+from unlabeled.training.recipe import Recipe
+from unlabeled.verbs.audit import _answer, _of_items
 
+PROMISES = {"conformal": {"coverage": 0.9, "items": 40}, "strangers": {"keep": 0.95}}
 LIMITS = Limits(("a", "b"), 0.9, np.array([0.6, 0.6]), 0.9)
 
 
@@ -61,6 +67,24 @@ def test_a_small_part_that_is_right_throughout_is_not_marked() -> None:
     assert accuracy["value"] == accuracy["low"] == 1 and not accuracy["differs"]
 
 
+def test_recordings_that_are_alike_are_not_accused() -> None:
+    accused = 0
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        recording = np.repeat(np.arange(12), 40)
+        right = random.uniform(size=480) < random.uniform(0.6, 1.0, 12)[recording]  # some recordings are harder
+        y, sure = random.integers(0, 2, 480), random.uniform(0.5, 1, 480)
+        p = np.stack([sure, 1 - sure], 1)
+        p[(y == 1) == right] = p[(y == 1) == right, ::-1]
+        found = {"probabilities": p, "strangeness": random.uniform(size=480)}
+        site = np.where(recording < 3, "x", "y")
+        table = fairness.table(found, y, LIMITS, {"site": site}, groups=recording, resamples=200)
+        accused += bool(table["differs"].any())
+    assert accused <= 5
+    one = fairness.table(found, y, LIMITS, {"site": np.where(recording < 1, "x", "y")}, groups=recording, resamples=200)
+    assert not one[one["part"] == "x"]["differs"].any(), "one recording is no part"
+
+
 def test_small_parts_are_left_out_and_missing_values_are_a_part() -> None:
     found, y, _ = drawn(100, 0, 0.0)
     part = np.array(["few"] * 5 + [None] * 45 + ["many"] * 50, dtype=object)
@@ -88,7 +112,7 @@ def test_by_a_column_of_the_manifest(
     assert found.figures["n"] == 360
     assert any("camera_kind new camera: accuracy differs" in line for line in found.lines())
     assert (
-        "1 items cannot be read" in found.lines() and "1 items of classes that the model does not know" in found.lines()
+        "1 item cannot be read" in found.lines() and "1 item of classes that the model does not know" in found.lines()
     )
     assert len(pd.read_csv(tmp_path / "audit" / "by.csv")) == len(found.table)
     with pytest.raises(ul.UserError, match=r'no column "sex" in .*; it has label, camera_kind'):
@@ -117,7 +141,7 @@ def test_what_the_promises_are_worth_when_items_get_worse(model: Path, digits: P
     table = found.worse.set_index(["kind", "severity"])
     assert len(table) == 3 * 6 and (table["n"] == 120).all()
     clean = table.loc[("haze", 0)]
-    assert clean["accuracy"] == table.loc[("gaussian_noise", 0), "accuracy"]
+    assert (table.loc["haze", "accuracy"] != table.loc["gaussian_noise", "accuracy"]).any()
     whole = table.loc["all kinds"]
     for name in ("accuracy", "coverage", "answered", "misled", "flagged"):
         mean = (table.loc["haze", name] + table.loc["gaussian_noise", name]) / 2
@@ -134,10 +158,34 @@ def test_what_the_promises_are_worth_when_items_get_worse(model: Path, digits: P
     right = np.array([row.label == file.parent.name for row, file in zip(told.itertuples(), some, strict=True)])
     assert clean["accuracy"] == pytest.approx(right.mean())
     assert clean["misled"] == pytest.approx((~right & ~told["abstain"].to_numpy()).mean())
+    prepared = prepare(digits, size=16, prep=loaded.prep)
+    some_rows = prepared.test[np.unique(np.linspace(0, len(prepared.test) - 1, 120).astype(int))]
+    raw, y = prepared.store.batch(some_rows).numpy(), prepared.table.labels[some_rows]
+    parts = [loaded.answer(corrupted(Recipe.from_json(loaded.facts["recipe"]).looks(), raw, at, "haze", 5))
+             for at in range(0, 120, 64)]  # fmt: skip
+    guess = np.concatenate([p.probabilities for p in parts]).argmax(1)
+    assert table.loc[("haze", 5), "accuracy"] == pytest.approx((guess == y).mean())
+    curves = json.loads((found.folder / "audit.json").read_text())["risk_by_severity"]
+    assert len(curves) == 6 and curves["5"][-1] == pytest.approx([1.0, 1 - whole.at[5, "accuracy"]])
     page = found.report.read_text("utf-8")
     assert "at severity 3 of 2 kinds" in page.lower() and "answers, and is wrong" in page
     assert any("it answers wrongly on" in line for line in found.lines())
     with pytest.raises(ul.UserError, match=r'no corruption "rust"; take all, or some of gaussian_noise'):
         ul.audit(str(model), str(digits), worse=["rust"])
+    with pytest.raises(ul.UserError, match=r"an \.onnx file alone does not know how its items get worse"):
+        ul.audit(str(model / "model.onnx"), str(digits), worse=kinds)
+    again = ul.audit(str(model), str(digits), by=["label"], out=str(tmp_path / "audit"), split="all")
+    assert not (tmp_path / "audit" / "worse.csv").exists() and again.worse is None
+    assert any("items that the model has learnt from" in line for line in again.lines())
     with pytest.raises(ul.UserError, match="0 items were to be made worse"):
         ul.audit(str(model), str(digits), worse=kinds, items=0)
+
+
+def test_a_model_that_never_answers_is_told_so() -> None:
+    found, y, _ = drawn(60, 0, 0.0)
+    silent = Limits(("a", "b"), 0.9, np.array([np.inf, np.inf]), 0.9)
+    whole = figures.figures(found, y, silent)
+    told = _answer(
+        SimpleNamespace(limits=silent, facts=PROMISES), whole, fairness.table(found, y, silent, {}), None, ()
+    )
+    assert told["sentence"].endswith("no answer on 100.0 %.")

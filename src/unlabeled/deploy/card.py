@@ -189,14 +189,18 @@ def _by_chance(test: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _promise(facts: Mapping[str, Any]) -> Part:
     told, odd = facts["conformal"], facts["strangers"]
-    low, high = expected(told["items"], told["coverage"])
+    ends = [f"{100 * end:.1f}" for end in expected(told["items"], told["coverage"])]
+    between = (
+        f", with which the share really held lies between {ends[0]} and {ends[1]} % in 19 of 20 calibrations"
+        if told["by"] == "all"
+        else "".join(f"; {name}: {n}" for name, n in told.get("domains", {}).items())
+    )
     per = {"class": " in each class", "domain": " in each of the domains that were seen"}.get(told["by"], "")
     return Part(
         "What it promises",
         (
             f"Label sets hold the true label for {100 * told['coverage']:g} % of new items{per}, if these come from "
-            f"the same source: {told['items']} calibration items stand behind that, with which the share really held "
-            f"lies between {100 * low:.1f} and {100 * high:.1f} % in 19 of 20 calibrations. Under another camera, "
+            f"the same source: {told['items']} calibration items stand behind that{between}. Under another camera, "
             "site or season the promise is void.",
             f"Strangers are told by {odd['detector']} on the {SEEN[odd['sees']]}, at a threshold that lets "
             f"{100 * odd['keep']:g} % of known items pass. It abstains on strangers, and where the label set does not "

@@ -72,7 +72,7 @@ def table(
         out = {k: (w @ v) / safe for k, v in each.items()}
         return out | {"ece": np.abs(w @ bins).sum(1) / safe}
 
-    spread = {k: float(v.std()) for k, v in each.items()}
+    spread = {k: _spread(v, unit) for k, v in each.items()}
     parts = [(column, part) for column, values in columns.items() for part in _parts(values)]
     rows = []
     for column, part in parts:
@@ -86,9 +86,19 @@ def table(
             inside = int(mask.sum())
             alike = 0.0 if alone or metric == "ece" else spread[metric] * (1 / inside + 1 / (len(y) - inside)) ** 0.5
             far = 0.0 if alone else abs(gap[0]) / max(float(np.nanstd(gap[1:])), alike, 1e-12)
-            beyond = metric != "ece" and bool(far > norm.isf(0.025 / (len(parts) * (len(METRICS) - 1))))
+            lone = groups is not None and len(np.unique(unit[mask > 0])) < 2  # one patient is no part
+            beyond = metric != "ece" and not lone and bool(far > norm.isf(0.025 / (len(parts) * (len(METRICS) - 1))))
             rows.append((column, part, int(mask.sum()), metric, value[0], low, high, gap[0], *ends, beyond))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _spread(values: np.ndarray, unit: np.ndarray) -> float:
+    """Standard deviation of values (N,), as much larger as items of one unit (N,) are alike, so that over the root of n
+    it gives the standard error of a mean.
+    """
+    rest = values - values.mean()
+    within = np.square(np.bincount(unit, rest)).sum() / max(float(np.square(rest).sum()), 1e-12)
+    return float(values.std() * max(1.0, within) ** 0.5)
 
 
 def _words(values: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ from unlabeled.deploy.committee import heads, listed, one_of
 from unlabeled.deploy.decide import Limits, class_limits
 from unlabeled.deploy.levels import Levels
 from unlabeled.deploy.net import Net, portable, view_of
-from unlabeled.deploy.parts import Units, part, units
+from unlabeled.deploy.parts import Units, by_domain, part, units
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 from unlabeled.protocols.finetune import Classifier
@@ -142,10 +142,10 @@ def make(
     plain = Eye(view, Levels(_plain_copy(recipe, start.encoder), "features"), prepared.store)
     kept = units(prepared, wish.groups_from, plain.features)
     learn, held = part(prepared, rows, wish.calibrate, seed, kept.of(rows))
+    where = by_domain(prepared, learn, held) if wish.sets_by == "domain" else None
     encoder, head = _encoder(start, recipe, prepared, learn, protocol, device, seed, each)
     eye = Eye(view, Levels(encoder, wish.detector_sees), prepared.store, head).learn(learn)
     net = _with_head(eye, prepared, learn, held, protocol, seed, kept)
-    where = _domains(prepared, held) if wish.sets_by == "domain" else None
     facts, reference = calibrate(net, eye, y, learn, held, wish, len(prepared.table.classes), where)
     seen, near = _some(np.setdiff1d(prepared.learning, learn), MOST), _some(learn, MOST)
     drift = net.judged(eye(seen))
@@ -187,7 +187,7 @@ def calibrate(
     held: np.ndarray,
     wish: Handover,
     classes: int,
-    domains: np.ndarray | None = None,
+    domains: Mapping[str, np.ndarray] | None = None,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Fit detector, temperature and limits; the net is given them.
 
@@ -199,7 +199,7 @@ def calibrate(
         held: rows kept back for calibration.
         wish: what is promised.
         classes: number of classes.
-        domains: numbers of the held rows' domains, where the promise is kept in each.
+        domains: by name, which of the held rows are of it (N,) bool, where the promise is kept in each.
 
     Returns:
         The facts (`temperature`, `conformal`, `strangers`, `notes`) and the calibration items' arrays.
@@ -211,12 +211,14 @@ def calibrate(
     heat = temperature(net.judged(eye(held))["logits"], y[held])
     net.temperature.fill_(heat)
     kept = net.judged(eye(held))
-    limit = class_limits(kept["probabilities"], y[held], wish.coverage, wish.sets_by, classes, domains)
+    numbers = None if domains is None else np.stack(list(domains.values())).argmax(0)
+    limit = class_limits(kept["probabilities"], y[held], wish.coverage, wish.sets_by, classes, numbers)
     threshold = quantile(kept["strangeness"], wish.keep)
-    notes = _notes(wish, held, threshold, limit)
+    counts = {name: int(mine.sum()) for name, mine in (domains or {}).items()}
+    notes = _notes(wish, held, threshold, limit, counts)
     if not np.isfinite(threshold):
         threshold = float(kept["strangeness"].max())
-    sets = {"coverage": wish.coverage, "by": wish.sets_by, "items": len(held)}
+    sets = {"coverage": wish.coverage, "by": wish.sets_by, "items": len(held), "domains": counts}
     facts = {
         "temperature": heat,
         "conformal": sets | {"quantile": [float(q) if np.isfinite(q) else None for q in limit]},
@@ -224,24 +226,8 @@ def calibrate(
         "notes": notes,
     }
     names = ("probabilities", "logits", "features", "strangeness")
-    told = {} if domains is None else {"domains": domains}
+    told = {} if numbers is None else {"domains": numbers}
     return facts, {"labels": y[held], **told, **{k: kept[k] for k in names}}
-
-
-def _domains(prepared: Prepared, held: np.ndarray) -> np.ndarray:
-    """Numbers (N,) of the calibration items' domains.
-
-    Raises:
-        UserError: when the data name none, or not of every calibration item.
-    """
-    words = prepared.table.items["domain"].iloc[held]
-    if words.isna().any() or words.nunique() < 2:
-        raise UserError(
-            f"label sets by domain were asked for, and {words.isna().sum()} of {len(held)} calibration items name none "
-            f"({words.nunique()} domains in all)",
-            'give a manifest with a column "domain" (site, device), or take --sets-by all',
-        )
-    return np.unique(words.to_numpy(str), return_inverse=True)[1].ravel().astype(np.int64)
 
 
 def thumbs(store: Store, rows: np.ndarray, recipe: Recipe, side: int = 64) -> np.ndarray:
@@ -367,11 +353,20 @@ def _data(
     }
 
 
-def _notes(wish: Handover, held: np.ndarray, threshold: float, limit: np.ndarray) -> list[str]:
+def _notes(
+    wish: Handover, held: np.ndarray, threshold: float, limit: np.ndarray, domains: Mapping[str, int]
+) -> list[str]:
     out = []
     least = needed(wish.coverage)
-    if not np.isfinite(limit).all():
-        what = {"class": "some classes have", "domain": "a domain has"}.get(wish.sets_by, "there are")
+    few = [f"{name} has {n}" for name, n in domains.items() if n < least]
+    if few:
+        out.append(
+            f"{', '.join(few)}, fewer than the {least} calibration items that {100 * wish.coverage:g} % needs in each "
+            "domain: every label set holds every class, so that the model never answers; label more there, or take "
+            "--sets-by all."
+        )
+    elif not np.isfinite(limit).all():
+        what = "some classes have" if wish.sets_by == "class" else "there are"
         out.append(
             f"{what} fewer than the {least} calibration items that {100 * wish.coverage:g} % needs ({len(held)} in "
             "all): label sets hold every such class, so that the model often abstains; label more, give --calibrate "

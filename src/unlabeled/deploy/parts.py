@@ -15,6 +15,7 @@ from unlabeled.data import order
 from unlabeled.data.prepare import Prepared
 from unlabeled.data.splits import inner_folds, unit_numbers
 from unlabeled.errors import UserError
+from unlabeled.progress import count
 
 FEWEST = 4  # blocks that a class must lie in, so that some can be kept back
 LEAKS = 0.2  # share of test items with a neighbour of their block outside the test split, before it is told
@@ -110,3 +111,24 @@ def part(
         )
     learn, held = folds[0]
     return rows[learn], rows[held]
+
+
+def by_domain(prepared: Prepared, learn: np.ndarray, held: np.ndarray) -> dict[str, np.ndarray]:
+    """Which calibration items are of each domain that labelled items name, (N,) bool.
+
+    Raises:
+        UserError: when items name none, all name one, or one has no calibration item.
+    """
+    words = prepared.table.items["domain"]
+    mine, names = words.iloc[held], sorted(words.iloc[np.concatenate([learn, held])].dropna().unique().tolist())
+    wrong = ""
+    if mine.isna().any():
+        wrong = f"{mine.isna().sum()} of {count(len(held), 'calibration item')} name no domain"
+    elif len(names) < 2:
+        wrong = f"all labelled items are of one domain, {names[0]}"
+    elif missing := sorted(set(names) - set(mine)):
+        wrong = f"no calibration item is of {', '.join(missing)}"
+    if wrong:
+        remedy = 'name a domain (site, device) for every item in a manifest\'s column "domain", label more in each'
+        raise UserError(f"label sets by domain were asked for, and {wrong}", f"{remedy}, or take --sets-by all")
+    return {name: (mine == name).to_numpy() for name in names}

@@ -15,20 +15,24 @@ from unlabeled import stats
 from unlabeled.confidence import calibration, selective
 from unlabeled.deploy.model import Model
 from unlabeled.errors import UserError
+from unlabeled.modalities import Modality
 from unlabeled.training.recipe import Recipe
 
 SEVERITIES = 5
 ALL = "all kinds"
 MEASURES = ("accuracy", "coverage", "answered", "misled", "flagged")
 SEED = 0  # of the corruptions' chance
+BATCH = 64
 
 
 def known(model: Model, asked: Sequence[str]) -> list[str]:
     """The kinds of corruption that were asked for, `all` for every one that suits the model's items.
 
     Raises:
-        UserError: when one of them is not there.
+        UserError: when one of them is not there, or the model does not know its modality.
     """
+    if "recipe" not in model.facts:
+        raise UserError("an .onnx file alone does not know how its items get worse", "give the .ul folder")
     there = Recipe.from_json(model.facts["recipe"]).looks().corruptions()
     wrong = [kind for kind in asked if kind not in (*there, "all")]
     if wrong:
@@ -68,8 +72,9 @@ def measure(
     for kind in kinds:
         found[kind, 0] = clean
         for severity in range(1, SEVERITIES + 1):
-            changed = looks.at(SEED, 0).corrupt(torch.from_numpy(raw), kind, severity).numpy()
-            found[kind, severity] = _of(model, changed, labels)
+            parts = [_of(model, corrupted(looks, raw, at, kind, severity), labels[at : at + BATCH])
+                     for at in range(0, len(raw), BATCH)]  # fmt: skip
+            found[kind, severity] = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
             each(1, f"{kind.replace('_', ' ')} {severity}")
     rows: list[dict[str, Any]] = [_row(kind, s, [one]) for (kind, s), one in found.items()]
     curves: dict[int, list[list[float]]] = {}
@@ -84,6 +89,12 @@ def measure(
         some = np.unique(np.linspace(0, len(share) - 1, min(41, len(share))).astype(int))
         curves[severity] = [[float(share[i]), float(risk[i])] for i in some]
     return pd.DataFrame(rows), curves
+
+
+def corrupted(looks: Modality, raw: np.ndarray, at: int, kind: str, severity: int) -> np.ndarray:
+    """At most a batch of raw items from row `at` on, made worse; the same whenever it is asked for."""
+    some = torch.from_numpy(raw[at : at + BATCH])
+    return np.asarray(looks.at(SEED, at).corrupt(some, kind, severity).numpy())
 
 
 def _of(model: Model, raw: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:

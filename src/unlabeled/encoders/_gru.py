@@ -3,7 +3,7 @@
 torch goes back through a packed GRU one small operation at a time and adds up the weights' slopes at every step, which
 takes it seven times as long as the way forward. Here the way back knows its formula: what does not depend on the later
 steps is computed for all steps at once, a step has one matrix product, and each slope of the weights is one product at
-the end. Parameters, their names and the results are those of `nn.GRU`.
+the end. Parameters, their names and the results are those of `nn.GRU`, which is taken itself where nothing is learnt.
 """
 
 from typing import Any
@@ -31,15 +31,19 @@ def read(net: nn.GRU, x: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
     >>> states.shape, end.shape
     (torch.Size([2, 5, 4]), torch.Size([1, 2, 4]))
     """
-    packed = pack_padded_sequence(x, length, batch_first=True, enforce_sorted=False)
-    ways = 2 if net.bidirectional else 1
-    if x.device.type == "cpu":
+    learning = torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in net.parameters()))
+    if x.device.type == "cpu" and learning:
+        packed = pack_padded_sequence(x, length, batch_first=True, enforce_sorted=False)
         found, end = _layers(net, packed, length)
+        states, _ = pad_packed_sequence(found, batch_first=True, total_length=x.shape[1])
+        return states, end
+    if bool((length == x.shape[1]).all()):
+        states, ends = net(x)
     else:
-        found, end = net(packed)
-        end = end.view(net.num_layers, ways, *end.shape[1:]).transpose(1, 2).flatten(2)
-    states, _ = pad_packed_sequence(found, batch_first=True, total_length=x.shape[1])
-    return states, end
+        found, ends = net(pack_padded_sequence(x, length, batch_first=True, enforce_sorted=False))
+        states, _ = pad_packed_sequence(found, batch_first=True, total_length=x.shape[1])
+    ways = 2 if net.bidirectional else 1
+    return states, ends.view(net.num_layers, ways, *ends.shape[1:]).transpose(1, 2).flatten(2)
 
 
 def _layers(net: nn.GRU, packed: PackedSequence, length: Tensor) -> tuple[PackedSequence, Tensor]:

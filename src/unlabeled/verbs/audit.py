@@ -23,12 +23,15 @@ from unlabeled.deploy.model import Model, load_model, worth
 from unlabeled.deploy.worse import ALL, SEVERITIES, known, measure
 from unlabeled.errors import UserError
 from unlabeled.formats import manifest
+from unlabeled.progress import count
 from unlabeled.report.audit.page import Found, write
+from unlabeled.report.audit.parts import SHOWN as SHOWN_PARTS
 from unlabeled.report.audit.worse import SHOWN as STRENGTH
 from unlabeled.study.plan import folder_name
 from unlabeled.study.record import write_csv, write_json
 
 WINDOW = re.compile(r"@\d+\+\d+$")
+SEEN = "these may be items that the model has learnt from, which flatters it: no split parts them"
 SHOWN = ("accuracy", "ece", "coverage", "abstained")
 
 
@@ -64,7 +67,7 @@ class Audited:
             told = [
                 f"{r['column']} {r['part']}: {r['metric']} differs from all others by "
                 f"{100 * r['difference']:+.1f} points ({_span(r, 'difference_')})"
-                for r in self.table[self.table["differs"] & (self.table["metric"] != "size")].to_dict("records")
+                for r in _marked(self.table).to_dict("records")
             ]
             out += ["", *(told or ["no part differs beyond what chance gives among so many"])]
         out += [] if self.worse is None else ["", *_worse_lines(self.worse)]
@@ -110,11 +113,12 @@ def audit(
     table = as_stored(scan(data), loaded.prep)
     columns = {name: column(table, data, name) for name in by}
     rows = table.rows(labelled=True) if split == "all" else table.rows(split, labelled=True)
-    rows = rows if len(rows) else table.rows(labelled=True)
-    ours = table.items["label"].isin(loaded.classes).to_numpy()
     left: tuple[str, ...] = ()
+    if split == "all" or not len(rows):
+        rows, left = table.rows(labelled=True), (SEEN,)
+    ours = table.items["label"].isin(loaded.classes).to_numpy()
     if not ours[rows].all():
-        left = (f"{(~ours[rows]).sum()} items of classes that the model does not know",)
+        left += (f"{count((~ours[rows]).sum(), 'item')} of classes that the model does not know",)
     rows = rows[ours[rows]]
     if not len(rows):
         raise UserError(
@@ -126,7 +130,7 @@ def audit(
     units = unit_numbers(table, read)
     whole = figures.figures(found, y, loaded.limits, units)
     parts = fairness.table(found, y, loaded.limits, {k: v[read] for k, v in columns.items()}, groups=units)
-    left += (f"{len(rows) - len(read)} items cannot be read",) if len(read) < len(rows) else ()
+    left += (f"{count(len(rows) - len(read), 'item')} cannot be read",) if len(read) < len(rows) else ()
     folder = Path(out) if out else folder_name(data, "audit")
     harm: pd.DataFrame | None = None
     curves: dict[int, list[list[float]]] = {}
@@ -138,11 +142,13 @@ def audit(
                 loaded, raw, y[some], kinds, groups=None if units is None else units[some], each=bar.advance
             )
         write_csv(folder / "worse.csv", harm)
+    else:
+        (folder / "worse.csv").unlink(missing_ok=True)  # of an earlier audit in the same place
     facts = {"model": model, "data": data, "figures": whole, "left": left, "risk_by_severity": curves}
     write_json(folder / "audit.json", facts)
     write_csv(folder / "by.csv", parts)
     promised, kept = loaded.limits.coverage, float(loaded.facts["strangers"]["keep"])
-    page = Found(_answer(loaded, whole, parts, harm, left), whole, promised, kept, parts, harm, curves)
+    page = Found(_answer(loaded, whole, parts, harm, left), whole, promised, kept, parts, by, harm, curves)
     report = write(page, folder / "audit.html", str(loaded.facts["name"]))
     return Audited(folder, whole, parts, left, harm, report)
 
@@ -152,20 +158,20 @@ def _answer(
 ) -> dict[str, Any]:
     """The page's first sentence, what else was found, and what it does not show."""
     n, right, said = whole["n"], whole["accuracy"], whole["answered_accuracy"]
-    sentence = f"Right on {_percent(right)} of {n:,} items"
+    sentence = f"Right on {_percent(right)} of {count(n, 'item')}"
     silent = whole["abstained"]["value"]
-    if silent and said["value"] is not None:
-        sentence += f"; no answer on {100 * silent:.1f} %, and where it answers right on {_percent(said)}"
+    sentence += f"; no answer on {100 * silent:.1f} %" if silent else ""
+    sentence += f", and where it answers right on {_percent(said)}" if silent and said["value"] is not None else ""
     details = [
         f"Label sets hold the truth in {_percent(whole['coverage'])}; {100 * model.limits.coverage:g} % were promised.",
         f"Confidence is off by {_percent(whole['ece'])} on average; an honest model would show "
         f"{100 * whole['ece_chance']['mean']:.1f} % on so many items by chance.",
         *(line.capitalize() + "." for line in _worse_lines(harm) if harm is not None),
     ]
-    marked = parts[parts["differs"]].drop_duplicates(["column", "part"]) if len(parts) else parts
-    details += [f"Different from all others: {r['column']} {r['part']}." for r in marked.to_dict("records")]
+    for (column, part), mine in _marked(parts).groupby(["column", "part"], sort=False):
+        details.append(f"{column} {part} differs from all others: {', '.join(SHOWN_PARTS[m] for m in mine['metric'])}.")
     details += doubts(whole, model.facts["conformal"], model.facts["strangers"])
-    limits = ["The labels of these items are taken for the truth.", *(f"{text}." for text in left)]
+    limits = ["The labels of these items are taken for the truth.", *(f"{text[0].upper()}{text[1:]}." for text in left)]
     if harm is not None:
         limits.append("Corruptions are drawn, not taken where the model will run: they rank weaknesses, no more.")
     return {"sentence": f"{sentence}.", "details": details, "limits": limits}
@@ -183,11 +189,17 @@ def _worse_lines(table: pd.DataFrame | None) -> list[str]:
     def change(what: str) -> str:
         return f"{100 * bad[what]:.1f} % (as they are {100 * clean[what]:.1f} %)"
 
+    most = f", most under {name}, {100 * kinds['misled'].max():.1f} %" if len(kinds) > 1 and bad["misled"] else ""
     return [
-        f"at severity {STRENGTH} of {kinds['kind'].nunique()} kinds of corruption it is right on {change('accuracy')}, "
+        f"at severity {STRENGTH} of {count(len(kinds), 'kind')} of corruption it is right on {change('accuracy')}, "
         f"answers {change('answered')} and label sets hold the truth in {change('coverage')}",
-        f"it answers wrongly on {change('misled')} of them, most under {name}, {100 * kinds['misled'].max():.1f} %",
+        f"it answers wrongly on {change('misled')} of them{most}",
     ]
+
+
+def _marked(parts: pd.DataFrame) -> pd.DataFrame:
+    """The figures of parts that differ from all others and are shown."""
+    return parts[parts["differs"] & parts["metric"].isin(SHOWN_PARTS)] if len(parts) else parts
 
 
 def _percent(figure: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ class Found:
         promised: share of label sets that were to hold the truth.
         kept: share of known items that were not to be flagged.
         parts: of `deploy.fairness`.
+        asked: columns that were asked for.
         worse: of `deploy.worse`, None where nothing was made worse.
         curves: its risk-coverage curves by severity.
     """
@@ -31,6 +32,7 @@ class Found:
     promised: float
     kept: float
     parts: pd.DataFrame
+    asked: Sequence[str] = ()
     worse: pd.DataFrame | None = None
     curves: Mapping[int, Sequence[Sequence[float]]] = field(default_factory=dict)
 

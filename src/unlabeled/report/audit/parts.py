@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from unlabeled.deploy.fairness import FEWEST
 from unlabeled.report.blocks import Block, Cell, Row, percent
+from unlabeled.report.folder import Absent
 from unlabeled.report.section import Section
 
 TITLE = "Parts"
@@ -13,6 +15,8 @@ SHOWN = {"accuracy": "right", "overconfidence": "surer than right by", "coverage
 def section(source: Any) -> Section | None:
     """Gather a table for each column."""
     if not len(source.parts):
+        if source.asked:
+            raise Absent(f"no part of {', '.join(source.asked)} has {FEWEST} items or more")
         return None
     blocks = []
     for column, mine in source.parts.groupby("column", sort=False):
