@@ -139,12 +139,14 @@ def books(args: argparse.Namespace) -> Path:
 
 
 def following(args: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """Share of pairs of parts from unseen books that are told right; wrong seconds are drawn among 64 windows."""
+    """Share of pairs of parts from unseen books that are told right; wrong seconds are drawn among 64 windows: of the
+    other book, of the same, and of any.
+    """
     data, (method, steps, rest) = books(args), NEXT
     run = learnt(args.out / f"{data.name}-next-s{seed}", data, method, seed, steps, rest)
     device, prep = open_device(TRAINING), TextPrep(**run.recipe.prep)
     model, looks = device.place(run.method()), run.modality()
-    out = {"all": next_part(model, looks, prep, data, device)["accuracy"]}
+    out = next_part(model, looks, prep, data, device)
     for file in sorted((data / "test").glob("*.txt")):
         found = next_part(model, looks, prep, data, device, only=f"test/{file.name}")
         out |= {file.stem: found["accuracy"], f"{file.stem} pairs": found["pairs"]}

@@ -5,13 +5,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from unlabeled.blocks.couple import couple
 from unlabeled.data.tokens import made, opened, rarity
 from unlabeled.encoders._build import build, spec
 from unlabeled.errors import UserError
 from unlabeled.methods import Batch
 from unlabeled.methods.causal_lm import CausalLM
 from unlabeled.methods.mlm import MLM
-from unlabeled.methods.nsp import NSP, couple
+from unlabeled.methods.nsp import NSP
 from unlabeled.methods.simcse import SimCSE
 from unlabeled.modalities.text import Text, hide
 from unlabeled.objectives.in_batch import in_batch
@@ -101,6 +102,22 @@ def test_pairs_are_parted_behind_a_sentence(tokenizer: str) -> None:
         assert same == torch.equal(joined, one[: len(joined)])
     many = torch.cat([couple(x, look.at(0, i))[1] for i in range(50)])
     assert 0.4 < float(many.float().mean()) < 0.6
+
+
+def test_wrong_parts_are_those_that_are_allowed(tokenizer: str) -> None:
+    look = modality(tokenizer)
+    x = raw(look)[:3]
+    whole = [row[row > 0].tolist() for row in look.plain(x)]
+    among = torch.tensor([[False, False, True], [False, False, False], [True, True, False]])
+    seen = set()
+    for step in range(40):
+        pair, follows = couple(x, look.at(0, step), among=among)
+        for item, (row, same) in enumerate(zip(pair, follows.tolist(), strict=True)):
+            second = (row[row >= words.SEGMENT] - words.SEGMENT).tolist()
+            source = [i for i, tokens in enumerate(whole) if tokens[-len(second) :] == second]
+            assert (item in source) if same else any(among[item, i] for i in source)
+            seen |= {(item, i) for i in source if not same and among[item, i]}
+    assert seen == {(0, 2), (2, 0), (2, 1)}
 
 
 @pytest.mark.parametrize("kind", ["typos", "case", "deletions", "joined", "swapped"])

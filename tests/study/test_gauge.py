@@ -108,6 +108,7 @@ def test_what_follows_what(notes: Path, tmp_path: Path) -> None:
     for method in ("nsp", "quick_thoughts"):
         scores = gauge(str(run(notes, method, tmp_path / method).folder), str(notes)).scores
         assert scores["pairs"] == 20 and 0 <= scores["accuracy"] <= 1
+        assert 0 <= scores["same document"] <= 1 and "other documents" not in scores, "all are of one file"
 
 
 def test_bits_per_byte_are_those_of_every_token_once(notes: Path, tmp_path: Path) -> None:

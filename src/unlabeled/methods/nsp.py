@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from unlabeled.blocks.couple import couple
 from unlabeled.blocks.foretold import Foretold
 from unlabeled.encoders._words import WordEncoder
 from unlabeled.errors import UserError
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
-from unlabeled.modalities.text import as_text, hide
+from unlabeled.modalities.text import hide
 from unlabeled.views import words
 
 
@@ -84,17 +85,3 @@ class NSP(Method):
     def watch(self, views: Any) -> tuple[dict[str, float], str]:
         """Share of pairs that are told right."""
         return {"next right": float(((self.follows(views[0]) > 0.5).long() == views[3]).float().mean())}, ""
-
-
-def couple(raw: Tensor, modality: Modality, *, true: bool = False) -> tuple[Tensor, Tensor]:
-    """Pairs (B, T) of two parts, and whether the second follows the first (B,) int64: its own (always where `true`)
-    or that of another item.
-    """
-    own = as_text(modality)
-    ids = own.plain(raw)
-    at = words.cuts(ids, own.ends(ids.device))
-    u = own.uniforms(len(ids), 2, ids.device)
-    follows = (u[:, 0] < (1.1 if true or len(ids) < 2 else 0.5)).long()
-    away = 1 + (u[:, 1] * (len(ids) - 1)).long()  # never the item itself
-    other = (torch.where(follows > 0, 0, away) + torch.arange(len(ids), device=ids.device)) % len(ids)
-    return words.pairs(ids, ids[other], at, at[other], own.sep), follows

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from unlabeled.blocks.couple import couple
 from unlabeled.encoders._words import WordEncoder
 from unlabeled.errors import UserError
 from unlabeled.methods import Batch, Method
-from unlabeled.methods.nsp import couple
 from unlabeled.modalities import Modality
 from unlabeled.objectives.in_batch import in_batch
 from unlabeled.views.words import SEGMENT, without

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 import torch
 
+from unlabeled.blocks.couple import couple
 from unlabeled.data import texts
 from unlabeled.data.prepare import as_stored
 from unlabeled.data.scan import scan
+from unlabeled.data.source import file_of
 from unlabeled.data.store import build
 from unlabeled.data.texts import TextPrep
 from unlabeled.data.tokens import opened
@@ -21,7 +23,7 @@ from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 from unlabeled.formats.text import PAIRS, table_of
 from unlabeled.methods.causal_lm import CausalLM
-from unlabeled.methods.nsp import NSP, couple
+from unlabeled.methods.nsp import NSP
 from unlabeled.methods.quick_thoughts import QuickThoughts
 from unlabeled.metrics import retrieval, spearman
 from unlabeled.modalities.text import Text
@@ -89,9 +91,11 @@ def next_part(
     seed: int = 0,
     only: str = "",
 ) -> dict[str, float]:
-    """Share of pairs that are told right, half of which follow each other and half of which are of other windows.
+    """Share of pairs that are told right, half of which follow each other and half of which are of other windows among
+    64: `other documents`, as BERT has it, `same document`, which is much harder, and `accuracy`, of any.
 
-    The data's test items are taken where it has any, else all; `only` names a file in it.
+    The data's test items are taken where it has any, else all; `only` names a file in it. Where there is one document,
+    or none with two windows, what cannot be asked is left out.
     """
     table, store = build(as_stored(scan(data), prep), prep, progress=False)
     rows = table.rows("test") if len(table.rows("test")) else table.rows()
@@ -99,14 +103,21 @@ def next_part(
     if len(rows) < 2:
         raise UserError(f"{data} holds {len(rows)} texts to be told apart", "give two or more")
     rows = np.random.default_rng([seed, 5]).permutation(rows)
-    right: list[bool] = []
+    files = table.items["path"].iloc[rows].map(file_of).to_numpy(str)
+    document = torch.from_numpy(np.unique(files, return_inverse=True)[1].ravel()).to(device.device)
+    right: dict[str, list[bool]] = {"accuracy": [], "other documents": [], "same document": []}
     method.eval()
     with torch.no_grad():
         for step, at in enumerate(range(0, len(rows) - 1, 64)):
-            raw = store.batch(rows[at : at + 64]).to(device.device)
-            pair, follows = couple(raw, looks.at(seed, step))
-            right += ((method.follows(pair) > 0.5).long() == follows).tolist()
-    return {"pairs": float(len(right)), "accuracy": float(np.mean(right))}
+            raw, own = store.batch(rows[at : at + 64]).to(device.device), document[at : at + 64]
+            alike = own == own[:, None]
+            rules = (None, ~alike, alike & ~torch.eye(len(own), dtype=torch.bool, device=own.device))
+            for name, among in zip(right, rules, strict=True):
+                pair, follows = couple(raw, looks.at(seed, step), among=among)
+                asked = torch.ones_like(follows, dtype=torch.bool) if among is None else among.any(1)
+                told = (method.follows(pair) > 0.5).long() == follows
+                right[name] += told[asked].tolist()
+    return {"pairs": float(len(right["accuracy"])), **{k: float(np.mean(v)) for k, v in right.items() if v}}
 
 
 def bits_per_byte(method: CausalLM, looks: Text, prep: TextPrep, file: str | Path, device: Device) -> dict[str, float]:
