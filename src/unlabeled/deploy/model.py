@@ -207,7 +207,7 @@ def load_model(path: str | Path, *, engine: Choice = "auto", threads: int = 0, c
     if engine == "onnx":
         file = found.onnx()
         if file is None:
-            raise UserError(f"{path} holds no model.onnx", f"run: unlabeled export {path} PICTURES/")
+            raise UserError(f"{path} holds no model.onnx", f"run: unlabeled export {path} ITEMS/")
         return Model(found.facts, Onnx(file, threads=threads), limits, found)
     from unlabeled.deploy.engines.torch import Torch
 

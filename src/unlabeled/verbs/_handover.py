@@ -40,7 +40,7 @@ class Made:
         facts, folder = self.bundle.facts, self.bundle.folder
         out = [worth(facts["test"])] if "test" in facts else []
         out += [f"mind: {note}" for note in facts["notes"]]
-        return [*out, f"card: {folder / 'card.html'}", f"next: unlabeled predict {folder} PICTURES/ -o out.parquet"]
+        return [*out, f"card: {folder / 'card.html'}", f"next: unlabeled predict {folder} NEW_ITEMS/ -o out.parquet"]
 
 
 def place(out: str | None, data: str) -> Path:
