@@ -33,6 +33,7 @@ from unlabeled.data.prepare import Prepared, prepare
 from unlabeled.encoders import _build
 from unlabeled.formats import sound
 from unlabeled.modalities.audio import Audio
+from unlabeled.progress import count
 from unlabeled.protocols.finetune import Finetune
 from unlabeled.protocols.linear import Linear
 from unlabeled.protocols.styled import Styled
@@ -183,7 +184,7 @@ def show(file: Path, beside: str = "") -> None:
         spread = f" ± {whole.std():.3f}" if len(whole) > 1 else ""
         cells = [f"{by[s].mean():.3f}" if s in by else "" for s in speakers]
         told = f"{arm}{', ' + settings if settings else ''}"
-        mean = f"{whole.mean():.3f}{spread} ({len(whole)} seeds)"
+        mean = f"{whole.mean():.3f}{spread} ({count(len(whole), 'seed')})"
         minutes = own["cpu_minutes"].max()
         print(f"| {told} | {protocol} | {share:.0%} | {mean} | {' | '.join(cells)} | {minutes:.1f} |")
     if beside:
