@@ -13,8 +13,9 @@ from unlabeled.data.prepare import prepare
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.shift import crossing
 from unlabeled.shift.crossing import crossings
+from unlabeled.shift.outcome import MEAN, Outcome
 from unlabeled.training.run import Run, fingerprint
-from unlabeled.verbs.transfer import Transferred, transfer
+from unlabeled.verbs.transfer import Transferred, _story, transfer
 
 TRAINING = Training(threads=1, precision="fp32", device="cpu")
 CAMERAS = ("dim", "inverted", "plain")
@@ -201,3 +202,24 @@ def test_another_probe_reads_the_same_encoders(cameras: Path, tmp_path: Path) ->
         plain = one["target"]
     with np.load(found.folder / "cells" / "dim" / "simclr__styled_copies_1_-s0.npz") as other:
         assert not np.allclose(plain, other["target"]) and other["kept"].mean() > 0.7
+
+
+def test_where_one_class_holds_most_labels_arms_are_ranked_by_auroc() -> None:
+    rows = []
+    for arm, kind, mean, auroc in (("simclr", "method", 0.88, 0.70), ("moco", "method", 0.80, 0.81),
+                                   ("random", "random", 0.89, 0.75), ("dann", "adaptation", 0.70, 0.85)):  # fmt: skip
+        row = {"arm": arm, "kind": kind, "mean": mean, "low": mean - 0.02, "high": mean + 0.02, "worst": mean}
+        row |= {"worst_target": "b", "source": mean, "detected": float("nan"), "kept": float("nan")}
+        rows.append(row | {"auroc": auroc, "auroc_sd": 0.01, "auprc": 0.4})
+    pairs = [
+        {"arm_a": a["arm"], "arm_b": b["arm"], "target": MEAN, "difference": 0.1, "low": 0.05, "high": 0.2}
+        for a in rows for b in rows if a is not b
+    ]  # fmt: skip
+    found = Outcome(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(rows), pd.DataFrame(pairs))
+    even, _ = _story(found, "knn", ("lived", 0.6))
+    assert "never seen simclr is right on 88 %" in even
+    uneven, details = _story(found, "knn", ("lived", 0.86))
+    assert "moco ranks the test items with an AUROC of 0.810 ± 0.010 over seeds" in uneven
+    assert "random has 0.750" in uneven
+    assert details[0].startswith('86 % of the training labels are "lived"')
+    assert [d.partition(":")[0] for d in details[1:]] == ["dann", "moco", "random", "simclr"]

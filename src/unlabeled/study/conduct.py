@@ -86,7 +86,7 @@ def conduct(study: Study) -> Answer:
         "steps": _budget_words(study, arms),
         "cleared": prepared.table.form != "class folders" and "test" in prepared.table.form,
         "findings": findings,
-        "majority": _majority(prepared),
+        "majority": majority(prepared),
     }
     found = answer(results, arms, facts)
     whole = found.to_json() | {
@@ -98,7 +98,7 @@ def conduct(study: Study) -> Answer:
     return found
 
 
-def _majority(prepared: Prepared) -> tuple[str, float]:
+def majority(prepared: Prepared) -> tuple[str, float]:
     """The class of most training labels, and its share."""
     labels = prepared.table.labels[prepared.labelled]
     counts = np.bincount(labels, minlength=len(prepared.table.classes))

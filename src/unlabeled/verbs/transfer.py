@@ -1,7 +1,7 @@
 """What is learnt in some domains worth in another? Methods, adaptation, baselines, each domain kept back."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from unlabeled.report.transfer.page import write
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.shift.crossing import ADAPTS, ALIKE, Crossing, Place, crossings, fit, read_by
 from unlabeled.shift.outcome import MEAN, Outcome, gather
-from unlabeled.study.conduct import check_labels
+from unlabeled.study.answer import UNEVEN
+from unlabeled.study.conduct import check_labels, majority
 from unlabeled.study.pace import steps
 from unlabeled.study.plan import PLAIN, Arm, arms, folder_name, needs
 from unlabeled.study.record import write_csv, write_json
@@ -141,7 +142,7 @@ def transfer(
     tables = {"table": found.table, "summary": found.summary, "overall": found.overall}
     for name, table in (tables | {"differences": found.differences}).items():
         write_csv(folder / f"{name}.csv", table)
-    sentence, details = _story(found, detector)
+    sentence, details = _story(found, detector, majority(prepared))
     limits = _limits(plan[todo[0].target], todo, count, training, seeds)
     answer: dict[str, Any] = {"sentence": sentence, "details": details, "limits": limits, "data": data, "steps": count}
     answer |= {"arms": {a.name: a.kind for a in plan[todo[0].target]}, "targets": [c.target for c in todo]}
@@ -238,8 +239,10 @@ def _claim(folder: Path, todo: Sequence[Crossing], plan: dict[str, list[Arm]], d
     write_json(path, old | mine)
 
 
-def _story(found: Outcome, detector: str) -> tuple[str, list[str]]:
-    """The answer in a sentence, and further findings."""
+def _story(found: Outcome, detector: str, most: tuple[str, float]) -> tuple[str, list[str]]:
+    """The answer in a sentence, and further findings; `most` is the class of most training labels, and its share."""
+    if most[1] >= UNEVEN and found.overall["auroc"].notna().all():
+        return _by_auroc(found, most)
     overall = found.overall.sort_values("mean", ascending=False)
     blind = overall[overall["kind"] != ADAPTS]
     baselines = blind[blind["kind"] != "method"]
@@ -253,7 +256,7 @@ def _story(found: Outcome, detector: str) -> tuple[str, list[str]]:
     for row in overall.to_dict("records"):
         line = f"{row['arm']}: {_percent(row)}, worst {row['worst_target']} {100 * row['worst']:.0f} %"
         if row["kind"] == ADAPTS:
-            line += ", having seen the target's training pictures without labels"
+            line += ", having seen the target's training items without labels"
         if row["arm"] != base:
             line += f"; {_gap(found, str(row['arm']), base)}"
         if row["detected"] == row["detected"]:
@@ -262,6 +265,32 @@ def _story(found: Outcome, detector: str) -> tuple[str, list[str]]:
             )
             line += " of the source's test items"
         details.append(line + ".")
+    return text, details
+
+
+def _by_auroc(found: Outcome, most: tuple[str, float]) -> tuple[str, list[str]]:
+    """The same where one class holds most labels, and accuracy says little."""
+    overall = found.overall.sort_values("auroc", ascending=False)
+    blind = overall[overall["kind"] != ADAPTS]
+
+    def ranks(row: Mapping[Any, Any]) -> str:
+        spread = f" ± {row['auroc_sd']:.3f} over seeds" if row["auroc_sd"] == row["auroc_sd"] else ""
+        return f"{row['auroc']:.3f}{spread}"
+
+    first, base = (blind[(blind["kind"] == "method") == method].iloc[0].to_dict() for method in (True, False))
+    text = (
+        f"In a domain that it has never seen {first['arm']} ranks the test items with an AUROC of {ranks(first)}, mean "
+        f"of the targets, where {base['arm']} has {ranks(base)}."
+    )
+    name, share = most
+    details = [
+        f'{100 * share:.0f} % of the training labels are "{name}", and always saying so is that often right: accuracy '
+        "says little here."
+    ]
+    for row in overall.to_dict("records"):
+        line = f"{row['arm']}: AUROC {ranks(row)}, AUPRC {row['auprc']:.3f}, right on {_percent(row)}"
+        line += ", having seen the target's training items without labels" if row["kind"] == ADAPTS else ""
+        details.append(f"{line}.")
     return text, details
 
 
