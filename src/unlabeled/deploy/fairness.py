@@ -86,7 +86,8 @@ def table(
             inside = int(mask.sum())
             alike = 0.0 if alone or metric == "ece" else spread[metric] * (1 / inside + 1 / (len(y) - inside)) ** 0.5
             far = 0.0 if alone else abs(gap[0]) / max(float(np.nanstd(gap[1:])), alike, 1e-12)
-            lone = groups is not None and len(np.unique(unit[mask > 0])) < 2  # one patient is no part
+            sides = (len(np.unique(unit[mask == side])) for side in (0, 1))
+            lone = groups is not None and min(sides) < 2  # one patient is no part
             beyond = metric != "ece" and not lone and bool(far > norm.isf(0.025 / (len(parts) * (len(METRICS) - 1))))
             rows.append((column, part, int(mask.sum()), metric, value[0], low, high, gap[0], *ends, beyond))
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -31,7 +31,7 @@ from unlabeled.study.plan import folder_name
 from unlabeled.study.record import write_csv, write_json
 
 WINDOW = re.compile(r"@\d+\+\d+$")
-SEEN = "these may be items that the model has learnt from, which flatters it: no split parts them"
+SEEN = "items that the model has learnt from may be among these, which flatters it"
 SHOWN = ("accuracy", "ece", "coverage", "abstained")
 
 
@@ -166,7 +166,7 @@ def _answer(
         f"Label sets hold the truth in {_percent(whole['coverage'])}; {100 * model.limits.coverage:g} % were promised.",
         f"Confidence is off by {_percent(whole['ece'])} on average; an honest model would show "
         f"{100 * whole['ece_chance']['mean']:.1f} % on so many items by chance.",
-        *(line.capitalize() + "." for line in _worse_lines(harm) if harm is not None),
+        *(f"{line[0].upper()}{line[1:]}." for line in _worse_lines(harm)),
     ]
     for (column, part), mine in _marked(parts).groupby(["column", "part"], sort=False):
         details.append(f"{column} {part} differs from all others: {', '.join(SHOWN_PARTS[m] for m in mine['metric'])}.")

@@ -55,9 +55,10 @@ class Transferred:
         wide = self.summary[self.summary["where"] == "target"].pivot_table(
             index="arm", columns="target", values="accuracy", sort=False
         )
-        out.append(f"{'accuracy in the domain kept back':<34}" + "".join(f"{str(t)[:18]:>20}" for t in wide.columns))
+        wide["AUROC, mean"] = self.overall.set_index("arm")["auroc"]
+        out.append(f"{'accuracy in the domain kept back':<34}" + "".join(f"{str(t)[:19]:>21}" for t in wide.columns))
         out += [
-            f"{a:<34}" + "".join(f"{v:>20.3f}" for v in r) for a, r in zip(wide.index, wide.to_numpy(), strict=True)
+            f"{a:<34}" + "".join(f"{v:>21.3f}" for v in r) for a, r in zip(wide.index, wide.to_numpy(), strict=True)
         ]
         return [*out, "", *(f"mind: {x}" for x in self.limits), "", f"open {self.report}"]
 
