@@ -21,6 +21,12 @@ def sine_codes(places: int, width: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], 1)[None]
 
 
+def mean_of(tokens: Tensor, inside: Tensor) -> Tensor:
+    """Mean (B, D) of the tokens (B, T, D) that lie inside (B, T)."""
+    weight = inside.to(tokens.dtype)[..., None]
+    return (tokens * weight).sum(1) / weight.sum(1)
+
+
 class Transformer(Maskable):
     """A transformer over patches of time; the feature is the mean of the tokens inside the recording.
 
@@ -74,7 +80,7 @@ class Transformer(Maskable):
         """Features (B, D) and patch tokens, in one pass."""
         inside = self._inside(x)
         tokens = self._blocks(self._embed(x), inside)
-        return _mean(tokens, inside), tokens
+        return mean_of(tokens, inside), tokens
 
     def visible(self, x: Tensor, keep: Tensor) -> Tensor:
         """Tokens (B, V, D) of the patches whose numbers `keep` (B, V) names; the others are never computed."""
@@ -82,7 +88,7 @@ class Transformer(Maskable):
 
     def glimpse(self, x: Tensor, keep: Tensor) -> Tensor:
         """Features (B, D) from these patches alone, those behind a recording's end left out."""
-        return _mean(*self._visible(x, keep))
+        return mean_of(*self._visible(x, keep))
 
     def _visible(self, x: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
         tokens = self._embed(x)
@@ -109,9 +115,3 @@ class Transformer(Maskable):
             tokens = block(tokens, attn_mask=mask)
         normed: Tensor = self.norm(tokens)
         return normed
-
-
-def _mean(tokens: Tensor, inside: Tensor) -> Tensor:
-    """Mean (B, D) of the tokens (B, T, D) that lie inside (B, T)."""
-    weight = inside.to(tokens.dtype)[..., None]
-    return (tokens * weight).sum(1) / weight.sum(1)
