@@ -18,6 +18,8 @@ class Encoder(nn.Module):
         channels: channels of the items that it was built for; of texts the size of the vocabulary.
         size: side of the views that it was built for, pixels, their time steps or tokens.
         any_size: whether it takes items of other sizes as well: convolutions do, fixed positions do not.
+        apart: whether each channel of a series but the first goes its own way: a token then holds their vectors side by
+            side, each as long as the others, in the order of the channels.
         nothing: of rows of words the number that hides one, 0 for none.
         dim: length D of the feature vectors.
         token_dim: length of the token vectors (mostly the same).
@@ -25,6 +27,7 @@ class Encoder(nn.Module):
 
     space: ClassVar[int] = 2
     sees: ClassVar[str] = ""
+    apart: ClassVar[bool] = False
     channels: int
     size: int
     any_size: bool = False

@@ -48,7 +48,8 @@ class Rollout:
             total = (attention + torch.eye(attention.shape[1], device=views.device)) / 2 @ total
         before = total.shape[2] - tokens  # class tokens stand before the patches
         out = total[:, 0] if before and _reads_first(encoder) else total[:, before:].mean(1)
-        return _places.spread(out[:, before:], tuple(views.shape[2:]))
+        each = out[:, before:].reshape(len(views), -1, tokens).mean(1)  # of an encoder that reads channel by channel
+        return _places.spread(each, tuple(views.shape[2:]))
 
 
 def _attends(module: nn.Module) -> bool:
