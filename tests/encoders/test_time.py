@@ -12,6 +12,7 @@ SERIES = [
     "gru(width=8)",
     "gru(width=8, both_ways=true, layers=2)",
     "transformer(width=16, depth=2, heads=2)",
+    "patchtst(width=8, depth=2, heads=2)",
 ]
 
 
@@ -66,7 +67,9 @@ def test_the_transformer_computes_visible_patches_alone() -> None:
 
 
 def test_an_encoder_for_pictures_is_refused_in_one_line_and_the_other_way_round() -> None:
-    with pytest.raises(UserError, match=r"resnet18 looks at pictures, not at series; take gru, tcn, transformer"):
+    with pytest.raises(
+        UserError, match=r"resnet18 looks at pictures, not at series; take gru, patchtst, tcn, transformer"
+    ):
         _build.build(_build.spec("resnet18"), 2, 16, 1)
     with pytest.raises(UserError, match="gru looks at series, not at pictures"):
         _build.build(_build.spec("gru"), 2, 16)
@@ -96,7 +99,14 @@ def test_parts_of_a_recording_are_pooled_apart_and_never_empty() -> None:
         TCN(3, 20, parts=0)
 
 
-@pytest.mark.parametrize("text", ["transformer(width=16, depth=2, heads=2)", "vit(width=16, depth=2, heads=2)"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "transformer(width=16, depth=2, heads=2)",
+        "patchtst(width=8, depth=2, heads=2)",
+        "vit(width=16, depth=2, heads=2)",
+    ],
+)
 def test_a_glimpse_of_every_patch_is_the_whole_item(text: str) -> None:
     torch.manual_seed(0)
     picture = text.startswith("vit")
