@@ -1,8 +1,9 @@
 """How well do frozen features tell what comes next, beside rules that look at the values themselves?
 
 A linear map reads the features and gives every step of every variable up to the horizon, as what is added to the last
-value (NLinear: Zeng et al. 2022, arXiv:2205.13504). Beside it: a map of each variable's own past (`linear`), one of the
-features of an untrained encoder (`random`), the last season, the last value.
+value (NLinear: Zeng et al. 2022, arXiv:2205.13504); of an encoder that reads each variable apart, one map for all
+variables from the features of each (`ahead/apart.py`). Beside it: a map of each variable's own past (`linear`), one of
+the features of an untrained encoder (`random`), the last season, the last value.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from unlabeled import progress
+from unlabeled.ahead import apart
 from unlabeled.ahead import windows as w
+from unlabeled.ahead.apart import Reader
 from unlabeled.ahead.ridge import Inputs, Ridge
 from unlabeled.ahead.windows import Windows
 from unlabeled.data.series import SeriesPrep
@@ -95,13 +98,19 @@ def forecast(runs: Sequence[Run], table: Table, horizons: Sequence[int], device:
             told(LINEAR, 0, plain[h]["test"])
             bar.advance(1, LINEAR)
         for arm, seed, encoder in todo:
-            read = {name: w.features(encoder, looks, part, device) for name, part in found.items()}
-            inputs = Inputs.of(read["train"])
-            for h in horizons:
-                told(arm, seed, _all_at_once(inputs, read, units, levels, h))
-                if not arm.startswith(RANDOM):  # what the features add to the plain rule
-                    told(f"{LINEAR} + {arm}", seed, _all_at_once(inputs, read, units, plain[h], h))
-                bar.advance(1, f"{arm} s{seed} · {h} steps")
+            adds = [False] if arm.startswith(RANDOM) else [False, True]  # what the features add to the plain rule
+            cases = [(h, plus) for h in horizons for plus in adds]
+            starts = [plain[h] if plus else levels for h, plus in cases]
+            steps = [h for h, _ in cases]
+            if encoder.apart:
+                guesses = apart.futures(Reader(encoder, looks, prep, device), found, units, starts, steps)
+            else:
+                read = {name: w.features(encoder, looks, part, device) for name, part in found.items()}
+                inputs = Inputs.of(read["train"])
+                guesses = [_all_at_once(inputs, read, units, s, h) for s, h in zip(starts, steps, strict=True)]
+            for (_, plus), guess in zip(cases, guesses, strict=True):
+                told(f"{LINEAR} + {arm}" if plus else arm, seed, guess)
+            bar.advance(len(horizons), f"{arm} s{seed}")
     test = units["test"]
     last = levels["test"]
     for h in horizons:
