@@ -20,7 +20,10 @@ from unlabeled.errors import UserError
 
 SETTINGS = {"planted": {"pictures": 120, "width": 16}, "patches": {"most": 300, "stages": (1, 2)}}
 EASY = {"patches": 0.9, "density": 0.9, "planted": 0.9, "reconstruction": 0.6}  # untrained encoders, but planted learns
-each = pytest.mark.parametrize("name", catalog.names("anomaly"))
+PICTURES = [
+    n for n in catalog.names("anomaly") if "image" in catalog.entry("anomaly", n).facts.get("modalities", ("image",))
+]
+each = pytest.mark.parametrize("name", PICTURES)
 
 
 def made(name: str) -> Detector:

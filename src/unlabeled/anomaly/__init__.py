@@ -10,7 +10,7 @@ from torch import Tensor
 from unlabeled.data.store import Store
 from unlabeled.encoders import Encoder
 from unlabeled.methods import Method
-from unlabeled.modalities.image import Image
+from unlabeled.modalities import Modality
 from unlabeled.training.devices import Device
 
 
@@ -20,14 +20,14 @@ class Eye:
 
     Args:
         method: with its trained encoder, on the device, in evaluation mode.
-        looks: the pictures' modality; its plain view is what the detector sees.
+        looks: the modality of the items; its plain view is what the detector sees.
         device: from `open_device`.
         batch: items at a time.
         each: called with the number of items after each batch, for a progress bar.
     """
 
     method: Method
-    looks: Image
+    looks: Modality
     device: Device
     batch: int = 32
     each: Callable[[int], None] | None = None
@@ -56,7 +56,9 @@ class Detector(Protocol):
         ...
 
     def score(self, eye: Eye, store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How unusual items are: one number each (N,) and a map of their places (N, H, W), float32, more is worse.
+        """How unusual items are: one number each (N,) and a map of their places, float32, more is worse.
+
+        Maps are (N, H, W) for pictures and (N, T) for series.
 
         The maps have the plain view's size; a caller that wants bounded memory hands over some rows at a time.
         """

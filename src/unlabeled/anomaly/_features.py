@@ -4,6 +4,7 @@ The middle of a network knows texture and shape but not yet what the picture as 
 (Roth et al. 2021, arXiv:2106.08265, section 3.1).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 
 STAGES = 4  # of the networks that have any
+PLANE = 2  # dimensions of pictures' places; series have one
 SIDE = 64  # places along a side, at most: what is remembered of them grows with their number
 
 
@@ -27,7 +29,7 @@ def view(eye: Eye, raw: Tensor, level: bool) -> Tensor:
     colours and contrasts as they are. The median hardly notices a fault.
     """
     x = eye.looks.plain(raw)
-    if not level:
+    if not level or eye.looks.space != PLANE:
         return x
     seen = eye.looks.natural(x)
     middle = seen.flatten(1).median(1).values.clamp_min(0.02)
@@ -61,7 +63,7 @@ def grid(eye: Eye, x: Tensor, stages: tuple[int, ...]) -> Tensor:
         x: views (B, C, S, S).
         stages: of a convolutional network, 1 (finest) to 4; the maps are brought to the finest one's grid, of 64 x 64
             places at most, and joined.
-            A transformer has the one grid of its tokens.
+            A transformer has the one grid of its tokens; of series all places stand in one row (h = 1).
 
     Raises:
         UserError: when the encoder's places make no grid, or there is no such stage.
@@ -87,6 +89,8 @@ def _maps(encoder: Encoder, x: Tensor, stages: tuple[int, ...]) -> list[Tensor]:
         found: list[Tensor] = net.forward_intermediates(x, indices=indices, intermediates_only=True)
         return found
     tokens = encoder.tokens(x)  # (B, T, D)
+    if encoder.space == 1:
+        return [tokens.transpose(1, 2)[:, :, None]]
     side = round(tokens.shape[1] ** 0.5)
     if side * side != tokens.shape[1]:
         raise UserError(
@@ -95,17 +99,31 @@ def _maps(encoder: Encoder, x: Tensor, stages: tuple[int, ...]) -> list[Tensor]:
     return [tokens.transpose(1, 2).reshape(len(x), -1, side, side)]
 
 
-def enlarge(maps: Tensor, side: int, smooth: float) -> np.ndarray:
-    """Maps of places (B, h, w) at the view's size (B, side, side) float32, smoothed.
+def enlarge(maps: Tensor, shape: Sequence[int], smooth: float) -> np.ndarray:
+    """Maps of places (B, h, w) at the view's size, (B, S, S) for pictures and (B, T) for series, float32, smoothed.
 
     Args:
-        maps: how unusual each place is.
-        side: of the view in pixels.
-        smooth: standard deviation of the Gaussian in pixels of a 224-pixel view, as the papers give it; 0 for none.
+        maps: how unusual each place is; of series h is 1.
+        shape: of the view without its channels: (S, S) or (T,).
+        smooth: standard deviation of the Gaussian in pixels or steps of a view of 224, as papers give it; 0 for none.
     """
-    big = functional.interpolate(maps[:, None].float(), (side, side), mode="bilinear")[:, 0].cpu().numpy()
-    sigma = smooth * side / 224
-    return np.asarray(gaussian_filter(big, (0, sigma, sigma)) if sigma > 0 else big, np.float32)
+    size = (1, *shape) if len(shape) == 1 else tuple(shape)
+    big = functional.interpolate(maps[:, None].float(), size, mode="bilinear")[:, 0].cpu().numpy()
+    big = big.reshape(len(maps), *shape)
+    sigma = smooth * shape[-1] / 224
+    return np.asarray(gaussian_filter(big, (0, *(sigma for _ in shape))) if sigma > 0 else big, np.float32)
+
+
+def within(eye: Eye, raw: Tensor, maps: Tensor) -> Tensor:
+    """Maps of places (B, h, w) in which what lies behind a recording's end is as usual as the most usual place in it.
+
+    Pictures have no end: theirs stay as they are.
+    """
+    if eye.looks.space == PLANE:
+        return maps
+    inside = functional.adaptive_max_pool1d((raw[:, :1] > 0.5).float(), maps.shape[2]) > 0
+    inside[:, :, 0] = True
+    return torch.where(inside, maps, maps.masked_fill(~inside, torch.inf).amin(2, keepdim=True))
 
 
 def strongest(maps: Tensor, share: float) -> np.ndarray:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from unlabeled.anomaly import Crossed, Detector, Eye, _masks
 from unlabeled.anomaly._figures import Pixels
 from unlabeled.anomaly._shots import SIDE, Places, join, mark, places
 from unlabeled.data.source import Source
-from unlabeled.data.store import Store
+from unlabeled.data.store import Prep, Store, build
 from unlabeled.data.table import Table
 
 SHOWN = 5  # items of each kind on the page
@@ -53,6 +54,72 @@ class Seen:
     pixels: Pixels = field(default_factory=Pixels)
     places: Places | None = None
     unmasked: int = 0
+
+
+class Tested(Protocol):
+    """Items to look at: pictures here, recordings in `_course`.
+
+    Attributes:
+        table: one row an item.
+        store: what they hold.
+        kinds: of each: "" for good, the name of its fault, None where it is not known.
+    """
+
+    @property
+    def table(self) -> Table: ...
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def kinds(self) -> list[str | None]: ...
+
+    def look(self, detector: Detector, eye: Eye, usual: Usual, out: Path) -> Seen:
+        """Judge all items with a fitted detector; files about single ones go to the folder `out`."""
+        ...
+
+    def show(self, folder: Path, frame: pd.DataFrame, eye: Eye) -> dict[str, Any]:
+        """Write what a page shows into the folder of the results, and give further figures.
+
+        Args:
+            folder: of the results.
+            frame: one row an item: path, score, p_value, flagged.
+            eye: what was looked through.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Test pictures with the masks that people drew.
+
+    Args:
+        table: one row a picture.
+        store: decoded.
+        kinds: of each.
+        masks: file of each faulty one's mask, None where there is none.
+    """
+
+    table: Table
+    store: Store
+    kinds: list[str | None]
+    masks: list[Path | None]
+
+    @classmethod
+    def open(cls, table: Table, prep: Prep, masks: str | None) -> "Pictures":
+        """Decode pictures and find their masks."""
+        table, store = build(table, prep)
+        names = _masks.kinds(table, table.rows())
+        return cls(table, store, names, _masks.masks(table, table.rows(), names, _masks.folder(table, masks)))
+
+    def look(self, detector: Detector, eye: Eye, usual: Usual, out: Path) -> Seen:
+        """Judge them, and write each one's heat map."""
+        return look(detector, eye, self.store, self.table, self.kinds, masks=self.masks, scale=usual, out=out)
+
+    def show(self, folder: Path, frame: pd.DataFrame, eye: Eye) -> dict[str, Any]:
+        """Write some of each kind beside their heat maps."""
+        examples(folder, frame, self.kinds, masks=self.masks, store=self.store, eye=eye)
+        return {}
 
 
 def usual(

@@ -88,7 +88,7 @@ class Density(Gridded):
             far = torch.linalg.solve_triangular(self.root, gap, upper=False).square().sum(1).sqrt()  # (T, B)
             found = far.T.reshape(len(raw), *places.shape[2:])
             scores.append(strongest(found, self.top))
-            maps.append(enlarge(found, x.shape[-1], self.smooth))
+            maps.append(enlarge(found, x.shape[2:], self.smooth))
         return np.concatenate(scores), np.concatenate(maps)
 
     def _vectors(self, places: Tensor) -> Tensor:

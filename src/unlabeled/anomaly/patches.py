@@ -2,14 +2,14 @@
 arXiv:2106.08265), with an encoder that was taught on the good items themselves instead of on ImageNet.
 """
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from unlabeled.anomaly import Eye
-from unlabeled.anomaly._features import Gridded, checked, enlarge, grid, strongest, view
+from unlabeled.anomaly._features import Gridded, checked, enlarge, grid, strongest, view, within
 from unlabeled.data.store import Store
 from unlabeled.errors import UserError
 
@@ -35,6 +35,8 @@ class Patches(Gridded):
     Raises:
         UserError: when a setting is outside its range.
     """
+
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series")
 
     def __init__(
         self,
@@ -74,7 +76,7 @@ class Patches(Gridded):
 
     @torch.no_grad()
     def score(self, eye: Eye, store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scores (N,) and maps (N, S, S)."""
+        """Scores (N,) and maps (N, S, S), of series (N, T)."""
         scores, maps = [], []
         bank, scale = self.bank.to(eye.device.device), self.scale.to(eye.device.device)
         for raw in eye.batches(store, rows):
@@ -82,9 +84,9 @@ class Patches(Gridded):
             places = grid(eye, x, self.stages)
             flat = places.permute(0, 2, 3, 1).reshape(-1, places.shape[1]) / scale
             near = torch.cat([nearest(part, bank) for part in torch.split(flat, ROWS)])
-            found = near.view(len(raw), *places.shape[2:])
+            found = within(eye, raw, near.view(len(raw), *places.shape[2:]))
             scores.append(strongest(found, self.top))
-            maps.append(enlarge(found, x.shape[-1], self.smooth))
+            maps.append(enlarge(found, x.shape[2:], self.smooth))
         return np.concatenate(scores), np.concatenate(maps)
 
 

@@ -18,6 +18,7 @@ from unlabeled.anomaly._faults import plant
 from unlabeled.anomaly._features import checked, enlarge, strongest, view
 from unlabeled.data.store import Store
 from unlabeled.errors import UserError
+from unlabeled.modalities.image import Image
 
 LOT = 16  # pictures that are drawn on together
 PLACES = 150  # of each drawn picture, good and faulty ones each, at most
@@ -45,7 +46,7 @@ class Planted:
         UserError: when a setting is outside its range.
     """
 
-    needs: ClassVar[str] = "pictures"
+    needs: ClassVar[str] = "items"
 
     def __init__(
         self,
@@ -87,20 +88,20 @@ class Planted:
     @torch.no_grad()
     def score(self, eye: Eye, store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scores (N,) and maps (N, S, S)."""
-        scores, maps = [], []
+        scores, maps, side = [], [], _pictures(eye).plain_size
         for raw in eye.batches(store, rows):
             seen = self.places(eye, raw)
             logits = torch.stack([net(seen.permute(0, 2, 3, 1).flatten(0, 2)) for net in self._learnt()]).mean(0)
             found = logits.view(len(raw), 1, *seen.shape[2:])
             wide = [box(found, w, w)[:, 0] for w in self.windows]
             scores.append(strongest(found[:, 0], self.top))
-            maps.append(enlarge(torch.stack(wide).mean(0), eye.looks.plain_size, self.smooth))
+            maps.append(enlarge(torch.stack(wide).mean(0), (side, side), self.smooth))
         return np.concatenate(scores), np.concatenate(maps)
 
     @torch.no_grad()
     def places(self, eye: Eye, raw: Tensor) -> Tensor:
         """Vectors of all places (B, D, h, w): what the filters see."""
-        return answers(eye.looks.natural(view(eye, raw, True)).clamp(0, 1))
+        return answers(_pictures(eye).natural(view(eye, raw, True)).clamp(0, 1))
 
     def _learnt(self) -> list[nn.Module]:
         if not self.nets:
@@ -136,7 +137,7 @@ class Planted:
         vectors, faulty, weights = [], [], []
         for lot in torch.split(order, LOT):
             raw = store.batch(rows[lot.numpy()]).to(eye.device.device)
-            good = _turn(eye.looks.natural(view(eye, raw, True)).clamp(0, 1), chance)
+            good = _turn(_pictures(eye).natural(view(eye, raw, True)).clamp(0, 1), chance)
             bad, where = plant(good, chance)
             seen = answers(bad)
             grid = seen.shape[-1]
@@ -180,6 +181,17 @@ class Planted:
                 optimizer.step()
                 step += 1
             bar.advance(1, f"loss {loss.item():.3f}")
+
+
+def _pictures(eye: Eye) -> Image:
+    """The pictures' modality.
+
+    Raises:
+        UserError: when the items are something else.
+    """
+    if not isinstance(eye.looks, Image):
+        raise UserError(f"planted draws on pictures, not on items of {eye.looks.name}", "take --detector stretches")
+    return eye.looks
 
 
 def _head(seen: int, width: int) -> nn.Module:

@@ -11,10 +11,13 @@ import torch
 from torch import Tensor
 
 from unlabeled.anomaly import Eye
-from unlabeled.anomaly._features import checked, enlarge, grid, strongest, view
+from unlabeled.anomaly._features import checked, enlarge, grid, strongest, view, within
 from unlabeled.data.store import Store
 from unlabeled.errors import UserError
 from unlabeled.methods import Batch
+from unlabeled.modalities import Modality
+from unlabeled.modalities.image import Image
+from unlabeled.modalities.series import Series
 
 
 class Reconstruction:
@@ -33,6 +36,7 @@ class Reconstruction:
     """
 
     needs: ClassVar[str] = "painting"
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series")
 
     def __init__(self, *, draws: int = 8, top: float = 0.01, smooth: float = 4.0) -> None:
         checked(top, smooth)
@@ -47,7 +51,7 @@ class Reconstruction:
         self.seed = seed
         total, count = np.zeros(1), 0
         for raw in eye.batches(store, rows):
-            found = enlarge(self._errors(eye, raw), eye.looks.size, self.smooth)
+            found = self._map(eye, raw)
             total, count = total + found.sum(0, dtype=np.float64), count + len(raw)
         usual = total / max(count, 1)
         self.usual = np.asarray(np.maximum(usual, 0.1 * usual.mean() + 1e-12), np.float32)
@@ -58,7 +62,7 @@ class Reconstruction:
         """Scores (N,) and maps (N, S, S)."""
         scores, maps = [], []
         for raw in eye.batches(store, rows):
-            found = enlarge(self._errors(eye, raw), eye.looks.size, self.smooth) / self.usual
+            found = self._map(eye, raw) / self.usual
             scores.append(strongest(torch.from_numpy(found), self.top))
             maps.append(found)
         return np.concatenate(scores), np.concatenate(maps)
@@ -66,26 +70,37 @@ class Reconstruction:
     @torch.no_grad()
     def places(self, eye: Eye, raw: Tensor) -> Tensor:
         """Vectors of all places (B, D, h, w), of the method's encoder at the views' own size."""
-        looks = eye.looks.at(self.seed, 0)
-        looks.plain_size = looks.size
+        looks = _as_trained(eye.looks.at(self.seed, 0))
         return grid(eye, view(replace(eye, looks=looks), raw, False), (2, 3))
 
+    def _map(self, eye: Eye, raw: Tensor) -> np.ndarray:
+        """Errors at each place of the views, smoothed: (B, S, S), of series (B, T)."""
+        wrong = self._errors(eye, raw)
+        rows = wrong[:, None] if wrong.ndim == 2 else wrong
+        return enlarge(within(eye, raw, rows), wrong.shape[1:], self.smooth)
+
     def _errors(self, eye: Eye, raw: Tensor) -> Tensor:
-        """Squared error at each place (B, S, S), the mean over the draws in which it was painted."""
+        """Squared error at each place (B, S, S) or (B, T), the mean over the draws in which it was painted."""
         paint = getattr(eye.method, "reconstruct", None)
         if paint is None:
             name = type(eye.method).__name__
-            raise UserError(
-                f"{name} does not paint pictures", "take --detector patches, or a run of mae or autoencoder"
-            )
+            raise UserError(f"{name} does not paint items", "take --detector patches, or a run of mae or autoencoder")
         total = count = torch.zeros((), device=raw.device)
         with torch.random.fork_rng(devices=[raw.device] if raw.device.type == "cuda" else []):
             for draw in range(self.draws):
                 torch.manual_seed(self.seed * 1000 + draw)
-                looks = eye.looks.at(self.seed, draw)
-                looks.plain_size = looks.size  # decoders paint at the views' own size
+                looks = _as_trained(eye.looks.at(self.seed, draw))
                 with eye.device.autocast():
                     x, _, painted = paint(Batch(raw, torch.arange(len(raw))), looks)
-                wrong = (x - painted.float()).square().mean(1)
+                wrong = (x - painted.float()).square()
+                known = looks.measured(x)
+                wrong = wrong.mean(1) if known is None else (wrong * known)[:, 1:].mean(1)  # the first tells the end
                 total, count = total + wrong, count + (wrong > 0)
         return total / count.clamp_min(1)
+
+
+def _as_trained(looks: Modality) -> Modality:
+    """The modality whose plain view has the size of the random ones: decoders paint at that."""
+    if isinstance(looks, Image | Series):
+        looks.plain_size = looks.size
+    return looks

@@ -211,6 +211,13 @@ class Series(Modality):
         """The variables (B, V, T) in their own units, NaN where nothing was measured."""
         return raw[:, 1:]
 
+    def curves(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """The variables that change with time (B, V, T), normalised, what is missing held; and which were measured."""
+        self._check(raw)
+        x = ((raw[:, 1:] - self.mean.to(raw.device)) / self.std.to(raw.device)).clamp(-FARTHEST, FARTHEST)
+        x = x[:, : self.variables - self.statics]
+        return motion.fill(x), ~x.isnan()
+
     def normalise(self, x: Tensor) -> Tensor:
         """Views whose values are in natural units, as the encoder takes them."""
         return self._swapped(x, lambda v: (v - self.mean.to(x.device)) / self.std.to(x.device))

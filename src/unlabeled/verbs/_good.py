@@ -8,16 +8,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unlabeled import progress
 from unlabeled.anomaly import _threshold
+from unlabeled.anomaly._course import faulty, parted, stem, strips
+from unlabeled.catalog import Spec
+from unlabeled.data import series
 from unlabeled.data.doctor import flips
+from unlabeled.data.kinds import kind
 from unlabeled.data.prepare import LEARN, Prepared
 from unlabeled.data.scan import scan
-from unlabeled.data.store import Prep, Store, build, survey
+from unlabeled.data.series import SeriesPrep
+from unlabeled.data.store import Prep, Preparation, Store, build, survey
 from unlabeled.data.table import Table
 from unlabeled.encoders import _build
 from unlabeled.errors import UserError
 from unlabeled.methods import Method
-from unlabeled.modalities.image import Image
+from unlabeled.progress import count
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.study.pace import steps
 from unlabeled.study.plan import compose, method_and_encoder
@@ -27,9 +33,10 @@ from unlabeled.training.recipe import Recipe
 from unlabeled.training.run import CONFIG, Run, create, fingerprint, learn
 
 APART = 0.3  # share of the good items that set the threshold, where an encoder learns from the others
+FIRST: Mapping[str, str] = {"painting": "autoencoder"}  # what is pretrained where nothing is said; else simclr
 FOLDS = 3  # parts of the good items, where each is judged by what learnt from the others
 SIZE = 64  # side of the training views in pixels
-WIDER: Mapping[str, int] = {"features": 3, "pictures": 3, "painting": 1}  # the detector sees so many times that
+WIDER: Mapping[str, int] = {"features": 3, "items": 3, "painting": 1}  # the detector sees so many times that
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +65,8 @@ class Ready:
     run: Run | None
     unseen: bool
 
-    def looks(self) -> Image:
-        """The pictures' modality with the view that the detector sees."""
-        looks = self.recipe.looks()
-        if not isinstance(looks, Image):
-            raise UserError(f"faults are found in pictures, not in {self.recipe.modality}", "give pictures")
-        return looks
-
     def side(self, needs: str) -> int:
-        """Side of that view in pixels."""
+        """Side of the view that the detector sees in pixels, or its time steps."""
         return self.recipe.size if needs == "painting" else self.recipe.plain_size
 
 
@@ -91,43 +91,92 @@ def ready(
     if given and not given.finished:
         raise UserError(f"{run} stopped at step {given.step} of {given.recipe.steps}", "let its training finish")
     mine = scan(good)
-    known = {str(mine.folder / p) for p in mine.items["path"].iloc[mine.rows(*LEARN)]}
+    known = {str(mine.folder / stem(p)) for p in mine.items["path"].iloc[mine.rows(*LEARN)]}
     table = scan(good, unlabeled=setup.unlabeled)
-    table = replace(table, items=table.items.assign(label=pd.Series(pd.NA, index=table.items.index, dtype="str")))
-    if given:
-        prep, size = Prep(**given.recipe.prep), given.recipe.size
+    if given and given.recipe.modality != table.modality:
+        raise UserError(f"{run} has learnt from items of {given.recipe.modality}, not of {table.modality}", "give such")
+    first = FIRST.get(needs, "simclr")
+    prep: Preparation
+    if table.modality == "series":
+        table, prep, size = _windows(table, given, setup)
+        spec, encoder = method_and_encoder(method or first, setup.encoder, "series", kind("series").encoder(prep))
     else:
-        spec, encoder = method_and_encoder(
-            method or ("autoencoder" if needs == "painting" else "simclr"), setup.encoder
-        )
-        seen, size = survey(table), setup.size or SIZE
-        wide = size * (WIDER[needs] if _build.any_size(encoder) else 1)
-        side = max(size, min(wide, -(-seen.side // 32) * 32))
-        prep = Prep(side, seen.channels, dtype="uint16" if seen.bits == 16 else "uint8")
+        spec, encoder = method_and_encoder(method or first, setup.encoder, table.modality)
+        prep, size = _plan(table, given, needs, encoder, setup)
+        table = _blind(table)
     table, store = build(table, prep)
-    is_good = np.array([str(table.folder / p) in known for p in table.items["path"]], dtype=bool)
-    every = np.flatnonzero(is_good)
-    folds = _threshold.folds(table, every, FOLDS, setup.seed) if crossed else []
-    fit, held = (every, every) if crossed else _threshold.apart(table, every, APART, setup.seed)
+    is_good = np.array([str(table.folder / stem(p)) in known for p in table.items["path"]], dtype=bool)
+    fit, held, folds = _parts(table, np.flatnonzero(is_good), prep, crossed, setup.seed)
     more = np.setdiff1d(table.rows(*LEARN), np.flatnonzero(is_good))
     seen_by = np.concatenate([fit, more])
     if given:
         unseen = given.config.get("items") == fingerprint(_paths(table), seen_by)
         return Ready(table, store, fit, held, folds, more, given.recipe, given, unseen)
-    mean, std = store.statistics(fit)
-    prepared = Prepared(table, store, prep, size, mean, std, flips(table, store))
+    mean, std = kind(table.modality).measure(store, fit, prep)
+    mirrors = flips(table, store) if table.modality == "image" else {}
+    prepared = Prepared(table, store, prep, size, mean, std, mirrors)
     recipe = compose(prepared, spec, encoder, Augmentation(), training, 0, setup.seed)
     return Ready(table, store, fit, held, folds, more, replace(recipe, items=len(seen_by)), None, True)
+
+
+def _plan(table: Table, given: Run | None, needs: str, encoder: Spec, setup: Setup) -> tuple[Prep, int]:
+    """How pictures are decoded, and the side of the training views."""
+    if given:
+        return Prep(**given.recipe.prep), given.recipe.size
+    seen, size = survey(table), setup.size or SIZE
+    wide = size * (WIDER[needs] if _build.any_size(encoder) else 1)
+    side = max(size, min(wide, -(-seen.side // 32) * 32))
+    return Prep(side, seen.channels, dtype="uint16" if seen.bits == 16 else "uint8"), size
+
+
+def _windows(table: Table, given: Run | None, setup: Setup) -> tuple[Table, SeriesPrep, int]:
+    """Windows of good recordings, a quarter of their length apart where nothing else is asked for, without those in
+    which marks name a fault; how they are stored, and their steps.
+    """
+    own = dict(given.recipe.prep) if given else {}
+    prep = SeriesPrep(**own) if own else series.ready(table, setup.size, setup.stride, setup.step)[1]
+    cut = series.again(table, prep, stride(prep, setup))
+    ill = np.array([bool(k) for k in faulty(cut, strips(cut, prep), prep.size)])
+    if ill.any():
+        progress.say(f"mind: {count(int(ill.sum()), 'window')} of {table.root} hold marked faults and are left out")
+        cut = replace(cut, items=cut.items[~ill].reset_index(drop=True))
+    return _blind(cut), prep, prep.size
+
+
+def stride(prep: SeriesPrep, setup: Setup) -> int:
+    """Steps from one window to the next."""
+    return setup.stride or max(1, prep.size // 4)
+
+
+def _parts(
+    table: Table, every: np.ndarray, prep: Preparation, crossed: bool, seed: int
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Rows to learn from, rows that set the threshold, and the folds of those that do both."""
+    if isinstance(prep, SeriesPrep):
+        folds = parted(table, every, prep.size, FOLDS, seed)
+        if crossed:
+            both = np.concatenate(folds)
+            return both, both, folds
+        held = folds.pop(seed % FOLDS)
+        return np.concatenate(folds), held, []
+    if crossed:
+        return every, every, _threshold.folds(table, every, FOLDS, seed)
+    return *_threshold.apart(table, every, APART, seed), []
+
+
+def _blind(table: Table) -> Table:
+    """The table without its labels: every item is taken for good."""
+    return replace(table, items=table.items.assign(label=pd.Series(pd.NA, index=table.items.index, dtype="str")))
 
 
 def learnt(ready: Ready, folder: Path, needs: str, budget: Budget, device: Device) -> Method:
     """The trained method: of the given run, or of one that is trained now, or goes on where it was stopped.
 
-    A detector that needs pictures alone gets the method as it starts.
+    A detector that needs items alone gets the method as it starts.
     """
     if ready.run:
         return ready.run.method()
-    if needs == "pictures":
+    if needs == "items":
         return ready.recipe.build()
     items = Items(ready.store, np.concatenate([ready.fit, ready.more]))
     facts = {"data": str(ready.table.root), "items": fingerprint(_paths(ready.table), items.rows)}

@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from unlabeled import catalog, progress
-from unlabeled.anomaly import Crossed, Detector, Eye, _figures, _inspect, _masks, _shots, _threshold
+from unlabeled.anomaly import Crossed, Detector, Eye, _figures, _inspect, _shots, _threshold
+from unlabeled.anomaly._course import Recordings, stem
 from unlabeled.data.scan import scan
+from unlabeled.data.series import SeriesPrep
 from unlabeled.data.splits import unit_numbers
-from unlabeled.data.store import Prep, build
+from unlabeled.data.store import Prep
 from unlabeled.data.table import Table
 from unlabeled.errors import UserError
 from unlabeled.progress import count
@@ -23,6 +25,8 @@ from unlabeled.settings import Budget, Setup, Training
 from unlabeled.study.plan import folder_name
 from unlabeled.training.devices import open_device
 from unlabeled.verbs import _good
+
+USUAL: Mapping[str, str] = {"image": "planted", "series": "stretches"}  # the detector where none is asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +62,7 @@ def detect(
     *,
     on: str,
     run: str | None = None,
-    detector: str | dict[str, Any] = "planted",
+    detector: str | dict[str, Any] | None = None,
     method: str | dict[str, Any] | None = None,
     false_alarms: float = 0.05,
     masks: str | None = None,
@@ -69,15 +73,18 @@ def detect(
 ) -> Detected:
     """Learn what good items look like, and say which others are faulty, and where.
 
-    Every good item that sets the threshold is judged by what has not learnt from it: the detector planted learns in
-    three parts, each without a third of the good items; for the others three tenths are kept apart. Labels of the test
-    items are only read to measure.
+    Every good item that sets the threshold is judged by what has not learnt from it: the detectors planted (pictures)
+    and stretches (recordings) learn in three parts, each without a third of the good items; for the others three tenths
+    are kept apart. Recordings are looked at in windows, and what stands out is told by when it begins and ends. Labels
+    of the test items are only read to measure.
 
     Args:
-        good: folder or manifest of good items; a group never stands on both sides.
-        on: what to look at: a flat folder, or class folders of which one is called good, ok or normal.
+        good: folder, manifest or file of good items; a group never stands on both sides.
+        on: what to look at: a flat folder, or class folders of which one is called good, ok or normal; of recordings
+            also files whose steps bear such labels, or 0 and 1.
         run: folder of a run whose encoder to look through; one is pretrained on the good items when not given.
-        detector: planted, density, patches or reconstruction, with settings as planted(pictures=1000).
+        detector: planted, density, patches or reconstruction for pictures, stretches, patches or reconstruction for
+            recordings, with settings as planted(pictures=1000); planted or stretches when not given.
         method: what to pretrain with; simclr when not given, autoencoder for the detector reconstruction.
         false_alarms: share of good items that may be flagged.
         masks: folder of masks, <kind>/<name>_mask.png; `ground_truth` beside the test folder is found by itself.
@@ -97,44 +104,45 @@ def detect(
     """
     if shots and min(shots) < 0:
         raise UserError(f"{min(shots)} shots were asked for", "give numbers of 0 or more")
-    spec = catalog.parse("anomaly", detector)
+    looked_at = scan(on)
+    spec = catalog.parse("anomaly", detector or USUAL.get(looked_at.modality, "planted"))
     finder: Detector = catalog.load("anomaly", spec.name)(**spec.settings)
-    needs = str(catalog.entry("anomaly", spec.name).facts.get("needs", "features"))
+    facts = catalog.entry("anomaly", spec.name).facts
+    needs = str(facts.get("needs", "features"))
+    _check(looked_at, spec.name, facts.get("modalities", ("image",)), shots)
     folder = Path(setup.out) if setup.out else folder_name(good, "faults")
-    if needs == "pictures" and budget != Budget():
-        progress.say(
-            f"mind: {spec.name} has settings of its own, as {spec.name}(pictures=2000); no encoder is pretrained"
-        )
+    if needs == "items" and budget != Budget():
+        progress.say(f"mind: {spec.name} has settings of its own; no encoder is pretrained, and the budget is not used")
     device = open_device(training)
-    crossed = needs == "pictures" and isinstance(finder, Crossed)
+    crossed = needs == "items" and isinstance(finder, Crossed)
     ready = _good.ready(good, run, needs, method, setup, training, crossed=crossed)
     judged = np.concatenate(ready.folds) if ready.folds else ready.held  # in the order in which they are judged
     weight = _threshold.weights(ready.table, judged, false_alarms)
     _threshold.threshold(np.arange(len(judged)), false_alarms, weight)  # too few good items are refused before the work
-    table, store = build(_test(on, ready.table), Prep(**ready.recipe.prep))
-    kinds = _masks.kinds(table, table.rows())
+    tested = _tested(looked_at, ready, masks, setup)
+    table, kinds = tested.table, tested.kinds
     faulty = np.array([bool(k) for k in kinds])
     if shots and faulty.sum() <= max(shots):
         raise UserError(f"{on} has {faulty.sum()} faulty items and {max(shots)} shots were asked for", "ask for fewer")
-    files = _masks.masks(table, table.rows(), kinds, _masks.folder(table, masks))
     learnt = _good.learnt(ready, folder / "run", needs, budget, device)
-    eye = Eye(device.place(learnt).eval(), ready.looks(), device)
+    eye = Eye(device.place(learnt).eval(), ready.recipe.looks(), device)
     if ready.folds and isinstance(finder, Crossed):
         finder.cross(eye, ready.store, ready.folds, seed=setup.seed)
-    elif needs == "pictures":  # it learns over many passes and shows them itself
+    elif needs == "items":  # it learns over many passes and shows them itself
         finder.fit(eye, ready.store, ready.fit, seed=setup.seed)
-    work = len(ready.held) + len(table) + (0 if needs == "pictures" else len(ready.fit))
+    work = len(ready.held) + len(table) + (0 if needs == "items" else len(ready.fit))
     with progress.bar(str(spec), work) as bar:
         eye = replace(eye, each=bar.advance)
-        if needs != "pictures":
+        if needs != "items":
             finder.fit(eye, ready.store, ready.fit, seed=setup.seed)
         usual = _inspect.usual(finder, eye, ready.store, ready.held, folds=ready.folds, shots=bool(shots))
-        seen = _inspect.look(finder, eye, store, table, kinds, masks=files, scale=usual, out=folder / "maps")
+        seen = tested.look(finder, eye, usual, folder / "maps")
     p = _threshold.p_values(seen.scores, usual.scores, weight)
     flags = _threshold.flagged(p, false_alarms)
     line = _threshold.threshold(usual.scores, false_alarms, weight)
     figures: dict[str, Any] = {
-        "detector": str(spec), "run": run or ("" if needs == "pictures" else str(folder / "run")),
+        "detector": str(spec), "run": run or ("" if needs == "items" else str(folder / "run")),
+        "modality": table.modality,
         "method": str(ready.recipe.method), "encoder": str(ready.recipe.encoder), "seed": setup.seed,
         "view": ready.side(needs), "learnt_from": len(ready.fit), "kept_apart": len(ready.held),
         "folds": len(ready.folds),
@@ -157,16 +165,18 @@ def detect(
         figures["shots"] = _shots.gain(
             usual.places, seen.places[known_rows], faulty[known_rows], shots, groups=groups, seed=setup.seed
         )
-    figures["sentence"], figures["details"], figures["limits"] = _words(figures, ready.unseen)
     frame = pd.DataFrame(
         {
             "path": table.items["path"], "score": seen.scores, "p_value": p, "flagged": flags,
             "label": pd.Series([("good" if k == "" else k) for k in kinds], dtype="str"),
-            "map": [f"maps/{row:05d}.png" for row in range(len(table))],
         }
     )  # fmt: skip
+    if table.modality == "image":
+        frame["map"] = [f"maps/{row:05d}.png" for row in range(len(table))]
+    folder.mkdir(parents=True, exist_ok=True)
+    figures |= tested.show(folder, frame, eye)
+    figures["sentence"], figures["details"], figures["limits"] = _words(figures, ready.unseen)
     _write(folder, frame, figures, usual.scores)
-    _inspect.examples(folder, frame, kinds, masks=files, store=store, eye=eye)
     done = page.publish(Inspected(folder), ORDER, folder / "report.html", name=Path(on).resolve().name, title="faults")
     return Detected(folder, frame, figures, done)
 
@@ -176,41 +186,74 @@ def _command(good: str, on: str, run: str | None, detector: str, rate: float, se
     return f"unlabeled detect {good} --on {on}{looked} --detector {detector!r} --false-alarms {rate:g} --seed {seed}"
 
 
-def _test(on: str, learnt: Table) -> Table:
+def _check(table: Table, detector: str, serves: Sequence[str], shots: Sequence[int]) -> None:
+    """Refuse what does not fit the items to look at."""
+    if table.modality not in USUAL:
+        raise UserError(f"faults are found in pictures and recordings, not in {table.modality}", "give such")
+    if table.modality not in serves:
+        raise UserError(
+            f"{detector} looks at items of {' and '.join(serves)}, and {table.root} holds {table.modality}",
+            f"take --detector {USUAL[table.modality]}",
+        )
+    if shots and table.modality != "image":
+        raise UserError("shots were asked for, which are tried on pictures alone", "leave --shots away")
+
+
+def _tested(table: Table, ready: _good.Ready, masks: str | None, setup: Setup) -> _inspect.Tested:
     """The items to look at: the test split where there is one, else all; none of them may have been learnt from."""
-    table = scan(on)
+    if table.modality != ready.table.modality:
+        raise UserError(
+            f"{table.root} holds {table.modality} items, and {ready.table.modality} were learnt", "give such"
+        )
     rows = table.rows("test")
     if len(rows):
         table = replace(table, items=table.items.iloc[rows].reset_index(drop=True))
-    known = {str((learnt.folder / path).resolve()) for path in learnt.items["path"]}
-    both = sum(str((table.folder / path).resolve()) in known for path in table.items["path"])
+    known = {str((ready.table.folder / stem(path)).resolve()) for path in ready.table.items["path"]}
+    both = sum(str((table.folder / stem(path)).resolve()) in known for path in table.items["path"])
     if both:
         raise UserError(
-            f"{both} of the {len(table)} items in {on} are good ones to learn from", "take others to look at"
+            f"{both} of the {len(table)} items in {table.root} are good ones to learn from", "take others to look at"
         )
-    return table
+    if table.modality == "series":
+        prep = SeriesPrep(**ready.recipe.prep)
+        return Recordings.open(table, prep, _good.stride(prep, setup))
+    return _inspect.Pictures.open(table, Prep(**ready.recipe.prep), masks)
 
 
 def _words(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], list[str]]:
     """The answer in a sentence, what else was found, and what it does not show."""
     rate, name = figures["rate"], str(figures["detector"]).partition("(")[0]
+    events = figures.get("events")
+    items, small, same = ("items", "pixels", "same camera, light and product")
+    if events:
+        items, small, same = ("windows", "steps", "same machine, sensors and way of working")
     details: list[str] = []
-    limits = ["The rate of false alarms holds for good items like those learnt from: same camera, light and product."]
+    if events:
+        much = f"{count(events['recordings'], 'recording')} of {events['steps']:,} steps"
+        found = count(events["found"], "stretch", "stretches")
+        details.append(f"{found} of time found in {much}, all listed in events.csv")
+    limits = [f"The rate of false alarms holds for good {items} like those learnt from: {same}."]
     if "images" in figures:
         alarms, every = figures["false_alarms"], figures["images"]["all"]
-        sentence = (
-            f"{name} finds {every['found']:.0%} of {figures['faulty']} faulty items: "
-            f"{alarms['hits']} of {alarms['n']} good ones are flagged as well "
-            f"({alarms['share']:.1%}; {rate:.1%} were allowed), "
-            f"AUROC {every['auroc']:.3f}."
-        )
+        flagged = f"({alarms['share']:.1%}; {rate:.1%} were allowed), AUROC {every['auroc']:.3f}."
+        if events:
+            true = count(events["true"], "faulty stretch", "faulty stretches")
+            sentence = (
+                f"{name} finds {events['hit']} of {true} of time: {events['empty']} others that it marks hold no fault; "
+                f"{alarms['hits']} of {alarms['n']} good windows are flagged {flagged}"
+            )
+        else:
+            sentence = (
+                f"{name} finds {every['found']:.0%} of {figures['faulty']} faulty items: "
+                f"{alarms['hits']} of {alarms['n']} good ones are flagged as well {flagged}"
+            )
         details.append(
             f"F1 at the threshold {every['f1']:.3f}; the best of any threshold, an oracle's, {every['f1_oracle']:.3f}"
         )
         if pixels := figures["pixels"].get("all"):
             details.append(
                 f"places: AUROC {pixels['auroc']:.3f}, average precision {pixels['ap']:.3f} "
-                f"(share of faulty pixels {pixels['share']:.3f}), PRO up to 0.3 {pixels['pro']:.3f}"
+                f"(share of faulty {small} {pixels['share']:.3f}), PRO up to 0.3 {pixels['pro']:.3f}"
             )
         kinds = {k: v for k, v in figures["images"].items() if k != "all"}
         if len(kinds) > 1 and min(v["auroc"] for v in kinds.values()) < 0.99:
@@ -226,9 +269,11 @@ def _words(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], li
                 f"{alarms['high']:.1%}): the test items differ from the good ones that were learnt from."
             )
     else:
-        sentence = (
-            f"{figures['flagged']} of {figures['items']} items are flagged: {rate:.1%} of good ones would be by chance."
-        )
+        flagged = f"{figures['flagged']} of {figures['items']} {items} are flagged"
+        sentence = f"{flagged}: {rate:.1%} of good ones would be by chance."
+        if events:
+            stretches = count(events["found"], "stretch of time stands out", "stretches of time stand out")
+            sentence = f"{stretches}: {flagged}, {rate:.1%} of good ones would be by chance."
         limits.append("Nothing tells which test items are good, so how many faults are missed is not known.")
     if shots := [s for s in figures.get("shots", ()) if s["shots"]]:
         for k in dict.fromkeys(s["shots"] for s in shots):

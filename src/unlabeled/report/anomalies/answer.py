@@ -10,24 +10,25 @@ def section(found: Inspected) -> Section:
     """Gather sentence, key figures, details, limits and how it was done."""
     f = found.figures
     head, colon, rest = str(f["sentence"]).partition(": ")
-    tiles = []
+    tiles, over_time = [], f.get("modality") == "series"
+    what, where = ("windows", "steps") if over_time else ("items", "places")
     if "images" in f:
         every, alarms = f["images"]["all"], f["false_alarms"]
         between = f"{100 * alarms['low']:.1f} to {100 * alarms['high']:.1f} %"
         tiles = [
-            ("faulty items found", f"{100 * every['found']:.0f} %", f"of {f['faulty']}"),
+            (f"faulty {what} found", f"{100 * every['found']:.0f} %", f"of {f['faulty']}"),
             ("false alarms", f"{100 * alarms['share']:.1f} %", f"{between}; {100 * f['rate']:g} % allowed"),
-            ("AUROC of items", f"{every['auroc']:.3f}", f"F1 {every['f1']:.3f}"),
+            (f"AUROC of {what}", f"{every['auroc']:.3f}", f"F1 {every['f1']:.3f}"),
         ]
         if pixels := f["pixels"].get("all"):
-            tiles.append(("AUROC of places", f"{pixels['auroc']:.3f}", f"PRO {pixels['pro']:.3f}"))
+            tiles.append((f"AUROC of {where}", f"{pixels['auroc']:.3f}", f"PRO {pixels['pro']:.3f}"))
     how = [
-        f"{f['learnt_from']:,} good items were learnt from",
+        f"{f['learnt_from']:,} good {what} were learnt from",
         f"each set the threshold as judged by the one of {f['folds']} networks that has not seen it"
         if f.get("folds")
         else f"{f['kept_apart']:,} others set the threshold",
         f"detector {f['detector']}" + (f", encoder {f['encoder']} taught by {f['method']}" if f["run"] else ""),
-        f"view of {f['view']} pixels, seed {f['seed']}",
+        f"{'windows' if over_time else 'view'} of {f['view']} {'steps' if over_time else 'pixels'}, seed {f['seed']}",
     ]
     return Section({
         "head": head + colon.strip(), "rest": rest, "tiles": tiles, "details": f["details"], "limits": f["limits"],

@@ -10,8 +10,10 @@ from unlabeled.report.section import Section
 TITLE = "Where"
 
 
-def section(found: Inspected) -> Section:
-    """Gather the items that `shown.npz` holds, kind by kind."""
+def section(found: Inspected) -> Section | None:
+    """Gather the items that `shown.npz` holds, kind by kind; None where items are not pictures."""
+    if found.figures.get("modality", "image") != "image":
+        return None
     arrays, frame = found.arrays("shown.npz"), found.scores
     if {"rows", "pictures", "heats", "masks", "drawn"} - arrays.keys():
         raise Absent("shown.npz does not hold the pictures")

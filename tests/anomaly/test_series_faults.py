@@ -1,0 +1,267 @@
+"""Faults in recordings: drawn ones are found, where and when they are, and nothing of a recording is passed over."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from unlabeled import catalog
+from unlabeled.anomaly import Eye
+from unlabeled.anomaly._course import faulty, marked, parted, runs, spans, stem, strips
+from unlabeled.anomaly._features import within
+from unlabeled.anomaly._signals import answers, plant
+from unlabeled.anomaly.stretches import Marks
+from unlabeled.data import series
+from unlabeled.data.kinds import kind
+from unlabeled.data.scan import scan
+from unlabeled.data.table import Table, frame
+from unlabeled.errors import UserError
+from unlabeled.methods import Method
+from unlabeled.modalities.series import Series
+from unlabeled.settings import Budget, Setup, Training
+from unlabeled.training.devices import open_device
+from unlabeled.verbs.detect import Detected, detect
+from unlabeled.verbs.pretrain import pretrain
+
+CPU = Training(device="cpu", threads=1, batch_size=16)
+QUICK = "stretches(steps=120,batch=16,width=24)"
+LENGTH = 500
+
+
+def recording(rng: np.random.Generator, faults: tuple[str, ...] = ()) -> pd.DataFrame:
+    """A machine that turns: two sensors, one behind the other, and a load that wanders."""
+    t = np.arange(LENGTH)
+    phase = rng.uniform(0, 6)
+    load = np.convolve(rng.normal(size=LENGTH + 40), np.ones(41) / 41, "valid") * 4
+    x = np.stack([np.sin(t / 5 + phase) * (2 + load), 40 + 5 * np.cos(t / 5 + phase - 0.6), load])
+    x += 0.05 * rng.normal(size=x.shape) * np.array([[1], [5], [1]])
+    marks = np.full(LENGTH, "normal", dtype=object)
+    for number, fault in enumerate(faults):
+        at = 100 + 180 * number
+        part = slice(at, at + (4 if fault == "spike" else 40))
+        if fault == "spike":
+            x[0, part] += 6
+        elif fault == "stuck":
+            x[1, part] = x[1, at]
+        marks[part] = fault
+    return pd.DataFrame({"time": t, "a": x[0], "b": x[1], "load": x[2], "label": marks})
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`good/` with six recordings, `test/` with two faulty ones and one good."""
+    root, rng = tmp_path_factory.mktemp("machine"), np.random.default_rng(0)
+    for part, faults in (("good", [()] * 6), ("test", [("spike", "stuck"), ("stuck",), ()])):
+        (root / part).mkdir()
+        for number, each in enumerate(faults):
+            table = recording(rng, each)
+            if part == "good":
+                table = table.drop(columns="label")
+            table.to_csv(root / part / f"{number}.csv", index=False)
+    return root
+
+
+def found(machine: Path, out: Path, detector: str = QUICK, **more: object) -> Detected:
+    given: dict = {"false_alarms": 0.1, "budget": Budget()} | more
+    setup = Setup(out=str(out), size=64)
+    return detect(
+        str(machine / "good"), on=str(machine / "test"), detector=detector, setup=setup, training=CPU, **given
+    )
+
+
+@pytest.fixture(scope="module")
+def result(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Detected:
+    place = tmp_path_factory.mktemp("detect")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNLABELED_CACHE", str(place / "cache"))
+        return found(machine, place / "out")
+
+
+def test_it_finds_the_faults_and_when_they_are(result: Detected) -> None:
+    assert result.lines()[0].startswith("stretches finds 3 of 3 faulty stretches of time: ")
+    figures = json.loads((result.folder / "figures.json").read_text())
+    assert figures["images"]["all"]["auroc"] > 0.9
+    assert figures["pixels"]["all"]["auroc"] > 0.9
+    assert set(figures["pixels"]) == {"all", "spike", "stuck"}
+    events = pd.read_csv(result.folder / "events.csv")
+    assert {"spike", "stuck"} <= set(events["truth"])
+    spike = events[events["truth"] == "spike"].iloc[0]
+    assert spike["recording"] == "0.csv" and 92 <= spike["first_step"] <= 103 and 100 <= spike["peak"] <= 104
+    assert not list(result.folder.rglob("*.part"))
+
+
+def test_every_step_of_every_recording_has_a_score(result: Detected) -> None:
+    steps = pd.read_parquet(result.folder / "steps.parquet")
+    assert steps.groupby("recording").size().to_dict() == {"0.csv": LENGTH, "1.csv": LENGTH, "2.csv": LENGTH}
+    assert (steps["score"] != 0).all()
+    _, end = spans(result.table["path"].tolist(), 64)
+    assert {stem(p) for p, e in zip(result.table["path"], end, strict=True) if e == LENGTH} == set(steps["recording"])
+    own = steps[(steps["recording"] == "0.csv") & (steps["step"].between(100, 103))]
+    assert own["truth"].eq("spike").all()
+
+
+def test_windows_are_flagged_as_their_p_values_say(result: Detected) -> None:
+    frame = pd.read_csv(result.folder / "scores.csv")
+    assert (frame["flagged"] == (frame["p_value"] <= 0.1 + 1e-9)).all()
+    assert (frame["flagged"] == (frame["score"] > result.figures["threshold"])).all()
+    assert result.figures["folds"] == 3 and result.figures["learnt_from"] == result.figures["kept_apart"]
+
+
+def test_the_page_shows_the_course(result: Detected) -> None:
+    page = result.report.read_text("utf-8")
+    for part in ("answer", "course", "kinds", "scores"):
+        assert f'<section id="{part}"' in page
+    assert '<section id="heat"' not in page and "Not shown" not in page
+
+
+@pytest.mark.parametrize(("detector", "method"), [("patches(most=300)", "tst"), ("reconstruction(draws=2)", "tst")])
+def test_other_detectors_look_through_an_encoder(
+    machine: Path, cache: Path, detector: str, method: str, tmp_path: Path
+) -> None:
+    out = found(machine, tmp_path / "out", detector, method=method, budget=Budget(steps=100))
+    assert np.isfinite(out.table["score"]).all()
+    assert out.figures["images"]["all"]["auroc"] > 0.6
+    again = found(machine, tmp_path / "out", detector, method=method, budget=Budget(steps=100))
+    np.testing.assert_allclose(again.table["score"], out.table["score"], rtol=1e-4)
+
+
+def test_a_run_brings_its_own_windows(machine: Path, cache: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    where = Setup(out=str(run), size=32, encoder="transformer(width=32,depth=1)")
+    pretrain(str(machine / "good"), method="tst", setup=where, budget=Budget(steps=5), training=CPU)
+    out = found(machine, tmp_path / "out", "patches(most=100)", run=str(run))
+    assert out.table["path"].str.endswith("+32").all()
+
+
+def test_without_marks_nothing_is_measured(machine: Path, cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    table = pd.read_csv(machine / "test" / "0.csv").drop(columns="label")
+    table["time"] = pd.date_range("2026-01-01", periods=LENGTH, freq="min")
+    table.to_csv(tmp_path / "new" / "pump.csv", index=False)
+    good = tmp_path / "good"
+    good.mkdir()
+    for file in sorted((machine / "good").glob("*.csv")):
+        own = pd.read_csv(file)
+        own["time"] = pd.date_range("2025-06-01", periods=LENGTH, freq="min")
+        own.to_csv(good / file.name, index=False)
+    setup = Setup(out=str(tmp_path / "out"), size=64)
+    out = detect(str(good), on=str(tmp_path / "new"), detector=QUICK, false_alarms=0.1, setup=setup, training=CPU)
+    assert "of time stand" in out.lines()[0]
+    assert "images" not in out.figures and out.figures["events"].keys() == {"found", "steps", "recordings"}
+    events = pd.read_csv(out.folder / "events.csv")
+    assert events["start"].iloc[0].startswith("2026-01-01 0")
+
+
+def test_marked_faults_among_the_good_are_left_out(
+    machine: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = tmp_path / "good"
+    good.mkdir()
+    for number in range(5):
+        recording(np.random.default_rng(number), ("stuck",) if number == 0 else ()).to_csv(
+            good / f"{number}.csv", index=False
+        )
+    setup = Setup(out=str(tmp_path / "out"), size=64)
+    out = detect(str(good), on=str(machine / "test"), detector=QUICK, false_alarms=0.2, setup=setup, training=CPU)
+    first, end = spans([p for p in out.table["path"]], 64)
+    assert len(first) == len(end)
+    said = capsys.readouterr()
+    assert "windows of" in said.out + said.err and "hold marked faults and are left out" in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"detector": "planted"}, "take --detector stretches"),
+        ({"detector": "density"}, "take --detector stretches"),
+        ({"shots": (1,)}, "leave --shots away"),
+        ({"false_alarms": 0.001}, "cannot vouch for 0.1% false alarms"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(machine: Path, cache: Path, tmp_path: Path, change: dict, words: str) -> None:
+    with pytest.raises(UserError) as error:
+        found(machine, tmp_path / "out", **change)
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_recordings_that_were_learnt_from_are_not_judged(machine: Path, cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="take others to look at"):
+        detect(str(machine / "good"), on=str(machine / "good"), detector=QUICK, setup=Setup(out=str(tmp_path), size=64))
+
+
+def test_sounds_and_texts_are_refused(machine: Path, cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one line of words here\n" * 30)
+    with pytest.raises(UserError, match="pictures and recordings"):
+        detect(str(machine / "good"), on=str(tmp_path), setup=Setup(out=str(tmp_path / "out")))
+
+
+def windows(recordings: int, length: int, size: int, stride: int) -> Table:
+    paths = [f"{r}.csv@{a}+{size}" for r in range(recordings) for a in range(0, length - size + 1, stride)]
+    items = frame(paths, ["unlabeled"] * len(paths), group=[stem(p) for p in paths])
+    return Table(Path(), "windows", "series", items)
+
+
+@pytest.mark.parametrize("recordings", [1, 4, 45])
+def test_no_step_of_time_stands_in_two_folds(recordings: int) -> None:
+    table = windows(recordings, 400, 32, 8)
+    folds = parted(table, np.arange(len(table)), 32, 3, seed=1)
+    held: list[set[tuple[str, int]]] = []
+    for rows in folds:
+        paths = table.items["path"].iloc[rows].tolist()
+        first, end = spans(paths, 32)
+        held.append({(stem(p), s) for p, a, b in zip(paths, first, end, strict=True) for s in range(a, b)})
+    assert not (held[0] & held[1] or held[0] & held[2] or held[1] & held[2])
+    assert len(np.concatenate(folds)) > 0.7 * len(table)
+
+
+def test_too_few_windows_cannot_be_parted() -> None:
+    with pytest.raises(UserError, match="cannot be parted"):
+        parted(windows(1, 64, 32, 32), np.arange(2), 32, 3, seed=0)
+
+
+def test_a_window_bears_the_first_fault_that_it_touches(machine: Path) -> None:
+    table = scan(machine / "test")
+    _, prep, _ = kind("series").ready(table, 64, 16, 0.0)
+    assert isinstance(prep, series.SeriesPrep)
+    cut = series.again(table, prep, 16)
+    names = dict(zip(cut.items["path"], faulty(cut, strips(cut, prep), 64), strict=True))
+    assert names["0.csv@0+64"] == "" and names["0.csv@48+64"] == "spike" and names["0.csv@160+64"] == ""
+    assert names["0.csv@256+64"] == "stuck" and names["2.csv@96+64"] == ""
+
+
+def test_close_stretches_are_one() -> None:
+    course = np.array([9.0, 0.0, 9.0, 0.0, 0.0, 9.0])
+    assert runs(marked(course, [(0, 6)], 5.0, gap=1)) == [(0, 3), (5, 6)]
+
+
+def test_drawn_faults_change_what_they_say_and_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    changed = []
+    for number in range(300):
+        x = rng.normal(size=(3, 1 + number % 60)).astype(np.float32)
+        bad, where = plant(x, rng)
+        assert bad.dtype == np.float32 and np.isfinite(bad).all() and where.any()
+        assert np.array_equal(bad[:, ~where], x[:, ~where])
+        changed.append((bad[:, where] != x[:, where]).any())
+    assert np.mean(changed) > 0.85
+
+
+def test_filters_are_blind_to_where_time_begins_and_the_net_takes_any_number_of_variables() -> None:
+    x = torch.randn(1, 2, 2048)
+    whole, later = answers(x), answers(x[:, :, 256:1792])
+    torch.testing.assert_close(whole[:, :, 856:1156], later[:, :, 600:900], atol=1e-4, rtol=1e-4)
+    assert answers(x[:, :, :256]).shape[1] == whole.shape[1] - 6  # the widest scale needs long windows
+    assert Marks(later.shape[1], 8, 1536)(later).shape == (1, 1536)
+
+
+def test_what_lies_behind_the_end_is_never_unusual() -> None:
+    looks, method = Series(size=8, channels=2), catalog.load("methods", "simclr")
+    assert issubclass(method, Method)
+    raw = torch.ones(1, 2, 8)
+    raw[0, 0, 4:] = 0
+    eye = Eye(torch.nn.Identity(), looks, open_device(CPU))  # type: ignore[arg-type]
+    maps = within(eye, raw, torch.tensor([[[1.0, 0.5, 9.0, 9.0]]]))
+    assert maps.tolist() == [[[1.0, 0.5, 0.5, 0.5]]]
