@@ -49,6 +49,15 @@ class Reader:
             found: windows in their own units.
             units: the same in those in which errors count.
         """
+        x, mean, spread = self.shares(found, units, w.WIDEST)
+        last = w.level(units, x.shape[1])[..., None] - mean
+        rows = np.concatenate([x.reshape(*x.shape[:2], -1) * spread, spread, last], 2)
+        return np.asarray(rows.reshape(-1, rows.shape[2]), np.float32)
+
+    def shares(self, found: Windows, units: Windows, widest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the places hold of each variable (N, V, D, T') in units of its window, and what these are: mean and
+        spread (N, V, 1).
+        """
         count = len(self.prep.variables)
         known = units.x[:, 1 : 1 + count]
         mean, spread = own_units(known)
@@ -56,11 +65,9 @@ class Reader:
         own = shown.clone()
         own[:, 1 : 1 + count] = torch.from_numpy(((known - mean) / spread).astype(np.float32))
         shown[:, 1 : 1 + count] = self.looks.natural(own)[:, 1 : 1 + count]
-        reader = self.device.place(Shares(self.encoder, self.columns()).eval())
-        x = embed(reader, self.looks, Store(shown.numpy()), np.arange(len(found)), self.device).numpy()
-        x = x.reshape(len(found), count, -1) * spread
-        last = w.level(units, count)[..., None] - mean
-        return np.asarray(np.concatenate([x, spread, last], 2).reshape(len(found) * count, -1), np.float32)
+        reader = self.device.place(Shares(self.encoder, self.columns(), widest).eval())
+        x = embed(reader, self.looks, Store(shown.numpy()), np.arange(len(found)), self.device)
+        return x.numpy(), mean, spread
 
     def columns(self) -> np.ndarray:
         """Numbers of the channels (V, K) that tell of each variable: its values and, where some may be missing,
@@ -74,19 +81,19 @@ class Reader:
 class Shares(torch.nn.Module):
     """The vectors that an encoder's places hold of each variable, averaged over neighbours where they are too many."""
 
-    def __init__(self, encoder: Encoder, columns: np.ndarray, widest: int = w.WIDEST) -> None:
+    def __init__(self, encoder: Encoder, columns: np.ndarray, widest: int) -> None:
         super().__init__()
         self.encoder, self.columns, self.widest = encoder, columns, widest
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Views (B, C, T) to (B, V * P)."""
+        """Views (B, C, T) to (B, V, D, T')."""
         tokens = self.encoder.tokens(x).float().transpose(1, 2)  # (B, D, T')
         each = tokens.reshape(len(x), x.shape[1] - 1, -1, tokens.shape[2])[:, self.columns]  # (B, V, K, D', T')
         own = each.flatten(2, 3)
         room = max(1, self.widest // own.shape[2])
         if own.shape[3] > room:
             own = torch.nn.functional.adaptive_avg_pool2d(own, (own.shape[2], room))
-        return own.flatten(1)
+        return own
 
 
 def own_units(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +121,7 @@ def futures(
     """
     count = len(reader.prep.variables)
     few = {n: evenly(len(found[n]), ROWS // count) for n in ("train", "val")}
-    read = {n: reader.read(_at(found[n], rows), _at(units[n], rows)) for n, rows in few.items()}
+    read = {n: reader.read(at(found[n], rows), at(units[n], rows)) for n, rows in few.items()}
     inputs = Inputs.of(read["train"])
     fitted = []
     for start, h in zip(starts, horizons, strict=True):
@@ -123,7 +130,7 @@ def futures(
     out: list[list[np.ndarray]] = [[] for _ in fitted]
     test, step = len(found["test"]), max(1, ROWS // count)
     for rows in (np.arange(at, min(test, at + step)) for at in range(0, test, step)):
-        x = reader.read(_at(found["test"], rows), _at(units["test"], rows))
+        x = reader.read(at(found["test"], rows), at(units["test"], rows))
         for told, fit, start, h in zip(out, fitted, starts, horizons, strict=True):
             told.append(fit.predict(x).reshape(len(rows), count, h) + start["test"][rows])
     return [np.concatenate(told) for told in out]
@@ -134,5 +141,6 @@ def evenly(items: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, items - 1, min(max(1, most), items)).astype(np.int64))
 
 
-def _at(part: Windows, rows: np.ndarray) -> Windows:
+def at(part: Windows, rows: np.ndarray) -> Windows:
+    """The windows with these numbers."""
     return replace(part, x=part.x[rows], y=part.y[rows], recording=part.recording[rows], start=part.start[rows])

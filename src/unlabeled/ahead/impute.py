@@ -1,9 +1,12 @@
 """How well do frozen features tell values that were hidden on purpose, beside rules that look around the gap?
 
 From windows in which values were hidden, a linear map reads each place of the encoder with its neighbours and gives the
-values there; the rules are the last value, the straight line between neighbours, and the mean.
+values there; of an encoder that reads each variable apart, one map for all variables comes first, which reads a single
+one in units of its window, and this one adds what the others tell. The rules are the last value, the straight line
+between neighbours, and the mean.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,7 +15,9 @@ import numpy as np
 import torch
 
 from unlabeled import progress
+from unlabeled.ahead import apart
 from unlabeled.ahead import windows as w
+from unlabeled.ahead.apart import Reader
 from unlabeled.ahead.forecast import arms_of, same_prep
 from unlabeled.ahead.ridge import Inputs, Ridge
 from unlabeled.ahead.windows import Windows
@@ -92,8 +97,14 @@ def impute(
             if share == max(shares):
                 shown |= {"true": true["test"][pick], "hidden": masks["test"][pick]}
             for arm, seed, encoder in todo:
+                start = {n: np.zeros_like(x) for n, x in true.items()}
+                if encoder.apart:
+                    units = {n: w.scaled(part, mean, spread) for n, part in given.items()}
+                    start = _by_variable(Reader(encoder, looks, prep, device), given, units, true, masks)
                 read = {n: _places(encoder, looks, part, device) for n, part in given.items()}
-                told.append((arm, share, seed, _mapped(read, true, masks), masks["test"]))
+                rest = {n: true[n] - x for n, x in start.items()}
+                guess = start["test"] + _told(_fitted(read, rest, masks), read["test"], *true["test"].shape[1:])
+                told.append((arm, share, seed, guess, masks["test"]))
                 bar.advance(1, f"{arm} s{seed} · {share:.0%}")
     errors = []
     for arm, share, seed, guess, mask in told:
@@ -175,26 +186,62 @@ class _Tokens(torch.nn.Module):
 def _places(encoder: Encoder, looks: Any, part: Windows, device: Device) -> np.ndarray:
     """Every place with its neighbours (N, T', D * (1 + 2 NEAR))."""
     reader = device.place(_Tokens(encoder).eval())
-    x = embed(reader, looks, Store(part.x), np.arange(len(part)), device).numpy()
+    return _near(embed(reader, looks, Store(part.x), np.arange(len(part)), device).numpy())
+
+
+def _near(x: np.ndarray) -> np.ndarray:
+    """Places (N, T', D) beside their neighbours."""
     padded = np.pad(x, ((0, 0), (NEAR, NEAR), (0, 0)), mode="edge")
     return np.asarray(np.concatenate([padded[:, i : i + x.shape[1]] for i in range(1 + 2 * NEAR)], 2))
 
 
-def _mapped(
-    read: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]
-) -> np.ndarray:
-    """Values (N, V, L) of the test windows; the map is fitted on hidden values alone."""
-    places = read["test"].shape[1]
+def _fitted(read: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -> Ridge:
+    """A map from places (N, T', P) to the values there of windows (N, V, L), fitted on hidden values alone."""
+    y = {n: _cut(np.where(masks[n], true[n], np.nan), read[n].shape[1]) for n in ("train", "val")}
+    flat = {n: read[n].reshape(-1, read[n].shape[2]) for n in ("train", "val")}
+    return Ridge.fit(Inputs.of(flat["train"]), y["train"], flat["val"], y["val"])
+
+
+def _cut(x: np.ndarray, places: int) -> np.ndarray:
+    """Windows (N, V, L) to one row a place (N * T', V * steps), NaN behind the end."""
+    each = -(-x.shape[2] // places)
+    out = np.pad(x, ((0, 0), (0, 0), (0, places * each - x.shape[2])), constant_values=np.nan)
+    return np.asarray(out.reshape(*x.shape[:2], places, each).transpose(0, 2, 1, 3).reshape(-1, x.shape[1] * each))
+
+
+def _told(fitted: Ridge, read: np.ndarray, count: int, steps: int) -> np.ndarray:
+    """Values (N, V, L) of windows from what is read of their places (N, T', P)."""
+    places = read.shape[1]
+    guess = fitted.predict(read.reshape(-1, read.shape[2])).reshape(len(read), places, count, -1)
+    return np.asarray(guess.transpose(0, 2, 1, 3).reshape(len(read), count, -1)[:, :, :steps])
+
+
+def _by_variable(
+    reader: Reader,
+    given: Mapping[str, Windows],
+    units: Mapping[str, Windows],
+    true: Mapping[str, np.ndarray],
+    masks: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Values (N, V, L) of every part by one map for all variables, each less its window's mean."""
     count, steps = true["test"].shape[1:]
-    each = -(-steps // places)
-    grow = ((0, 0), (0, 0), (0, places * each - steps))
+    most = max(1, apart.ROWS // count // 4)  # a window has many places
 
-    def cut(x: np.ndarray) -> np.ndarray:  # (N, V, L) to one row a place (N * T', V * each)
-        out = np.pad(x, grow, constant_values=np.nan)
-        return out.reshape(len(x), count, places, each).transpose(0, 2, 1, 3).reshape(-1, count * each)
+    def places(name: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        x, mean, spread = reader.shares(apart.at(given[name], rows), apart.at(units[name], rows), sys.maxsize)
+        out = _near((x * spread[..., None]).reshape(-1, *x.shape[2:]).swapaxes(1, 2))
+        return np.concatenate([out, np.broadcast_to(spread.reshape(-1, 1, 1), (*out.shape[:2], 1))], 2), mean
 
-    y = {n: cut(np.where(masks[n], true[n], np.nan)) for n in ("train", "val")}
-    flat = {n: x.reshape(-1, x.shape[2]) for n, x in read.items()}
-    fitted = Ridge.fit(Inputs.of(flat["train"]), y["train"], flat["val"], y["val"])
-    guess = fitted.predict(flat["test"]).reshape(-1, places, count, each).transpose(0, 2, 1, 3)
-    return np.asarray(guess.reshape(len(guess), count, -1)[:, :, :steps])
+    read, target, hidden = {}, {}, {}
+    for name in ("train", "val"):
+        rows = apart.evenly(len(given[name]), most)
+        read[name], mean = places(name, rows)
+        target[name] = (true[name][rows] - mean).reshape(-1, 1, steps)
+        hidden[name] = masks[name][rows].reshape(-1, 1, steps)
+    fitted = _fitted(read, target, hidden)
+    out: dict[str, list[np.ndarray]] = {name: [] for name in given}
+    for name, part in given.items():
+        for first in range(0, len(part), most):
+            x, mean = places(name, np.arange(first, min(len(part), first + most)))
+            out[name].append(_told(fitted, x, 1, steps).reshape(-1, count, steps) + mean)
+    return {name: np.concatenate(told) for name, told in out.items()}

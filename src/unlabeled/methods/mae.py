@@ -19,7 +19,7 @@ class MAE(Method):
     """Hide most patches of each item and reconstruct them from the rest (He et al. 2021, arXiv:2111.06377).
 
     Args:
-        encoder: a transformer that can look at visible patches alone (`vit`, `transformer`).
+        encoder: a transformer that can look at visible patches alone (`vit`, `transformer`, `patchtst`).
         mask_ratio: share of the patches that is hidden, 0 to 1.
         normalise: take each patch's own mean and spread out of the target; for pictures alone when not given.
         decoder_width: length of the decoder's token vectors; 0 takes half of the encoder's, 128 or more.
