@@ -192,6 +192,19 @@ def test_recordings_that_were_learnt_from_are_not_judged(machine: Path, cache: P
         detect(str(machine / "good"), on=str(machine / "good"), detector=QUICK, setup=Setup(out=str(tmp_path), size=64))
 
 
+def test_a_variable_that_is_missing_is_told(
+    machine: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "new").mkdir()
+    pd.read_csv(machine / "test" / "0.csv").drop(columns="b").to_csv(tmp_path / "new" / "0.csv", index=False)
+    detect(
+        str(machine / "good"), on=str(tmp_path / "new"), detector="stretches(steps=5)", false_alarms=0.2,
+        setup=Setup(out=str(tmp_path / "out"), size=64), training=CPU,
+    )  # fmt: skip
+    said = capsys.readouterr()
+    assert "lack b, which counts as missing" in said.out + said.err
+
+
 def test_sounds_and_texts_are_refused(machine: Path, cache: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one line of words here\n" * 30)
     with pytest.raises(UserError, match="pictures and recordings"):

@@ -5,6 +5,7 @@ twenty good windows reaches at its highest step; a window in which none is has i
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unlabeled import progress
 from unlabeled.anomaly import Detector, Eye
 from unlabeled.anomaly._inspect import LOT, Seen, Usual
 from unlabeled.anomaly._masks import GOOD
@@ -22,6 +24,7 @@ from unlabeled.data.store import Store, build
 from unlabeled.data.table import Table
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable
+from unlabeled.progress import count
 
 WELL = GOOD | {"0", "false", "no", "none"}  # what marks of single steps call good
 ILL = frozenset(("1", "true", "yes"))  # and what they call faulty without a name
@@ -117,17 +120,21 @@ def strips(table: Table, prep: SeriesPrep) -> dict[str, Strip]:
     labels = dict(zip(map(stem, table.items["path"]), table.items["label"].to_numpy(dtype=object), strict=True))
     told: dict[str, Any] = {}
     out: dict[str, Strip] = {}
+    lost = Counter[str]()
     for name, label in labels.items():
         file, key, _, _ = place(name)
         try:
             values, marks = grids.read(table.folder / file, key)
-            times = one(table.folder / file, key).times
+            whole = one(table.folder / file, key)
         except Unreadable:
             continue  # told as broken where it was cut
         length = values.shape[1]
         told[name] = label if marks is None else [m if names is None else names.get(str(m)) for m in marks.tolist()]
-        start = float("nan") if times is None else float(times[0])
+        start = float("nan") if whole.times is None else float(whole.times[0])
+        lost.update(set(prep.variables) - set(whole.variables))
         out[name] = Strip(np.full(length, None, dtype=object), start, np.zeros(length), np.zeros(length))
+    for variable, missing in lost.items():
+        progress.say(f"mind: {count(missing, 'recording')} of {table.root} lack {variable}, which counts as missing")
     words = {w for t in told.values() for w in (t if isinstance(t, list) else [t]) if isinstance(w, str)}
     if any(w.lower() in WELL for w in words):  # labels say nothing where none of them is a word for good
         for name, strip in out.items():

@@ -22,7 +22,7 @@ def answers(x: Tensor) -> Tensor:
     slope; last what is slower than all of them. Edges go on outside.
 
     >>> answers(torch.zeros(2, 3, 32)).shape
-    torch.Size([2, 39, 32])
+    torch.Size([2, 30, 32])
     """
     out, before = [], x
     for scale in SCALES:

@@ -239,7 +239,7 @@ def _words(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], li
         if events:
             true = count(events["true"], "faulty stretch", "faulty stretches")
             sentence = (
-                f"{name} finds {events['hit']} of {true} of time: {events['empty']} others that it marks hold no fault; "
+                f"{name} finds {events['hit']} of {true} of time: {events['empty']} that it marks besides hold none; "
                 f"{alarms['hits']} of {alarms['n']} good windows are flagged {flagged}"
             )
         else:
