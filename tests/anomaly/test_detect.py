@@ -67,6 +67,41 @@ def test_the_page_stands_alone_and_shows_every_part(result: Detected) -> None:
     assert "http://" not in page.partition("<script")[0].replace("http://www.w3.org", "")
 
 
+@pytest.mark.parametrize("detector", ["planted(pictures=30,epochs=1,width=8)", "patches(most=200)", "reconstruction"])
+def test_what_was_learnt_looks_again_without_the_good_items(
+    detector: str, tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path / "cache"))
+    first = found(
+        tiles, tmp_path / "out", detector=detector, budget=Budget(steps=2) if "planted" not in detector else Budget()
+    )
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (first.folder / "detector.safetensors").rename(kept / "detector.safetensors")
+    shutil.rmtree(first.folder)
+    setup = Setup(out=str(tmp_path / "day"))
+    again = detect(str(kept), on=str(tiles / "test"), false_alarms=0.15, setup=setup, training=CPU)
+    np.testing.assert_allclose(again.table["score"], first.table["score"], rtol=1e-4, atol=1e-5)
+    assert again.figures["threshold"] == pytest.approx(first.figures["threshold"])
+    assert str(kept) in again.figures["command"] and "--detector" not in again.figures["command"]
+
+
+def test_what_cannot_be_said_to_a_kept_detector_is_one_line(
+    result: Detected, tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path / "cache"))
+    test, setup = str(tiles / "test"), Setup(out=str(tmp_path / "out"))
+    with pytest.raises(UserError, match="leave them away"):
+        detect(str(result.folder), on=test, detector="planted", setup=setup, training=CPU)
+    with pytest.raises(UserError, match="take another --out"):
+        detect(str(result.folder), on=test, setup=Setup(out=str(result.folder)), training=CPU)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "detector.safetensors").write_bytes(b"nothing of the kind")
+    with pytest.raises(UserError, match="let detect learn"):
+        detect(str(broken), on=test, setup=setup, training=CPU)
+
+
 def test_a_second_call_opens_the_same_run_and_says_the_same(
     result: Detected, tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from unlabeled.anomaly import _figures as figures
 from unlabeled.anomaly import _threshold as threshold
+from unlabeled.data.splits import unit_numbers
 from unlabeled.data.table import Table, frame
 from unlabeled.errors import UserError
 
@@ -172,10 +173,10 @@ def test_folds_hold_every_item_once_and_whole_groups() -> None:
 def test_every_group_counts_for_one_where_there_are_enough() -> None:
     groups = ["large"] * 30 + [f"g{i // 2}" for i in range(60)]
     table = Table(None, "", "image", frame([f"{i}.png" for i in range(90)], ["unlabeled"] * 90, group=groups))  # type: ignore[arg-type]
-    weight = threshold.weights(table, table.rows(), 0.1)
+    weight = threshold.weights(unit_numbers(table, table.rows()), len(table), 0.1)
     assert weight.sum() == pytest.approx(31)
     assert weight[:30].sum() == pytest.approx(1)
-    assert (threshold.weights(table, table.rows(), 0.01) == 1).all()
+    assert (threshold.weights(unit_numbers(table, table.rows()), len(table), 0.01) == 1).all()
     rng = np.random.default_rng(0)
     for _ in range(20):
         good, tried = rng.integers(0, 40, 90).astype(float), rng.integers(0, 40, 200).astype(float)

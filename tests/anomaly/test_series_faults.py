@@ -110,6 +110,22 @@ def test_windows_are_flagged_as_their_p_values_say(result: Detected) -> None:
     assert result.figures["folds"] == 3 and result.figures["learnt_from"] == result.figures["kept_apart"]
 
 
+def test_what_was_learnt_looks_again_without_learning(
+    result: Detected, machine: Path, cache: Path, tmp_path: Path
+) -> None:
+    out = detect(
+        str(result.folder),
+        on=str(machine / "test"),
+        false_alarms=0.1,
+        setup=Setup(out=str(tmp_path / "day")),
+        training=CPU,
+    )
+    np.testing.assert_allclose(out.table["score"], result.table["score"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(out.table["p_value"], result.table["p_value"])
+    assert out.figures["learnt_from"] == result.figures["learnt_from"]
+    assert not (tmp_path / "day" / "detector.safetensors").exists()
+
+
 def test_the_page_shows_the_course(result: Detected) -> None:
     page = result.report.read_text("utf-8")
     for part in ("answer", "course", "kinds", "scores"):
@@ -267,7 +283,7 @@ def test_filters_are_blind_to_where_time_begins_and_the_net_takes_any_number_of_
     whole, later = answers(x), answers(x[:, :, 256:1792])
     torch.testing.assert_close(whole[:, :, 856:1156], later[:, :, 600:900], atol=1e-4, rtol=1e-4)
     assert answers(x[:, :, :256]).shape[1] == whole.shape[1] - 6  # the widest scale needs long windows
-    assert Marks(later.shape[1], 8, 1536)(later).shape == (1, 1536)
+    assert Marks(later.shape[1], 8, 3)(later).shape == (1, 1536)
 
 
 def test_what_lies_behind_the_end_is_never_unusual() -> None:

@@ -1,6 +1,6 @@
 """What every detector of anomalies answers: fitted on good items alone, it says how unusual others are, and where."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
@@ -66,6 +66,14 @@ class Detector(Protocol):
 
     def places(self, eye: Eye, raw: Tensor) -> Tensor:
         """Vectors of the places of raw items (B, D, h, w), from which a few labelled faults can be learnt."""
+        ...
+
+    def keep(self) -> dict[str, Tensor]:
+        """What it has learnt, by name."""
+        ...
+
+    def take(self, kept: Mapping[str, Tensor], device: Device) -> Self:
+        """Know again what `keep` gave, with the same settings."""
         ...
 
 

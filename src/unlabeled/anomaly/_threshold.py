@@ -74,17 +74,21 @@ def folds(table: Table, rows: np.ndarray, count: int, seed: int) -> list[np.ndar
     return [np.sort(rows[np.isin(units, part)]) for part in parts]
 
 
-def weights(table: Table, rows: np.ndarray, rate: float) -> np.ndarray:
+def weights(units: np.ndarray | None, items: int, rate: float) -> np.ndarray:
     """What each good item counts for (N,), so that every group counts for one: a new item comes from a new group.
 
     One large group would else set the threshold by itself (pooling of groups: Dunn et al. 2023, arXiv:1809.07441).
     Where there are too few groups to vouch for the rate, every item counts for one.
+
+    Args:
+        units: group of each item as a number (N,), or None.
+        items: how many there are, N.
+        rate: of false alarms, 0 to 1.
     """
-    units = unit_numbers(table, rows)
     if units is None:
-        return np.ones(len(rows))
+        return np.ones(items)
     _, where, counts = np.unique(units, return_inverse=True, return_counts=True)
-    return np.asarray(1 / counts[where]) if rate * (len(counts) + 1) >= 1 else np.ones(len(rows))
+    return np.asarray(1 / counts[where]) if rate * (len(counts) + 1) >= 1 else np.ones(items)
 
 
 def p_values(scores: np.ndarray, good: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:

@@ -2,6 +2,7 @@
 arXiv:2011.08785). Each place's covariance is shrunk towards the one of all places, so that few items suffice.
 """
 
+from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from unlabeled.anomaly import Eye
 from unlabeled.anomaly._features import Gridded, checked, enlarge, grid, strongest, view
 from unlabeled.data.store import Store
 from unlabeled.errors import UserError
+from unlabeled.training.devices import Device
 
 
 class Density(Gridded):
@@ -90,6 +92,15 @@ class Density(Gridded):
             scores.append(strongest(found, self.top))
             maps.append(enlarge(found, x.shape[2:], self.smooth))
         return np.concatenate(scores), np.concatenate(maps)
+
+    def keep(self) -> dict[str, Tensor]:
+        """Which channels were drawn, and the bell curves of all places."""
+        return {"picked": self.picked, "mean": self.mean, "root": self.root}
+
+    def take(self, kept: Mapping[str, Tensor], device: Device) -> Self:
+        """Know bell curves again."""
+        self.picked, self.mean, self.root = (kept[k].to(device.device) for k in ("picked", "mean", "root"))
+        return self
 
     def _vectors(self, places: Tensor) -> Tensor:
         """The drawn channels of all places, place by place (T, B, D)."""

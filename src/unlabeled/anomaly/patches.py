@@ -2,6 +2,7 @@
 arXiv:2106.08265), with an encoder that was taught on the good items themselves instead of on ImageNet.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from unlabeled.anomaly import Eye
 from unlabeled.anomaly._features import Gridded, checked, enlarge, grid, strongest, view, within
 from unlabeled.data.store import Store
 from unlabeled.errors import UserError
+from unlabeled.training.devices import Device
 
 PROJECTED = 64  # length of the vectors between which the coreset measures distances
 ROWS = 4096  # places compared with the bank at a time
@@ -88,6 +90,15 @@ class Patches(Gridded):
             scores.append(strongest(found, self.top))
             maps.append(enlarge(found, x.shape[2:], self.smooth))
         return np.concatenate(scores), np.concatenate(maps)
+
+    def keep(self) -> dict[str, Tensor]:
+        """The memory, and the units of its channels."""
+        return {"bank": self.bank, "scale": self.scale}
+
+    def take(self, kept: Mapping[str, Tensor], device: Device) -> Self:
+        """Know a memory again."""
+        self.bank, self.scale = kept["bank"], kept["scale"]
+        return self
 
 
 def nearest(x: Tensor, bank: Tensor) -> Tensor:

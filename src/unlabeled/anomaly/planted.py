@@ -3,7 +3,7 @@
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -16,9 +16,11 @@ from unlabeled.anomaly import Eye
 from unlabeled.anomaly._bank import answers, box
 from unlabeled.anomaly._faults import plant
 from unlabeled.anomaly._features import checked, enlarge, strongest, view
+from unlabeled.anomaly._nets import again, named
 from unlabeled.data.store import Store
 from unlabeled.errors import UserError
 from unlabeled.modalities.image import Image
+from unlabeled.training.devices import Device
 
 LOT = 16  # pictures that are drawn on together
 PLACES = 150  # of each drawn picture, good and faulty ones each, at most
@@ -107,6 +109,18 @@ class Planted:
         if not self.nets:
             raise UserError("planted has learnt from nothing yet", "call fit first")
         return self.nets
+
+    def keep(self) -> dict[str, Tensor]:
+        """The networks' weights."""
+        return named(self.nets)
+
+    def take(self, kept: Mapping[str, Tensor], device: Device) -> Self:
+        """Know the networks again."""
+        self.nets = again(kept, self._fitting, device)
+        return self
+
+    def _fitting(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        return _head(weights["0.running_mean"].shape[0], self.width)
 
     def _learn(
         self, eye: Eye, store: Store, folds: Sequence[np.ndarray], learns: Sequence[Sequence[int]], seed: int

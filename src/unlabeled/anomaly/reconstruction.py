@@ -3,6 +3,7 @@ al. 2018, arXiv:1807.02011; with several random masks as in RIAD, Zavrtanik et a
 doi:10.1016/j.patcog.2020.107706).
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Self
 
@@ -18,6 +19,7 @@ from unlabeled.methods import Batch
 from unlabeled.modalities import Modality
 from unlabeled.modalities.image import Image
 from unlabeled.modalities.series import Series
+from unlabeled.training.devices import Device
 
 
 class Reconstruction:
@@ -72,6 +74,15 @@ class Reconstruction:
         """Vectors of all places (B, D, h, w), of the method's encoder at the views' own size."""
         looks = _as_trained(eye.looks.at(self.seed, 0))
         return grid(eye, view(replace(eye, looks=looks), raw, False), (2, 3))
+
+    def keep(self) -> dict[str, Tensor]:
+        """What is usual at each place, and the seed of what is hidden."""
+        return {"usual": torch.from_numpy(self.usual), "seed": torch.tensor(self.seed)}
+
+    def take(self, kept: Mapping[str, Tensor], device: Device) -> Self:
+        """Know again what is usual."""
+        self.usual, self.seed = kept["usual"].numpy(), int(kept["seed"])
+        return self
 
     def _map(self, eye: Eye, raw: Tensor) -> np.ndarray:
         """Errors at each place of the views, smoothed: (B, S, S), of series (B, T)."""

@@ -2,7 +2,7 @@
 (after DRAEM, Zavrtanik et al. 2021, arXiv:2108.07610, and for series NCAD, Carmona et al. 2021, arXiv:2107.07702).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -13,10 +13,12 @@ from torch.nn import functional
 from unlabeled import progress
 from unlabeled.anomaly import Eye
 from unlabeled.anomaly._features import checked, strongest
+from unlabeled.anomaly._nets import again, named
 from unlabeled.anomaly._signals import answers, plant
 from unlabeled.data.store import Store
 from unlabeled.errors import UserError
 from unlabeled.modalities.series import Series
+from unlabeled.training.devices import Device
 
 LR = 3e-3
 CLEAN = 0.3  # share of the windows that nothing is drawn on
@@ -87,6 +89,22 @@ class Stretches:
         """Vectors of all steps (B, F, 1, T): what the filters see."""
         return answers(_values(eye, raw))[:, :, None]
 
+    def keep(self) -> dict[str, Tensor]:
+        """The networks' weights."""
+        return named(self.nets)
+
+    def take(self, kept: Mapping[str, Tensor], device: Device) -> Self:
+        """Know the networks again."""
+        self.nets = again(kept, self._fitting, device)
+        return self
+
+    def _fitting(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        return Marks(
+            weights["even.running_mean"].shape[0],
+            self.width,
+            len({k.split(".")[1] for k in weights if k.startswith("layers.")}),
+        )
+
     def _learn(self, eye: Eye, store: Store, parts: Sequence[np.ndarray], seed: int) -> Self:
         self.nets = []
         with progress.bar("stretches", len(parts) * self.steps) as bar:
@@ -99,9 +117,10 @@ class Stretches:
             raise UserError("there is no good window to learn from", "give some")
         chance, device = np.random.default_rng([seed, 77]), eye.device.device
         first = answers(_values(eye, store.batch(rows[:1])))
+        far = sum(2**k <= max(1, first.shape[2] // 8) for k in range(8))  # its look reaches a quarter of a window
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            net = eye.device.place(Marks(first.shape[1], self.width, first.shape[2])).train()
+            net = eye.device.place(Marks(first.shape[1], self.width, far)).train()
         optimizer = torch.optim.AdamW(net.parameters(), lr=LR, weight_decay=1e-2)
         course = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=self.steps + 1, pct_start=0.1)
         for _ in range(self.steps):
@@ -127,15 +146,14 @@ class Marks(nn.Module):
     Args:
         seen: filters F.
         width: of the hidden channels.
-        steps: of a window; the farthest look is about a quarter of it.
+        layers: how many; each looks twice as far as the one before.
     """
 
-    def __init__(self, seen: int, width: int, steps: int) -> None:
+    def __init__(self, seen: int, width: int, layers: int) -> None:
         super().__init__()
         self.even = nn.BatchNorm1d(seen, affine=False)
         self.enter = nn.Conv1d(seen, width, 1)
-        far = [2**k for k in range(8) if 2**k <= max(1, steps // 8)]
-        self.layers = nn.ModuleList(_layer(width, d) for d in far)
+        self.layers = nn.ModuleList(_layer(width, 2**k) for k in range(layers))
         self.leave = nn.Conv1d(width, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:

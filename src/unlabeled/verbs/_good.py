@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from unlabeled import progress
-from unlabeled.anomaly import _threshold
+from unlabeled.anomaly import Crossed, Detector, Eye, _inspect, _kept, _threshold
 from unlabeled.anomaly._course import faulty, parted, stem, strips
+from unlabeled.anomaly._kept import Judge
 from unlabeled.catalog import Spec
 from unlabeled.data import series
 from unlabeled.data.doctor import flips
@@ -18,6 +19,7 @@ from unlabeled.data.kinds import kind
 from unlabeled.data.prepare import LEARN, Prepared
 from unlabeled.data.scan import scan
 from unlabeled.data.series import SeriesPrep
+from unlabeled.data.splits import unit_numbers
 from unlabeled.data.store import Prep, Preparation, Store, build, survey
 from unlabeled.data.table import Table
 from unlabeled.encoders import _build
@@ -64,6 +66,16 @@ class Ready:
     recipe: Recipe
     run: Run | None
     unseen: bool
+
+    @property
+    def judged(self) -> np.ndarray:
+        """The rows that set the threshold, in the order in which they are judged."""
+        return np.concatenate(self.folds) if self.folds else self.held
+
+    def vouch(self, rate: float) -> None:
+        """Refuse a rate of false alarms for which there are too few good items, before the work."""
+        weight = _threshold.weights(unit_numbers(self.table, self.judged), len(self.judged), rate)
+        _threshold.threshold(np.arange(len(weight)), rate, weight)
 
     def side(self, needs: str) -> int:
         """Side of the view that the detector sees in pixels, or its time steps."""
@@ -185,6 +197,43 @@ def learnt(ready: Ready, folder: Path, needs: str, budget: Budget, device: Devic
     count = old.recipe.steps if old and timed else device.agreed(steps(budget, ready.recipe, items, device))
     made = create(folder, ready.recipe.with_steps(count), facts | {"budget": asdict(budget)})
     return learn(made, items, device).method()
+
+
+def judge(
+    ready: Ready, spec: Spec, finder: Detector, folder: Path, budget: Budget, device: Device, *, shots: bool, seed: int
+) -> Judge:
+    """Teach a detector the good items, and let it judge those that set the threshold.
+
+    Args:
+        ready: the good items.
+        spec: the detector by name.
+        finder: the detector.
+        folder: of the results; an encoder that has to learn goes to `run` in it.
+        budget: how long that learns.
+        device: from `open_device`.
+        shots: whether places are kept, to learn from labelled faults later.
+        seed: of everything random.
+    """
+    needs = _kept.needs(str(spec))
+    method = learnt(ready, folder / "run", needs, budget, device)
+    eye = Eye(device.place(method).eval(), ready.recipe.looks(), device)
+    if ready.folds and isinstance(finder, Crossed):
+        finder.cross(eye, ready.store, ready.folds, seed=seed)
+    elif needs == "items":  # it learns over many passes and shows them itself
+        finder.fit(eye, ready.store, ready.fit, seed=seed)
+    with progress.bar(f"{spec}, good items", len(ready.held) + (0 if needs == "items" else len(ready.fit))) as bar:
+        eye = replace(eye, each=bar.advance)
+        if needs != "items":
+            finder.fit(eye, ready.store, ready.fit, seed=seed)
+        usual = _inspect.usual(finder, eye, ready.store, ready.held, folds=ready.folds, shots=shots)
+    about = {
+        "run": str(ready.run.folder) if ready.run else "" if needs == "items" else str(folder / "run"), "seed": seed,
+        "method": str(ready.recipe.method), "encoder": str(ready.recipe.encoder), "view": ready.side(needs),
+        "learnt_from": len(ready.fit), "kept_apart": len(ready.held), "folds": len(ready.folds), "unseen": ready.unseen,
+        "good": str(ready.table.root),
+    }  # fmt: skip
+    units = unit_numbers(ready.table, ready.judged)
+    return Judge(str(spec), finder, replace(eye, each=None), ready.recipe, usual, units, about)
 
 
 def _paths(table: Table) -> list[str]:

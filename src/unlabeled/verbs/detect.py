@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from unlabeled import catalog, progress
-from unlabeled.anomaly import Crossed, Detector, Eye, _figures, _inspect, _shots, _threshold
+from unlabeled.anomaly import Crossed, Detector, _figures, _inspect, _kept, _shots, _threshold
 from unlabeled.anomaly._course import Recordings, stem
+from unlabeled.anomaly._kept import Judge
 from unlabeled.data.scan import scan
 from unlabeled.data.series import SeriesPrep
 from unlabeled.data.splits import unit_numbers
@@ -23,7 +24,8 @@ from unlabeled.report import page
 from unlabeled.report.anomalies import ORDER, Inspected
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.study.plan import folder_name
-from unlabeled.training.devices import open_device
+from unlabeled.training.devices import Device, open_device
+from unlabeled.training.recipe import Recipe
 from unlabeled.verbs import _good
 
 USUAL: Mapping[str, str] = {"image": "planted", "series": "stretches"}  # the detector where none is asked for
@@ -79,7 +81,8 @@ def detect(
     of the test items are only read to measure.
 
     Args:
-        good: folder, manifest or file of good items; a group never stands on both sides.
+        good: folder, manifest or file of good items; a group never stands on both sides. Or the results of an earlier
+            detect, whose detector then looks at other items without learning again.
         on: what to look at: a flat folder, or class folders of which one is called good, ok or normal; of recordings
             also files whose steps bear such labels, or 0 and 1.
         run: folder of a run whose encoder to look through; one is pretrained on the good items when not given.
@@ -101,54 +104,44 @@ def detect(
 
     Example:
         unlabeled detect tiles/train/good --on tiles/test --false-alarms 0.05
+        unlabeled detect unlabeled-good-faults --on tiles/tomorrow
     """
     if shots and min(shots) < 0:
         raise UserError(f"{min(shots)} shots were asked for", "give numbers of 0 or more")
-    looked_at = scan(on)
-    spec = catalog.parse("anomaly", detector or USUAL.get(looked_at.modality, "planted"))
-    finder: Detector = catalog.load("anomaly", spec.name)(**spec.settings)
-    facts = catalog.entry("anomaly", spec.name).facts
-    needs = str(facts.get("needs", "features"))
-    _check(looked_at, spec.name, facts.get("modalities", ("image",)), shots)
-    folder = Path(setup.out) if setup.out else folder_name(good, "faults")
-    if needs == "items" and budget != Budget():
-        progress.say(f"mind: {spec.name} has settings of its own; no encoder is pretrained, and the budget is not used")
-    device = open_device(training)
-    crossed = needs == "items" and isinstance(finder, Crossed)
-    ready = _good.ready(good, run, needs, method, setup, training, crossed=crossed)
-    judged = np.concatenate(ready.folds) if ready.folds else ready.held  # in the order in which they are judged
-    weight = _threshold.weights(ready.table, judged, false_alarms)
-    _threshold.threshold(np.arange(len(judged)), false_alarms, weight)  # too few good items are refused before the work
-    tested = _tested(looked_at, ready, masks, setup)
-    table, kinds = tested.table, tested.kinds
+    looked_at, device = scan(on), open_device(training)
+    if _kept.lies_in(good):
+        folder = Path(setup.out) if setup.out else folder_name(on, "faults")
+        judge, tested = _again(good, looked_at, folder, device, masks, setup, (run, detector, method, shots or None))
+    else:
+        folder = Path(setup.out) if setup.out else folder_name(good, "faults")
+        spec = catalog.parse("anomaly", detector or USUAL.get(looked_at.modality, "planted"))
+        finder: Detector = catalog.load("anomaly", spec.name)(**spec.settings)
+        needs = _kept.needs(str(spec))
+        _check(looked_at, spec.name, shots)
+        if needs == "items" and budget != Budget():
+            progress.say(f"mind: {spec.name} has settings of its own; no encoder is pretrained, the budget is not used")
+        crossed = needs == "items" and isinstance(finder, Crossed)
+        ready = _good.ready(good, run, needs, method, setup, training, crossed=crossed)
+        ready.vouch(false_alarms)
+        tested = _tested(looked_at, ready.recipe, ready.table, masks, setup)
+        ill = sum(bool(k) for k in tested.kinds)
+        if shots and ill <= max(shots):
+            raise UserError(f"{on} has {ill} faulty items and {max(shots)} shots were asked for", "ask for fewer")
+        judge = _good.judge(ready, spec, finder, folder, budget, device, shots=bool(shots), seed=setup.seed)
+        judge.save(folder)
+    table, kinds, usual = tested.table, tested.kinds, judge.usual
     faulty = np.array([bool(k) for k in kinds])
-    if shots and faulty.sum() <= max(shots):
-        raise UserError(f"{on} has {faulty.sum()} faulty items and {max(shots)} shots were asked for", "ask for fewer")
-    learnt = _good.learnt(ready, folder / "run", needs, budget, device)
-    eye = Eye(device.place(learnt).eval(), ready.recipe.looks(), device)
-    if ready.folds and isinstance(finder, Crossed):
-        finder.cross(eye, ready.store, ready.folds, seed=setup.seed)
-    elif needs == "items":  # it learns over many passes and shows them itself
-        finder.fit(eye, ready.store, ready.fit, seed=setup.seed)
-    work = len(ready.held) + len(table) + (0 if needs == "items" else len(ready.fit))
-    with progress.bar(str(spec), work) as bar:
-        eye = replace(eye, each=bar.advance)
-        if needs != "items":
-            finder.fit(eye, ready.store, ready.fit, seed=setup.seed)
-        usual = _inspect.usual(finder, eye, ready.store, ready.held, folds=ready.folds, shots=bool(shots))
-        seen = tested.look(finder, eye, usual, folder / "maps")
+    weight = _threshold.weights(judge.units, len(usual.scores), false_alarms)
+    with progress.bar(judge.detector, len(table)) as bar:
+        seen = tested.look(judge.finder, replace(judge.eye, each=bar.advance), usual, folder / "maps")
     p = _threshold.p_values(seen.scores, usual.scores, weight)
     flags = _threshold.flagged(p, false_alarms)
     line = _threshold.threshold(usual.scores, false_alarms, weight)
     figures: dict[str, Any] = {
-        "detector": str(spec), "run": run or ("" if needs == "items" else str(folder / "run")),
-        "modality": table.modality,
-        "method": str(ready.recipe.method), "encoder": str(ready.recipe.encoder), "seed": setup.seed,
-        "view": ready.side(needs), "learnt_from": len(ready.fit), "kept_apart": len(ready.held),
-        "folds": len(ready.folds),
-        "rate": false_alarms, "threshold": line, "items": len(table), "flagged": int(flags.sum()),
-"command": _command(good, on, run, str(spec), false_alarms, setup.seed),
+        **judge.about, "detector": judge.detector, "modality": table.modality, "rate": false_alarms, "threshold": line,
+        "items": len(table), "flagged": int(flags.sum()),
         "good": sum(k == "" for k in kinds), "faulty": int(faulty.sum()),
+        "command": _command(good, on, run, "" if _kept.lies_in(good) else judge.detector, false_alarms, setup.seed),
     }  # fmt: skip
     labelled = any(k == "" for k in kinds)
     if labelled:
@@ -174,20 +167,37 @@ def detect(
     if table.modality == "image":
         frame["map"] = [f"maps/{row:05d}.png" for row in range(len(table))]
     folder.mkdir(parents=True, exist_ok=True)
-    figures |= tested.show(folder, frame, eye)
-    figures["sentence"], figures["details"], figures["limits"] = _words(figures, ready.unseen)
+    figures |= tested.show(folder, frame, judge.eye)
+    figures["sentence"], figures["details"], figures["limits"] = _words(figures, bool(judge.about["unseen"]))
     _write(folder, frame, figures, usual.scores)
     done = page.publish(Inspected(folder), ORDER, folder / "report.html", name=Path(on).resolve().name, title="faults")
     return Detected(folder, frame, figures, done)
 
 
 def _command(good: str, on: str, run: str | None, detector: str, rate: float, seed: int) -> str:
-    looked = f" --run {run}" if run else ""
-    return f"unlabeled detect {good} --on {on}{looked} --detector {detector!r} --false-alarms {rate:g} --seed {seed}"
+    said = f"unlabeled detect {good} --on {on}" + (f" --run {run}" if run else "")
+    return said + (f" --detector {detector!r}" if detector else "") + f" --false-alarms {rate:g} --seed {seed}"
 
 
-def _check(table: Table, detector: str, serves: Sequence[str], shots: Sequence[int]) -> None:
+def _again(
+    good: str, on: Table, folder: Path, device: Device, masks: str | None, setup: Setup, told: tuple[Any, ...]
+) -> tuple[Judge, _inspect.Tested]:
+    """A detector that has learnt, and what it shall look at now."""
+    if any(told):
+        raise UserError(
+            f"{good} holds a detector that has learnt, and --run, --detector, --method or --shots were given",
+            "leave them away, or give the good items",
+        )
+    if folder.resolve() == Path(good).resolve():
+        raise UserError(f"the results would be written over those in {good}", "take another --out")
+    judge = _kept.load(good, device)
+    _check(on, catalog.parse("anomaly", judge.detector).name, ())
+    return judge, _tested(on, judge.recipe, None, masks, setup)
+
+
+def _check(table: Table, detector: str, shots: Sequence[int]) -> None:
     """Refuse what does not fit the items to look at."""
+    serves = catalog.entry("anomaly", detector).facts.get("modalities", ("image",))
     if table.modality not in USUAL:
         raise UserError(f"faults are found in pictures and recordings, not in {table.modality}", "give such")
     if table.modality not in serves:
@@ -199,25 +209,23 @@ def _check(table: Table, detector: str, serves: Sequence[str], shots: Sequence[i
         raise UserError("shots were asked for, which are tried on pictures alone", "leave --shots away")
 
 
-def _tested(table: Table, ready: _good.Ready, masks: str | None, setup: Setup) -> _inspect.Tested:
+def _tested(table: Table, recipe: Recipe, learnt: Table | None, masks: str | None, setup: Setup) -> _inspect.Tested:
     """The items to look at: the test split where there is one, else all; none of them may have been learnt from."""
-    if table.modality != ready.table.modality:
-        raise UserError(
-            f"{table.root} holds {table.modality} items, and {ready.table.modality} were learnt", "give such"
-        )
+    if table.modality != recipe.modality:
+        raise UserError(f"{table.root} holds {table.modality} items, and {recipe.modality} was learnt", "give such")
     rows = table.rows("test")
     if len(rows):
         table = replace(table, items=table.items.iloc[rows].reset_index(drop=True))
-    known = {str((ready.table.folder / stem(path)).resolve()) for path in ready.table.items["path"]}
+    known = {str((learnt.folder / stem(path)).resolve()) for path in learnt.items["path"]} if learnt else set()
     both = sum(str((table.folder / stem(path)).resolve()) in known for path in table.items["path"])
     if both:
         raise UserError(
             f"{both} of the {len(table)} items in {table.root} are good ones to learn from", "take others to look at"
         )
     if table.modality == "series":
-        prep = SeriesPrep(**ready.recipe.prep)
+        prep = SeriesPrep(**recipe.prep)
         return Recordings.open(table, prep, _good.stride(prep, setup))
-    return _inspect.Pictures.open(table, Prep(**ready.recipe.prep), masks)
+    return _inspect.Pictures.open(table, Prep(**recipe.prep), masks)
 
 
 def _words(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], list[str]]:
