@@ -7,6 +7,7 @@ from unlabeled.data.doctor import Report
 from unlabeled.data.kinds import kind
 from unlabeled.data.scan import scan as index
 from unlabeled.data.table import Table
+from unlabeled.progress import count
 
 MOST_CLASSES = 12  # that are listed by name
 
@@ -30,9 +31,10 @@ class ScanResult:
         if self.listed:
             return [f"{b.path}: {b.reason}" for b in self.report.broken] or ["every file can be read"]
         facts = self.report.facts
-        splits = ", ".join(f"{n:,} {split}" for split, n in facts["splits"].items())
+        there = self.table.items["split"].value_counts()  # of what can be read
+        splits = ", ".join(f"{there[split]:,} {split}" for split in facts["splits"] if split in there) or "none usable"
         out = [
-            f"{self.table.root}: {self.table.form}, {len(self.table):,} {self._noun()} ({splits})",
+            f"{self.table.root}: {self.table.form}, {self._count()} ({splits})",
             *self._kinds(),
             "",
         ]
@@ -40,8 +42,9 @@ class ScanResult:
         remedy = self._next()
         return [*out, "", f"next: {remedy}"] if remedy else out
 
-    def _noun(self) -> str:
-        return kind(self.table.modality).what
+    def _count(self) -> str:
+        many = kind(self.table.modality).what
+        return count(len(self.table), many.removesuffix("s"), many)
 
     def _kinds(self) -> list[str]:
         facts = self.report.facts
