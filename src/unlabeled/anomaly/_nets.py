@@ -1,32 +1,51 @@
-"""The networks of a detector as named tensors, and back."""
+"""What detectors share that consist of networks: these as named tensors, and back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Self
 
 from torch import Tensor, nn
 
+from unlabeled.errors import UserError
 from unlabeled.training.devices import Device
 
 
-def named(nets: Sequence[nn.Module]) -> dict[str, Tensor]:
-    """Weights and statistics of all networks, named by their numbers.
+class Netted(ABC):
+    """A detector that is one network, or several that judge as their mean.
 
-    >>> list(named([nn.Linear(2, 1, bias=False)]))
-    ['0.weight']
+    Attributes:
+        nets: the networks, none before it has learnt.
     """
-    return {f"{number}.{k}": v for number, net in enumerate(nets) for k, v in net.state_dict().items()}
 
+    nets: list[nn.Module]
 
-def again(
-    tensors: Mapping[str, Tensor], build: Callable[[Mapping[str, Tensor]], nn.Module], device: Device
-) -> list[nn.Module]:
-    """The networks again, at rest on the device; `build` makes one that fits the weights it is shown."""
-    parts: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        number, _, rest = name.partition(".")
-        parts.setdefault(int(number), {})[rest] = tensor
-    out = []
-    for _, weights in sorted(parts.items()):
-        net = build(weights)
-        net.load_state_dict(weights)
-        out.append(device.place(net).eval())
-    return out
+    @abstractmethod
+    def fitting(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        """A network that these weights fit."""
+
+    def keep(self) -> dict[str, Tensor]:
+        """Weights and statistics of all networks, named by their numbers."""
+        return {f"{number}.{k}": v for number, net in enumerate(self.nets) for k, v in net.state_dict().items()}
+
+    def take(self, kept: Mapping[str, Tensor], device: Device) -> Self:
+        """Know the networks again, at rest on the device."""
+        parts: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in kept.items():
+            number, _, rest = name.partition(".")
+            parts.setdefault(int(number), {})[rest] = tensor
+        self.nets = []
+        for _, weights in sorted(parts.items()):
+            net = self.fitting(weights)
+            net.load_state_dict(weights)
+            self.nets.append(device.place(net).eval())
+        return self
+
+    def learnt(self) -> list[nn.Module]:
+        """The networks.
+
+        Raises:
+            UserError: when there are none yet.
+        """
+        if not self.nets:
+            raise UserError(f"{type(self).__name__.lower()} has learnt from nothing yet", "call fit first")
+        return self.nets

@@ -16,11 +16,10 @@ from unlabeled.anomaly import Eye
 from unlabeled.anomaly._bank import answers, box
 from unlabeled.anomaly._faults import plant
 from unlabeled.anomaly._features import checked, enlarge, strongest, view
-from unlabeled.anomaly._nets import again, named
+from unlabeled.anomaly._nets import Netted
 from unlabeled.data.store import Store
 from unlabeled.errors import UserError
 from unlabeled.modalities.image import Image
-from unlabeled.training.devices import Device
 
 LOT = 16  # pictures that are drawn on together
 PLACES = 150  # of each drawn picture, good and faulty ones each, at most
@@ -29,7 +28,7 @@ BATCH = 2048  # places in one step
 LR = 3e-3
 
 
-class Planted:
+class Planted(Netted):
     """Learn to find faults that were drawn on good items (DRAEM, Zavrtanik et al. 2021, arXiv:2108.07610).
 
     A small network learns from good items alone to tell the places of drawn spots, cracks, chips, blots and shades by
@@ -70,7 +69,7 @@ class Planted:
         checked(top, smooth)
         self.pictures, self.epochs, self.width = pictures, epochs, width
         self.windows, self.top, self.smooth = windows, top, smooth
-        self.nets: list[nn.Module] = []
+        self.nets = []
 
     def fit(self, eye: Eye, store: Store, rows: np.ndarray, *, seed: int = 0) -> Self:
         """Learn from good items with faults drawn on them; order, faults and weights follow the seed."""
@@ -93,7 +92,7 @@ class Planted:
         scores, maps, side = [], [], _pictures(eye).plain_size
         for raw in eye.batches(store, rows):
             seen = self.places(eye, raw)
-            logits = torch.stack([net(seen.permute(0, 2, 3, 1).flatten(0, 2)) for net in self._learnt()]).mean(0)
+            logits = torch.stack([net(seen.permute(0, 2, 3, 1).flatten(0, 2)) for net in self.learnt()]).mean(0)
             found = logits.view(len(raw), 1, *seen.shape[2:])
             wide = [box(found, w, w)[:, 0] for w in self.windows]
             scores.append(strongest(found[:, 0], self.top))
@@ -105,21 +104,8 @@ class Planted:
         """Vectors of all places (B, D, h, w): what the filters see."""
         return answers(_pictures(eye).natural(view(eye, raw, True)).clamp(0, 1))
 
-    def _learnt(self) -> list[nn.Module]:
-        if not self.nets:
-            raise UserError("planted has learnt from nothing yet", "call fit first")
-        return self.nets
-
-    def keep(self) -> dict[str, Tensor]:
-        """The networks' weights."""
-        return named(self.nets)
-
-    def take(self, kept: Mapping[str, Tensor], device: Device) -> Self:
-        """Know the networks again."""
-        self.nets = again(kept, self._fitting, device)
-        return self
-
-    def _fitting(self, weights: Mapping[str, Tensor]) -> nn.Module:
+    def fitting(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        """A network that these weights fit."""
         return _head(weights["0.running_mean"].shape[0], self.width)
 
     def _learn(

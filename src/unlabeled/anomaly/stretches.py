@@ -13,19 +13,18 @@ from torch.nn import functional
 from unlabeled import progress
 from unlabeled.anomaly import Eye
 from unlabeled.anomaly._features import checked, strongest
-from unlabeled.anomaly._nets import again, named
+from unlabeled.anomaly._nets import Netted
 from unlabeled.anomaly._signals import answers, plant
 from unlabeled.data.store import Store
 from unlabeled.errors import UserError
 from unlabeled.modalities.series import Series
-from unlabeled.training.devices import Device
 
 LR = 3e-3
 CLEAN = 0.3  # share of the windows that nothing is drawn on
 FARTHEST = 8.0  # spreads of a filter's answer beyond which it says no more
 
 
-class Stretches:
+class Stretches(Netted):
     """Learn to mark stretches in which a fault was drawn on good recordings (DRAEM, Zavrtanik et al. 2021).
 
     A small dilated network learns from good windows alone to tell the steps that were moved, stuck, made noisy, hummed
@@ -52,7 +51,7 @@ class Stretches:
             )
         checked(top, 0.0)
         self.steps, self.batch, self.width, self.top = steps, batch, width, top
-        self.nets: list[nn.Module] = []
+        self.nets = []
 
     def fit(self, eye: Eye, store: Store, rows: np.ndarray, *, seed: int = 0) -> Self:
         """Learn from good windows with faults drawn on them; order, faults and weights follow the seed."""
@@ -72,12 +71,10 @@ class Stretches:
     @torch.no_grad()
     def score(self, eye: Eye, store: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scores (N,) and maps (N, T)."""
-        if not self.nets:
-            raise UserError("stretches has learnt from nothing yet", "call fit first")
         scores, maps = [], []
         for raw in eye.batches(store, rows):
             seen, inside = answers(_values(eye, raw)), raw[:, 0] > 0.5
-            found = torch.stack([net(seen) for net in self.nets]).mean(0)
+            found = torch.stack([net(seen) for net in self.learnt()]).mean(0)
             lowest = found.masked_fill(~inside, torch.inf).amin(1, keepdim=True)
             found = torch.where(inside, found, lowest)
             scores.append(strongest(found, self.top))
@@ -89,16 +86,8 @@ class Stretches:
         """Vectors of all steps (B, F, 1, T): what the filters see."""
         return answers(_values(eye, raw))[:, :, None]
 
-    def keep(self) -> dict[str, Tensor]:
-        """The networks' weights."""
-        return named(self.nets)
-
-    def take(self, kept: Mapping[str, Tensor], device: Device) -> Self:
-        """Know the networks again."""
-        self.nets = again(kept, self._fitting, device)
-        return self
-
-    def _fitting(self, weights: Mapping[str, Tensor]) -> nn.Module:
+    def fitting(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        """A network that these weights fit."""
         return Marks(
             weights["even.running_mean"].shape[0],
             self.width,
