@@ -91,7 +91,7 @@ def test_what_cannot_be_said_to_a_kept_detector_is_one_line(
 ) -> None:
     monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path / "cache"))
     test, setup = str(tiles / "test"), Setup(out=str(tmp_path / "out"))
-    with pytest.raises(UserError, match="leave them away"):
+    with pytest.raises(UserError, match="leave that away"):
         detect(str(result.folder), on=test, detector="planted", setup=setup, training=CPU)
     with pytest.raises(UserError, match="take another --out"):
         detect(str(result.folder), on=test, setup=Setup(out=str(result.folder)), training=CPU)

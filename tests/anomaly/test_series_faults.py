@@ -10,9 +10,9 @@ import torch
 
 from unlabeled import catalog
 from unlabeled.anomaly import Eye
-from unlabeled.anomaly._course import faulty, marked, parted, runs, spans, stem, strips
 from unlabeled.anomaly._features import within
 from unlabeled.anomaly._signals import answers, plant
+from unlabeled.anomaly._strips import faulty, marked, parted, runs, spans, stem, strips
 from unlabeled.anomaly.stretches import Marks
 from unlabeled.data import series
 from unlabeled.data.kinds import kind
@@ -221,6 +221,86 @@ def test_a_variable_that_is_missing_is_told(
     assert "lack b, which counts as missing" in said.out + said.err
 
 
+@pytest.fixture
+def quick(machine: Path, cache: Path, tmp_path: Path) -> Path:
+    """A detector that has learnt next to nothing."""
+    return found(machine, tmp_path / "quick", "stretches(steps=5)", false_alarms=0.2).folder
+
+
+def look(kept: Path, on: Path, **more: object) -> Detected:
+    setup = Setup(out=str(kept.parent / "day"))
+    return detect(str(kept), on=str(on), false_alarms=0.2, training=CPU, **{"setup": setup, **more})  # type: ignore[arg-type]
+
+
+def test_good_items_alone_give_a_rate_of_false_alarms(quick: Path, tmp_path: Path) -> None:
+    (tmp_path / "fine").mkdir()
+    recording(np.random.default_rng(5)).to_csv(tmp_path / "fine" / "a.csv", index=False)
+    out = look(quick, tmp_path / "fine")
+    assert "none is marked as faulty" in out.lines()[0] and "nan" not in " ".join(out.lines())
+    assert out.report.is_file() and out.figures["false_alarms"]["n"] == len(out.table)
+
+
+def test_what_cannot_be_judged_is_told(quick: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    table = recording(np.random.default_rng(5)).drop(columns="label")
+    table.to_csv(new / "a.csv", index=False)
+    table.iloc[:40].to_csv(new / "short.csv", index=False)
+    (new / "empty.csv").write_text("time,a,b,load\n")
+    told = " ".join(look(quick, new).lines())
+    assert "2 items could not be judged" in told
+    (new / "empty.csv").unlink()
+    (new / "a.csv").unlink()
+    with pytest.raises(UserError, match="shorter than the windows of 64 steps"):
+        look(quick, new)
+
+
+def test_other_units_rates_and_gaps_are_told(quick: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    table = recording(np.random.default_rng(5)).drop(columns="label")
+    table["b"] = table["b"] * 9 / 5 + 32
+    table["time"] *= 10
+    table.loc[100:150, "a"] = np.nan
+    table.to_csv(new / "a.csv", index=False)
+    out = look(quick, new)
+    told = " ".join(out.lines())
+    assert "b is 1" in told and "perhaps other units" in told
+    assert "There is a value every 10, where every 1 was learnt" in told
+    assert "of a is missing" in told
+    steps = pd.read_parquet(out.folder / "steps.parquet")
+    assert (steps["found"] & steps["score"].isna()).sum() == 0
+    table.rename(columns={"a": "x", "b": "y", "load": "z"}).to_csv(new / "a.csv", index=False)
+    with pytest.raises(UserError, match="none of the variables a, b, load; it has x, y, z"):
+        look(quick, new)
+
+
+def test_a_kept_detector_takes_no_settings_of_learning(quick: Path, machine: Path) -> None:
+    out = str(quick.parent / "day")
+    with pytest.raises(UserError, match="--size, --seed tells how to learn"):
+        look(quick, machine / "test", setup=Setup(out=out, size=32, seed=3))
+    with pytest.raises(UserError, match="has learnt from"):
+        look(quick, machine / "good")
+    with pytest.raises(UserError, match="cannot vouch"):
+        detect(str(quick), on=str(machine / "test"), false_alarms=0.0001, setup=Setup(out=out), training=CPU)
+    assert (quick / "detector.safetensors").stat().st_mode & 0o777 == 0o644
+    file = look(quick / "detector.safetensors", machine / "test", setup=Setup(out=out, stride=32))
+    assert file.figures["learnt_from"] > 0
+
+
+def test_only_the_steps_that_a_manifest_names_are_judged(quick: Path, machine: Path) -> None:
+    listed = machine / "test" / "part.csv"
+    listed.write_text("path,first,end\n0.csv,0,150\n")
+    try:
+        out = look(quick, listed)
+    finally:
+        listed.unlink()
+    first, end = spans(out.table["path"].tolist(), 64)
+    assert end.max() == 150 and first.min() == 0
+    steps = pd.read_parquet(out.folder / "steps.parquet")
+    assert steps["score"].notna().sum() == 150 and out.figures["events"]["steps"] == 150
+
+
 def test_sounds_and_texts_are_refused(machine: Path, cache: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one line of words here\n" * 30)
     with pytest.raises(UserError, match="pictures and recordings"):
@@ -244,6 +324,17 @@ def test_no_step_of_time_stands_in_two_folds(recordings: int) -> None:
         held.append({(stem(p), s) for p, a, b in zip(paths, first, end, strict=True) for s in range(a, b)})
     assert not (held[0] & held[1] or held[0] & held[2] or held[1] & held[2])
     assert len(np.concatenate(folds)) > 0.7 * len(table)
+
+
+def test_groups_that_the_user_gave_stay_whole_and_short_recordings_count() -> None:
+    table = windows(6, 300, 32, 8)
+    groups = table.items["path"].str[0].map({"0": "g0", "1": "g0", "2": "g1", "3": "g1", "4": "g2", "5": "g2"})
+    table = Table(Path(), "windows", "series", table.items.assign(group=groups))
+    folds = parted(table, np.arange(len(table)), 32, 3, seed=0)
+    assert sorted(len(set(groups.iloc[rows])) for rows in folds) == [1, 1, 1]
+    assert sum(map(len, folds)) == len(table)
+    short = windows(9, 32, 32, 8)
+    assert sorted(map(len, parted(short, np.arange(9), 32, 3, seed=0))) == [3, 3, 3]
 
 
 def test_too_few_windows_cannot_be_parted() -> None:

@@ -5,7 +5,6 @@ twenty good windows reaches at its highest step; a window in which none is has i
 """
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,149 +13,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlabeled import progress
 from unlabeled.anomaly import Detector, Eye
 from unlabeled.anomaly._inspect import LOT, Seen, Usual
-from unlabeled.anomaly._masks import GOOD
+from unlabeled.anomaly._strips import Strip, faulty, highest, low, marked, runs, spans, stem, strips
 from unlabeled.data.kinds import kind
-from unlabeled.data.series import Grids, SeriesPrep, mark_names, one, place
+from unlabeled.data.series import Grids, SeriesPrep, place, suitable_step
 from unlabeled.data.store import Store, build
-from unlabeled.data.table import Table
+from unlabeled.data.table import Broken, Table
 from unlabeled.errors import UserError
-from unlabeled.formats import Unreadable
-from unlabeled.progress import count
 
-WELL = GOOD | {"0", "false", "no", "none"}  # what marks of single steps call good
-ILL = frozenset(("1", "true", "yes"))  # and what they call faulty without a name
 DATES = 3e8  # seconds from which a time is one of a calendar: the year 1979
 OVERVIEW = 400  # points of a recording's course on the page
+SAMPLE = 500  # windows in which it is looked whether they fit what was learnt
+FAR = 5.0  # spreads that the middle of a variable lies off where something else must be measured
 SHOWN = 6  # stretches that are drawn large, and recordings that are drawn at all
 CURVES = 2  # variables of each
 CLOSE = 16  # stretches less than this part of a window apart are one
-
-
-def stem(path: str) -> str:
-    """The recording that a window's path names.
-
-    >>> stem("ward.csv#17@240+48"), stem("b.csv")
-    ('ward.csv#17', 'b.csv')
-    """
-    file, key, _, _ = place(path)
-    return f"{file}#{key}" if key else file
-
-
-def spans(paths: Sequence[str], size: int) -> tuple[np.ndarray, np.ndarray]:
-    """First step of each window, and the step after its last (N,)."""
-    found = [place(p) for p in paths]
-    first = np.array([f[2] for f in found], np.int64)
-    return first, first + np.array([size if f[3] is None else f[3] for f in found], np.int64)
-
-
-def parted(table: Table, rows: np.ndarray, size: int, count: int, seed: int) -> list[np.ndarray]:
-    """Part windows into folds of whole recordings, or where there are few of them into stretches of their time.
-
-    Recordings are few below ten for each fold: then every recording's time is cut, and windows that reach over a cut
-    are left out, so that no step of time stands in two folds.
-
-    Args:
-        table: of windows.
-        rows: of those to part.
-        size: steps of a window.
-        count: how many folds.
-        seed: of the order of recordings.
-
-    Raises:
-        UserError: when a fold would be empty.
-    """
-    paths = table.items["path"].iloc[rows].tolist()
-    units = table.items["group"].iloc[rows].fillna(pd.Series([stem(p) for p in paths], index=table.items.index[rows]))
-    codes, names = pd.factorize(units)
-    if len(names) >= 10 * count:
-        fold_of = np.random.default_rng([seed, 31]).permutation(len(names)) % count
-        return [rows[fold_of[codes] == k] for k in range(count)]
-    first, end = spans(paths, size)
-    own = pd.factorize(pd.Series([stem(p) for p in paths]))[0]
-    folds: list[list[int]] = [[] for _ in range(count)]
-    for unit in range(int(own.max()) + 1):
-        mine = np.flatnonzero(own == unit)
-        low, high = first[mine].min(), end[mine].max()
-        cuts = low + (high - low) * np.arange(count + 1) // count
-        for k in range(count):
-            inside = mine[(first[mine] >= cuts[k]) & (end[mine] <= cuts[k + 1])]
-            folds[k] += rows[inside].tolist()
-    if not all(folds):
-        raise UserError(
-            f"{len(rows)} good windows of {size} steps in {len(names)} recordings cannot be parted",
-            "give more good recordings, or shorter windows (--size)",
-        )
-    return [np.array(f) for f in folds]
-
-
-@dataclass
-class Strip:
-    """One recording.
-
-    Args:
-        words: (L,) of each step: "" good, the name of a fault, None where it is not known.
-        start: time of its first step; NaN where steps are simply numbered.
-        total: (L,) sum of the scores that windows give to each step.
-        seen: (L,) how many windows do.
-    """
-
-    words: np.ndarray
-    start: float
-    total: np.ndarray
-    seen: np.ndarray
-
-    @property
-    def course(self) -> np.ndarray:
-        """The mean score of each step (L,)."""
-        return np.asarray(self.total / np.maximum(self.seen, 1), np.float32)
-
-
-def strips(table: Table, prep: SeriesPrep) -> dict[str, Strip]:
-    """Every recording of a table of windows, with what its marks or labels say of each step."""
-    grids, names = Grids(prep.step, prep.variables, prep.statics), mark_names(table.folder)
-    labels = dict(zip(map(stem, table.items["path"]), table.items["label"].to_numpy(dtype=object), strict=True))
-    told: dict[str, Any] = {}
-    out: dict[str, Strip] = {}
-    lost = Counter[str]()
-    for name, label in labels.items():
-        file, key, _, _ = place(name)
-        try:
-            values, marks = grids.read(table.folder / file, key)
-            whole = one(table.folder / file, key)
-        except Unreadable:
-            continue  # told as broken where it was cut
-        length = values.shape[1]
-        told[name] = label if marks is None else [m if names is None else names.get(str(m)) for m in marks.tolist()]
-        start = float("nan") if whole.times is None else float(whole.times[0])
-        lost.update(set(prep.variables) - set(whole.variables))
-        out[name] = Strip(np.full(length, None, dtype=object), start, np.zeros(length), np.zeros(length))
-    for variable, missing in lost.items():
-        progress.say(f"mind: {count(missing, 'recording')} of {table.root} lack {variable}, which counts as missing")
-    words = {w for t in told.values() for w in (t if isinstance(t, list) else [t]) if isinstance(w, str)}
-    if any(w.lower() in WELL for w in words):  # labels say nothing where none of them is a word for good
-        for name, strip in out.items():
-            each = told[name] if isinstance(told[name], list) else [told[name]] * len(strip.words)
-            strip.words[:] = [_kind(w) for w in each]
-    return out
-
-
-def _kind(word: Any) -> str | None:
-    if not isinstance(word, str):
-        return None
-    return "" if word.lower() in WELL else "fault" if word.lower() in ILL else word
-
-
-def faulty(table: Table, found: Mapping[str, Strip], size: int) -> list[str | None]:
-    """The kind of fault of each window: the first that any of its steps bears, "" for none, None where not known."""
-    out: list[str | None] = []
-    for path, first, end in zip(table.items["path"], *spans(table.items["path"].tolist(), size), strict=True):
-        words = found[stem(path)].words[first:end].tolist()
-        bad = next((w for w in words if w), None)
-        out.append(bad if bad else "" if "" in words else None)
-    return out
 
 
 @dataclass
@@ -180,22 +52,31 @@ class Recordings:
     high: float = field(default=0.0)
 
     @classmethod
-    def open(cls, table: Table, prep: SeriesPrep, stride: int) -> "Recordings":
-        """Cut and read recordings."""
+    def open(cls, table: Table, prep: SeriesPrep, stride: int, shortest: int) -> "Recordings":
+        """Cut and read recordings; those shorter than a window and than any that was learnt from are set aside."""
         cut = kind("series").again(table, prep, stride)
-        found = strips(cut, prep)
-        ends = cut.items.assign(
-            stem=[stem(p) for p in cut.items["path"]], end=spans(cut.items["path"].tolist(), prep.size)[1]
-        )
-        last = ends.loc[ends.groupby("stem")["end"].idxmax()]
-        more = [
-            row | {"path": f"{row['stem']}@{length - prep.size}+{prep.size}"}
-            for row in last.to_dict("records")
-            if row["stem"] in found and (length := len(found[row["stem"]].words)) > row["end"]
-        ]
-        if more:
-            tails = pd.DataFrame(more)[list(cut.items.columns)].astype("str")
-            cut = replace(cut, items=pd.concat([cut.items, tails], ignore_index=True))
+        first, end = spans(cut.items["path"].tolist(), prep.size)
+        found = strips(cut, prep) if len(cut) else {}
+        rows = cut.items.assign(stem=[stem(p) for p in cut.items["path"]], first=first, end=end)
+        rows["end"] = [min(e, len(found[n].words)) for n, e in zip(rows["stem"], rows["end"], strict=True)]
+        tails = []
+        for path in table.items["path"]:
+            _, _, begin, many = place(path)
+            own = rows[(rows["stem"] == stem(path)) & (rows["first"] >= begin)]
+            own = own if many is None else own[own["first"] < begin + many]
+            if len(own) and (high := len(found[stem(path)].words) if many is None else begin + many) > own["end"].max():
+                start = max(begin, high - prep.size)
+                tails.append(own.iloc[-1].to_dict() | {"path": f"{stem(path)}@{start}+{high - start}"})
+        if tails:
+            more = pd.DataFrame(tails)[list(cut.items.columns)].astype("str")
+            more = more.where(pd.DataFrame(tails)[list(cut.items.columns)].notna())
+            cut = replace(cut, items=pd.concat([cut.items, more], ignore_index=True))
+        short = rows[(rows["end"] - rows["first"]) < min(prep.size, shortest)]
+        reason = f"shorter than the windows of {min(prep.size, shortest)} steps that were learnt"
+        cut = cut.without(tuple(Broken(p, reason) for p in short["path"]))
+        if not len(cut):
+            why = f" ({cut.broken[0].path}: {cut.broken[0].reason})" if cut.broken else ""
+            raise UserError(f"none of the recordings in {table.root} can be judged{why}", "give others to look at")
         cut, store = build(cut, prep)
         return cls(cut, store, prep, found, faulty(cut, found, prep.size))
 
@@ -254,15 +135,40 @@ class Recordings:
 
     def _event(self, strip: Strip, a: int, b: int) -> dict[str, Any]:
         """Times, score and truth of a stretch from step `a` to before step `b`."""
-        peak = a + int(strip.course[a:b].argmax())
+        peak = a + int(low(strip.course[a:b]).argmax())
         times = {"start": a, "end": b - 1, "peak": peak}
         out = {what: self._time(strip, step) for what, step in times.items()} | {"score": float(strip.course[peak])}
         words = strip.words[a:b].tolist()
         return out | {"truth": next((w for w in words if w), "good" if "" in words else None)}
 
+    def odd(self, mean: Sequence[float], std: Sequence[float]) -> list[str]:
+        """What looks as if other things were measured than those that were learnt, a sentence each."""
+        rows = np.unique(np.linspace(0, len(self.table) - 1, min(len(self.table), SAMPLE)).astype(np.int64))
+        x = self.store.batch(rows).numpy()
+        inside = x[:, 0] > 0.5
+        out = []
+        for number, name in enumerate(self.prep.variables, 1):
+            values = x[:, number][inside]
+            known = values[~np.isnan(values)]
+            if len(known) and abs(np.median(known) - mean[number]) > FAR * max(std[number], 1e-9):
+                middle = f"{name} is {np.median(known):.4g} in the middle, {mean[number]:.4g} was learnt"
+                out.append(f"{middle} (spread {std[number]:.3g}): perhaps other units, or another machine.")
+            if not self.prep.missing and len(known) < len(values):
+                share = 1 - len(known) / len(values)
+                out.append(
+                    f"{share:.1%} of {name} is missing, and nothing was in what was learnt: gaps look like faults."
+                )
+        step = suitable_step(self.table)
+        if not 2 / 3 < step / self.prep.step < 3 / 2:
+            out.append(
+                f"There is a value every {step:g}, where every {self.prep.step:g} was learnt: resample one of them."
+            )
+        return out
+
     def _count(self, events: Sequence[Mapping[str, Any]], marks: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Stretches that were found, and of the true ones how many a found one touches."""
-        out: dict[str, Any] = {"found": len(events), "steps": sum(len(s.words) for s in self.strips.values())}
+        judged = sum(int((s.seen > 0).sum()) for s in self.strips.values())
+        out: dict[str, Any] = {"found": len(events), "steps": judged}
         out["recordings"] = len(self.strips)
         if any(k is not None for k in self.kinds):
             ill = {name: np.array([bool(w) for w in s.words]) for name, s in self.strips.items()}
@@ -289,7 +195,7 @@ class Recordings:
             parts = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
             courses.append({
                 "recording": name, "step": [a for a, _ in parts],
-                "score": [float(strip.course[a:b].max()) for a, b in parts],
+                "score": [highest(strip.course[a:b]) for a, b in parts],
                 "found": [bool(marks[name][a:b].any()) for a, b in parts],
                 "true": [any(bool(w) for w in strip.words[a:b]) for a, b in parts],
             })  # fmt: skip
@@ -301,41 +207,15 @@ class Recordings:
         strip, (file, key, _, _) = self.strips[name], place(event["recording"])
         values, _ = Grids(self.prep.step, self.prep.variables).read(self.table.folder / file, key)
         a, b = max(0, event["first_step"] - size), min(len(strip.words), event["last_step"] + 1 + size)
-        inside = values[:, event["first_step"] : event["last_step"] + 1]
-        with np.errstate(all="ignore"):
-            apart = np.abs(inside - np.nanmedian(values, 1, keepdims=True)).max(1) / (np.nanstd(values, 1) + 1e-9)
-        best = np.argsort(-np.nan_to_num(apart), kind="stable")[:CURVES]
+        known = ~np.isnan(values)
+        middle = np.array([np.median(row[k]) if k.any() else 0.0 for row, k in zip(values, known, strict=True)])
+        spread = np.array([row[k].std() if k.any() else 1.0 for row, k in zip(values, known, strict=True)])
+        away = np.where(known, np.abs(values - middle[:, None]) / (spread[:, None] + 1e-9), 0.0)
+        apart = away[:, event["first_step"] : event["last_step"] + 1].max(1)
+        best = np.argsort(-apart, kind="stable")[:CURVES]
         curves = {self.prep.variables[v]: [None if np.isnan(x) else float(x) for x in values[v, a:b]] for v in best}
         true = [bool(w) for w in strip.words[a:b]]
         return {"event": dict(event), "first": a, "curves": curves, "found": marks[name][a:b].tolist(), "true": true}
-
-
-def marked(course: np.ndarray, windows: Sequence[tuple[int, int]], high: float, gap: int = 0) -> np.ndarray:
-    """Which steps of a course (L,) stand out: those above `high` in flagged windows, or the window's highest one.
-
-    Stretches with at most `gap` steps between them are one.
-
-    >>> marked(np.array([0.0, 5.0, 6.0, 0.0, 1.0, 0.0]), [(0, 3), (3, 6)], 4.0).tolist()
-    [False, True, True, False, True, False]
-    """
-    out = np.zeros(len(course), bool)
-    for a, b in windows:
-        part = course[a:b]
-        out[a:b] |= part > high if (part > high).any() else np.arange(len(part)) == part.argmax()
-    for a, b in runs(~out):
-        if a > 0 and b < len(out) and b - a <= gap:
-            out[a:b] = True
-    return out
-
-
-def runs(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Where a mask (L,) is true without a gap: first step, and the step after the last.
-
-    >>> runs(np.array([True, False, True, True]))
-    [(0, 1), (2, 4)]
-    """
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _beside(target: Path, write: Any) -> None:

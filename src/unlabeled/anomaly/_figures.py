@@ -90,14 +90,20 @@ def f1_oracle(faulty: np.ndarray, good: np.ndarray) -> float:
     return float((2 * hits / (hits + alarms + len(faulty))).max())
 
 
-def share_with_interval(hits: int, n: int) -> dict[str, float]:
+def share_with_interval(hits: int, n: int, own: float = 1.0) -> dict[str, float]:
     """A share with its exact 95 % interval (Clopper and Pearson 1934).
+
+    Args:
+        hits: how many of `n`.
+        n: items.
+        own: share of each item that no other one holds; the interval is that of `own * n` items by themselves.
 
     >>> {k: round(v, 3) for k, v in share_with_interval(0, 10).items()}
     {'share': 0.0, 'low': 0.0, 'high': 0.308, 'hits': 0, 'n': 10}
     """
-    low = float(beta.ppf(0.025, hits, n - hits + 1)) if hits > 0 else 0.0
-    high = float(beta.ppf(0.975, hits + 1, n - hits)) if hits < n else 1.0
+    some, rest = hits * min(own, 1.0), (n - hits) * min(own, 1.0)
+    low = float(beta.ppf(0.025, some, rest + 1)) if hits > 0 else 0.0
+    high = float(beta.ppf(0.975, some + 1, rest)) if hits < n else 1.0
     return {"share": hits / n if n else float("nan"), "low": low, "high": high, "hits": hits, "n": n}
 
 

@@ -35,7 +35,8 @@ class Judge:
         recipe: of the method behind the eye, with how items are prepared.
         usual: its scores of good items that set the threshold.
         units: (N,) which of these belong together; None where each stands for itself.
-        about: what a page tells of it: run, method, encoder, seed, view, learnt_from, kept_apart, folds, unseen, good.
+        about: what a page tells of it: run, method, encoder, seed, view, learnt_from, kept_apart, folds, unseen, good,
+            stride and shortest (of recordings: steps between windows, and of the shortest one).
     """
 
     detector: str
@@ -65,6 +66,7 @@ class Judge:
         )
         with beside.open("rb") as handle:
             os.fsync(handle.fileno())
+        beside.chmod(0o644)  # others may look with it, too
         beside.replace(folder / NAME)
         return folder / NAME
 
@@ -74,9 +76,10 @@ def needs(detector: str) -> str:
     return str(catalog.entry("anomaly", catalog.parse("anomaly", detector).name).facts.get("needs", "features"))
 
 
-def lies_in(folder: str | Path) -> bool:
-    """Whether a folder holds a detector that has learnt."""
-    return (Path(folder) / NAME).is_file()
+def lies_in(given: str | Path) -> Path | None:
+    """The folder of a detector that has learnt, where one was given, or its file; else nothing."""
+    folder = Path(given).parent if Path(given).name == NAME else Path(given)
+    return folder if (folder / NAME).is_file() else None
 
 
 def load(folder: str | Path, device: Device) -> Judge:

@@ -18,7 +18,7 @@ WORDS = {
     "id": ("id", "recordid", "record_id", "patient", "patient_id", "stay_id", "subject", "series_id", "recording"),
     "variable": ("variable", "parameter", "channel", "feature", "name", "itemid", "measurement"),
     "value": ("value", "val", "valuenum", "measurement_value"),
-    "label": ("label", "class", "activity", "is_anomaly"),
+    "label": ("label", "class", "activity", "is_anomaly", "anomaly", "is_fault", "fault", "faulty", "outlier"),
 }  # fmt: skip
 CLOCK = re.compile(r"(\d+):(\d\d)(?::(\d\d(?:\.\d+)?))?")
 STATIC = ("age", "gender", "sex", "height", "weight", "icutype", "bmi", "site", "unit")  # descriptors of a record

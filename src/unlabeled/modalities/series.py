@@ -212,11 +212,13 @@ class Series(Modality):
         return raw[:, 1:]
 
     def curves(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """The variables that change with time (B, V, T), normalised, what is missing held; and which were measured."""
+        """The variables that change with time (B, V, T), normalised, gaps held; and which were measured."""
         self._check(raw)
         x = ((raw[:, 1:] - self.mean.to(raw.device)) / self.std.to(raw.device)).clamp(-FARTHEST, FARTHEST)
         x = x[:, : self.variables - self.statics]
-        return motion.fill(x), ~x.isnan()
+        known = ~x.isnan()
+        before = motion.fill(x.flip(2)).flip(2)  # where a window begins in a gap, the first that was measured
+        return torch.where(known.cummax(2).values, motion.fill(x), before), known
 
     def normalise(self, x: Tensor) -> Tensor:
         """Views whose values are in natural units, as the encoder takes them."""

@@ -10,8 +10,8 @@ import pandas as pd
 
 from unlabeled import progress
 from unlabeled.anomaly import Crossed, Detector, Eye, _inspect, _kept, _threshold
-from unlabeled.anomaly._course import faulty, parted, stem, strips
 from unlabeled.anomaly._kept import Judge
+from unlabeled.anomaly._strips import faulty, parted, stem, strips
 from unlabeled.catalog import Spec
 from unlabeled.data import series
 from unlabeled.data.doctor import flips
@@ -55,6 +55,7 @@ class Ready:
         recipe: of the run.
         run: the run that was given, if one was.
         unseen: whether the encoder has surely not seen the rows in `held`.
+        stride: steps from one window to the next; 0 for pictures.
     """
 
     table: Table
@@ -66,11 +67,19 @@ class Ready:
     recipe: Recipe
     run: Run | None
     unseen: bool
+    stride: int = 0
 
     @property
     def judged(self) -> np.ndarray:
         """The rows that set the threshold, in the order in which they are judged."""
         return np.concatenate(self.folds) if self.folds else self.held
+
+    def shortest(self) -> int:
+        """Steps of the shortest window of a recording; 0 for pictures."""
+        if self.recipe.modality != "series":
+            return 0
+        raw = (self.store.batch(self.judged[at : at + 1024]) for at in range(0, len(self.judged), 1024))
+        return min(int(x[:, 0].sum(1).min()) for x in raw)
 
     def vouch(self, rate: float) -> None:
         """Refuse a rate of false alarms for which there are too few good items, before the work."""
@@ -121,14 +130,15 @@ def ready(
     fit, held, folds = _parts(table, np.flatnonzero(is_good), prep, crossed, setup.seed)
     more = np.setdiff1d(table.rows(*LEARN), np.flatnonzero(is_good))
     seen_by = np.concatenate([fit, more])
+    gap = stride(prep, setup) if isinstance(prep, SeriesPrep) else 0
     if given:
         unseen = given.config.get("items") == fingerprint(_paths(table), seen_by)
-        return Ready(table, store, fit, held, folds, more, given.recipe, given, unseen)
+        return Ready(table, store, fit, held, folds, more, given.recipe, given, unseen, gap)
     mean, std = kind(table.modality).measure(store, fit, prep)
     mirrors = flips(table, store) if table.modality == "image" else {}
     prepared = Prepared(table, store, prep, size, mean, std, mirrors)
     recipe = compose(prepared, spec, encoder, Augmentation(), training, 0, setup.seed)
-    return Ready(table, store, fit, held, folds, more, replace(recipe, items=len(seen_by)), None, True)
+    return Ready(table, store, fit, held, folds, more, replace(recipe, items=len(seen_by)), None, True, gap)
 
 
 def _plan(table: Table, given: Run | None, needs: str, encoder: Spec, setup: Setup) -> tuple[Prep, int]:
@@ -152,6 +162,8 @@ def _windows(table: Table, given: Run | None, setup: Setup) -> tuple[Table, Seri
     if ill.any():
         progress.say(f"mind: {count(int(ill.sum()), 'window')} of {table.root} hold marked faults and are left out")
         cut = replace(cut, items=cut.items[~ill].reset_index(drop=True))
+    alone = cut.items["group"].eq(pd.Series([stem(p) for p in cut.items["path"]], index=cut.items.index))
+    cut = replace(cut, items=cut.items.assign(group=cut.items["group"].mask(alone)))  # groups are those the user gave
     return _blind(cut), prep, prep.size
 
 
@@ -230,7 +242,7 @@ def judge(
         "run": str(ready.run.folder) if ready.run else "" if needs == "items" else str(folder / "run"), "seed": seed,
         "method": str(ready.recipe.method), "encoder": str(ready.recipe.encoder), "view": ready.side(needs),
         "learnt_from": len(ready.fit), "kept_apart": len(ready.held), "folds": len(ready.folds), "unseen": ready.unseen,
-        "good": str(ready.table.root),
+        "good": str(ready.table.root.resolve()), "stride": ready.stride, "shortest": ready.shortest(),
     }  # fmt: skip
     units = unit_numbers(ready.table, ready.judged)
     return Judge(str(spec), finder, replace(eye, each=None), ready.recipe, usual, units, about)

@@ -11,8 +11,10 @@ import pandas as pd
 
 from unlabeled import catalog, progress
 from unlabeled.anomaly import Crossed, Detector, _figures, _inspect, _kept, _shots, _threshold
-from unlabeled.anomaly._course import Recordings, stem
+from unlabeled.anomaly._course import Recordings
 from unlabeled.anomaly._kept import Judge
+from unlabeled.anomaly._strips import stem
+from unlabeled.anomaly._words import told
 from unlabeled.data.scan import scan
 from unlabeled.data.series import SeriesPrep
 from unlabeled.data.splits import unit_numbers
@@ -28,6 +30,7 @@ from unlabeled.training.devices import Device, open_device
 from unlabeled.training.recipe import Recipe
 from unlabeled.verbs import _good
 
+_ONCE = ("encoder", "size", "step", "tokenizer", "start", "seed", "unlabeled")  # settings that matter while learning
 USUAL: Mapping[str, str] = {"image": "planted", "series": "stretches"}  # the detector where none is asked for
 
 
@@ -54,7 +57,7 @@ class Detected:
             found["sentence"],
             *found["details"],
             *(f"mind: {text}" for text in found["limits"]),
-            f"scores, maps and figures: {self.folder}",
+            f"scores and figures: {self.folder}",
             f"open {self.report}",
         ]
 
@@ -108,10 +111,17 @@ def detect(
     """
     if shots and min(shots) < 0:
         raise UserError(f"{min(shots)} shots were asked for", "give numbers of 0 or more")
-    looked_at, device = scan(on), open_device(training)
-    if _kept.lies_in(good):
+    looked_at, device, old = scan(on), open_device(training), _kept.lies_in(good)
+    if old:
         folder = Path(setup.out) if setup.out else folder_name(on, "faults")
-        judge, tested = _again(good, looked_at, folder, device, masks, setup, (run, detector, method, shots or None))
+        given = {
+            "--run": run,
+            "--detector": detector,
+            "--method": method,
+            "--shots": shots,
+            "a budget": budget != Budget(),
+        }
+        judge, tested = _again(old, looked_at, folder, device, masks, setup, given)
     else:
         folder = Path(setup.out) if setup.out else folder_name(good, "faults")
         spec = catalog.parse("anomaly", detector or USUAL.get(looked_at.modality, "planted"))
@@ -123,7 +133,7 @@ def detect(
         crossed = needs == "items" and isinstance(finder, Crossed)
         ready = _good.ready(good, run, needs, method, setup, training, crossed=crossed)
         ready.vouch(false_alarms)
-        tested = _tested(looked_at, ready.recipe, ready.table, masks, setup)
+        tested = _tested(looked_at, ready.recipe, ready.table, masks, ready.stride, ready.shortest())
         ill = sum(bool(k) for k in tested.kinds)
         if shots and ill <= max(shots):
             raise UserError(f"{on} has {ill} faulty items and {max(shots)} shots were asked for", "ask for fewer")
@@ -132,26 +142,26 @@ def detect(
     table, kinds, usual = tested.table, tested.kinds, judge.usual
     faulty = np.array([bool(k) for k in kinds])
     weight = _threshold.weights(judge.units, len(usual.scores), false_alarms)
+    line = _threshold.threshold(usual.scores, false_alarms, weight)
     with progress.bar(judge.detector, len(table)) as bar:
         seen = tested.look(judge.finder, replace(judge.eye, each=bar.advance), usual, folder / "maps")
     p = _threshold.p_values(seen.scores, usual.scores, weight)
     flags = _threshold.flagged(p, false_alarms)
-    line = _threshold.threshold(usual.scores, false_alarms, weight)
     figures: dict[str, Any] = {
         **judge.about, "detector": judge.detector, "modality": table.modality, "rate": false_alarms, "threshold": line,
         "items": len(table), "flagged": int(flags.sum()),
         "good": sum(k == "" for k in kinds), "faulty": int(faulty.sum()),
-        "command": _command(good, on, run, "" if _kept.lies_in(good) else judge.detector, false_alarms, setup.seed),
+        "command": _command(good, on, run, "" if old else judge.detector, false_alarms, setup.seed),
     }  # fmt: skip
-    labelled = any(k == "" for k in kinds)
-    if labelled:
-        known = np.array([k is not None for k in kinds])
-        here = [k for k in kinds if k is not None]
-        figures["images"] = _figures.images(seen.scores[known], here, line)
+    if any(k == "" for k in kinds):
         is_good = np.array([k == "" for k in kinds])
-        figures["false_alarms"] = _figures.share_with_interval(int(flags[is_good].sum()), int(is_good.sum()))
-        figures["pixels"] = seen.pixels.figures()
-        figures["unmasked"] = seen.unmasked
+        overlap = judge.about["stride"] / judge.recipe.size if table.modality == "series" else 1.0
+        figures["false_alarms"] = _figures.share_with_interval(int(flags[is_good].sum()), int(is_good.sum()), overlap)
+        if faulty.any():
+            known = np.array([k is not None for k in kinds])
+            figures["images"] = _figures.images(seen.scores[known], [k for k in kinds if k is not None], line)
+            figures["pixels"] = seen.pixels.figures()
+            figures["unmasked"] = seen.unmasked
     if shots and seen.places and usual.places:
         known_rows = np.flatnonzero([k is not None for k in kinds])
         groups = unit_numbers(table, known_rows)
@@ -168,7 +178,10 @@ def detect(
         frame["map"] = [f"maps/{row:05d}.png" for row in range(len(table))]
     folder.mkdir(parents=True, exist_ok=True)
     figures |= tested.show(folder, frame, judge.eye)
-    figures["sentence"], figures["details"], figures["limits"] = _words(figures, bool(judge.about["unseen"]))
+    figures["sentence"], figures["details"], limits = told(figures, bool(judge.about["unseen"]))
+    if isinstance(tested, Recordings):
+        limits += tested.odd(judge.recipe.mean, judge.recipe.std)
+    figures["limits"] = limits + _left_out(table)
     _write(folder, frame, figures, usual.scores)
     done = page.publish(Inspected(folder), ORDER, folder / "report.html", name=Path(on).resolve().name, title="faults")
     return Detected(folder, frame, figures, done)
@@ -180,19 +193,38 @@ def _command(good: str, on: str, run: str | None, detector: str, rate: float, se
 
 
 def _again(
-    good: str, on: Table, folder: Path, device: Device, masks: str | None, setup: Setup, told: tuple[Any, ...]
+    good: Path, on: Table, folder: Path, device: Device, masks: str | None, setup: Setup, given: Mapping[str, Any]
 ) -> tuple[Judge, _inspect.Tested]:
     """A detector that has learnt, and what it shall look at now."""
-    if any(told):
+    usual = Setup()
+    given = {**given, **{f"--{n}": getattr(setup, n) != getattr(usual, n) for n in _ONCE}}
+    if said := [name for name, value in given.items() if value]:
         raise UserError(
-            f"{good} holds a detector that has learnt, and --run, --detector, --method or --shots were given",
-            "leave them away, or give the good items",
+            f"{good} holds a detector that has learnt, and {', '.join(said)} tells how to learn",
+            "leave that away, or give the good items",
         )
-    if folder.resolve() == Path(good).resolve():
+    if folder.resolve() == good.resolve():
         raise UserError(f"the results would be written over those in {good}", "take another --out")
     judge = _kept.load(good, device)
-    _check(on, catalog.parse("anomaly", judge.detector).name, ())
-    return judge, _tested(on, judge.recipe, None, masks, setup)
+    if on.modality != judge.recipe.modality:
+        raise UserError(
+            f"{on.root} holds {on.modality} items, and {good} has learnt {judge.recipe.modality}", "give such"
+        )
+    if on.root.resolve() == Path(judge.about["good"]) and not len(on.rows("test")):
+        raise UserError(f"the items in {on.root} are those that {good} has learnt from", "take others to look at")
+    stride = setup.stride or int(judge.about["stride"])
+    return judge, _tested(on, judge.recipe, None, masks, stride, int(judge.about["shortest"]))
+
+
+def _left_out(table: Table) -> list[str]:
+    """What was not looked at, in a sentence."""
+    if not table.broken:
+        return []
+    first = table.broken[0]
+    return [
+        f"{count(len(table.broken), 'item')} could not be judged: {first.path} ({first.reason})"
+        + (" and others." if len(table.broken) > 1 else ".")
+    ]
 
 
 def _check(table: Table, detector: str, shots: Sequence[int]) -> None:
@@ -209,7 +241,9 @@ def _check(table: Table, detector: str, shots: Sequence[int]) -> None:
         raise UserError("shots were asked for, which are tried on pictures alone", "leave --shots away")
 
 
-def _tested(table: Table, recipe: Recipe, learnt: Table | None, masks: str | None, setup: Setup) -> _inspect.Tested:
+def _tested(
+    table: Table, recipe: Recipe, learnt: Table | None, masks: str | None, stride: int, shortest: int
+) -> _inspect.Tested:
     """The items to look at: the test split where there is one, else all; none of them may have been learnt from."""
     if table.modality != recipe.modality:
         raise UserError(f"{table.root} holds {table.modality} items, and {recipe.modality} was learnt", "give such")
@@ -223,74 +257,8 @@ def _tested(table: Table, recipe: Recipe, learnt: Table | None, masks: str | Non
             f"{both} of the {len(table)} items in {table.root} are good ones to learn from", "take others to look at"
         )
     if table.modality == "series":
-        prep = SeriesPrep(**recipe.prep)
-        return Recordings.open(table, prep, _good.stride(prep, setup))
+        return Recordings.open(table, SeriesPrep(**recipe.prep), stride, shortest)
     return _inspect.Pictures.open(table, Prep(**recipe.prep), masks)
-
-
-def _words(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], list[str]]:
-    """The answer in a sentence, what else was found, and what it does not show."""
-    rate, name = figures["rate"], str(figures["detector"]).partition("(")[0]
-    events = figures.get("events")
-    items, small, same = ("items", "pixels", "same camera, light and product")
-    if events:
-        items, small, same = ("windows", "steps", "same machine, sensors and way of working")
-    details: list[str] = []
-    if events:
-        much = f"{count(events['recordings'], 'recording')} of {events['steps']:,} steps"
-        found = count(events["found"], "stretch", "stretches")
-        details.append(f"{found} of time found in {much}, all listed in events.csv")
-    limits = [f"The rate of false alarms holds for good {items} like those learnt from: {same}."]
-    if "images" in figures:
-        alarms, every = figures["false_alarms"], figures["images"]["all"]
-        flagged = f"({alarms['share']:.1%}; {rate:.1%} were allowed), AUROC {every['auroc']:.3f}."
-        if events:
-            true = count(events["true"], "faulty stretch", "faulty stretches")
-            sentence = (
-                f"{name} finds {events['hit']} of {true} of time: {events['empty']} that it marks besides hold none; "
-                f"{alarms['hits']} of {alarms['n']} good windows are flagged {flagged}"
-            )
-        else:
-            sentence = (
-                f"{name} finds {every['found']:.0%} of {figures['faulty']} faulty items: "
-                f"{alarms['hits']} of {alarms['n']} good ones are flagged as well {flagged}"
-            )
-        details.append(
-            f"F1 at the threshold {every['f1']:.3f}; the best of any threshold, an oracle's, {every['f1_oracle']:.3f}"
-        )
-        if pixels := figures["pixels"].get("all"):
-            details.append(
-                f"places: AUROC {pixels['auroc']:.3f}, average precision {pixels['ap']:.3f} "
-                f"(share of faulty {small} {pixels['share']:.3f}), PRO up to 0.3 {pixels['pro']:.3f}"
-            )
-        kinds = {k: v for k, v in figures["images"].items() if k != "all"}
-        if len(kinds) > 1 and min(v["auroc"] for v in kinds.values()) < 0.99:
-            worst = min(kinds, key=lambda k: kinds[k]["auroc"])
-            limits.append(
-                f"{worst} is found worst: AUROC {kinds[worst]['auroc']:.3f}, {kinds[worst]['found']:.0%} flagged."
-            )
-        if figures["unmasked"]:
-            limits.append(f"{figures['unmasked']} faulty items have no mask and are left out of the figures on places.")
-        if not alarms["low"] <= rate <= alarms["high"]:
-            limits.append(
-                f"{alarms['share']:.1%} false alarms is not {rate:.1%} by chance (95 % interval {alarms['low']:.1%} to "
-                f"{alarms['high']:.1%}): the test items differ from the good ones that were learnt from."
-            )
-    else:
-        flagged = f"{figures['flagged']} of {figures['items']} {items} are flagged"
-        sentence = f"{flagged}: {rate:.1%} of good ones would be by chance."
-        if events:
-            stretches = count(events["found"], "stretch of time stands out", "stretches of time stand out")
-            sentence = f"{stretches}: {flagged}, {rate:.1%} of good ones would be by chance."
-        limits.append("Nothing tells which test items are good, so how many faults are missed is not known.")
-    if shots := [s for s in figures.get("shots", ()) if s["shots"]]:
-        for k in dict.fromkeys(s["shots"] for s in shots):
-            mine = [s for s in shots if s["shots"] == k]
-            before, after = (float(np.mean([s[w] for s in mine])) for w in ("before", "after"))
-            details.append(f"with {count(k, 'labelled fault')}: AUROC {after:.3f} on the others, {before:.3f} without")
-    if not unseen:
-        limits.append("The encoder of the given run may have learnt from the items that set the threshold.")
-    return sentence, details, limits
 
 
 def _write(folder: Path, frame: pd.DataFrame, figures: Mapping[str, Any], usual: np.ndarray) -> None:

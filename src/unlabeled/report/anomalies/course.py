@@ -1,5 +1,6 @@
 """Over time: the score of every step, and the stretches that stand out with what was measured there."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,12 +44,10 @@ def section(found: Inspected) -> Section | None:
 
 
 def _course(course: Mapping[str, Any], line: float) -> dict[str, Any]:
-    step, score = course["step"], course["score"]
-    traces = [_line(SCORE, step, score)]
-    traces.append(
-        _line(FOUND, step, [s if f else float("nan") for s, f in zip(score, course["found"], strict=True)], 3)
-    )
-    traces += _true(step, course["true"], min(score))
+    step, score = course["step"], [math.nan if s is None else s for s in course["score"]]
+    marks = [s if f else math.nan for s, f in zip(score, course["found"], strict=True)]
+    traces = [_line(SCORE, step, score), _line(FOUND, step, marks, 3)]
+    traces += _true(step, course["true"], min((s for s in score if not math.isnan(s)), default=0.0))
     traces.append({
         "type": "scatter", "mode": "lines", "x": [step[0], step[-1]], "y": numbers([line, line]), "hoverinfo": "skip",
         "line": {"color": "var(--soft)", "width": 1, "dash": "dash"}, "name": "seldom reached by good ones",
@@ -58,8 +57,8 @@ def _course(course: Mapping[str, Any], line: float) -> dict[str, Any]:
 
 def _close(close: Mapping[str, Any], variable: str, values: list[float | None]) -> dict[str, Any]:
     step = [close["first"] + i for i in range(len(values))]
-    known = [float("nan") if v is None else v for v in values]
-    marks = [v if f else float("nan") for v, f in zip(known, close["found"], strict=True)]
+    known = [math.nan if v is None else v for v in values]
+    marks = [v if f else math.nan for v, f in zip(known, close["found"], strict=True)]
     traces = [_line((variable, "var(--soft)"), step, known), _line(FOUND, step, marks, 3)]
     there = [v for v in values if v is not None]
     traces += _true(step, close["true"], min(there, default=0.0))
@@ -77,7 +76,7 @@ def _line(told: tuple[str, str], x: list[int], y: list[float], width: float = 1.
 
 def _true(step: list[int], true: list[bool], low: float) -> list[dict[str, Any]]:
     """A bar under the curve where the data say that something is faulty."""
-    return [_line(TRUE, step, [low if t else float("nan") for t in true], 4)] if any(true) else []
+    return [_line(TRUE, step, [low if t else math.nan for t in true], 4)] if any(true) else []
 
 
 def _legend(name: str, true: bool, *first: tuple[str, str]) -> list[dict[str, str]]:

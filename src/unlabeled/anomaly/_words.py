@@ -1,0 +1,84 @@
+"""What a search for faults found, in sentences."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from unlabeled.progress import count
+
+
+def told(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], list[str]]:
+    """The answer in a sentence, what else was found, and what it does not show."""
+    rate, name = figures["rate"], str(figures["detector"]).partition("(")[0]
+    events = figures.get("events")
+    items, small, same = ("items", "pixels", "same camera, light and product")
+    if events:
+        items, small, same = ("windows", "steps", "same machine, sensors and way of working")
+    details: list[str] = []
+    if events:
+        much = f"{count(events['recordings'], 'recording')} of {events['steps']:,} steps"
+        found = count(events["found"], "stretch", "stretches")
+        details.append(f"{found} of time found in {much}, all listed in events.csv")
+    limits = [f"The rate of false alarms holds for good {items} like those learnt from: {same}."]
+    if "images" in figures:
+        alarms, every = figures["false_alarms"], figures["images"]["all"]
+        flagged = f"({alarms['share']:.1%}; {rate:.1%} were allowed), AUROC {every['auroc']:.3f}."
+        if events:
+            true = count(events["true"], "faulty stretch", "faulty stretches")
+            sentence = (
+                f"{name} finds {events['hit']} of {true} of time: {events['empty']} that it marks besides hold none; "
+                f"{alarms['hits']} of {alarms['n']} good windows are flagged {flagged}"
+            )
+        else:
+            sentence = (
+                f"{name} finds {every['found']:.0%} of {figures['faulty']} faulty items: "
+                f"{alarms['hits']} of {alarms['n']} good ones are flagged as well {flagged}"
+            )
+        details.append(
+            f"F1 at the threshold {every['f1']:.3f}; the best of any threshold, an oracle's, {every['f1_oracle']:.3f}"
+        )
+        if pixels := figures["pixels"].get("all"):
+            details.append(
+                f"places: AUROC {pixels['auroc']:.3f}, average precision {pixels['ap']:.3f} "
+                f"(share of faulty {small} {pixels['share']:.3f}), PRO up to 0.3 {pixels['pro']:.3f}"
+            )
+        kinds = {k: v for k, v in figures["images"].items() if k != "all"}
+        if len(kinds) > 1 and min(v["auroc"] for v in kinds.values()) < 0.99:
+            worst = min(kinds, key=lambda k: kinds[k]["auroc"])
+            limits.append(
+                f"{worst} is found worst: AUROC {kinds[worst]['auroc']:.3f}, {kinds[worst]['found']:.0%} flagged."
+            )
+        if figures["unmasked"]:
+            limits.append(f"{figures['unmasked']} faulty items have no mask and are left out of the figures on places.")
+    elif "false_alarms" in figures:
+        alarms = figures["false_alarms"]
+        sentence = (
+            f"{alarms['hits']} of {alarms['n']} good {items} are flagged ({alarms['share']:.1%}; {rate:.1%} were "
+            "allowed): none is marked as faulty, so how many faults are missed is not known."
+        )
+    else:
+        flagged = f"{figures['flagged']} of {figures['items']} {items} are flagged"
+        sentence = f"{flagged}: {rate:.1%} of good ones would be by chance."
+        if events:
+            stretches = count(events["found"], "stretch of time stands out", "stretches of time stand out")
+            sentence = f"{stretches}: {flagged}, {rate:.1%} of good ones would be by chance."
+        limits.append("Nothing tells which test items are good, so how many faults are missed is not known.")
+    if shots := [s for s in figures.get("shots", ()) if s["shots"]]:
+        for k in dict.fromkeys(s["shots"] for s in shots):
+            mine = [s for s in shots if s["shots"] == k]
+            before, after = (float(np.mean([s[w] for s in mine])) for w in ("before", "after"))
+            details.append(f"with {count(k, 'labelled fault')}: AUROC {after:.3f} on the others, {before:.3f} without")
+    if alarms := figures.get("false_alarms"):
+        chance = f"(95 % interval {alarms['low']:.1%} to {alarms['high']:.1%})"
+        if rate < alarms["low"]:
+            limits.append(
+                f"{alarms['share']:.1%} false alarms is more than {rate:.1%} by chance {chance}: the test items differ "
+                "from the good ones that were learnt from."
+            )
+        elif rate > alarms["high"]:
+            why = ": networks that judge as their mean are calmer than each by itself" if figures["folds"] else ""
+            limits.append(f"{alarms['share']:.1%} false alarms is less than {rate:.1%} by chance {chance}{why}.")
+    if not unseen:
+        limits.append("The encoder of the given run may have learnt from the items that set the threshold.")
+    return sentence, details, limits
