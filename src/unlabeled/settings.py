@@ -89,7 +89,9 @@ class Setup:
     encoder: str | None = option(None, "encoder, such as resnet18 or vit(width=256); the method's own when not given")
     size: int = option(0, "side of the views in pixels, or time steps of a window; 0 takes what suits the data")
     step: float = option(0.0, "series: time between two steps; 0 takes what the files suggest")
-    stride: int = option(0, "series: steps from one window to the next; 0 takes half a window, and a quarter where faults are looked for")
+    stride: int = option(
+        0, "series: steps from one window to the next; 0 takes half a window, a quarter to look for faults"
+    )
     tokenizer: str | None = option(
         None, "texts: uncased (when not given), cased, cased(vocabulary=4000), or a local Hugging Face folder"
     )
