@@ -164,7 +164,14 @@ def test_without_marks_nothing_is_measured(machine: Path, cache: Path, tmp_path:
         own["time"] = pd.date_range("2025-06-01", periods=LENGTH, freq="min")
         own.to_csv(good / file.name, index=False)
     setup = Setup(out=str(tmp_path / "out"), size=64)
-    out = detect(str(good), on=str(tmp_path / "new"), detector=QUICK, false_alarms=0.1, setup=setup, training=CPU)
+    out = detect(
+        str(good),
+        on=str(tmp_path / "new"),
+        detector="stretches(steps=30,batch=16,width=24)",
+        false_alarms=0.1,
+        setup=setup,
+        training=CPU,
+    )
     assert "of time stand" in out.lines()[0]
     assert "images" not in out.figures and out.figures["events"].keys() == {"found", "steps", "recordings"}
     events = pd.read_csv(out.folder / "events.csv")
@@ -181,7 +188,14 @@ def test_marked_faults_among_the_good_are_left_out(
             good / f"{number}.csv", index=False
         )
     setup = Setup(out=str(tmp_path / "out"), size=64)
-    out = detect(str(good), on=str(machine / "test"), detector=QUICK, false_alarms=0.2, setup=setup, training=CPU)
+    out = detect(
+        str(good),
+        on=str(machine / "test"),
+        detector="stretches(steps=30,batch=16,width=24)",
+        false_alarms=0.2,
+        setup=setup,
+        training=CPU,
+    )
     first, end = spans([p for p in out.table["path"]], 64)
     assert len(first) == len(end)
     said = capsys.readouterr()
