@@ -28,6 +28,7 @@ from unlabeled.verbs.pretrain import pretrain
 
 CPU = Training(device="cpu", threads=1, batch_size=16)
 QUICK = "stretches(steps=120,batch=16,width=24)"
+BRIEF = "stretches(steps=30,batch=16,width=24)"
 LENGTH = 500
 
 
@@ -65,11 +66,9 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def found(machine: Path, out: Path, detector: str = QUICK, **more: object) -> Detected:
-    given: dict = {"false_alarms": 0.1, "budget": Budget()} | more
-    setup = Setup(out=str(out), size=64)
-    return detect(
-        str(machine / "good"), on=str(machine / "test"), detector=detector, setup=setup, training=CPU, **given
-    )
+    given: dict = {"false_alarms": 0.1, "budget": Budget(), "on": str(machine / "test")} | more
+    good = given.pop("good", str(machine / "good"))
+    return detect(good, detector=detector, setup=Setup(out=str(out), size=64), training=CPU, **given)
 
 
 @pytest.fixture(scope="module")
@@ -163,15 +162,7 @@ def test_without_marks_nothing_is_measured(machine: Path, cache: Path, tmp_path:
         own = pd.read_csv(file)
         own["time"] = pd.date_range("2025-06-01", periods=LENGTH, freq="min")
         own.to_csv(good / file.name, index=False)
-    setup = Setup(out=str(tmp_path / "out"), size=64)
-    out = detect(
-        str(good),
-        on=str(tmp_path / "new"),
-        detector="stretches(steps=30,batch=16,width=24)",
-        false_alarms=0.1,
-        setup=setup,
-        training=CPU,
-    )
+    out = found(machine, tmp_path / "out", BRIEF, good=str(good), on=str(tmp_path / "new"))
     assert "of time stand" in out.lines()[0]
     assert "images" not in out.figures and out.figures["events"].keys() == {"found", "steps", "recordings"}
     events = pd.read_csv(out.folder / "events.csv")
@@ -187,19 +178,10 @@ def test_marked_faults_among_the_good_are_left_out(
         recording(np.random.default_rng(number), ("stuck",) if number == 0 else ()).to_csv(
             good / f"{number}.csv", index=False
         )
-    setup = Setup(out=str(tmp_path / "out"), size=64)
-    out = detect(
-        str(good),
-        on=str(machine / "test"),
-        detector="stretches(steps=30,batch=16,width=24)",
-        false_alarms=0.2,
-        setup=setup,
-        training=CPU,
-    )
-    first, end = spans([p for p in out.table["path"]], 64)
-    assert len(first) == len(end)
+    found(machine, tmp_path / "out", BRIEF, good=str(good), false_alarms=0.2)
     said = capsys.readouterr()
-    assert "windows of" in said.out + said.err and "hold marked faults and are left out" in said.out + said.err
+    whole = f"6 windows of {good} hold marked faults and are left out"  # those that touch the steps 100 to 139
+    assert whole in said.out + said.err
 
 
 @pytest.mark.parametrize(
@@ -227,10 +209,7 @@ def test_a_variable_that_is_missing_is_told(
 ) -> None:
     (tmp_path / "new").mkdir()
     pd.read_csv(machine / "test" / "0.csv").drop(columns="b").to_csv(tmp_path / "new" / "0.csv", index=False)
-    detect(
-        str(machine / "good"), on=str(tmp_path / "new"), detector="stretches(steps=5)", false_alarms=0.2,
-        setup=Setup(out=str(tmp_path / "out"), size=64), training=CPU,
-    )  # fmt: skip
+    found(machine, tmp_path / "out", "stretches(steps=5)", on=str(tmp_path / "new"), false_alarms=0.2)
     said = capsys.readouterr()
     assert "lack b, which counts as missing" in said.out + said.err
 
@@ -285,8 +264,10 @@ def test_other_units_rates_and_gaps_are_told(quick: Path, tmp_path: Path) -> Non
     steps = pd.read_parquet(out.folder / "steps.parquet")
     assert (steps["found"] & steps["score"].isna()).sum() == 0
     table.rename(columns={"a": "x", "b": "y", "load": "z"}).to_csv(new / "a.csv", index=False)
-    with pytest.raises(UserError, match="none of the variables a, b, load; it has x, y, z"):
+    with pytest.raises(UserError, match=r"a\.csv.*none of the variables a, b, load; it has x, y, z"):
         look(quick, new)
+    recording(np.random.default_rng(6)).drop(columns="label").to_csv(new / "b.csv", index=False)
+    assert "could not be judged" in " ".join(look(quick, new).lines())
 
 
 def test_a_kept_detector_takes_no_settings_of_learning(quick: Path, machine: Path) -> None:

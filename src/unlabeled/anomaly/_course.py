@@ -15,7 +15,7 @@ import pandas as pd
 
 from unlabeled.anomaly import Detector, Eye
 from unlabeled.anomaly._inspect import LOT, Seen, Usual
-from unlabeled.anomaly._strips import Strip, faulty, highest, low, marked, runs, spans, stem, strips
+from unlabeled.anomaly._strips import Strip, faulty, highest, low, marked, runs, spans, stem, strips, unlike
 from unlabeled.data.kinds import kind
 from unlabeled.data.series import Grids, SeriesPrep, place, suitable_step
 from unlabeled.data.store import Store, build
@@ -55,14 +55,16 @@ class Recordings:
     def open(cls, table: Table, prep: SeriesPrep, stride: int, shortest: int) -> "Recordings":
         """Cut and read recordings; those shorter than a window and than any that was learnt from are set aside."""
         cut = kind("series").again(table, prep, stride)
+        cut = cut.without(unlike(cut, prep))
         first, end = spans(cut.items["path"].tolist(), prep.size)
         found = strips(cut, prep) if len(cut) else {}
         rows = cut.items.assign(stem=[stem(p) for p in cut.items["path"]], first=first, end=end)
         rows["end"] = [min(e, len(found[n].words)) for n, e in zip(rows["stem"], rows["end"], strict=True)]
-        tails = []
-        for path in table.items["path"]:
+        tails, by_stem = [], dict(list(rows.groupby("stem")))
+        for path in (p for p in table.items["path"] if stem(p) in by_stem):
             _, _, begin, many = place(path)
-            own = rows[(rows["stem"] == stem(path)) & (rows["first"] >= begin)]
+            own = by_stem[stem(path)]
+            own = own[own["first"] >= begin]
             own = own if many is None else own[own["first"] < begin + many]
             if len(own) and (high := len(found[stem(path)].words) if many is None else begin + many) > own["end"].max():
                 start = max(begin, high - prep.size)
@@ -171,7 +173,7 @@ class Recordings:
         out: dict[str, Any] = {"found": len(events), "steps": judged}
         out["recordings"] = len(self.strips)
         if any(k is not None for k in self.kinds):
-            ill = {name: np.array([bool(w) for w in s.words]) for name, s in self.strips.items()}
+            ill = {name: np.array([bool(w) for w in s.words]) & (s.seen > 0) for name, s in self.strips.items()}
             true = [bool(marks[name][a:b].any()) for name, each in ill.items() for a, b in runs(each)]
             out |= {"true": len(true), "hit": sum(true), "empty": sum(e["truth"] == "good" for e in events)}
         return out

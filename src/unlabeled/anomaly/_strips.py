@@ -13,9 +13,10 @@ from unlabeled import progress
 from unlabeled.anomaly import _threshold
 from unlabeled.anomaly._masks import GOOD
 from unlabeled.data.series import Grids, SeriesPrep, mark_names, one, place
-from unlabeled.data.table import Table
+from unlabeled.data.table import Broken, Table
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable
+from unlabeled.formats.record import Recording
 from unlabeled.progress import count
 
 WELL = GOOD | {"0", "false", "no", "none"}  # what marks of single steps call good
@@ -120,14 +121,6 @@ def strips(table: Table, prep: SeriesPrep) -> dict[str, Strip]:
             whole = one(table.folder / file, key)
         except Unreadable:
             continue  # told as broken where it was cut
-        if not set(prep.variables) & set(whole.variables):
-            theirs, ours = ", ".join(whole.variables[:5]), ", ".join(prep.variables[:5])
-            raise UserError(f"{name} has none of the variables {ours}; it has {theirs}", "name them alike")
-        if whole.times is None and prep.step != 1:
-            raise UserError(
-                f"{name} has no column of times, and {prep.step:g} from step to step were learnt",
-                'name that column "time"',
-            )
         length = values.shape[1]
         told[name] = label if marks is None else [m if names is None else names.get(str(m)) for m in marks.tolist()]
         start = float("nan") if whole.times is None else float(whole.times[0])
@@ -141,6 +134,28 @@ def strips(table: Table, prep: SeriesPrep) -> dict[str, Strip]:
             each = told[name] if isinstance(told[name], list) else [told[name]] * len(strip.words)
             strip.words[:] = [_kind(w) for w in each]
     return out
+
+
+def unlike(table: Table, prep: SeriesPrep) -> tuple[Broken, ...]:
+    """Windows of recordings that cannot be read as those that were learnt, and why."""
+    whys: dict[str, str] = {}
+    out = []
+    for path in table.items["path"]:
+        name = stem(path)
+        if name not in whys:
+            file, key, _, _ = place(name)
+            whys[name] = _why(one(table.folder / file, key), prep)
+        out += [Broken(path, whys[name])] if whys[name] else []
+    return tuple(out)
+
+
+def _why(found: Recording, prep: SeriesPrep) -> str:
+    if not set(prep.variables) & set(found.variables):
+        theirs, ours = ", ".join(found.variables[:5]), ", ".join(prep.variables[:5])
+        return f"it has none of the variables {ours}; it has {theirs}"
+    if found.times is None and prep.step != 1:
+        return f'it has no column "time", and {prep.step:g} from step to step were learnt'
+    return ""
 
 
 def _kind(word: Any) -> str | None:
