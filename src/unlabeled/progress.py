@@ -6,7 +6,7 @@ All of it goes to stderr, so that stdout holds results only; `UNLABELED_QUIET=1`
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
@@ -25,6 +25,10 @@ class Bar(Protocol):
         """Tell that `n` more are done; a note stays until the next one."""
         ...
 
+    def skip(self, n: int) -> None:
+        """Tell that `n` more were done before; they do not count for the speed."""
+        ...
+
 
 @contextmanager
 def bar(title: str, total: int, start: int = 0) -> Iterator[Bar]:
@@ -40,7 +44,7 @@ def bar(title: str, total: int, start: int = 0) -> Iterator[Bar]:
     ...     b.advance(note="loss 0.31")
     """
     if _quiet():
-        yield _Silent()
+        yield Silent()
     elif not sys.stderr.isatty():
         yield _Lines(title, total, start)
     else:
@@ -53,6 +57,11 @@ def bar(title: str, total: int, start: int = 0) -> Iterator[Bar]:
         )
         with Progress(*columns, console=_console(), transient=True, refresh_per_second=4) as shown:
             yield _Shown(shown, title, total, start)
+
+
+def steps(bar: Bar) -> Callable[[int], None]:
+    """What a fit calls after each of its steps with 1, and with the number of those that were made before."""
+    return lambda n: bar.advance(n) if n == 1 else bar.skip(n)
 
 
 def say(text: str) -> None:
@@ -89,9 +98,14 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-class _Silent:
+class Silent:
+    """Shows nothing."""
+
     def advance(self, n: int = 1, note: str = "") -> None:
-        pass
+        """Show nothing."""
+
+    def skip(self, n: int) -> None:
+        """Show nothing."""
 
 
 class _Count:
@@ -105,6 +119,10 @@ class _Count:
     def add(self, n: int, note: str) -> None:
         self.done += n
         self.note = note or self.note
+
+    def skip(self, n: int) -> None:
+        self.done += n
+        self.start += n
 
     def words(self) -> str:
         seconds = time.monotonic() - self.began
@@ -131,6 +149,9 @@ class _Lines:
             self.last = now
             say(f"{self.title}  {self.count.words()}")
 
+    def skip(self, n: int) -> None:
+        self.count.skip(n)
+
 
 class _Shown:
     def __init__(self, progress: "Progress", title: str, total: int, start: int) -> None:
@@ -141,6 +162,10 @@ class _Shown:
     def advance(self, n: int = 1, note: str = "") -> None:
         self.count.add(n, note)
         self.progress.update(self.task, completed=self.count.done, words=self.count.words())
+
+    def skip(self, n: int) -> None:
+        self.count.skip(n)
+        self.advance(0)
 
 
 @cache

@@ -25,7 +25,7 @@ from unlabeled.data.source import Source, file_of, silent, workers
 from unlabeled.data.table import Broken, Table
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable
-from unlabeled.progress import Bar, bar
+from unlabeled.progress import Bar, Silent, bar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -357,13 +357,8 @@ def _check_disk(folder: Path, need: int) -> None:
         raise UserError(wrong, "set UNLABELED_CACHE to a folder on a larger disk, or take a smaller size")
 
 
-class _Mute:
-    def advance(self, n: int = 1, note: str = "") -> None:
-        """Show nothing."""
-
-
 def _bar(progress: bool, what: str, total: int, start: int) -> AbstractContextManager[Bar]:
-    return bar(f"decoding {what}", total, start) if progress else nullcontext(_Mute())
+    return bar(f"decoding {what}", total, start) if progress else nullcontext(Silent())
 
 
 @contextmanager

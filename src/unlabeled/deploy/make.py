@@ -6,7 +6,7 @@ labels. Test items are looked at once, at the end, for the card.
 """
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -36,6 +36,7 @@ from unlabeled.protocols.linear import Linear
 from unlabeled.settings import Handover
 from unlabeled.study.plan import needs
 from unlabeled.training.devices import Device
+from unlabeled.training.halfway import Halfway
 from unlabeled.training.loop import Items
 from unlabeled.training.recipe import Recipe
 from unlabeled.training.run import fingerprint
@@ -130,7 +131,7 @@ def make(
         wish: what is promised.
         device: from `open_device`; everything is computed in float32.
         told: `command`, `data` (as given) and `seed`.
-        each: called with 1 after each step of fine-tuning.
+        each: called after each step of fine-tuning with 1, and with the number of those that an earlier call had made.
     """
     bundle.vacant(folder)
     if protocol.name not in PROTOCOLS:
@@ -143,7 +144,8 @@ def make(
     kept = units(prepared, wish.groups_from, plain.features)
     learn, held = part(prepared, rows, wish.calibrate, seed, kept.of(rows))
     where = by_domain(prepared, learn, held) if wish.sets_by == "domain" else None
-    encoder, head = _encoder(start, recipe, prepared, learn, protocol, device, seed, each)
+    halves = [Halfway(folder.with_name(f"{folder.name}.halfway-{i}"), each) for i in range(1 + len(start.others))]
+    encoder, head = _encoder(start, recipe, prepared, learn, protocol, device, seed, halves)
     eye = Eye(view, Levels(encoder, wish.detector_sees), prepared.store, head).learn(learn)
     net = _with_head(eye, prepared, learn, held, protocol, seed, kept)
     facts, reference = calibrate(net, eye, y, learn, held, wish, len(prepared.table.classes), where)
@@ -174,9 +176,11 @@ def make(
         facts["test"] = figures.figures(net.judged(eye(test)), y[test], Limits.of(facts), kept.of(test))
         facts["notes"] += figures.doubts(facts["test"], facts["conformal"], facts["strangers"])
     text = card.Card.of(facts)
-    return bundle.write(
-        folder, facts, net.tensors(), reference, {bundle.CARD: text.markdown(), bundle.PAGE: text.html()}
-    )
+    pages = {bundle.CARD: text.markdown(), bundle.PAGE: text.html()}
+    made = bundle.write(folder, facts, net.tensors(), reference, pages)
+    for halfway in halves:
+        halfway.done()
+    return made
 
 
 def calibrate(
@@ -259,7 +263,7 @@ def _encoder(
     protocol: catalog.Spec,
     device: Device,
     seed: int,
-    each: Callable[[int], None] | None,
+    halves: Sequence[Halfway],
 ) -> tuple[Encoder, tuple[np.ndarray, np.ndarray] | None]:
     """The encoders on the CPU in float32, fine-tuned if that is asked for, and the head if they got one by that."""
     members, found = [], []
@@ -268,9 +272,8 @@ def _encoder(
             how: Any = catalog.load("protocols", protocol.name)(**protocol.settings)
             device.place(encoder)
             items, looks, y = Items(prepared.store, learn), recipe.looks(), prepared.table.labels[learn]
-            model: Classifier = how.fit(
-                encoder, items, y, looks, device, seed=seed + number, fresh=start.fresh, each=each
-            )
+            own = {"seed": seed + number, "fresh": start.fresh, "halfway": halves[number]}
+            model: Classifier = how.fit(encoder, items, y, looks, device, **own)
             encoder = model.encoder
             found.append(_folded(model))
         members.append(_plain_copy(recipe, encoder))

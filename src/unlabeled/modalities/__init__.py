@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from unlabeled.errors import UserError
+from unlabeled.settings import Augmentation
 from unlabeled.views import draw, patch
 
 
@@ -38,6 +39,7 @@ class Modality(ABC):
         channels: of a view, which need not be those of the raw items; of texts what a place can hold, the vocabulary.
         size: side or steps of a view.
         crop: smallest share of an item that a random crop keeps.
+        augmentation: how far the random views go.
         nothing: of rows of words the number that hides one, 0 for none.
         marked: whether microphone and room tell an item's recording from others, whatever it says.
     """
@@ -48,6 +50,7 @@ class Modality(ABC):
     channels: int
     size: int
     crop: float
+    augmentation: Augmentation
     marked: bool = False
     _source: torch.Generator
 

@@ -8,8 +8,8 @@ all labels are used.
 """
 
 import copy
+import hashlib
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,6 +25,7 @@ from unlabeled.protocols.linear import Linear
 from unlabeled.settings import Training
 from unlabeled.training import optim
 from unlabeled.training.devices import Device
+from unlabeled.training.halfway import Halfway
 from unlabeled.training.loop import Items, embed, order
 
 
@@ -47,6 +48,19 @@ class Classifier:
         features = embed(self.encoder, modality, items.store, items.rows, device)
         with torch.no_grad():
             return np.asarray(self.head(features.to(device.device)).softmax(1).cpu().numpy(), np.float32)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What all trainings of a fit begin from and share."""
+
+    encoder: Encoder
+    classes: int
+    modality: Modality
+    device: Device
+    seed: int
+    fresh: bool
+    halfway: Halfway
 
 
 class Term(nn.Module):
@@ -129,7 +143,7 @@ class Finetune:
         *,
         seed: int = 0,
         fresh: bool = False,
-        each: Callable[[int], None] | None = None,
+        halfway: Halfway | None = None,
     ) -> Classifier:
         """Learn from labelled items; the given encoder is copied, never changed.
 
@@ -141,34 +155,54 @@ class Finetune:
             device: from `open_device`.
             seed: of head, order and views.
             fresh: the encoder's weights are random: no head-first phase, full learning rate.
-            each: called with 1 after each step, for a progress bar.
+            halfway: where the fit is kept while it runs, and who is told of its steps; one that was stopped goes on
+                from there to the same result. The caller ends it when the result stands.
         """
         items, y = self.labelled(items, y)
         modality = modality.keeping(self.crop) if self.crop else modality
+        halfway = halfway or Halfway()
+        start = Start(encoder, int(y.max()) + 1, modality, device, seed, fresh, halfway)
+        if halfway.path is not None:
+            halfway.begin(self._code(start, items, y))
         rates = self._rates(fresh)
-        chosen = rates[0]
-        classes = int(y.max()) + 1
         folds = inner_folds(y, None, 4, seed) if len(rates) > 1 else []
-        if folds:
-            train, held = folds[0]
-            scores = []
-            for rate in rates:
-                trial = self._train(
-                    encoder,
-                    part(items, train),
-                    y[train],
-                    classes,
-                    rate,
-                    modality,
-                    device,
-                    seed,
-                    fresh,
-                    each,
-                )
-                probability = trial.predict(Items(items.store, items.rows[held]), modality, device)
-                scores.append(float(-np.log(probability[np.arange(len(held)), y[held]] + 1e-6).mean()))
-            chosen = rates[int(np.argmin(scores))]
-        return self._train(encoder, items, y, classes, chosen, modality, device, seed, fresh, each)
+        if not folds:
+            return self._train(start, items, y, rates[0], 0)
+        train, held = folds[0]
+        losses = [self._tried(start, items, y, train, held, rate, trial) for trial, rate in enumerate(rates)]
+        return self._train(start, items, y, rates[int(np.argmin(losses))], len(rates))
+
+    def _tried(
+        self,
+        start: Start,
+        items: Items,
+        y: np.ndarray,
+        train: np.ndarray,
+        held: np.ndarray,
+        rate: tuple[float, float],
+        trial: int,
+    ) -> float:
+        """Log-loss on the held items after a training on the others; one that was measured before is not made again."""
+        known = start.halfway.loss(trial, self._steps(len(train)))
+        if known is not None:
+            return known
+        model = self._train(start, part(items, train), y[train], rate, trial)
+        probability = model.predict(Items(items.store, items.rows[held]), start.modality, start.device)
+        loss = float(-np.log(probability[np.arange(len(held)), y[held]] + 1e-6).mean())
+        start.halfway.ended(loss)
+        return loss
+
+    def _code(self, start: Start, items: Items, y: np.ndarray) -> str:
+        """A short code of all that the result hangs on."""
+        own = {k: v for k, v in sorted(vars(self).items()) if isinstance(v, (str, int, float))}
+        looks = (start.modality.size, start.modality.crop, start.modality.augmentation)
+        code = hashlib.blake2b(repr((type(self).__name__, own, looks, start.seed, start.fresh)).encode(), digest_size=8)
+        arrays = [items.rows, y] + ([] if items.domains is None else [items.domains])
+        arrays += [] if self.further is None else [self.further.rows]
+        arrays += [v.detach().cpu().float().numpy() for v in start.encoder.state_dict().values()]
+        for array in arrays:
+            code.update(np.ascontiguousarray(array).tobytes())
+        return code.hexdigest()
 
     def length(self, labels: int, fresh: bool = False) -> int:
         """Steps that a fit with so many labels makes over all trials."""
@@ -186,25 +220,14 @@ class Finetune:
         grid = [1.0, 0.3, 3.0] if fresh else [0.1, 0.3, 1.0]
         return [(self.lr * (max(g, 0.3) if fresh else 1.0), self.lr * g) for g in grid][: max(1, self.trials)]
 
-    def _train(
-        self,
-        encoder: Encoder,
-        items: Items,
-        y: np.ndarray,
-        classes: int,
-        rate: tuple[float, float],
-        modality: Modality,
-        device: Device,
-        seed: int,
-        fresh: bool,
-        each: Callable[[int], None] | None,
-    ) -> Classifier:
+    def _train(self, start: Start, items: Items, y: np.ndarray, rate: tuple[float, float], trial: int) -> Classifier:
+        modality, device, seed = start.modality, start.device, start.seed
         torch.manual_seed(seed)
-        net = copy.deepcopy(encoder).to(device.device)
-        scores_of = nn.Linear(net.dim, classes)
+        net = copy.deepcopy(start.encoder).to(device.device)
+        scores_of = nn.Linear(net.dim, start.classes)
         norm = nn.BatchNorm1d(net.dim, eps=1e-8, affine=False)  # as the encoder moves, features stay of one size
         nn.init.zeros_(scores_of.bias)
-        if fresh:
+        if start.fresh:
             nn.init.trunc_normal_(scores_of.weight, std=0.02)
         else:
             start_from_probe(norm, scores_of, embed(net, modality, items.store, items.rows, device), y, seed)
@@ -220,7 +243,9 @@ class Finetune:
         net.train()
         head.train(self.batch_size > 1 and len(items) > 1)  # one item has no spread
         steps = self._steps(len(items))
-        for step in range(steps):
+        whole = nn.ModuleList(m for m in (net, head, term) if m is not None)
+        made = start.halfway.resume(trial, whole, optimizer, steps)
+        for step in range(made, steps):
             torch.manual_seed(int(np.random.SeedSequence([seed, 11, step]).generate_state(1)[0]))
             optim.set_lr(optimizer, optim.factor(step, steps, 0.1, "cosine"))
             mine = order(len(items), self.batch_size, seed, step)
@@ -236,8 +261,7 @@ class Finetune:
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()
-            if each is not None:
-                each(1)
+            start.halfway.keep(trial, step + 1, whole, optimizer, step + 1 == steps)
         return Classifier(net.eval(), head.eval(), rate[1] / self.lr)
 
     def _seen(self, items: Items, mine: np.ndarray, seed: int, step: int) -> tuple[np.ndarray, Tensor]:

@@ -25,6 +25,7 @@ from unlabeled.shift.subjects import LINEAR, SUPERVISED, Subject
 from unlabeled.study.fits import full, groups, write_arrays
 from unlabeled.training import checkpoint
 from unlabeled.training.devices import Device
+from unlabeled.training.halfway import Halfway
 from unlabeled.training.loop import Items, embed
 
 SEED = 61  # of all corruptions
@@ -216,12 +217,14 @@ class Bench:
             protocol: Any = catalog.load("protocols", how.name)(**how.settings)
             items, looks = Items(self.prepared.store, rows), subject.recipe.looks()
             with progress.bar(f"train {subject.arm} seed {subject.seed}", protocol.length(len(rows), True)) as bar:
+                halfway = Halfway(path.with_suffix(".halfway"), progress.steps(bar))
                 found = protocol.fit(
-                    encoder, items, y, looks, self.device, seed=subject.seed, fresh=True, each=bar.advance
+                    encoder, items, y, looks, self.device, seed=subject.seed, fresh=True, halfway=halfway
                 )
             path.parent.mkdir(parents=True, exist_ok=True)
             trained = nn.ModuleDict({"encoder": found.encoder, "head": found.head})
             checkpoint.save(path, trained, None, {"rate": found.rate})
+            halfway.done()
         checkpoint.load(path, both)
         both.eval()
         return encoder, head

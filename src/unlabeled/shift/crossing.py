@@ -23,6 +23,7 @@ from unlabeled.shift.strangers import KEEP, split
 from unlabeled.study.fits import Bench, full, groups, write_arrays
 from unlabeled.study.plan import Arm, needs, safe
 from unlabeled.training.devices import Device
+from unlabeled.training.halfway import Halfway
 from unlabeled.training.loop import Items, embed
 from unlabeled.training.run import create, fingerprint, learn
 
@@ -129,11 +130,13 @@ def fit(place: Place, crossing: Crossing, arm: Arm, seed: int) -> None:
         run = create(bench.run(arm, seed), arm.for_seed(seed), facts)
         title = f"pretrain {arm.name} · seed {seed} · without {crossing.target}"
         learn(run, Items(data.store, data.learning), place.device, title=title)
+    halfway = Halfway(path.with_suffix(".halfway"))
     if arm.kind in FROZEN:
         arrays = _frozen(place, bench, crossing, replace(arm, protocols=(probe,)), seed)
     else:
-        arrays = _trained(place, crossing, arm, seed)
+        arrays = _trained(place, crossing, arm, seed, halfway)
     write_arrays(path, arrays)
+    halfway.done()
 
 
 def read_by(arm: Arm, probe: catalog.Spec) -> Arm:
@@ -176,7 +179,7 @@ def _frozen(place: Place, bench: Bench, crossing: Crossing, arm: Arm, seed: int)
     return out | {"kept": kept, "flagged": flagged, "facts": np.array(json.dumps(facts))}
 
 
-def _trained(place: Place, crossing: Crossing, arm: Arm, seed: int) -> dict[str, np.ndarray]:
+def _trained(place: Place, crossing: Crossing, arm: Arm, seed: int, halfway: Halfway) -> dict[str, np.ndarray]:
     data, looks = crossing.source, arm.recipe.looks()
     rows = data.labelled
     y = data.table.labels[rows]
@@ -193,7 +196,8 @@ def _trained(place: Place, crossing: Crossing, arm: Arm, seed: int) -> dict[str,
         y = np.concatenate([y, np.full(len(crossing.unseen), -1)])
     encoder = arm.for_seed(seed).build_encoder()
     place.device.place(encoder)
-    model = protocol.fit(encoder, Items(data.store, seen, domains), y, looks, place.device, seed=seed, fresh=True)
+    items = Items(data.store, seen, domains)
+    model = protocol.fit(encoder, items, y, looks, place.device, seed=seed, fresh=True, halfway=halfway)
     out = {
         word: full(model.predict(Items(data.store, r), looks, place.device), y[y >= 0], len(data.table.classes))
         for word, r in (("target", crossing.test), ("source", data.test))

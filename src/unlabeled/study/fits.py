@@ -3,11 +3,11 @@
 Predictions are stored without looking at the test labels; those are opened once, when all cells stand (`study.record`).
 """
 
-import itertools
 import json
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from unlabeled.encoders import Encoder
 from unlabeled.protocols.linear import Linear
 from unlabeled.study.plan import PLAIN, Arm, Cell, needs, safe
 from unlabeled.training.devices import Device
+from unlabeled.training.halfway import Halfway
 from unlabeled.training.loop import Items, embed
 from unlabeled.training.run import Run
 
@@ -91,7 +92,7 @@ def fit(
         cell: what to fit.
         rows: row numbers of its labelled items.
         rate: encoder learning-rate share found for the same labels with another seed, to spare the trials.
-        each: called with 1 after each fine-tuning step.
+        each: called after each fine-tuning step with 1, and with the number of those that an earlier call had made.
 
     Returns:
         The cell's facts: minutes, steps, chosen settings.
@@ -103,6 +104,7 @@ def fit(
     began = time.monotonic()
     data = bench.prepared
     y = data.table.labels[rows]
+    halfway = Halfway(bench.folder / "halfway" / f"{path.stem}.safetensors", each)
     facts: dict[str, Any] = {**asdict(cell), "threads": bench.device.threads, "device": str(bench.device.device)}
     spec = next(p for p in arm.protocols if str(p) == cell.protocol)
     if needs(spec) == "features":
@@ -129,7 +131,7 @@ def fit(
         bench.device.place(encoder)
         fresh = arm.kind not in TRAINED
         model = protocol.fit(
-            encoder, Items(store, rows), y, looks, bench.device, seed=cell.seed, fresh=fresh, each=each
+            encoder, Items(store, rows), y, looks, bench.device, seed=cell.seed, fresh=fresh, halfway=halfway
         )
         probabilities = model.predict(Items(store, data.test), looks, bench.device)
         own = np.random.default_rng(cell.seed).permutation(len(rows))[:ASKED]
@@ -137,10 +139,11 @@ def fit(
         steps = protocol.length(len(rows))
         facts |= {"rate": model.rate, "steps": steps, "items_seen": steps * min(protocol.batch_size, len(rows))}
         facts |= {"fitted": float(fitted)}
-    facts |= {"minutes": (time.monotonic() - began) / 60, "peak_memory_mb": peak_memory()}
+    facts |= {"minutes": (halfway.spent + time.monotonic() - began) / 60, "peak_memory_mb": peak_memory()}
     write_arrays(
         path, {"probabilities": full(probabilities, y, len(data.table.classes)), "facts": np.array(json.dumps(facts))}
     )
+    halfway.done()
     return facts
 
 
@@ -159,8 +162,11 @@ def fit_all(
             arm, key = by_name[cell.arm], (cell.arm, cell.share, cell.draw, cell.protocol)
             words = f"{cell.arm} · {cell.labels} labels · {cell.protocol}"
 
-            def each(_: int, words: str = words, steps: Iterator[int] = itertools.count(1)) -> None:  # noqa: B008
-                bar.advance(0, f"{words} · step {next(steps)}")
+            made = Counter[str]()
+
+            def each(n: int, words: str = words, made: Counter[str] = made) -> None:
+                made[words] += n
+                bar.advance(0, f"{words} · step {made[words]}")
 
             facts = fit(bench, arm, cell, draws[cell.draw][cell.share], rates.get(key), each)
             if "rate" in facts:

@@ -15,6 +15,7 @@ from unlabeled.settings import Budget
 from unlabeled.study.plan import Arm, Cell, needs
 from unlabeled.training import optim
 from unlabeled.training.devices import Device
+from unlabeled.training.halfway import Halfway
 from unlabeled.training.loop import Items, train
 from unlabeled.training.recipe import Recipe
 
@@ -123,5 +124,12 @@ def seconds_per_fit_step(recipe: Recipe, items: Items, y: np.ndarray, device: De
     device.place(encoder)
     numbers = np.unique(y, return_inverse=True)[1]
     rule = Finetune(steps=count + 3, encoder_lr=0.3)
-    rule.fit(encoder, items, numbers, recipe.looks(), device, each=lambda _: marks.append(time.perf_counter()))
+    rule.fit(
+        encoder,
+        items,
+        numbers,
+        recipe.looks(),
+        device,
+        halfway=Halfway(each=lambda _: marks.append(time.perf_counter())),
+    )
     return float(np.median(np.diff(marks)[2:]))

@@ -106,7 +106,7 @@ def hand_over(
         length = catalog.load("protocols", protocol.name)(**protocol.settings).length(len(rows), start.fresh)
         length *= 1 + len(start.others)
     with progress.bar("fit", length) as bar:
-        made = make(folder, start, prepared, rows, protocol, handover, device, told, each=bar.advance)
+        made = make(folder, start, prepared, rows, protocol, handover, device, told, each=progress.steps(bar))
     if handover.onnx:
         _onnx(made, prepared)
     return Made(made)
