@@ -217,5 +217,5 @@ def _limits(facts: Mapping[str, Any], kinds: Mapping[str, str], winner: str) -> 
             "The test split was drawn from the data at random: items of one part, patient or day may stand on both "
             "sides if no group column says so."
         )
-    out.extend(facts["findings"])
+    out.extend(f[:1].upper() + f[1:] for f in facts["findings"])
     return out
