@@ -108,7 +108,7 @@ def choose(told: Any, good: Path, test: Path, seed: int, text: str) -> None:
     ready = _good.ready(str(good), run, needs, None, setup_of(told, seed, name), training)
     device = open_device(training)
     eye = Eye(
-        device.place(_good.learnt(ready, told.out / "unused", needs, Budget(steps=1), device)), ready.looks(), device
+        device.place(_good.learnt(ready, told.out / "unused", needs, Budget(steps=1), device)), ready.recipe.looks(), device
     )
     spec = catalog.parse("anomaly", text)
     detector = catalog.load("anomaly", name)(**spec.settings)
@@ -143,7 +143,7 @@ def peers(told: Any, good: Path, test: Path, seed: int) -> None:
     table, store = build(scan(test), Prep(**ready.recipe.prep))
     kinds = _masks.kinds(table, table.rows())
     method = Run.open(run).method() if run else ready.recipe.build()
-    eye = Eye(method, ready.looks(), open_device(training))
+    eye = Eye(method, ready.recipe.looks(), open_device(training))
     weights, data, out = (told.out / name for name in ("weights.npz", "pictures.npz", "found.npz"))
     np.savez(weights, **{k: v.numpy() for k, v in method.encoder.net.state_dict().items()})
     parts = {"fit": (ready.store, ready.fit), "test": (store, table.rows()), "held": (ready.store, ready.held)}
