@@ -29,6 +29,7 @@ from unlabeled.deploy.engines import Answers
 from unlabeled.deploy.model import load_model
 from unlabeled.deploy.serve.app import build
 from unlabeled.deploy.serve.batcher import Batcher, Busy
+from unlabeled.deploy.serve.classes import Classes
 from unlabeled.deploy.serve.guard import Bounds
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -48,7 +49,7 @@ sys.exit(cli.run(["serve", *sys.argv[1:]]))
 @pytest.fixture(scope="module")
 def client(model: Path) -> Iterator[TestClient]:
     bounds = Bounds(bytes=200_000, pixels=1_000_000, files=4)
-    with TestClient(build(load_model(model, engine="onnx"), bounds), raise_server_exceptions=False) as found:  # type: ignore[arg-type]
+    with TestClient(build(Classes(load_model(model, engine="onnx")), bounds), raise_server_exceptions=False) as found:  # type: ignore[arg-type]
         yield found
 
 
@@ -172,14 +173,14 @@ def test_a_bug_inside_shows_nothing_outside(model: Path, digits: Path, monkeypat
         raise ValueError("secret /etc/shadow")
 
     monkeypatch.setattr(loaded.engine, "run", broken)
-    with TestClient(build(loaded, Bounds()), raise_server_exceptions=False) as client:  # type: ignore[arg-type]
+    with TestClient(build(Classes(loaded), Bounds()), raise_server_exceptions=False) as client:  # type: ignore[arg-type]
         answer = post(client, "/predict", next((digits / "test").rglob("*.png")).read_bytes())
     assert answer.status_code == 500 and answer.json() == {"error": "the server failed"}
 
 
 def test_a_key_is_asked_for(model: Path, digits: Path) -> None:
     picture = next((digits / "test").rglob("*.png")).read_bytes()
-    with TestClient(build(load_model(model, engine="onnx"), Bounds(key="s3cret"))) as client:  # type: ignore[arg-type]
+    with TestClient(build(Classes(load_model(model, engine="onnx")), Bounds(key="s3cret"))) as client:  # type: ignore[arg-type]
         assert post(client, "/predict", picture).status_code == 401
         assert client.get("/metrics", headers={"X-API-Key": "s3cre"}).status_code == 401
         assert client.get("/health").status_code == 200

@@ -59,6 +59,7 @@ def serve(
     import uvicorn
 
     from unlabeled.deploy.serve.app import build
+    from unlabeled.deploy.serve.classes import Classes
     from unlabeled.deploy.serve.connection import Connection
     from unlabeled.deploy.serve.guard import Bounds
 
@@ -69,7 +70,7 @@ def serve(
         queue=serving.queue,
         key=serving.key,
     )
-    app = build(loaded, bounds, batch=serving.batch)
+    app = build(Classes(loaded), bounds, batch=serving.batch)
     listening = uvicorn.Config(
         app, host=host, port=port, http=Connection, ws="none", log_level="warning", server_header=False,
         limit_concurrency=serving.connections, timeout_graceful_shutdown=10,
@@ -79,7 +80,7 @@ def serve(
         progress.say("mind: everyone who reaches this address can use it; give --key")
     with suppress(KeyboardInterrupt):  # Ctrl-C is how it is stopped
         uvicorn.Server(listening).run()
-    return Served(sum(app.server.counts.requests.values()), app.server.batcher.items)
+    return Served(sum(app.desk.counts.requests.values()), app.desk.batcher.items)
 
 
 def opened(model: str, engine: Literal["auto", "torch", "onnx"], threads: int) -> Model:
