@@ -80,7 +80,8 @@ def test_what_was_learnt_looks_again_without_the_good_items(
     (first.folder / "detector.safetensors").rename(kept / "detector.safetensors")
     shutil.rmtree(first.folder)
     setup = Setup(out=str(tmp_path / "day"))
-    again = detect(str(kept), on=str(tiles / "test"), false_alarms=0.15, setup=setup, training=CPU)
+    again = detect(str(kept), on=str(tiles / "test"), setup=setup, training=CPU)
+    assert again.figures["rate"] == 0.15, "the rate is kept with the detector"
     np.testing.assert_allclose(again.table["score"], first.table["score"], rtol=1e-4, atol=1e-5)
     assert again.figures["threshold"] == pytest.approx(first.figures["threshold"])
     assert str(kept) in again.figures["command"] and "--detector" not in again.figures["command"]

@@ -22,6 +22,7 @@ from unlabeled.training.recipe import Recipe
 
 NAME = "detector.safetensors"
 FORMAT = 1
+RATE = 0.05  # share of good items that may be flagged, where nobody says another
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,8 @@ class Judge:
         usual: its scores of good items that set the threshold.
         units: (N,) which of these belong together; None where each stands for itself.
         about: what a page tells of it: run, method, encoder, seed, view, learnt_from, kept_apart, folds, unseen, good,
-            stride and shortest (of recordings: steps between windows, and of the shortest one).
+            rate (of false alarms that was asked for), stride and shortest (of recordings: steps between windows, and of
+            the shortest one).
     """
 
     detector: str
@@ -46,6 +48,11 @@ class Judge:
     usual: Usual
     units: np.ndarray | None
     about: Mapping[str, Any]
+
+    @property
+    def rate(self) -> float:
+        """Share of good items that may be flagged, 0 to 1, as it was asked for when it learnt."""
+        return float(self.about.get("rate", RATE))
 
     def save(self, folder: Path) -> Path:
         """Write `detector.safetensors`, beside and renamed into place."""
