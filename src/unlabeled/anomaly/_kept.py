@@ -57,7 +57,7 @@ class Judge:
     def save(self, folder: Path) -> Path:
         """Write `detector.safetensors`, beside and renamed into place."""
         tensors = {f"detector/{k}": v for k, v in self.finder.keep().items()}
-        if needs(self.detector) != "items":  # it looks through a network that has learnt
+        if self.eye.method is not None and needs(self.detector) != "items":  # it looks through what has learnt
             tensors |= {f"method/{k}": v for k, v in self.eye.method.state_dict().items()}
         tensors["usual/scores"] = torch.from_numpy(np.asarray(self.usual.scores, np.float64))
         if self.units is not None:
@@ -103,9 +103,11 @@ def load(folder: str | Path, device: Device) -> Judge:
         if head["format"] > FORMAT:
             raise UserError(f"{path} is of a newer version ({head['format']})", "update unlabeled")
         recipe, spec = Recipe.from_json(head["recipe"]), catalog.parse("anomaly", head["detector"])
-        method = recipe.build()
-        if mine := _part(tensors, "method"):
+        method = None
+        if mine := _part(tensors, "method"):  # else no encoder is built, which would take seconds
+            method = recipe.build()
             method.load_state_dict(mine)
+            method = device.place(method).eval()
         finder: Detector = catalog.load("anomaly", spec.name)(**spec.settings)
         finder.take(_part(tensors, "detector"), device)
         units = tensors.get("usual/units")
@@ -114,7 +116,7 @@ def load(folder: str | Path, device: Device) -> Judge:
         raise UserError(
             f"cannot read {path} ({str(error).splitlines()[0]})", "let detect learn from the good items again"
         ) from error
-    eye = Eye(device.place(method).eval(), recipe.looks(), device)
+    eye = Eye(method, recipe.looks(), device)
     found = units.numpy() if units is not None else None
     return Judge(str(spec), finder, eye, recipe, usual, found, head["about"])
 
