@@ -2,15 +2,12 @@
 
 import asyncio
 import contextlib
-import io
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +15,11 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from PIL import Image
 
 import unlabeled as ul
 
 pytest.importorskip("fastapi")
+from asking import CHROMIUM, FLAGS, MULTIPART, bomb, post
 from starlette.testclient import TestClient
 
 from unlabeled.deploy.engines import Answers
@@ -32,8 +29,6 @@ from unlabeled.deploy.serve.batcher import Batcher, Busy
 from unlabeled.deploy.serve.classes import Classes
 from unlabeled.deploy.serve.guard import Bounds
 
-CHROMIUM = Path("/usr/bin/chromium")
-MULTIPART = "multipart/form-data; boundary=b"
 BLOCKED = """
 import sys
 class Blocked:
@@ -51,16 +46,6 @@ def client(model: Path) -> Iterator[TestClient]:
     bounds = Bounds(bytes=200_000, pixels=1_000_000, files=4)
     with TestClient(build(Classes(load_model(model, engine="onnx")), bounds), raise_server_exceptions=False) as found:  # type: ignore[arg-type]
         yield found
-
-
-def png(pixels: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
-def post(client: TestClient, path: str, *data: bytes) -> httpx.Response:
-    return client.post(path, files=[("files", ("x.png", d, "image/png")) for d in data])
 
 
 def test_it_answers_as_the_model_does(client: TestClient, model: Path, digits: Path) -> None:
@@ -113,17 +98,6 @@ def test_the_places_that_a_label_hangs_on(client: TestClient, digits: Path) -> N
     assert found["picture"].startswith("data:image/png;base64,")
     assert post(client, "/explain", b"no picture").status_code == 415
     assert post(client, "/explain", file.read_bytes(), file.read_bytes()).status_code == 422
-
-
-def bomb(side: int) -> bytes:
-    """A PNG of a few kB that unpacks to side x side pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    rows = zlib.compress(b"\0" * (side // 8 + 1) * side, 9)
-    head = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
 def test_hostile_requests_get_a_sentence_and_never_a_500(client: TestClient, digits: Path) -> None:
@@ -256,12 +230,10 @@ def test_a_real_server_without_torch_stands_slow_senders(model: Path, digits: Pa
 @pytest.mark.skipif(not CHROMIUM.is_file(), reason="Debian's chromium is not on this machine")
 def test_the_page_in_a_browser(model: Path, digits: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]  # fmt: skip
     files = sorted((digits / "test").rglob("*.png"))[::150]
     troubles: list[str] = []
     with served(model, "--key", "k") as port, playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=str(CHROMIUM), args=flags, timeout=240_000)
+        browser = p.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS, timeout=240_000)
         page = browser.new_page()
         page.set_default_timeout(240_000)
         page.on("pageerror", lambda e: troubles.append(str(e)))

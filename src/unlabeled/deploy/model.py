@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from unlabeled.deploy.bundle import Bundle
+from unlabeled.deploy.bundle import FACTS, Bundle
 from unlabeled.deploy.decide import Limits
 from unlabeled.deploy.engines import Answers, Engine, gathered
 from unlabeled.deploy.engines.onnx import Onnx
@@ -185,6 +185,15 @@ def worth(test: Mapping[str, Any]) -> str:
         f"the truth in {share('coverage')} with {test['size']['value']:.2f} classes each, no answer on "
         f"{share('abstained')}"
     )
+
+
+def finds_faults(path: str | Path) -> bool:
+    """Whether a detector of faults lies there; nothing heavy is imported where a model that knows classes does."""
+    if Path(path).suffix == ".onnx" or (Path(path) / FACTS).is_file():
+        return False
+    from unlabeled.anomaly._kept import lies_in
+
+    return lies_in(path) is not None
 
 
 def load_model(path: str | Path, *, engine: Choice = "auto", threads: int = 0, coverage: float | None = None) -> Model:

@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.security import APIKeyHeader
 from starlette.exceptions import HTTPException
 
 import unlabeled
@@ -54,18 +55,16 @@ def build(offer: Offer[T], bounds: Bounds, *, batch: int = 16, more: Sequence[AP
         docs_url=None,
         redoc_url=None,
     )
-    for router in (offer.routes(desk), _about(offer, desk), *more):
-        app.include_router(router)
+    keyed = [Security(APIKeyHeader(name="X-API-Key", auto_error=False))] if bounds.key else []  # for the API page
+    for router in (offer.routes(desk), _metrics(desk), *more):
+        app.include_router(router, dependencies=keyed)
+    app.include_router(_about(offer))
     _errors(app)
     return Service(app, desk, bounds)
 
 
-def _about(offer: Offer[T], desk: Desk[T]) -> APIRouter:
+def _metrics(desk: Desk[T]) -> APIRouter:
     routes = APIRouter(responses=refusals())
-
-    @routes.get("/health", summary="Is it alive, and what is it")
-    async def health() -> dict[str, Any]:
-        return {"status": "ok", **offer.health()}
 
     @routes.get("/metrics", response_class=PlainTextResponse, summary="Counters for Prometheus")
     async def metrics() -> str:
@@ -76,6 +75,17 @@ def _about(offer: Offer[T], desk: Desk[T]) -> APIRouter:
             "batch_items_mean": b.items / max(1, b.batches),
         }
         return desk.counts.text(gauges)
+
+    return routes
+
+
+def _about(offer: Offer[T]) -> APIRouter:
+    """What is open to everybody: whether it is alive, and the pages."""
+    routes = APIRouter(responses=refusals())
+
+    @routes.get("/health", summary="Is it alive, and what is it")
+    async def health() -> dict[str, Any]:
+        return {"status": "ok", **offer.health()}
 
     files = {"/": "page.html", "/docs": "docs.html", "/page.js": "page.js", "/docs.js": "docs.js"}
     for path, name in (files | {"/show.js": offer.script}).items():

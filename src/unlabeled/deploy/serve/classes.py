@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from unlabeled.deploy import drift, occlude
 from unlabeled.deploy.engines import Answers
 from unlabeled.deploy.model import Model
-from unlabeled.deploy.serve.desk import Desk, Files, refusals, uri
+from unlabeled.deploy.serve.desk import Desk, Files, png, refusals, uri
 from unlabeled.deploy.serve.reader import Refused
 from unlabeled.deploy.similar import Neighbours
 from unlabeled.errors import UserError
@@ -101,7 +101,7 @@ class Classes:
         numbers, alike = memory.nearest(found.features, k)
         return [
             {"number": int(n), "label": self.model.classes[memory.labels[n]], "similarity": float(a),
-             "thumbnail": None if memory.thumbs is None else uri(memory.thumbs[int(n)])}
+             "thumbnail": None if memory.thumbs is None else uri(png(memory.thumbs[int(n)]))}
             for n, a in zip(numbers[0], alike[0], strict=True)
         ]  # fmt: skip
 
@@ -119,7 +119,7 @@ class Classes:
         whole, *parts = await desk.asked([raw, *found.copies])
         label = int(whole.probabilities[0].argmax())
         heat = occlude.told(found, whole.probabilities[0, label], np.array([p.probabilities[0, label] for p in parts]))
-        picture = uri(occlude.overlay(raw, heat)) if raw.ndim == 3 else None
+        picture = uri(png(occlude.overlay(raw, heat))) if raw.ndim == 3 else None
         told = {"label": self.model.classes[label], "map": heat.round(4).tolist(), "picture": picture}
         return told | {"words": desk.reader.words(raw)}
 

@@ -115,8 +115,13 @@ class Desk(Generic[T]):
         return list(await asyncio.gather(*(loop.run_in_executor(self.decoders, self.reader.read, d) for d in data)))
 
 
-def uri(pixels: np.ndarray) -> str:
-    """A picture (H, W) or (H, W, 3) uint8 as a data URI."""
+def png(pixels: np.ndarray) -> bytes:
+    """A picture (H, W) or (H, W, 3) uint8 as a file."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)  # smaller files would take longer than they are sent
+    return file.getvalue()
+
+
+def uri(file: bytes) -> str:
+    """A PNG as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(file).decode()
