@@ -152,6 +152,13 @@ def test_a_bug_inside_shows_nothing_outside(model: Path, digits: Path, monkeypat
     assert answer.status_code == 500 and answer.json() == {"error": "the server failed"}
 
 
+def test_what_knows_classes_has_no_false_alarms(model: Path) -> None:
+    with pytest.raises(ul.UserError, match="has no rate of false alarms"):
+        ul.load(str(model), false_alarms=0.1)
+    with pytest.raises(ul.UserError, match="leave --false-alarms away"):
+        ul.serve(str(model), false_alarms=0.1)
+
+
 def test_a_key_is_asked_for(model: Path, digits: Path) -> None:
     picture = next((digits / "test").rglob("*.png")).read_bytes()
     with TestClient(build(Classes(load_model(model, engine="onnx")), Bounds(key="s3cret"))) as client:  # type: ignore[arg-type]

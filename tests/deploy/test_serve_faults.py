@@ -223,7 +223,10 @@ def test_what_a_detector_has_not_is_said_in_a_line(place: Path, monkeypatch: pyt
     with pytest.raises(ul.UserError, match="leave these settings away"):
         ul.load(kept, coverage=0.9)
     with pytest.raises(ul.UserError, match="leave --engine away"):
-        offered(kept, "onnx", 1)
+        offered(kept, "onnx", 1, None)
+    with pytest.raises(ul.UserError, match="24 good items kept apart cannot vouch for 1"):
+        offered(kept, "auto", 1, 0.01)
+    assert offered(kept, "auto", 1, 0.3).health()["alarms"] == 0.3
     monkeypatch.setattr(uvicorn.Server, "run", lambda self: None)
     assert ul.serve(str(place / "found" / "detector.safetensors")).items == 0, "its file does as well as its folder"
 

@@ -51,8 +51,10 @@ class Judge:
 
     @property
     def rate(self) -> float:
-        """Share of good items that may be flagged, 0 to 1, as it was asked for when it learnt."""
-        return float(self.about.get("rate", RATE))
+        """Share of good items that may be flagged, 0 to 1, as it was asked for when it learnt; files that do not tell
+        have the usual one, or the least that so many good items vouch for.
+        """
+        return float(self.about.get("rate", max(RATE, 1 / (len(self.usual.scores) + 1))))
 
     def save(self, folder: Path) -> Path:
         """Write `detector.safetensors`, beside and renamed into place."""

@@ -175,15 +175,16 @@ def _where(map_: np.ndarray) -> str:
     return f"at the {' '.join(n for n in names if n)}" if any(names) else "in the middle"
 
 
-def load_inspector(given: str | Path, *, threads: int = 0) -> Inspector:
+def load_inspector(given: str | Path, *, threads: int = 0, false_alarms: float | None = None) -> Inspector:
     """Open a detector of faults in pictures that detect has kept.
 
     Args:
         given: the results of detect, a folder with `detector.safetensors`, or that file.
         threads: CPU threads; 0 takes the cores that other processes leave free.
+        false_alarms: share of good pictures that may be flagged, 0 to 1, instead of the one it learnt for.
 
     Raises:
-        UserError: when it cannot be read, or looks at recordings.
+        UserError: when it cannot be read, looks at recordings, or has too few good pictures for such a rate.
     """
     folder = _kept.lies_in(given) or Path(given)
     judge = _kept.load(folder, open_device(Training(threads=threads)))
@@ -194,4 +195,8 @@ def load_inspector(given: str | Path, *, threads: int = 0) -> Inspector:
         )
     if _kept.needs(judge.detector) == "painting":  # what it hides is drawn by an item's place among others
         judge = replace(judge, eye=replace(judge.eye, batch=1))
-    return Inspector(folder.resolve().name, judge)
+    if false_alarms is not None:
+        judge = replace(judge, about={**judge.about, "rate": false_alarms})
+    found = Inspector(folder.resolve().name, judge)
+    found.vouch(judge.rate)
+    return found

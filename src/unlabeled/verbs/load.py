@@ -15,6 +15,7 @@ def load(
     engine: Literal["auto", "torch", "onnx"] = "auto",
     threads: int = 0,
     coverage: float | None = None,
+    false_alarms: float | None = None,
 ) -> "Model | Inspector":
     """Load a model, or a detector of faults; the data that it learnt from are not needed.
 
@@ -23,6 +24,7 @@ def load(
         engine: torch, or onnx, which needs no torch; auto takes torch for a folder.
         threads: CPU threads; 0 leaves the engine's own number.
         coverage: another share of label sets that hold the true label than the model's own, 0 to 1.
+        false_alarms: of a detector of faults another share of good items that may be flagged than its own, 0 to 1.
 
     Returns:
         The model: `predict`, `embed` and `similar` take paths, pictures, arrays and data frames. Of detect the
@@ -41,5 +43,7 @@ def load(
             )
         from unlabeled.deploy.inspector import load_inspector
 
-        return load_inspector(model, threads=threads)
+        return load_inspector(model, threads=threads, false_alarms=false_alarms)
+    if false_alarms is not None:
+        raise UserError(f"{model} knows classes and has no rate of false alarms", "leave it away")
     return load_model(model, engine=engine, threads=threads, coverage=coverage)

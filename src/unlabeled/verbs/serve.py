@@ -39,6 +39,7 @@ def serve(
     port: int = 8000,
     engine: Literal["auto", "torch", "onnx"] = "auto",
     threads: int = 0,
+    false_alarms: float | None = None,
     serving: Serving = Serving(),
 ) -> Served:
     """Serve a model until it is stopped: /predict /embed /similar /explain /drift /health /metrics, /docs, a page at /.
@@ -52,6 +53,7 @@ def serve(
         port: to listen on.
         engine: onnx, which starts at once and needs no torch, or torch; auto takes onnx where the folder holds it.
         threads: CPU threads of the engine; 0 leaves the engine's own number.
+        false_alarms: of a detector of faults another share of good items that may be flagged than its own, 0 to 1.
         serving: limits.
 
     Raises:
@@ -62,7 +64,7 @@ def serve(
         unlabeled serve unlabeled-good-faults
     """
     need("fastapi", "uvicorn", "multipart", extra="serve")
-    offer = offered(model, engine, threads)
+    offer = offered(model, engine, threads, false_alarms)
     import uvicorn
 
     from unlabeled.deploy.serve.app import build
@@ -89,13 +91,17 @@ def serve(
     return Served(sum(app.desk.counts.requests.values()), app.desk.batcher.items)
 
 
-def offered(model: str, engine: Literal["auto", "torch", "onnx"], threads: int) -> "Offer[Any]":
+def offered(
+    model: str, engine: Literal["auto", "torch", "onnx"], threads: int, false_alarms: float | None
+) -> "Offer[Any]":
     """What shall be served: a model that knows classes, or a detector of faults.
 
     Raises:
-        UserError: when it cannot be read, or the engine does not run it.
+        UserError: when it cannot be read, or a setting does not fit it.
     """
     if not finds_faults(model):
+        if false_alarms is not None:
+            raise UserError(f"{model} knows classes and has no rate of false alarms", "leave --false-alarms away")
         from unlabeled.deploy.serve.classes import Classes
 
         return Classes(opened(model, engine, threads))
@@ -104,7 +110,7 @@ def offered(model: str, engine: Literal["auto", "torch", "onnx"], threads: int) 
     from unlabeled.deploy.inspector import load_inspector
     from unlabeled.deploy.serve.faults import Faults
 
-    return Faults(load_inspector(model, threads=threads))
+    return Faults(load_inspector(model, threads=threads, false_alarms=false_alarms))
 
 
 def opened(model: str, engine: Literal["auto", "torch", "onnx"], threads: int) -> Model:
