@@ -222,6 +222,8 @@ def test_what_a_detector_has_not_is_said_in_a_line(place: Path, monkeypatch: pyt
     kept = str(place / "found")
     with pytest.raises(ul.UserError, match="leave these settings away"):
         ul.load(kept, coverage=0.9)
+    with pytest.raises(ul.UserError, match="detector of faults, not a model that knows classes; run: unlabeled detect"):
+        ul.predict(kept, str(place / "test"))
     with pytest.raises(ul.UserError, match="leave --engine away"):
         offered(kept, "onnx", 1, None)
     with pytest.raises(ul.UserError, match="24 good items kept apart cannot vouch for 1"):

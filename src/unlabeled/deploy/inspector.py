@@ -47,6 +47,17 @@ class Inspector:
     Args:
         name: what it is called.
         judge: what detect has kept.
+
+    >>> import unlabeled as ul
+    >>> parts = np.random.default_rng(0).integers(90, 110, (30, 32, 32)).astype("uint8")
+    >>> parts[29, 6:10, 24:28] = 255
+    >>> np.savez("good.npz", x=parts[:24]), np.savez("new.npz", x=parts[24:])
+    (None, None)
+    >>> quick = "planted(pictures=12, epochs=1, width=4)"
+    >>> found = ul.detect("good.npz", on="new.npz", detector=quick)
+    >>> table = ul.load(str(found.folder)).predict(parts[27:])
+    >>> table["flagged"].tolist(), table["why"][2]
+    ([False, False, True], '1 of 25 good parts would look this odd; it stands out most at the top right')
     """
 
     name: str

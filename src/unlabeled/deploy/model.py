@@ -211,6 +211,11 @@ def load_model(path: str | Path, *, engine: Choice = "auto", threads: int = 0, c
     if Path(path).suffix == ".onnx":
         lone = Onnx(Path(path), threads=threads)
         return Model(lone.facts, lone, Limits.of(lone.facts, None, coverage))
+    if finds_faults(path):
+        raise UserError(
+            f"{path} is a detector of faults, not a model that knows classes",
+            f"run: unlabeled detect {path} --on ITEMS, or unlabeled serve {path}",
+        )
     found = Bundle.open(path)
     limits = Limits.of(found.facts, None if coverage is None else found.reference(), coverage)
     if engine == "onnx":
