@@ -16,6 +16,8 @@ import pytest
 from PIL import Image
 
 import unlabeled as ul
+from unlabeled.anomaly import _kept
+from unlabeled.deploy import model as deploy_model
 from unlabeled.settings import Setup, Training
 
 pytest.importorskip("fastapi")
@@ -24,6 +26,7 @@ from asking import CHROMIUM, FLAGS, bomb, png, post
 from starlette.testclient import TestClient
 
 from unlabeled.deploy.inspector import Inspector, Sights
+from unlabeled.deploy.model import DETECTOR
 from unlabeled.deploy.serve.app import Service, build
 from unlabeled.deploy.serve.faults import Faults
 from unlabeled.deploy.serve.guard import Bounds
@@ -58,7 +61,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ul.detect(
             str(root / "good"),
             on=str(root / "test"),
-            detector="planted(pictures=48,epochs=6,width=8)",
+            detector="planted(pictures=48,epochs=40,width=8)",
             false_alarms=RATE,
             setup=Setup(size=16, out=str(root / "found")),
             training=Training(device="cpu", threads=1),
@@ -222,6 +225,7 @@ def test_what_a_detector_has_not_is_said_in_a_line(place: Path, monkeypatch: pyt
     kept = str(place / "found")
     with pytest.raises(ul.UserError, match="leave these settings away"):
         ul.load(kept, coverage=0.9)
+    assert DETECTOR == _kept.NAME, "the name stands in two places: one is read where there is no torch"
     with pytest.raises(ul.UserError, match="detector of faults, not a model that knows classes; run: unlabeled detect"):
         ul.predict(kept, str(place / "test"))
     with pytest.raises(ul.UserError, match="leave --engine away"):
@@ -229,6 +233,9 @@ def test_what_a_detector_has_not_is_said_in_a_line(place: Path, monkeypatch: pyt
     with pytest.raises(ul.UserError, match="24 good items kept apart cannot vouch for 1"):
         offered(kept, "auto", 1, 0.01)
     assert offered(kept, "auto", 1, 0.3).health()["alarms"] == 0.3
+    with monkeypatch.context() as bare, pytest.raises(ul.UserError, match="needs torch"):
+        bare.setattr(deploy_model, "find_spec", lambda name: None)
+        ul.load(kept)
     monkeypatch.setattr(uvicorn.Server, "run", lambda self: None)
     assert ul.serve(str(place / "found" / "detector.safetensors")).items == 0, "its file does as well as its folder"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # a server needs none of these, and pandas alone takes a seco
 
 Choice = Literal["auto", "torch", "onnx"]
 BATCH = 32
+DETECTOR = "detector.safetensors"  # as `anomaly._kept` has it, which imports torch
 
 
 @dataclass(eq=False)
@@ -188,12 +190,19 @@ def worth(test: Mapping[str, Any]) -> str:
 
 
 def finds_faults(path: str | Path) -> bool:
-    """Whether a detector of faults lies there; nothing heavy is imported where a model that knows classes does."""
-    if Path(path).suffix == ".onnx" or (Path(path) / FACTS).is_file():
-        return False
-    from unlabeled.anomaly._kept import lies_in
+    """Whether a detector of faults lies there, as a folder or a file; nothing heavy is imported to see that.
 
-    return lies_in(path) is not None
+    Raises:
+        UserError: when one does, and torch is missing, by which it runs.
+    """
+    file = Path(path) if Path(path).name == DETECTOR else Path(path) / DETECTOR
+    if not file.is_file() or (Path(path) / FACTS).is_file():
+        return False
+    if find_spec("torch") is None:
+        raise UserError(
+            f"{path} is a detector of faults, which needs torch, and that is not installed", "install torch"
+        )
+    return True
 
 
 def load_model(path: str | Path, *, engine: Choice = "auto", threads: int = 0, coverage: float | None = None) -> Model:

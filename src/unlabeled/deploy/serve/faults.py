@@ -87,9 +87,9 @@ class Faults:
             judged = []
             for file, found in zip(files, await desk.answers(files), strict=True):
                 [told] = self.inspector.told(found, alarms)
+                drawn = uri(await self._drawn(file, found, desk)) if map else None
                 desk.counts.marks["judged"] += 1
                 desk.counts.marks["flagged"] += told["flagged"]
-                drawn = uri(await self._drawn(file, found, desk)) if map else None
                 judged.append(Judged(**told, map=drawn))
             return Answer(items=judged, alarms=alarms)
 
