@@ -144,6 +144,8 @@ def test_it_says_what_it_is_and_offers_nothing_else(client: TestClient, place: P
     predict, heat = api["paths"]["/predict"]["post"], api["paths"]["/map"]["post"]
     assert {p["name"]: p["schema"]["default"] for p in predict["parameters"]} == {"alarms": RATE, "map": False}
     assert list(heat["responses"]["200"]["content"]) == ["image/png"]
+    for way in (predict, heat, api["paths"]["/metrics"]["get"]):
+        assert all(list(told["content"]) == ["application/json"] for s, told in way["responses"].items() if s != "200")
     [told] = post(client, "/predict", (place / "good" / "0.png").read_bytes()).json()["items"]
     assert set(told) == set(api["components"]["schemas"]["Judged"]["properties"])
     assert all({"401", "413", "415", "422", "429", "503"} <= set(way["responses"]) for way in (predict, heat))

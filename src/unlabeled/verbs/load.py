@@ -35,6 +35,7 @@ def load(
 
     Example:
         unlabeled load steel.ul
+        unlabeled load unlabeled-good-faults
     """
     if finds_faults(model):
         if engine == "onnx" or coverage is not None:

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 import unlabeled
 from unlabeled.deploy.serve.batcher import Busy
-from unlabeled.deploy.serve.desk import Desk, Offer, T, refusals
+from unlabeled.deploy.serve.desk import Desk, Offer, T, file_of, refusals
 from unlabeled.deploy.serve.guard import Bounds, Guard
 from unlabeled.deploy.serve.reader import Refused
 
@@ -66,15 +66,17 @@ def build(offer: Offer[T], bounds: Bounds, *, batch: int = 16, more: Sequence[AP
 def _metrics(desk: Desk[T]) -> APIRouter:
     routes = APIRouter(responses=refusals())
 
-    @routes.get("/metrics", response_class=PlainTextResponse, summary="Counters for Prometheus")
-    async def metrics() -> str:
+    told = file_of("text/plain", "the counters")
+
+    @routes.get("/metrics", response_class=Response, responses=told, summary="Counters for Prometheus")
+    async def metrics() -> Response:
         b = desk.batcher
         gauges = {
             "queue_items": b.queue.qsize(),
             "batches_total": b.batches,
             "batch_items_mean": b.items / max(1, b.batches),
         }
-        return desk.counts.text(gauges)
+        return PlainTextResponse(desk.counts.text(gauges))
 
     return routes
 

@@ -38,6 +38,11 @@ def refusals(more: Mapping[int, str] | None = None) -> dict[int | str, dict[str,
     return {status: {"description": text, "model": Told} for status, text in sorted((USUAL | dict(more or {})).items())}
 
 
+def file_of(kind: str, about: str) -> dict[int | str, dict[str, Any]]:
+    """For the API page an answer 200 that is a file; by a response class refusals would seem to be of its kind, too."""
+    return {200: {"description": about, "content": {kind: {"schema": {"type": "string", "format": "binary"}}}}}
+
+
 class Offer(Protocol[T]):
     """What is served: it answers on raw items, and says at which paths.
 

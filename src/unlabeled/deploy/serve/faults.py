@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from unlabeled.deploy.inspector import Inspector, Sights
-from unlabeled.deploy.serve.desk import Desk, Files, png, refusals, uri
+from unlabeled.deploy.serve.desk import Desk, Files, file_of, png, refusals, uri
 from unlabeled.deploy.serve.reader import Refused
 
 LARGEST = 16_000_000  # pixels of a heat map; that of a larger picture is smaller than the picture
@@ -31,12 +31,6 @@ class Answer(BaseModel):
 
     items: list[Judged]
     alarms: float = Field(description="the share of good pictures that may be flagged, by which these were")
-
-
-class Png(Response):
-    """A picture."""
-
-    media_type = "image/png"
 
 
 class Faults:
@@ -93,11 +87,16 @@ class Faults:
                 judged.append(Judged(**told, map=drawn))
             return Answer(items=judged, alarms=alarms)
 
-        @routes.post("/map", summary="The picture in grey under its heat map, in its own size", response_class=Png)
-        async def heat(files: Files) -> Png:
+        @routes.post(
+            "/map",
+            summary="The picture in grey under its heat map, in its own size",
+            response_class=Response,
+            responses=file_of("image/png", "the heat map"),
+        )
+        async def heat(files: Files) -> Response:
             _one(files)
             [found] = await desk.answers(files)
-            return Png(await self._drawn(files[0], found, desk))
+            return Response(await self._drawn(files[0], found, desk), media_type="image/png")
 
         return routes
 
