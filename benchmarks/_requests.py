@@ -1,15 +1,41 @@
-"""Requests as a server meets them, sound and malformed, for `handover.py`."""
+"""Requests as a server meets them, sound and malformed, and the server, for `handover.py` and `inspection.py`."""
 
 import asyncio
 import contextlib
 import io
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
+
+
+@contextlib.contextmanager
+def served(model: Path, *flags: str) -> Iterator[tuple[int, psutil.Process, float]]:
+    """A server in a process of its own: port, process, seconds until it answered."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "unlabeled", "serve", str(model), "--port", str(port), *flags]
+    child = subprocess.Popen(command, env={**os.environ, "UNLABELED_QUIET": "1"})
+    try:
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.02)
+        yield port, psutil.Process(child.pid), time.perf_counter() - began
+    finally:
+        child.terminate()
+        child.wait(60)
 
 
 def multipart(data: bytes, path: str = "/predict", name: str = "files") -> bytes:

@@ -107,9 +107,7 @@ def choose(told: Any, good: Path, test: Path, seed: int, text: str) -> None:
     run = encoder(told, good, seed) if needs == "features" else None
     ready = _good.ready(str(good), run, needs, None, setup_of(told, seed, name), training)
     device = open_device(training)
-    eye = Eye(
-        device.place(_good.learnt(ready, told.out / "unused", needs, Budget(steps=1), device)), ready.recipe.looks(), device
-    )
+    eye = Eye(_good.learnt(ready, told.out / "unused", needs, Budget(steps=1), device), ready.recipe.looks(), device)
     spec = catalog.parse("anomaly", text)
     detector = catalog.load("anomaly", name)(**spec.settings)
     held = np.random.default_rng(1).permutation(ready.held)

@@ -13,24 +13,17 @@ RUN is a run's folder; a bundle is made of it in --out unless one is there alrea
 
 import argparse
 import asyncio
-import contextlib
 import json
-import os
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from _form import in_form
-from _requests import clients, evil, multipart, raw_request, slowly
+from _requests import clients, evil, multipart, raw_request, served, slowly
 from scipy.special import log_softmax, logsumexp, softmax
 
 import unlabeled as ul
@@ -264,37 +257,6 @@ def net_looks(bundle: Bundle) -> Any:
     return Recipe.from_json(bundle.facts["recipe"]).looks()
 
 
-@contextlib.contextmanager
-def served(bundle: Bundle, *flags: str) -> Iterator[tuple[int, psutil.Process, float]]:
-    """A server in a process of its own: port, process, seconds until it answered."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    began = time.perf_counter()
-    command = [
-        sys.executable,
-        "-m",
-        "unlabeled",
-        "serve",
-        str(bundle.folder),
-        "--port",
-        str(port),
-        "--engine",
-        "onnx",
-        *flags,
-    ]
-    child = subprocess.Popen(command, env={**os.environ, "UNLABELED_QUIET": "1"})
-    try:
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.02)
-        yield port, psutil.Process(child.pid), time.perf_counter() - began
-    finally:
-        child.terminate()
-        child.wait(60)
-
-
 def server(args: argparse.Namespace) -> None:
     """Throughput in turns with onnxruntime alone on the same decoded items."""
     bundle = made(args)
@@ -303,7 +265,7 @@ def server(args: argparse.Namespace) -> None:
     bodies = [multipart(Path(f).read_bytes()) for f in files]
     raw = prepared.store.batch(prepared.test[:64]).numpy()
     engine = Onnx(Path(str(bundle.onnx())), threads=args.threads)
-    with served(bundle, "--threads", str(args.threads)) as (port, process, start):
+    with served(bundle.folder, "--engine", "onnx", "--threads", str(args.threads)) as (port, process, start):
         asyncio.run(clients(port, bodies, 16, 3.0))
         alone, ours, spans = [], [], []
         own, theirs, computed, asked = 0.0, 0.0, 0, 0  # CPU seconds, which other work on the machine does not change
@@ -333,11 +295,8 @@ def hostile(args: argparse.Namespace) -> None:
     prepared, _ = data_for(args.data, find([args.run]))
     good = (prepared.table.folder / prepared.table.items["path"].iloc[prepared.test[0]]).read_bytes()
     random = np.random.default_rng(0)
-    with served(bundle, "--threads", "1", "--timeout", "5", "--max-pixels", "4000000", "--max-bytes", "2000000") as (
-        port,
-        process,
-        _,
-    ):
+    limits = ("--timeout", "5", "--max-pixels", "4000000", "--max-bytes", "2000000")
+    with served(bundle.folder, "--engine", "onnx", "--threads", "1", *limits) as (port, process, _):
         seen: Counter[int] = Counter()
         for _ in range(50):
             raw_request(port, multipart(good))

@@ -12,9 +12,11 @@ from sklearn.metrics import roc_auc_score
 
 from unlabeled.anomaly import _masks
 from unlabeled.data.scan import scan
+from unlabeled.deploy.inspector import Inspector
 from unlabeled.errors import UserError
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.verbs.detect import Detected, detect
+from unlabeled.verbs.load import load
 from unlabeled.verbs.pretrain import pretrain
 
 CPU = Training(device="cpu", threads=1)
@@ -80,8 +82,14 @@ def test_what_was_learnt_looks_again_without_the_good_items(
     (first.folder / "detector.safetensors").rename(kept / "detector.safetensors")
     shutil.rmtree(first.folder)
     setup = Setup(out=str(tmp_path / "day"))
-    again = detect(str(kept), on=str(tiles / "test"), false_alarms=0.15, setup=setup, training=CPU)
+    again = detect(str(kept), on=str(tiles / "test"), setup=setup, training=CPU)
+    assert again.figures["rate"] == 0.15, "the rate is kept with the detector"
     np.testing.assert_allclose(again.table["score"], first.table["score"], rtol=1e-4, atol=1e-5)
+    one_by_one = load(str(kept), threads=1)
+    assert isinstance(one_by_one, Inspector)
+    at_once = one_by_one.predict(str(tiles / "test"))
+    np.testing.assert_allclose(at_once["score"], first.table["score"], rtol=2e-3)
+    assert at_once["flagged"].tolist() == again.table["flagged"].tolist()
     assert again.figures["threshold"] == pytest.approx(first.figures["threshold"])
     assert str(kept) in again.figures["command"] and "--detector" not in again.figures["command"]
 

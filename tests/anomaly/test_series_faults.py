@@ -24,7 +24,9 @@ from unlabeled.modalities.series import Series
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.training.devices import open_device
 from unlabeled.verbs.detect import Detected, detect
+from unlabeled.verbs.load import load
 from unlabeled.verbs.pretrain import pretrain
+from unlabeled.verbs.serve import serve
 
 CPU = Training(device="cpu", threads=1, batch_size=16)
 QUICK = "stretches(steps=120,batch=16,width=24)"
@@ -218,6 +220,12 @@ def test_a_variable_that_is_missing_is_told(
 def quick(machine: Path, cache: Path, tmp_path: Path) -> Path:
     """A detector that has learnt next to nothing."""
     return found(machine, tmp_path / "quick", "stretches(steps=5)", false_alarms=0.2).folder
+
+
+def test_a_detector_of_recordings_is_not_loaded_or_served(quick: Path) -> None:
+    for way in (load, serve):
+        with pytest.raises(UserError, match="in recordings, and only detectors of faults in pictures"):
+            way(str(quick))
 
 
 def look(kept: Path, on: Path, **more: object) -> Detected:

@@ -2,15 +2,12 @@
 
 import asyncio
 import contextlib
-import io
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,21 +15,20 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from PIL import Image
 
 import unlabeled as ul
 
 pytest.importorskip("fastapi")
+from asking import CHROMIUM, FLAGS, MULTIPART, bomb, post
 from starlette.testclient import TestClient
 
 from unlabeled.deploy.engines import Answers
 from unlabeled.deploy.model import load_model
 from unlabeled.deploy.serve.app import build
 from unlabeled.deploy.serve.batcher import Batcher, Busy
+from unlabeled.deploy.serve.classes import Classes
 from unlabeled.deploy.serve.guard import Bounds
 
-CHROMIUM = Path("/usr/bin/chromium")
-MULTIPART = "multipart/form-data; boundary=b"
 BLOCKED = """
 import sys
 class Blocked:
@@ -48,18 +44,8 @@ sys.exit(cli.run(["serve", *sys.argv[1:]]))
 @pytest.fixture(scope="module")
 def client(model: Path) -> Iterator[TestClient]:
     bounds = Bounds(bytes=200_000, pixels=1_000_000, files=4)
-    with TestClient(build(load_model(model, engine="onnx"), bounds), raise_server_exceptions=False) as found:  # type: ignore[arg-type]
+    with TestClient(build(Classes(load_model(model, engine="onnx")), bounds), raise_server_exceptions=False) as found:  # type: ignore[arg-type]
         yield found
-
-
-def png(pixels: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
-def post(client: TestClient, path: str, *data: bytes) -> httpx.Response:
-    return client.post(path, files=[("files", ("x.png", d, "image/png")) for d in data])
 
 
 def test_it_answers_as_the_model_does(client: TestClient, model: Path, digits: Path) -> None:
@@ -114,17 +100,6 @@ def test_the_places_that_a_label_hangs_on(client: TestClient, digits: Path) -> N
     assert post(client, "/explain", file.read_bytes(), file.read_bytes()).status_code == 422
 
 
-def bomb(side: int) -> bytes:
-    """A PNG of a few kB that unpacks to side x side pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    rows = zlib.compress(b"\0" * (side // 8 + 1) * side, 9)
-    head = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-
-
 def test_hostile_requests_get_a_sentence_and_never_a_500(client: TestClient, digits: Path) -> None:
     good = next((digits / "test").rglob("*.png")).read_bytes()
     noise = np.random.default_rng(0)
@@ -172,14 +147,21 @@ def test_a_bug_inside_shows_nothing_outside(model: Path, digits: Path, monkeypat
         raise ValueError("secret /etc/shadow")
 
     monkeypatch.setattr(loaded.engine, "run", broken)
-    with TestClient(build(loaded, Bounds()), raise_server_exceptions=False) as client:  # type: ignore[arg-type]
+    with TestClient(build(Classes(loaded), Bounds()), raise_server_exceptions=False) as client:  # type: ignore[arg-type]
         answer = post(client, "/predict", next((digits / "test").rglob("*.png")).read_bytes())
     assert answer.status_code == 500 and answer.json() == {"error": "the server failed"}
 
 
+def test_what_knows_classes_has_no_false_alarms(model: Path) -> None:
+    with pytest.raises(ul.UserError, match="has no rate of false alarms"):
+        ul.load(str(model), false_alarms=0.1)
+    with pytest.raises(ul.UserError, match="leave --false-alarms away"):
+        ul.serve(str(model), false_alarms=0.1)
+
+
 def test_a_key_is_asked_for(model: Path, digits: Path) -> None:
     picture = next((digits / "test").rglob("*.png")).read_bytes()
-    with TestClient(build(load_model(model, engine="onnx"), Bounds(key="s3cret"))) as client:  # type: ignore[arg-type]
+    with TestClient(build(Classes(load_model(model, engine="onnx")), Bounds(key="s3cret"))) as client:  # type: ignore[arg-type]
         assert post(client, "/predict", picture).status_code == 401
         assert client.get("/metrics", headers={"X-API-Key": "s3cre"}).status_code == 401
         assert client.get("/health").status_code == 200
@@ -255,12 +237,10 @@ def test_a_real_server_without_torch_stands_slow_senders(model: Path, digits: Pa
 @pytest.mark.skipif(not CHROMIUM.is_file(), reason="Debian's chromium is not on this machine")
 def test_the_page_in_a_browser(model: Path, digits: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]  # fmt: skip
     files = sorted((digits / "test").rglob("*.png"))[::150]
     troubles: list[str] = []
     with served(model, "--key", "k") as port, playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=str(CHROMIUM), args=flags, timeout=240_000)
+        browser = p.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS, timeout=240_000)
         page = browser.new_page()
         page.set_default_timeout(240_000)
         page.on("pageerror", lambda e: troubles.append(str(e)))

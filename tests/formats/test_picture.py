@@ -80,6 +80,23 @@ def test_a_turned_photo_stands_upright(tmp_path: Path) -> None:
     assert upright[-3:].min() > 215
 
 
+def test_a_whole_picture_keeps_its_shape(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    wide = np.zeros((8, 16), dtype=np.uint8)
+    wide[:, 8:] = 255
+    turned = saved(tmp_path, "a.jpg", Image.fromarray(wide), exif=exif, quality=95)
+    upright = picture.whole(turned, 1000)
+    assert upright.shape == (16, 8, 3) and upright[:7].max() < 40 and upright[9:].min() > 215
+    assert picture.whole(turned, 32).shape == (8, 4, 3), "as many pixels as are asked for, in the same shape"
+    assert np.array_equal(picture.whole(saved(tmp_path, "c.png", Image.fromarray(COLOUR)), 1000), COLOUR)
+    deep = picture.whole(saved(tmp_path, "d.tif", Image.fromarray(DEEP)), 1000)
+    assert np.array_equal(deep[..., 2], np.rint(DEEP / 257).astype(np.uint8))
+    (tmp_path / "cut.jpg").write_bytes(turned.read_bytes()[:-40])
+    with pytest.raises(Unreadable, match="cut short"):
+        picture.whole(tmp_path / "cut.jpg", 1000)
+
+
 def test_the_first_frame_counts(tmp_path: Path) -> None:
     frames = [Image.new("L", (12, 12), value) for value in (40, 200)]
     path = saved(tmp_path, "a.gif", frames[0], save_all=True, append_images=frames[1:])

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unlabeled.data.store import Store
 from unlabeled.encoders import Encoder
+from unlabeled.errors import UserError
 from unlabeled.methods import Method
 from unlabeled.modalities import Modality
 from unlabeled.training.devices import Device
@@ -19,14 +20,14 @@ class Eye:
     """What a detector looks through: a trained method, and the plain view of an item.
 
     Args:
-        method: with its trained encoder, on the device, in evaluation mode.
+        method: with its trained encoder, on the device, at rest; None for detectors that look at items alone.
         looks: the modality of the items; its plain view is what the detector sees.
         device: from `open_device`.
         batch: items at a time.
         each: called with the number of items after each batch, for a progress bar.
     """
 
-    method: Method
+    method: Method | None
     looks: Modality
     device: Device
     batch: int = 32
@@ -34,12 +35,19 @@ class Eye:
 
     @property
     def encoder(self) -> Encoder:
-        """The trained encoder."""
+        """The trained encoder.
+
+        Raises:
+            UserError: when there is none.
+        """
+        if self.method is None:
+            raise UserError("there is no encoder to look through", "take --detector planted, or learn with another one")
         return self.method.encoder
 
     def batches(self, store: Store, rows: np.ndarray) -> Iterator[Tensor]:
         """Raw items (B, C, H, W) on the device, a batch at a time; the method is put at rest."""
-        self.method.eval()
+        if self.method is not None:
+            self.method.eval()
         for at in range(0, len(rows), self.batch):
             raw = store.batch(rows[at : at + self.batch]).to(self.device.device)
             yield raw

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import ndimage
-from scipy.stats import beta
 
 LIMIT = 0.3  # of PRO's integral
 TOUCHING = np.ones((3, 3), bool)  # pixels that meet at a corner are of one region
@@ -101,6 +100,8 @@ def share_with_interval(hits: int, n: int, own: float = 1.0) -> dict[str, float]
     >>> {k: round(v, 3) for k, v in share_with_interval(0, 10).items()}
     {'share': 0.0, 'low': 0.0, 'high': 0.308, 'hits': 0, 'n': 10}
     """
+    from scipy.stats import beta  # seconds to import, and a server needs none of it
+
     some, rest = hits * min(own, 1.0), (n - hits) * min(own, 1.0)
     low = float(beta.ppf(0.025, some, rest + 1)) if hits > 0 else 0.0
     high = float(beta.ppf(0.975, some + 1, rest)) if hits < n else 1.0

@@ -22,6 +22,7 @@ from unlabeled.training.recipe import Recipe
 
 NAME = "detector.safetensors"
 FORMAT = 1
+RATE = 0.05  # share of good items that may be flagged, where nobody says another
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,8 @@ class Judge:
         usual: its scores of good items that set the threshold.
         units: (N,) which of these belong together; None where each stands for itself.
         about: what a page tells of it: run, method, encoder, seed, view, learnt_from, kept_apart, folds, unseen, good,
-            stride and shortest (of recordings: steps between windows, and of the shortest one).
+            rate (of false alarms that was asked for), stride and shortest (of recordings: steps between windows, and of
+            the shortest one).
     """
 
     detector: str
@@ -47,10 +49,17 @@ class Judge:
     units: np.ndarray | None
     about: Mapping[str, Any]
 
+    @property
+    def rate(self) -> float:
+        """Share of good items that may be flagged, 0 to 1, as it was asked for when it learnt; files that do not tell
+        have the usual one, or the least that so many good items vouch for.
+        """
+        return float(self.about.get("rate", max(RATE, 1 / (len(self.usual.scores) + 1))))
+
     def save(self, folder: Path) -> Path:
         """Write `detector.safetensors`, beside and renamed into place."""
         tensors = {f"detector/{k}": v for k, v in self.finder.keep().items()}
-        if needs(self.detector) != "items":  # it looks through a network that has learnt
+        if self.eye.method is not None and needs(self.detector) != "items":  # it looks through what has learnt
             tensors |= {f"method/{k}": v for k, v in self.eye.method.state_dict().items()}
         tensors["usual/scores"] = torch.from_numpy(np.asarray(self.usual.scores, np.float64))
         if self.units is not None:
@@ -96,9 +105,11 @@ def load(folder: str | Path, device: Device) -> Judge:
         if head["format"] > FORMAT:
             raise UserError(f"{path} is of a newer version ({head['format']})", "update unlabeled")
         recipe, spec = Recipe.from_json(head["recipe"]), catalog.parse("anomaly", head["detector"])
-        method = recipe.build()
-        if mine := _part(tensors, "method"):
+        method = None
+        if mine := _part(tensors, "method"):  # else no encoder is built, which would take seconds
+            method = recipe.build()
             method.load_state_dict(mine)
+            method = device.place(method).eval()
         finder: Detector = catalog.load("anomaly", spec.name)(**spec.settings)
         finder.take(_part(tensors, "detector"), device)
         units = tensors.get("usual/units")
@@ -107,7 +118,7 @@ def load(folder: str | Path, device: Device) -> Judge:
         raise UserError(
             f"cannot read {path} ({str(error).splitlines()[0]})", "let detect learn from the good items again"
         ) from error
-    eye = Eye(device.place(method).eval(), recipe.looks(), device)
+    eye = Eye(method, recipe.looks(), device)
     found = units.numpy() if units is not None else None
     return Judge(str(spec), finder, eye, recipe, usual, found, head["about"])
 

@@ -13,8 +13,6 @@ from typing import Self
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
 from torch.nn import functional
 
 from unlabeled.anomaly import Detector, Eye
@@ -90,6 +88,9 @@ class Head:
 
     def fit(self, good: Places, faulty: Places, *, seed: int = 0) -> Self:
         """Learn from good items that the detector has not seen, and from a few faulty ones."""
+        from sklearn.decomposition import PCA  # seconds to import, and who only judges needs none of it
+        from sklearn.linear_model import LogisticRegression
+
         chance = np.random.default_rng([seed, 41])
         items, count = good.unusual.shape
         hard = np.argsort(-good.unusual, 1)[:, :PLACES]

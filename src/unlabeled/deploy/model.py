@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from unlabeled.deploy.bundle import Bundle
+from unlabeled.deploy.bundle import FACTS, Bundle
 from unlabeled.deploy.decide import Limits
 from unlabeled.deploy.engines import Answers, Engine, gathered
 from unlabeled.deploy.engines.onnx import Onnx
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # a server needs none of these, and pandas alone takes a seco
 
 Choice = Literal["auto", "torch", "onnx"]
 BATCH = 32
+DETECTOR = "detector.safetensors"  # as `anomaly._kept` has it, which imports torch
 
 
 @dataclass(eq=False)
@@ -187,6 +189,22 @@ def worth(test: Mapping[str, Any]) -> str:
     )
 
 
+def finds_faults(path: str | Path) -> bool:
+    """Whether a detector of faults lies there, as a folder or a file; nothing heavy is imported to see that.
+
+    Raises:
+        UserError: when one does, and torch is missing, by which it runs.
+    """
+    file = Path(path) if Path(path).name == DETECTOR else Path(path) / DETECTOR
+    if not file.is_file() or (Path(path) / FACTS).is_file():
+        return False
+    if find_spec("torch") is None:
+        raise UserError(
+            f"{path} is a detector of faults, which needs torch, and that is not installed", "install torch"
+        )
+    return True
+
+
 def load_model(path: str | Path, *, engine: Choice = "auto", threads: int = 0, coverage: float | None = None) -> Model:
     """Load a bundle, or a lone exported file.
 
@@ -202,6 +220,11 @@ def load_model(path: str | Path, *, engine: Choice = "auto", threads: int = 0, c
     if Path(path).suffix == ".onnx":
         lone = Onnx(Path(path), threads=threads)
         return Model(lone.facts, lone, Limits.of(lone.facts, None, coverage))
+    if finds_faults(path):
+        raise UserError(
+            f"{path} is a detector of faults, not a model that knows classes",
+            f"run: unlabeled detect {path} --on ITEMS, or unlabeled serve {path}",
+        )
     found = Bundle.open(path)
     limits = Limits.of(found.facts, None if coverage is None else found.reference(), coverage)
     if engine == "onnx":

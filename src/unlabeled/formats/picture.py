@@ -118,6 +118,27 @@ def read(path: str | Path, size: int, channels: int = 3, fit: Fit = "squash", bi
         return _array([_square(p, size, fit) for p in planes], bits)
 
 
+def whole(path: str | Path, most: int) -> np.ndarray:
+    """Decode a picture in its own shape and size to (H, W, 3) uint8, upright; a larger one is shrunk.
+
+    Args:
+        path: the file.
+        most: pixels that come back.
+
+    Raises:
+        Unreadable: with the reason in words.
+    """
+    with _told(path), Path(path).open("rb") as file:
+        picture = _open(file)
+        planes = _load(picture, file, max(picture.size))
+        width, height = planes[0].size
+        scale = min(1.0, (most / (width * height)) ** 0.5)
+        size = max(1, int(width * scale)), max(1, int(height * scale))
+        if size != (width, height):
+            planes = [p.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0) for p in planes]
+        return _rgb(_array(planes, 8).transpose(1, 2, 0))
+
+
 @contextmanager
 def _told(path: str | Path) -> Iterator[None]:
     """Whatever goes wrong with one file becomes one reason in words."""

@@ -193,22 +193,22 @@ def _blind(table: Table) -> Table:
     return replace(table, items=table.items.assign(label=pd.Series(pd.NA, index=table.items.index, dtype="str")))
 
 
-def learnt(ready: Ready, folder: Path, needs: str, budget: Budget, device: Device) -> Method:
-    """The trained method: of the given run, or of one that is trained now, or goes on where it was stopped.
+def learnt(ready: Ready, folder: Path, needs: str, budget: Budget, device: Device) -> Method | None:
+    """The trained method at rest: of the given run, or of one that is trained now, or goes on where it was stopped.
 
-    A detector that needs items alone gets the method as it starts.
+    A detector that needs items alone gets none: building one that is not used takes seconds.
     """
-    if ready.run:
-        return ready.run.method()
     if needs == "items":
-        return ready.recipe.build()
+        return None
+    if ready.run:
+        return device.place(ready.run.method()).eval()
     items = Items(ready.store, np.concatenate([ready.fit, ready.more]))
     facts = {"data": str(ready.table.root), "items": fingerprint(_paths(ready.table), items.rows)}
     old = Run.open(folder) if (folder / CONFIG).is_file() else None
     timed = old is not None and old.config.get("budget") == asdict(budget)
     count = old.recipe.steps if old and timed else device.agreed(steps(budget, ready.recipe, items, device))
     made = create(folder, ready.recipe.with_steps(count), facts | {"budget": asdict(budget)})
-    return learn(made, items, device).method()
+    return device.place(learn(made, items, device).method()).eval()
 
 
 def judge(
@@ -227,8 +227,7 @@ def judge(
         seed: of everything random.
     """
     needs = _kept.needs(str(spec))
-    method = learnt(ready, folder / "run", needs, budget, device)
-    eye = Eye(device.place(method).eval(), ready.recipe.looks(), device)
+    eye = Eye(learnt(ready, folder / "run", needs, budget, device), ready.recipe.looks(), device)
     if ready.folds and isinstance(finder, Crossed):
         finder.cross(eye, ready.store, ready.folds, seed=seed)
     elif needs == "items":  # it learns over many passes and shows them itself

@@ -69,7 +69,7 @@ def detect(
     run: str | None = None,
     detector: str | dict[str, Any] | None = None,
     method: str | dict[str, Any] | None = None,
-    false_alarms: float = 0.05,
+    false_alarms: float | None = None,
     masks: str | None = None,
     shots: Sequence[int] = (),
     setup: Setup = Setup(),
@@ -92,7 +92,8 @@ def detect(
         detector: planted, density, patches or reconstruction for pictures, stretches, patches or reconstruction for
             recordings, with settings as planted(pictures=1000); planted or stretches when not given.
         method: what to pretrain with; simclr when not given, autoencoder for the detector reconstruction.
-        false_alarms: share of good items that may be flagged.
+        false_alarms: share of good items that may be flagged; 0.05 when not given, or what was asked for when a
+            detector learnt that looks again.
         masks: folder of masks, <kind>/<name>_mask.png; `ground_truth` beside the test folder is found by itself.
         shots: numbers of labelled faults to try out, such as 0,1,5,10: what would they add?
         setup: encoder, size of the training views (detectors see two to three times that), seed, where to write.
@@ -122,7 +123,9 @@ def detect(
             "a budget": budget != Budget(),
         }
         judge, tested = _again(old, looked_at, folder, device, masks, setup, given)
+        rate = judge.rate if false_alarms is None else false_alarms
     else:
+        rate = _kept.RATE if false_alarms is None else false_alarms
         folder = Path(setup.out) if setup.out else folder_name(good, "faults")
         spec = catalog.parse("anomaly", detector or USUAL.get(looked_at.modality, "planted"))
         finder: Detector = catalog.load("anomaly", spec.name)(**spec.settings)
@@ -132,26 +135,27 @@ def detect(
             progress.say(f"mind: {spec.name} has settings of its own; no encoder is pretrained, the budget is not used")
         crossed = needs == "items" and isinstance(finder, Crossed)
         ready = _good.ready(good, run, needs, method, setup, training, crossed=crossed)
-        ready.vouch(false_alarms)
+        ready.vouch(rate)
         tested = _tested(looked_at, ready.recipe, ready.table, masks, ready.stride, ready.shortest())
         ill = sum(bool(k) for k in tested.kinds)
         if shots and ill <= max(shots):
             raise UserError(f"{on} has {ill} faulty items and {max(shots)} shots were asked for", "ask for fewer")
         judge = _good.judge(ready, spec, finder, folder, budget, device, shots=bool(shots), seed=setup.seed)
+        judge = replace(judge, about={**judge.about, "rate": rate})
         judge.save(folder)
     table, kinds, usual = tested.table, tested.kinds, judge.usual
     faulty = np.array([bool(k) for k in kinds])
-    weight = _threshold.weights(judge.units, len(usual.scores), false_alarms)
-    line = _threshold.threshold(usual.scores, false_alarms, weight)
+    weight = _threshold.weights(judge.units, len(usual.scores), rate)
+    line = _threshold.threshold(usual.scores, rate, weight)
     with progress.bar(judge.detector, len(table)) as bar:
         seen = tested.look(judge.finder, replace(judge.eye, each=bar.advance), usual, folder / "maps")
     p = _threshold.p_values(seen.scores, usual.scores, weight)
-    flags = _threshold.flagged(p, false_alarms)
+    flags = _threshold.flagged(p, rate)
     figures: dict[str, Any] = {
-        **judge.about, "detector": judge.detector, "modality": table.modality, "rate": false_alarms, "threshold": line,
+        **judge.about, "detector": judge.detector, "modality": table.modality, "rate": rate, "threshold": line,
         "items": len(table), "flagged": int(flags.sum()),
         "good": sum(k == "" for k in kinds), "faulty": int(faulty.sum()),
-        "command": _command(good, on, run, "" if old else judge.detector, false_alarms, setup.seed),
+        "command": _command(good, on, run, "" if old else judge.detector, rate, setup.seed),
     }  # fmt: skip
     if any(k == "" for k in kinds):
         is_good = np.array([k == "" for k in kinds])

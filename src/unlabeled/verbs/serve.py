@@ -1,15 +1,18 @@
-"""A model behind HTTP, with a page to drop pictures on."""
+"""A model or a detector of faults behind HTTP, with a page to drop pictures on."""
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from unlabeled import progress
 from unlabeled.deploy.bundle import Bundle
 from unlabeled.deploy.extras import need
-from unlabeled.deploy.model import Model, load_model
+from unlabeled.deploy.model import Model, finds_faults, load_model
 from unlabeled.errors import UserError
 from unlabeled.settings import Serving
+
+if TYPE_CHECKING:
+    from unlabeled.deploy.serve.desk import Offer
 
 
 @dataclass(frozen=True)
@@ -36,26 +39,32 @@ def serve(
     port: int = 8000,
     engine: Literal["auto", "torch", "onnx"] = "auto",
     threads: int = 0,
+    false_alarms: float | None = None,
     serving: Serving = Serving(),
 ) -> Served:
     """Serve a model until it is stopped: /predict /embed /similar /explain /drift /health /metrics, /docs, a page at /.
 
+    What detect has learnt from good pictures is served as well: /predict says which pictures are faulty and why, /map
+    shows where. It needs torch.
+
     Args:
-        model: a .ul folder, or an .onnx file.
+        model: a .ul folder, an .onnx file, or the folder of results of detect.
         host: address to listen on; 0.0.0.0 for all, and then give a key.
         port: to listen on.
         engine: onnx, which starts at once and needs no torch, or torch; auto takes onnx where the folder holds it.
         threads: CPU threads of the engine; 0 leaves the engine's own number.
+        false_alarms: of a detector of faults another share of good items that may be flagged than its own, 0 to 1.
         serving: limits.
 
     Raises:
-        UserError: when the model cannot be read, or fastapi is not installed.
+        UserError: when the model cannot be read, looks for faults in recordings, or fastapi is not installed.
 
     Example:
         unlabeled serve steel.ul --port 8000 --key secret
+        unlabeled serve unlabeled-good-faults
     """
     need("fastapi", "uvicorn", "multipart", extra="serve")
-    loaded = opened(model, engine, threads)
+    offer = offered(model, engine, threads, false_alarms)
     import uvicorn
 
     from unlabeled.deploy.serve.app import build
@@ -69,17 +78,39 @@ def serve(
         queue=serving.queue,
         key=serving.key,
     )
-    app = build(loaded, bounds, batch=serving.batch)
+    app = build(offer, bounds, batch=serving.batch)
     listening = uvicorn.Config(
         app, host=host, port=port, http=Connection, ws="none", log_level="warning", server_header=False,
         limit_concurrency=serving.connections, timeout_graceful_shutdown=10,
     )  # fmt: skip
-    progress.say(f"{loaded.facts['name']} on http://{host}:{port}")
+    progress.say(f"{offer.name} on http://{host}:{port}")
     if host not in ("127.0.0.1", "localhost", "::1") and not serving.key:
         progress.say("mind: everyone who reaches this address can use it; give --key")
     with suppress(KeyboardInterrupt):  # Ctrl-C is how it is stopped
         uvicorn.Server(listening).run()
-    return Served(sum(app.server.counts.requests.values()), app.server.batcher.items)
+    return Served(sum(app.desk.counts.requests.values()), app.desk.batcher.items)
+
+
+def offered(
+    model: str, engine: Literal["auto", "torch", "onnx"], threads: int, false_alarms: float | None
+) -> "Offer[Any]":
+    """What shall be served: a model that knows classes, or a detector of faults.
+
+    Raises:
+        UserError: when it cannot be read, or a setting does not fit it.
+    """
+    if not finds_faults(model):
+        if false_alarms is not None:
+            raise UserError(f"{model} knows classes and has no rate of false alarms", "leave --false-alarms away")
+        from unlabeled.deploy.serve.classes import Classes
+
+        return Classes(opened(model, engine, threads))
+    if engine == "onnx":
+        raise UserError(f"{model} is a detector of faults, which runs by torch alone", "leave --engine away")
+    from unlabeled.deploy.inspector import load_inspector
+    from unlabeled.deploy.serve.faults import Faults
+
+    return Faults(load_inspector(model, threads=threads, false_alarms=false_alarms))
 
 
 def opened(model: str, engine: Literal["auto", "torch", "onnx"], threads: int) -> Model:

@@ -20,6 +20,10 @@ class Answers:
     features: np.ndarray
     strangeness: np.ndarray
 
+    def __getitem__(self, part: slice) -> "Answers":
+        """The answers on these items alone."""
+        return Answers(self.probabilities[part], self.features[part], self.strangeness[part])
+
 
 class Engine(Protocol):
     """Raw items in, answers out."""

@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
-
-from unlabeled.deploy.engines import Answers
 
 LINGER = 0.002  # seconds that a batch waits for company
 
@@ -16,7 +15,17 @@ class Busy(Exception):
     """Too many items wait already."""
 
 
-class Batcher:
+class Sliced(Protocol):
+    """Answers on several items, of which a slice is the answers on some of them."""
+
+    def __getitem__(self, part: slice, /) -> Self:
+        """The answers on these items alone."""
+
+
+T = TypeVar("T", bound=Sliced)
+
+
+class Batcher(Generic[T]):
     """One queue before one engine.
 
     Args:
@@ -28,9 +37,9 @@ class Batcher:
         batches: how many were computed; `items` how many items were in them.
     """
 
-    def __init__(self, run: Callable[[np.ndarray], Answers], *, size: int = 16, queue: int = 256) -> None:
+    def __init__(self, run: Callable[[np.ndarray], T], *, size: int = 16, queue: int = 256) -> None:
         self.run, self.size = run, size
-        self.queue: asyncio.Queue[tuple[np.ndarray, asyncio.Future[Answers]]] = asyncio.Queue(queue)
+        self.queue: asyncio.Queue[tuple[np.ndarray, asyncio.Future[T]]] = asyncio.Queue(queue)
         self.pool = ThreadPoolExecutor(1, "engine")
         self.batches = self.items = 0
         self.task: asyncio.Task[None] | None = None
@@ -47,13 +56,13 @@ class Batcher:
                 await self.task
         self.pool.shutdown()
 
-    async def ask(self, raw: np.ndarray) -> Answers:
-        """Answers on one raw item, as arrays of length 1.
+    async def ask(self, raw: np.ndarray) -> T:
+        """Answers on one raw item, a slice of one.
 
         Raises:
             Busy: when the queue is full.
         """
-        answer: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:
             self.queue.put_nowait((raw, answer))
         except asyncio.QueueFull:
@@ -84,5 +93,4 @@ class Batcher:
             self.items += len(waiting)
             for i, (_, answer) in enumerate(waiting):
                 if not answer.done():
-                    part = slice(i, i + 1)
-                    answer.set_result(Answers(found.probabilities[part], found.features[part], found.strangeness[part]))
+                    answer.set_result(found[i : i + 1])

@@ -1,21 +1,28 @@
 """What the server has done, as Prometheus reads it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-KNOWN = ("/", "/predict", "/embed", "/similar", "/drift", "/explain", "/health", "/metrics", "/docs", "/openapi.json")
+KNOWN = (
+    "/", "/predict", "/embed", "/similar", "/drift", "/explain", "/map", "/health", "/metrics", "/docs",
+    "/openapi.json",
+)  # fmt: skip
 
 
 class Counts:
-    """Counters of one server."""
+    """Counters of one server.
 
-    def __init__(self) -> None:
+    Args:
+        marks: what it counts among its answers, beside the labels it gives.
+    """
+
+    def __init__(self, marks: Sequence[str]) -> None:
         self.requests: Counter[tuple[str, str, int]] = Counter()
         self.times: Counter[float] = Counter()
         self.seconds = 0.0
         self.labels: Counter[str] = Counter()
-        self.abstained = self.strange = 0
+        self.marks: Counter[str] = Counter(dict.fromkeys(marks, 0))
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
         """Count an answer; paths that do not exist share one line, so that nobody can fill the memory with names."""
@@ -33,11 +40,12 @@ class Counts:
         out.append("# TYPE unlabeled_request_seconds histogram")
         out += [f'unlabeled_request_seconds_bucket{{le="{s}"}} {self.times[s]}' for s in SECONDS]
         out += [f'unlabeled_request_seconds_bucket{{le="+Inf"}} {total}', f"unlabeled_request_seconds_count {total}"]
-        out += [f"unlabeled_request_seconds_sum {self.seconds:.6f}", "# TYPE unlabeled_predictions_total counter"]
+        out.append(f"unlabeled_request_seconds_sum {self.seconds:.6f}")
+        out += ["# TYPE unlabeled_predictions_total counter"] if self.labels else []
         for label, n in sorted(self.labels.items()):
             safe = label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
             out.append(f'unlabeled_predictions_total{{label="{safe}"}} {n}')
-        for name, n in (("abstained", self.abstained), ("strange", self.strange)):
+        for name, n in self.marks.items():
             out += [f"# TYPE unlabeled_{name}_total counter", f"unlabeled_{name}_total {n}"]
         for name, value in gauges.items():
             out += [f"# TYPE unlabeled_{name} gauge", f"unlabeled_{name} {value:g}"]

@@ -7,10 +7,10 @@ fetch("/openapi.json").then((r) => r.json()).then((api) => {
       const head = document.createElement("h2");
       head.textContent = way.toUpperCase() + " " + path;
       const text = document.createElement("p");
-      const settings = (told.parameters || []).map((p) => p.name + " (" + (p.schema.default ?? "needed") + ")");
+      const settings = (told.parameters || []).map((p) => p.name + " (" + (p.schema.default ?? (p.required ? "needed" : "not given")) + ")");
       text.textContent = told.summary + (settings.length ? ". Settings: " + settings.join(", ") : "") + ".";
       const code = document.createElement("pre");
-      code.textContent = "curl " + (way === "post" ? "-F files=@item.png " : "") + location.origin + path;
+      code.textContent = "curl " + (told.security ? "-H 'X-API-Key: KEY' " : "") + (way === "post" ? "-F files=@item.png " : "") + (told.responses["200"].content["image/png"] ? "-o map.png " : "") + location.origin + path;
       list.append(head, text, code);
     }
   }

@@ -10,7 +10,7 @@ from typing import Any
 
 Message = MutableMapping[str, Any]
 App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
-OPEN = ("/", "/page.js", "/health", "/docs", "/docs.js", "/openapi.json")  # without a key
+OPEN = ("/", "/page.js", "/show.js", "/health", "/docs", "/docs.js", "/openapi.json")  # without a key
 
 
 @dataclass(frozen=True)

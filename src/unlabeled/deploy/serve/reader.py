@@ -2,7 +2,8 @@
 
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from unlabeled.formats import Unreadable, picture
 
+BROKEN = "the picture is broken or cut short"
 KINDS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 
 
@@ -44,12 +46,21 @@ class Reader:
         Raises:
             Refused: when it is none, too large or broken.
         """
-        if not data:
-            raise Refused(422, "the file is empty")
-        with tempfile.NamedTemporaryFile(prefix="unlabeled-", suffix=".upload") as file:
-            file.write(data)
-            file.flush()
-            return self._picture(file.name) if self.modality == "image" else self._other(file.name)
+        with _lies(data) as path:
+            return self._picture(path) if self.modality == "image" else self._other(path)
+
+    def whole(self, data: bytes, most: int) -> np.ndarray:
+        """The picture in a file that was read before, in its own size up to so many pixels (H, W, 3) uint8.
+
+        Raises:
+            Refused: when it is broken.
+        """
+        with _lies(data) as path, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return picture.whole(path, most)
+            except Unreadable:
+                raise Refused(422, BROKEN) from None
 
     def words(self, raw: np.ndarray) -> list[str] | None:
         """What each token of an item says, for texts; None for other items."""
@@ -77,7 +88,7 @@ class Reader:
             try:
                 return picture.read(path, prep["size"], prep["channels"], prep["fit"], bits)
             except Unreadable:
-                raise Refused(422, "the picture is broken or cut short") from None
+                raise Refused(422, BROKEN) from None
 
     def _other(self, path: str) -> np.ndarray:
         from unlabeled.data.prepare import as_stored, read_prep
@@ -91,3 +102,14 @@ class Reader:
                 found: np.ndarray = chunk.raw[0]
                 return found
         raise Refused(422, "the file cannot be read")
+
+
+@contextmanager
+def _lies(data: bytes) -> Iterator[str]:
+    """The path of a file with these bytes, for as long as it is needed."""
+    if not data:
+        raise Refused(422, "the file is empty")
+    with tempfile.NamedTemporaryFile(prefix="unlabeled-", suffix=".upload") as file:
+        file.write(data)
+        file.flush()
+        yield file.name
