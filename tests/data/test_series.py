@@ -67,9 +67,9 @@ def test_rows_that_tremble_around_their_steps_stay_rows() -> None:
     np.testing.assert_array_equal(series.on_grid(found, 1.0)[0], found.values)
 
 
-def test_an_assumed_rule_is_told(tmp_path: Path) -> None:
-    rows = "".join(f"05/02/2024 1:{minute:02d}:00 PM,{minute}.5,3\n" for minute in range(20))
-    (tmp_path / "a.csv").write_text("Date,kW,V\n" + rows)
+def test_semicolons_part_cells_and_an_assumed_rule_is_told(tmp_path: Path) -> None:
+    rows = "".join(f"05/02/2024;1:{minute:02d}:00 PM;{minute},5;3\n" for minute in range(20))
+    (tmp_path / "a.csv").write_text("Date;Time;kW;V\n" + rows)
     table = scan(tmp_path)
     assert table.modality == "series"
     report = doctor.examine(table)

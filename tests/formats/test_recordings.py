@@ -170,6 +170,35 @@ def test_all_recordings_of_a_file_are_read_by_the_same_rule(tmp_path: Path) -> N
     assert found is not None and found.tolist() == utc("2024-02-05", "2024-02-06")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Date;Time;power;amp\n16/12/2006;17:24:00;4.216;?\n16/12/2006;17:25:00;5.36;23\n",
+        "date,x,time,amp\n16.12.2006,4.216,17:24,\n16.12.2006,5.36,17:25,23\n",
+        "Date\tTime\tpower\tamp\n2006-12-16\t5:24:00 PM\t4,216\t\n2006-12-16\t5:25:00 PM\t5,36\t23,0\n",
+        "Date;Time;power;amp;;\n16/12/2006;17.24.00;4,216;;;\n16/12/2006;17.25.00;5,36;23;;\n;;;;;\n",
+        "Date;Time;power;amp\n20061216;17:24;4,216;n/a\n20061216;17:25;5,36;23,0\n",
+    ],
+)
+def test_a_column_of_dates_and_one_of_clocks_are_the_time_together(tmp_path: Path, text: str) -> None:
+    found = one(written(tmp_path / "t.csv", text))
+    assert found.times is not None and found.times.tolist() == utc("2006-12-16T17:24", "2006-12-16T17:25")
+    assert len(found.variables) == 2 and not {"date", "time"} & {v.lower() for v in found.variables}
+    np.testing.assert_array_equal(found.values, np.array([[4.216, 5.36], [np.nan, 23]], np.float32))
+
+
+def test_dates_with_a_clock_of_their_own_are_the_time_alone(tmp_path: Path) -> None:
+    text = "date,time,x\n2024-02-05 14:00,14:00,1\n2024-02-05 15:00,15:00,2\n"
+    found = one(written(tmp_path / "t.csv", text))
+    assert found.times is not None and found.times.tolist() == utc("2024-02-05T14:00", "2024-02-05T15:00")
+    assert found.variables == ("x",)
+
+
+def test_a_time_that_counts_beside_a_date_stays_the_time(tmp_path: Path) -> None:
+    found = one(written(tmp_path / "t.csv", "date,time,x\n2024-02-05,0,1\n2024-02-05,10,2\n"))
+    assert found.times is not None and found.times.tolist() == [0, 10] and found.variables == ("x",)
+
+
 def test_an_index_of_times_is_the_time(tmp_path: Path) -> None:
     index = pd.DatetimeIndex(["2024-02-05T14:00+01:00", "2024-02-05T15:00+01:00"], name="time")
     pd.DataFrame({"x": [1.0, 2.0]}, index).to_parquet(tmp_path / "t.parquet")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from unlabeled.formats import Unreadable, times
+from unlabeled.formats.cells import layout
 from unlabeled.formats.record import Recording, made
 
 WORDS = {
@@ -19,6 +20,7 @@ WORDS = {
     "value": ("value", "val", "valuenum", "measurement_value"),
     "label": ("label", "class", "activity", "is_anomaly", "anomaly", "is_fault", "fault", "faulty", "outlier"),
 }  # fmt: skip
+PAIR = ("date", "time")  # which together are the time where one holds days and the other times of the day
 STATIC = ("age", "gender", "sex", "height", "weight", "icutype", "bmi", "site", "unit")  # descriptors of a record
 NAMELESS = ("RecordID",)  # a long table may tell its own number as if it had been measured
 
@@ -62,30 +64,36 @@ def columns(path: Path) -> list[str]:
             import pyarrow.parquet as pq
 
             return [str(n).strip().lower() for n in pq.read_schema(path).names]
-        with path.open("rb") as file:
-            line = file.readline(1 << 20).decode("utf-8-sig")
+        return [cell.strip('"').strip().lower() for cell in layout(path).head]
     except (OSError, ValueError):
         return []
-    return [c.strip().strip('"').lower() for c in line.split("\t" if "\t" in line else ",")]
 
 
 def _frame(path: Path) -> pd.DataFrame:
     if path.suffix.lower() in (".parquet", ".pq"):
         frame = pd.read_parquet(path)
         return frame.reset_index(drop=frame.index.name is None)
-    names = columns(path)
+    names = [n for n in columns(path) if n]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise Unreadable(f'two of its columns are called "{twice}"')
-    with path.open("rb") as file:
-        tabs = b"\t" in file.readline(1 << 20)
-    return pd.read_csv(path, sep="\t" if tabs else ",", encoding="utf-8-sig")
+    how = layout(path)
+    frame = pd.read_csv(path, sep=how.between, decimal=how.decimal, encoding="utf-8-sig", na_values=["?"])
+    empty = [c for c in frame.columns if str(c).startswith("Unnamed: ") and frame[c].isna().all()]
+    if empty:  # spreadsheets end their lines with separators, and their tables with lines of them
+        frame = frame.drop(columns=empty).dropna(how="all", ignore_index=True)
+    return frame
 
 
 def _times(
     frame: pd.DataFrame, lower: Mapping[str, str], time: str | None
 ) -> tuple[np.ndarray | None, set[str | None], str]:
     """Times of all rows in seconds or as they count, the columns that tell them, and what was assumed."""
+    if set(PAIR) <= lower.keys():
+        date, clock = (lower[name] for name in PAIR)
+        both = times.joined(frame[date], frame[clock])
+        if both is not None:
+            return both[0], {date, clock}, both[1]
     if time is None:
         return None, {None}, ""
     found, note = times.read(frame[time])

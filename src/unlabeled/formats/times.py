@@ -9,6 +9,7 @@ import pandas as pd
 from unlabeled.formats import Unreadable
 
 FIRST, LAST = 3e8, 4.2e9  # seconds since 1970 between which times are those of a calendar: the years 1979 and 2103
+DAY = 86400.0  # seconds
 PARTS = (1e3, 1e6, 1e9)  # of a second, in which programs count the time since 1970
 COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # dates as one number, by its digits
 CLOCK = re.compile(r"(\d+)([:.])(\d\d)(?:\2(\d\d(?:[.,]\d+)?))?(?: ?([AaPp])\.?[Mm]\.?)?")
@@ -46,6 +47,30 @@ def read(column: "pd.Series") -> tuple[np.ndarray, str]:
     if np.isfinite(numbers[codes]).mean() > 0.5:
         return _numbers(numbers[codes], str(column.name)), ""
     return _dates(pd.Series(cells, dtype="str"), codes)
+
+
+def joined(dates: "pd.Series", clocks: "pd.Series") -> tuple[np.ndarray, str] | None:
+    """Times (T,) of a column of dates and one of times of the day, and what was assumed; None where they are not such.
+
+    Dates that hold a time of the day themselves are the times alone.
+
+    Raises:
+        Unreadable: as `read` does.
+    """
+    if pd.api.types.is_numeric_dtype(clocks) or pd.api.types.is_datetime64_any_dtype(clocks):
+        return None
+    codes, cells = pd.factorize(clocks.astype("str").fillna("").str.strip())
+    known = cells != ""
+    of_day = np.full(len(cells), np.nan)
+    found = _clocks(cells[known], ":.")
+    if found is None or not len(found) or found.max() > DAY:
+        return None
+    of_day[known] = found
+    days, note = read(dates)
+    there = days[~np.isnan(days)]
+    if not len(there) or np.abs(there).max() < DAY * 366:  # numbers or clocks, not dates
+        return None
+    return (days if (there % DAY != 0).any() else days + of_day[codes]), note
 
 
 def _numbers(x: np.ndarray, name: str) -> np.ndarray:
