@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
-from unlabeled.anomaly import Detector, Eye
+from unlabeled.anomaly import Detector, Eye, Telling
 from unlabeled.anomaly._inspect import LOT, Seen, Usual
 from unlabeled.anomaly._strips import Strip, faulty, highest, low, marked, runs, spans, stem, strips, unlike
 from unlabeled.data.kinds import kind
@@ -21,13 +22,14 @@ from unlabeled.data.series import Grids, SeriesPrep, place, suitable_step
 from unlabeled.data.store import Store, build
 from unlabeled.data.table import Broken, Table
 from unlabeled.errors import UserError
+from unlabeled.formats.times import FIRST
 
-DATES = 3e8  # seconds from which a time is one of a calendar: the year 1979
 OVERVIEW = 400  # points of a recording's course on the page
 SAMPLE = 500  # windows in which it is looked whether they fit what was learnt
 FAR = 5.0  # spreads that the middle of a variable lies off where something else must be measured
 SHOWN = 6  # stretches that are drawn large, and recordings that are drawn at all
 CURVES = 2  # variables of each
+LARGE = 2000  # steps of a stretch that are drawn at most
 CLOSE = 16  # stretches less than this part of a window apart are one
 
 
@@ -42,6 +44,7 @@ class Recordings:
         strips: the recordings by name.
         kinds: the kind of fault of each window.
         high: the score above which single steps are marked; set by `look`.
+        finder: what has judged them; set by `look`.
     """
 
     table: Table
@@ -50,6 +53,7 @@ class Recordings:
     strips: dict[str, Strip]
     kinds: list[str | None]
     high: float = field(default=0.0)
+    finder: Detector | None = None
 
     @classmethod
     def open(cls, table: Table, prep: SeriesPrep, stride: int, shortest: int) -> "Recordings":
@@ -96,7 +100,7 @@ class Recordings:
                 part = slice(first[row], min(end[row], len(strip.words)))
                 strip.total[part] += map_[: part.stop - part.start]
                 strip.seen[part] += 1
-        seen.scores, self.high = np.concatenate(scores), usual.high
+        seen.scores, self.high, self.finder = np.concatenate(scores), usual.high, detector
         for strip in self.strips.values():
             known = np.array([w is not None for w in strip.words]) & (strip.seen > 0)
             ill = known & (strip.words != "")
@@ -112,7 +116,7 @@ class Recordings:
         Args:
             folder: of the results.
             frame: one row a window: path and flagged.
-            eye: knows the variables.
+            eye: what was looked through.
         """
         flags = frame["flagged"].to_numpy(bool)
         first, end = spans(frame["path"].tolist(), self.prep.size)
@@ -132,7 +136,7 @@ class Recordings:
         names = ["recording", "first_step", "last_step", "start", "end", "peak", "score", "truth"]
         _beside(folder / "events.csv", lambda p: pd.DataFrame(events, columns=names).to_csv(p, index=False))
         _beside(folder / "steps.parquet", pd.concat(steps, ignore_index=True).to_parquet)
-        _beside(folder / "course.json", lambda p: p.write_text(json.dumps(self._page(events, marks)), "utf-8"))
+        _beside(folder / "course.json", lambda p: p.write_text(json.dumps(self._page(events, marks, eye)), "utf-8"))
         return {"events": self._count(events, marks)}
 
     def _event(self, strip: Strip, a: int, b: int) -> dict[str, Any]:
@@ -183,11 +187,11 @@ class Recordings:
         if np.isnan(strip.start):
             return step
         time = strip.start + step * self.prep.step
-        if time > DATES:
+        if time > FIRST:
             return str(pd.Timestamp(round(time * 1e3), unit="ms"))
         return int(time) if time.is_integer() else round(time, 6)
 
-    def _page(self, events: Sequence[Mapping[str, Any]], marks: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    def _page(self, events: Sequence[Mapping[str, Any]], marks: Mapping[str, np.ndarray], eye: Eye) -> dict[str, Any]:
         """What the page draws: the courses of the recordings with most to see, and the strongest stretches large."""
         order = list(dict.fromkeys([*(e["recording"] for e in events), *self.strips]))[:SHOWN]
         courses = []
@@ -201,23 +205,51 @@ class Recordings:
                 "found": [bool(marks[name][a:b].any()) for a, b in parts],
                 "true": [any(bool(w) for w in strip.words[a:b]) for a, b in parts],
             })  # fmt: skip
-        return {"line": self.high, "courses": courses, "close": [self._close(e, marks) for e in events[:SHOWN]]}
+        grids = Grids(self.prep.step, self.prep.variables)
+        close = [self._close(e, marks[e["recording"]], eye, grids) for e in events[:SHOWN]]
+        return {"line": self.high, "courses": courses, "close": close, "told": isinstance(self.finder, Telling)}
 
-    def _close(self, event: Mapping[str, Any], marks: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """A stretch and what is around it, in the variables that leave their usual values farthest there."""
-        name, size = event["recording"], self.prep.size
-        strip, (file, key, _, _) = self.strips[name], place(event["recording"])
-        values, _ = Grids(self.prep.step, self.prep.variables).read(self.table.folder / file, key)
-        a, b = max(0, event["first_step"] - size), min(len(strip.words), event["last_step"] + 1 + size)
-        known = ~np.isnan(values)
-        middle = np.array([np.median(row[k]) if k.any() else 0.0 for row, k in zip(values, known, strict=True)])
-        spread = np.array([row[k].std() if k.any() else 1.0 for row, k in zip(values, known, strict=True)])
-        away = np.where(known, np.abs(values - middle[:, None]) / (spread[:, None] + 1e-9), 0.0)
-        apart = away[:, event["first_step"] : event["last_step"] + 1].max(1)
+    def _close(self, event: Mapping[str, Any], marks: np.ndarray, eye: Eye, grids: Grids) -> dict[str, Any]:
+        """A stretch and what is around it, in the variables that made its score; where the detector cannot tell these,
+        in those that lie farthest from their middle there.
+        """
+        strip, size, (file, key, _, _) = self.strips[event["recording"]], self.prep.size, place(event["recording"])
+        values, _ = grids.read(self.table.folder / file, key)
+        first, end = event["first_step"], event["last_step"] + 1
+        peak = first + int(low(strip.course[first:end]).argmax())
+        a, b = max(0, first - size), min(len(strip.words), end + size)
+        if b - a > LARGE:
+            a = min(max(a, peak - LARGE // 2), b - LARGE)
+            b = a + LARGE
+        apart = self._shares(event["recording"], first, end, peak, eye)
+        apart = _away(values, first, end) if apart is None else apart[: len(values)]
         best = np.argsort(-apart, kind="stable")[:CURVES]
         curves = {self.prep.variables[v]: [None if np.isnan(x) else float(x) for x in values[v, a:b]] for v in best}
         true = [bool(w) for w in strip.words[a:b]]
-        return {"event": dict(event), "first": a, "curves": curves, "found": marks[name][a:b].tolist(), "true": true}
+        return {"event": dict(event), "first": a, "curves": curves, "found": marks[a:b].tolist(), "true": true}
+
+    def _shares(self, name: str, first: int, end: int, peak: int, eye: Eye) -> np.ndarray | None:
+        """How much each variable adds to the score of the steps from `first` to before `end` (V,), by the windows that
+        hold their highest one; None where the detector cannot tell.
+        """
+        if not isinstance(self.finder, Telling):
+            return None
+        paths = self.table.items["path"].tolist()
+        starts, ends = spans(paths, self.prep.size)
+        rows = [r for r in np.flatnonzero((starts <= peak) & (peak < ends)).tolist() if stem(paths[r]) == name]
+        steps = starts[rows][:, None] + np.arange(self.prep.size)
+        where = torch.from_numpy((steps >= first) & (steps < end)).to(eye.device.device)
+        return self.finder.shares(eye, self.store.batch(np.array(rows)).to(eye.device.device), where)
+
+
+def _away(values: np.ndarray, first: int, end: int) -> np.ndarray:
+    """How many spreads each variable of a recording (V, L) lies off its middle at most, in some of its steps (V,)."""
+    out = np.zeros(len(values))
+    for number, row in enumerate(values):
+        known, part = row[~np.isnan(row)], row[first:end]
+        if len(known) and not np.isnan(part).all():
+            out[number] = np.nanmax(np.abs(part - np.median(known))) / (known.std() + 1e-9)
+    return out
 
 
 def _beside(target: Path, write: Any) -> None:
