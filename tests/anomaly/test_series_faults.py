@@ -12,7 +12,7 @@ from unlabeled import catalog
 from unlabeled.anomaly import Eye
 from unlabeled.anomaly._features import within
 from unlabeled.anomaly._signals import answers, plant
-from unlabeled.anomaly._strips import faulty, marked, parted, runs, spans, stem, strips
+from unlabeled.anomaly._strips import Strip, faulty, marked, parted, runs, spans, stem, strips
 from unlabeled.anomaly.reconstruction import Reconstruction
 from unlabeled.anomaly.stretches import Marks
 from unlabeled.data import series
@@ -138,6 +138,16 @@ def test_stretches_are_shown_in_the_variables_that_made_their_score(result: Dete
     shown = {(e["event"]["truth"], next(iter(e["curves"]))) for e in told["close"] if e["event"]["truth"] != "good"}
     assert shown == {("spike", "a"), ("stuck", "b")}  # what is stuck lies nowhere far off
     assert "the variables that add most to their score" in result.report.read_text("utf-8")
+
+
+def test_work_does_not_grow_with_recordings_times_stretches(
+    result: Detected, machine: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    whole = Strip.course.fget
+    monkeypatch.setattr(Strip, "course", property(lambda strip: made.append(len(strip.words)) or whole(strip)))  # type: ignore
+    look(result.folder, machine / "test")
+    assert 0 < len(made) <= 4 * 3 + 6  # a few times for each recording, and once for each stretch that is drawn
 
 
 def test_errors_of_painting_are_told_by_variable() -> None:

@@ -77,6 +77,19 @@ def test_semicolons_part_cells_and_an_assumed_rule_is_told(tmp_path: Path) -> No
     assert any("the day was taken" in f.text and f.severity == "info" for f in report.findings)
 
 
+def test_large_recordings_are_not_all_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.csv").write_text("time,x\n" + "".join(f"{i},{i}\n" for i in range(10)))
+    grids = series.Grids(1.0, ("x",))
+    for kept, limit in ((3, 120), (1, 60), (1, 10)):
+        monkeypatch.setattr(series, "LARGEST", limit)
+        for name in "abc":
+            values, _ = grids.read(tmp_path / f"{name}.csv", "")
+            assert values is series.one(tmp_path / f"{name}.csv", "").values  # and none is there twice
+        assert len(grids.kept) == kept
+        grids.kept.clear()
+
+
 def test_a_grid_that_would_be_endless_is_refused() -> None:
     found = made(np.ones((1, 3)), ("x",), np.array([0.0, 1.0, 1e9]))
     with pytest.raises(series.Unreadable, match="take a larger step"):

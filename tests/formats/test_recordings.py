@@ -199,6 +199,37 @@ def test_a_time_that_counts_beside_a_date_stays_the_time(tmp_path: Path) -> None
     assert found.times is not None and found.times.tolist() == [0, 10] and found.variables == ("x",)
 
 
+@pytest.mark.parametrize(
+    "cells, wanted",
+    [
+        (["05/02/2024", "06/02/2024", "13/02/2024"], ["2024-02-05", "2024-02-06", "2024-02-13"]),
+        (["1:00", "1:30", "", "2:30"], None),
+        (["2024-02-05", "2024-02-06", "07-Feb-2024"], ["2024-02-05", "2024-02-06", "2024-02-07"]),
+    ],
+)  # fmt: skip
+def test_times_are_read_some_rows_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells: list[str], wanted: list[str] | None
+) -> None:
+    monkeypatch.setattr("unlabeled.formats.times.LOT", 2)
+    if wanted is None:
+        with pytest.raises(Unreadable, match="1 of its times cannot be read"):
+            at(tmp_path / "t.csv", cells)
+    else:
+        assert at(tmp_path / "t.csv", cells)[0] == utc(*wanted)
+
+
+def test_what_is_remembered_does_not_grow_with_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    last = recording.Remembered()
+    monkeypatch.setattr(recording, "LARGEST", 50)
+    for number in range(3):
+        file = written(tmp_path / f"{number}.csv", "time,x,label\n0,1,good\n1,2,good\n2,3,bad\n")
+        found = last.read(str(file), 0)
+        assert last.read(str(file), 0) is found
+    assert [path for path, _ in last.kept] == [str(file)] and last.bytes() == 3 * (4 + 8 + 8)
+    marks = found[""].marks
+    assert marks is not None and marks[0] is marks[1] is not marks[2]  # a word is kept once, whoever bears it
+
+
 def test_an_index_of_times_is_the_time(tmp_path: Path) -> None:
     index = pd.DatetimeIndex(["2024-02-05T14:00+01:00", "2024-02-05T15:00+01:00"], name="time")
     pd.DataFrame({"x": [1.0, 2.0]}, index).to_parquet(tmp_path / "t.parquet")

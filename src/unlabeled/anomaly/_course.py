@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
 from unlabeled.anomaly import Detector, Eye, Telling
@@ -29,6 +31,7 @@ SAMPLE = 500  # windows in which it is looked whether they fit what was learnt
 FAR = 5.0  # spreads that the middle of a variable lies off where something else must be measured
 SHOWN = 6  # stretches that are drawn large, and recordings that are drawn at all
 CURVES = 2  # variables of each
+ROWS = 1 << 17  # steps that are written together
 LARGE = 2000  # steps of a stretch that are drawn at most
 CLOSE = 16  # stretches less than this part of a window apart are one
 
@@ -105,9 +108,10 @@ class Recordings:
             known = np.array([w is not None for w in strip.words]) & (strip.seen > 0)
             ill = known & (strip.words != "")
             if known.any():
-                seen.pixels.good.append(strip.course[known & ~ill])
+                course = strip.course
+                seen.pixels.good.append(course[known & ~ill])
                 for a, b in runs(ill):
-                    seen.pixels.regions.setdefault(str(strip.words[a]), []).append(strip.course[a:b])
+                    seen.pixels.regions.setdefault(str(strip.words[a]), []).append(course[a:b].copy())
         return seen
 
     def show(self, folder: Path, frame: pd.DataFrame, eye: Eye) -> dict[str, Any]:
@@ -123,27 +127,42 @@ class Recordings:
         mine: dict[str, list[int]] = {name: [] for name in self.strips}
         for row in np.flatnonzero(flags).tolist():
             mine[stem(frame["path"].iloc[row])].append(row)
-        marks, steps = {}, []
+        marks: dict[str, np.ndarray] = {}
         events: list[dict[str, Any]] = []
         for name, strip in self.strips.items():
-            windows = [(int(first[r]), int(end[r])) for r in mine[name]]
-            marks[name] = marked(strip.course, windows, self.high, self.prep.size // CLOSE)
+            windows, course = [(int(first[r]), int(end[r])) for r in mine[name]], strip.course
+            marks[name] = marked(course, windows, self.high, self.prep.size // CLOSE)
             for a, b in runs(marks[name]):
-                events.append({"recording": name, "first_step": a, "last_step": b - 1} | self._event(strip, a, b))
-            own = {"recording": name, "step": np.arange(len(strip.words)), "score": strip.course, "found": marks[name]}
-            steps.append(pd.DataFrame(own | {"truth": ["good" if w == "" else w for w in strip.words]}))
+                at = {"recording": name, "first_step": a, "last_step": b - 1}
+                events.append(at | self._event(strip, course[a:b], a))
         events.sort(key=lambda e: -e["score"])
         names = ["recording", "first_step", "last_step", "start", "end", "peak", "score", "truth"]
         _beside(folder / "events.csv", lambda p: pd.DataFrame(events, columns=names).to_csv(p, index=False))
-        _beside(folder / "steps.parquet", pd.concat(steps, ignore_index=True).to_parquet)
-        _beside(folder / "course.json", lambda p: p.write_text(json.dumps(self._page(events, marks, eye)), "utf-8"))
+        _beside(folder / "steps.parquet", lambda p: self._steps(p, marks))
+        page = json.dumps(self._page(events, marks, eye))
+        _beside(folder / "course.json", lambda p: p.write_text(page, "utf-8"))
         return {"events": self._count(events, marks)}
 
-    def _event(self, strip: Strip, a: int, b: int) -> dict[str, Any]:
-        """Times, score and truth of a stretch from step `a` to before step `b`."""
-        peak = a + int(low(strip.course[a:b]).argmax())
+    def _steps(self, path: Path, marks: Mapping[str, np.ndarray]) -> None:
+        """Write a row for each step, some at a time: recording, step, score, found, truth."""
+        kinds = {"recording": pa.string(), "step": pa.int64(), "score": pa.float32(), "found": pa.bool_()}
+        form = pa.schema({**kinds, "truth": pa.string()})
+        with pq.ParquetWriter(path, form) as file:
+            for name, strip in self.strips.items():
+                course = strip.course
+                for at in range(0, len(course), ROWS):
+                    part = slice(at, at + ROWS)
+                    words = ["good" if w == "" else w for w in strip.words[part]]
+                    step = np.arange(at, at + len(words))
+                    file.write_table(
+                        pa.table([[name] * len(words), step, course[part], marks[name][part], words], schema=form)
+                    )
+
+    def _event(self, strip: Strip, course: np.ndarray, a: int) -> dict[str, Any]:
+        """Times, score and truth of a stretch from step `a` on, by the scores of its steps."""
+        b, peak = a + len(course), a + int(low(course).argmax())
         times = {"start": a, "end": b - 1, "peak": peak}
-        out = {what: self._time(strip, step) for what, step in times.items()} | {"score": float(strip.course[peak])}
+        out = {what: self._time(strip, step) for what, step in times.items()} | {"score": float(course[peak - a])}
         words = strip.words[a:b].tolist()
         return out | {"truth": next((w for w in words if w), "good" if "" in words else None)}
 
@@ -196,12 +215,12 @@ class Recordings:
         order = list(dict.fromkeys([*(e["recording"] for e in events), *self.strips]))[:SHOWN]
         courses = []
         for name in order:
-            strip = self.strips[name]
+            strip, course = self.strips[name], self.strips[name].course
             edges = np.unique(np.linspace(0, len(strip.words), OVERVIEW + 1).astype(int))
             parts = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
             courses.append({
                 "recording": name, "step": [a for a, _ in parts],
-                "score": [highest(strip.course[a:b]) for a, b in parts],
+                "score": [highest(course[a:b]) for a, b in parts],
                 "found": [bool(marks[name][a:b].any()) for a, b in parts],
                 "true": [any(bool(w) for w in strip.words[a:b]) for a, b in parts],
             })  # fmt: skip

@@ -26,6 +26,7 @@ PLACE = re.compile(
     rf"^(?P<file>.*?\.(?:{ENDINGS}))(?:#(?P<key>.*?))?(?:@(?P<first>\d+)\+(?P<count>\d+))?$", re.I | re.S
 )
 WINDOW, LONGEST = 128, 512  # steps of a window where the data do not say; longest recording that is taken whole
+MOST, LARGEST = 64, 1 << 28  # recordings that are remembered, and their bytes
 PURE = 0.9  # share of a window's steps that must bear one label for the window to bear it
 OFF = 0.25  # steps that the rows of an even recording may lie off the grid
 SPARSE = 50  # times that a grid may have more steps than the recording has measurements
@@ -122,13 +123,16 @@ class Grids:
         with self.lock:
             if (file, key) not in self.kept:
                 self.kept[file, key] = self._made(one(file, key))
-                if len(self.kept) > 64:
+                while len(self.kept) > 1 and (len(self.kept) > MOST or self._bytes() > LARGEST):
                     self.kept.popitem(last=False)
             return self.kept[file, key]
 
+    def _bytes(self) -> int:
+        return sum(values.nbytes + (0 if marks is None else marks.nbytes) for values, marks in self.kept.values())
+
     def _made(self, found: Recording) -> tuple[np.ndarray, np.ndarray | None]:
         values, marks = on_grid(found, self.step)
-        if self.variables is None:
+        if self.variables is None or (self.variables == found.variables and not self.statics):
             return values, marks
         out = np.full((len(self.variables) + len(self.statics), values.shape[1]), np.nan, np.float32)
         at = {name: i for i, name in enumerate(self.variables)}

@@ -104,26 +104,31 @@ def _wide(
     frame: pd.DataFrame, found: Mapping[str, str | None], at: np.ndarray | None, timed: set[str | None]
 ) -> Recording:
     taken = {*timed, found["id"], found["label"]}
-    names, rows, static = [], [], {}
-    for column in (str(c) for c in frame.columns if c not in taken):
+    names: list[str] = []
+    static: dict[str, float] = {}
+    columns = [str(c) for c in frame.columns if c not in taken]
+    values = np.empty((len(columns), len(frame)), np.float32)
+    for column in columns:
         numbers = pd.to_numeric(frame[column], errors="coerce")
         if numbers.isna().all() and frame[column].notna().any():
             continue  # words, not numbers
         if column.lower() in STATIC and numbers.nunique() <= 1:
             static[column] = float(numbers.dropna().iloc[0]) if numbers.notna().any() else np.nan
             continue
+        values[len(names)] = numbers.to_numpy(np.float32, na_value=np.nan)
         names.append(column)
-        rows.append(numbers.to_numpy(np.float32))
-    if not rows:
+    if not names:
         raise Unreadable("none of its columns holds numbers")
-    marks = None
-    if found["label"]:
-        cells = frame[found["label"]]
-        whole = pd.api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all()
-        words = (cells.astype("Int64") if whole else cells).astype(str).to_numpy(dtype=object)
-        words[cells.isna().to_numpy()] = None
-        marks = words
-    return made(np.stack(rows), tuple(names), at, marks=marks, static=static)
+    marks = _marks(frame[found["label"]]) if found["label"] else None
+    return made(values[: len(names)], tuple(names), at, marks=marks, static=static)
+
+
+def _marks(cells: "pd.Series") -> np.ndarray:
+    """Labels (T,) as text, None where there is none; each word is there once, however many steps bear it."""
+    whole = pd.api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all()
+    codes, words = pd.factorize(cells)
+    told = (words.astype(np.int64) if whole else words).astype(str)
+    return np.array([*told, None], dtype=object)[codes]
 
 
 def _long(frame: pd.DataFrame, found: Mapping[str, str | None], at: np.ndarray) -> Recording:

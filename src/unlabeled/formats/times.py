@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ NUMERIC = re.compile(
     r"(?:(?P<gap>,? *T?)\d\d?:\d\d(?P<second>:\d\d)?(?P<part>\.\d+)?"
     r"(?P<half> ?[AaPp][Mm])?(?P<zone> ?(?:Z|[+-]\d\d:?\d\d))?)?"
 )
+LOT = 1 << 17  # rows whose cells are in memory together
 KINDS = 64  # ways of writing a date that one column may mix
 ASSUMED = (
     "its dates can be read with the day or the month first, and the day was taken: write them as 2024-02-13 to be sure"
@@ -39,14 +41,12 @@ def read(column: "pd.Series") -> tuple[np.ndarray, str]:
         return _since(column), ""
     if pd.api.types.is_timedelta64_dtype(column):
         return column.dt.total_seconds().to_numpy(np.float64), ""
-    codes, cells = pd.factorize(column.astype("str").fillna("").str.strip())
-    clocks = _clocks(cells, ":")
-    if clocks is not None:
-        return clocks[codes], ""
-    numbers = pd.to_numeric(pd.Series(cells), errors="coerce").to_numpy(np.float64)
-    if np.isfinite(numbers[codes]).mean() > 0.5:
-        return _numbers(numbers[codes], str(column.name)), ""
-    return _dates(pd.Series(cells, dtype="str"), codes)
+    first: pd.Index[str] = next((cells for _, _, cells in _lots(column)), pd.Index([], dtype="str"))
+    if len(first) and not np.isnan(_clocks(first, ":")).any():
+        return _laid(column, lambda cells: _clocks(cells, ":")), ""
+    if len(first) and np.isfinite(_plain(first)).mean() > 0.5:
+        return _numbers(_laid(column, _plain), str(column.name)), ""
+    return _dates(column)
 
 
 def joined(dates: "pd.Series", clocks: "pd.Series") -> tuple[np.ndarray, str] | None:
@@ -59,18 +59,15 @@ def joined(dates: "pd.Series", clocks: "pd.Series") -> tuple[np.ndarray, str] | 
     """
     if pd.api.types.is_numeric_dtype(clocks) or pd.api.types.is_datetime64_any_dtype(clocks):
         return None
-    codes, cells = pd.factorize(clocks.astype("str").fillna("").str.strip())
-    known = cells != ""
-    of_day = np.full(len(cells), np.nan)
-    found = _clocks(cells[known], ":.")
-    if found is None or not len(found) or found.max() > DAY:
+    of_day = _laid(clocks, lambda cells: _clocks(cells, ":."))
+    given = clocks.notna().to_numpy()
+    if not given.any() or np.isnan(of_day[given]).any() or of_day[given].max() > DAY:
         return None
-    of_day[known] = found
     days, note = read(dates)
     there = days[~np.isnan(days)]
     if not len(there) or np.abs(there).max() < DAY * 366:  # numbers or clocks, not dates
         return None
-    return (days if (there % DAY != 0).any() else days + of_day[codes]), note
+    return (days if (there % DAY != 0).any() else days + of_day), note
 
 
 def _numbers(x: np.ndarray, name: str) -> np.ndarray:
@@ -103,13 +100,39 @@ def _since(dates: "pd.Series") -> np.ndarray:
     return np.asarray(out)
 
 
-def _clocks(cells: "pd.Index[str]", signs: str) -> np.ndarray | None:
-    """Seconds of clock times with one of the signs between their parts; None where a cell is none."""
-    out = np.empty(len(cells))
+def _lots(column: "pd.Series") -> Iterator[tuple[slice, np.ndarray, "pd.Index[str]"]]:
+    """Where some rows stand, which of the cells each holds, and the different cells; empty ones are -1."""
+    for start in range(0, len(column), LOT):
+        part = column.iloc[start : start + LOT]
+        cells = part.astype("str").str.strip()
+        codes, different = pd.factorize(cells.where(cells != ""))
+        yield slice(start, start + len(part)), codes, different
+
+
+def _laid(column: "pd.Series", read_cells: Callable[["pd.Index[str]"], np.ndarray]) -> np.ndarray:
+    """What is read of each cell (T,), NaN for empty ones; memory beside that does not grow with the rows."""
+    out = np.full(len(column), np.nan)
+    for rows, codes, cells in _lots(column):
+        out[rows] = _at(read_cells(cells), codes)
+    return out
+
+
+def _at(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    return np.asarray(np.append(values, np.nan)[codes])
+
+
+def _plain(cells: "pd.Index[str]") -> np.ndarray:
+    """Numbers, NaN where a cell is none."""
+    return np.asarray(pd.to_numeric(pd.Series(cells), errors="coerce").to_numpy(np.float64))
+
+
+def _clocks(cells: "pd.Index[str]", signs: str) -> np.ndarray:
+    """Seconds of clock times with one of the signs between their parts, NaN where a cell is none."""
+    out = np.full(len(cells), np.nan)
     for number, cell in enumerate(cells):
         found = CLOCK.fullmatch(cell)
         if found is None or found[2] not in signs:
-            return None
+            continue
         hours = int(found[1])
         if found[5]:  # twelve at night is the first hour, at noon the thirteenth
             hours = hours % 12 + (12 if found[5] in "pP" else 0)
@@ -117,26 +140,29 @@ def _clocks(cells: "pd.Index[str]", signs: str) -> np.ndarray | None:
     return out
 
 
-def _dates(cells: "pd.Series", codes: np.ndarray) -> tuple[np.ndarray, str]:
-    """Seconds of the dates in different cells, laid out as the codes (T,) tell, and what was assumed."""
-    cells = cells.str.replace(r" ?(?:UTC|GMT)$", "Z", regex=True)
-    out = _since(pd.to_datetime(cells, format="ISO8601", utc=True, errors="coerce"))
-    left = np.isnan(out)
-    note = ""
-    if left.any():
-        day, month = _parsed(cells[left], True), _parsed(cells[left], False)
-        either = [out.copy(), out.copy()]
-        either[0][left], either[1][left] = day, month
-        by_day, note = _day_first(either[0][codes], either[1][codes], cells[left])
-        out = either[0] if by_day else either[1]
-    left = np.isnan(out) & (cells != "").to_numpy()
-    if left.any():
+def _dates(column: "pd.Series") -> tuple[np.ndarray, str]:
+    """Seconds since 1970 (T,) of cells that hold dates, and what was assumed."""
+    out, either, points = np.full(len(column), np.nan), None, False
+    for rows, codes, found in _lots(column):
+        cells = pd.Series(found, dtype="str").str.replace(r" ?(?:UTC|GMT)$", "Z", regex=True)
+        out[rows] = _at(_since(pd.to_datetime(cells, format="ISO8601", utc=True, errors="coerce")), codes)
+        left = np.isnan(out[rows]) & (codes >= 0)
+        if not left.any():
+            continue
+        cells, codes = cells.iloc[np.unique(codes[left])], np.unique(codes[left], return_inverse=True)[1]
+        numeric = cells.str.fullmatch(NUMERIC.pattern).to_numpy(bool)
+        if either is None:
+            either = np.full((2, len(column)), np.nan)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pandas warns of each cell that it has to guess
-            named = pd.to_datetime(cells[left], format="mixed", utc=True, errors="coerce")
-        numeric = cells[left].str.fullmatch(NUMERIC.pattern).to_numpy(bool)
-        out[left] = np.where(numeric, np.nan, _since(named))  # what the rule cannot read is not guessed
-    return out[codes], note
+            named = _since(pd.to_datetime(cells.where(~numeric), format="mixed", utc=True, errors="coerce"))
+        for reading, by_day in zip(either, (True, False), strict=True):
+            reading[rows][left] = np.where(numeric, _parsed(cells, by_day), named)[codes]
+        points |= bool(cells[numeric].str.contains(r"^\d\d?\.", regex=True).any())
+    if either is None:
+        return out, ""
+    by_day, note = _day_first(either[0], either[1], points)
+    return np.where(np.isnan(out), either[0 if by_day else 1], out), note
 
 
 def _parsed(cells: "pd.Series", by_day: bool) -> np.ndarray:
@@ -169,8 +195,9 @@ def _form(cell: str, by_day: bool) -> str:
     return out
 
 
-def _day_first(day: np.ndarray, month: np.ndarray, cells: "pd.Series") -> tuple[bool, str]:
-    """Whether the day stands first in dates, from the times (T,) by either reading, and what was assumed.
+def _day_first(day: np.ndarray, month: np.ndarray, points: bool) -> tuple[bool, str]:
+    """Whether the day stands first in dates, from the times (T,) by either reading and whether there are points between
+    their numbers, and what was assumed.
 
     A number above 12 tells, then points between the numbers; else that reading in which time turns back less often and
     goes in more even steps.
@@ -180,7 +207,7 @@ def _day_first(day: np.ndarray, month: np.ndarray, cells: "pd.Series") -> tuple[
         raise Unreadable("the day stands first in some of its dates and the month in others: write them as 2024-02-13")
     if only_day.any() or only_month.any():
         return bool(only_day.any()), ""
-    if cells.str.contains(r"^\d\d?\.\d\d?\.", regex=True).any() or np.array_equal(day, month, equal_nan=True):
+    if points or np.array_equal(day, month, equal_nan=True):
         return True, ""
     first, second = _unrest(day), _unrest(month)
     return first <= second, ASSUMED if first == second else ""
