@@ -218,6 +218,11 @@ def test_times_are_read_some_rows_at_a_time(
         assert at(tmp_path / "t.csv", cells)[0] == utc(*wanted)
 
 
+def test_times_follow_their_rows_where_lines_are_longer_than_their_head(tmp_path: Path) -> None:
+    found = read(written(tmp_path / "t.csv", "id,time,x\n5,a,0,1\n6,b,0,2\n7,b,1,3\n"))
+    assert {k: (r.times.tolist() if r.times is not None else None) for k, r in found.items()} == {"a": [0], "b": [0, 1]}
+
+
 def test_what_is_remembered_does_not_grow_with_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     last = recording.Remembered()
     monkeypatch.setattr(recording, "LARGEST", 50)

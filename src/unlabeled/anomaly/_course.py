@@ -24,7 +24,7 @@ from unlabeled.data.series import Grids, SeriesPrep, place, suitable_step
 from unlabeled.data.store import Store, build
 from unlabeled.data.table import Broken, Table
 from unlabeled.errors import UserError
-from unlabeled.formats.times import FIRST
+from unlabeled.formats.times import FIRST_DATE
 
 OVERVIEW = 400  # points of a recording's course on the page
 SAMPLE = 500  # windows in which it is looked whether they fit what was learnt
@@ -206,7 +206,7 @@ class Recordings:
         if np.isnan(strip.start):
             return step
         time = strip.start + step * self.prep.step
-        if time > FIRST:
+        if time > FIRST_DATE:
             return str(pd.Timestamp(round(time * 1e3), unit="ms"))
         return int(time) if time.is_integer() else round(time, 6)
 

@@ -81,8 +81,8 @@ def _frame(path: Path) -> pd.DataFrame:
     frame = pd.read_csv(path, sep=how.between, decimal=how.decimal, encoding="utf-8-sig", na_values=["?"])
     empty = [c for c in frame.columns if str(c).startswith("Unnamed: ") and frame[c].isna().all()]
     if empty:  # spreadsheets end their lines with separators, and their tables with lines of them
-        frame = frame.drop(columns=empty).dropna(how="all", ignore_index=True)
-    return frame
+        frame = frame.drop(columns=empty).dropna(how="all")
+    return frame.reset_index(drop=True)  # where lines are longer than their head, pandas takes their first cells away
 
 
 def _times(

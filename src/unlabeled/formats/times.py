@@ -9,7 +9,10 @@ import pandas as pd
 
 from unlabeled.formats import Unreadable
 
-FIRST, LAST = 3e8, 4.2e9  # seconds since 1970 between which times are those of a calendar: the years 1979 and 2103
+FIRST_DATE, LAST_DATE = (
+    3e8,
+    4.2e9,
+)  # seconds since 1970 between which times are those of a calendar: the years 1979 and 2103
 DAY = 86400.0  # seconds
 PARTS = (1e3, 1e6, 1e9)  # of a second, in which programs count the time since 1970
 COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # dates as one number, by its digits
@@ -77,7 +80,7 @@ def _numbers(x: np.ndarray, name: str) -> np.ndarray:
         return x
     low, high = float(there.min()), float(there.max())
     for parts in PARTS:
-        if FIRST * parts <= low and high < LAST * parts:
+        if FIRST_DATE * parts <= low and high < LAST_DATE * parts:
             return x / parts
     digits = len(f"{abs(low):.0f}")
     if digits not in COMPACT or not low // 10 ** (digits - 4) >= 1900 or not high // 10 ** (digits - 4) < 2100:
