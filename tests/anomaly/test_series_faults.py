@@ -12,14 +12,15 @@ from unlabeled import catalog
 from unlabeled.anomaly import Eye
 from unlabeled.anomaly._features import within
 from unlabeled.anomaly._signals import answers, plant
-from unlabeled.anomaly._strips import faulty, marked, parted, runs, spans, stem, strips
+from unlabeled.anomaly._strips import Strip, faulty, marked, parted, runs, spans, stem, strips
+from unlabeled.anomaly.reconstruction import Reconstruction
 from unlabeled.anomaly.stretches import Marks
 from unlabeled.data import series
 from unlabeled.data.kinds import kind
 from unlabeled.data.scan import scan
 from unlabeled.data.table import Table, frame
 from unlabeled.errors import UserError
-from unlabeled.methods import Method
+from unlabeled.methods import Batch, Method
 from unlabeled.modalities.series import Series
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.training.devices import open_device
@@ -134,6 +135,54 @@ def test_the_page_shows_the_course(result: Detected) -> None:
     assert '<section id="heat"' not in page and "Not shown" not in page
 
 
+def test_stretches_are_shown_in_the_variables_that_made_their_score(result: Detected) -> None:
+    told = json.loads((result.folder / "course.json").read_text())
+    shown = {(e["event"]["truth"], next(iter(e["curves"]))) for e in told["close"] if e["event"]["truth"] != "good"}
+    assert shown == {("spike", "a"), ("stuck", "b")}  # what is stuck lies nowhere far off
+    assert "the variables that add most to their score" in result.report.read_text("utf-8")
+
+
+def test_work_does_not_grow_with_recordings_times_stretches(
+    result: Detected, machine: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    whole = Strip.course.fget
+    monkeypatch.setattr(Strip, "course", property(lambda strip: made.append(len(strip.words)) or whole(strip)))  # type: ignore
+    look(result.folder, machine / "test")
+    assert 0 < len(made) <= 4 * 3 + 6  # a few times for each recording, and once for each stretch that is drawn
+
+
+def test_errors_of_painting_are_told_by_variable() -> None:
+    looks = Series(size=8, channels=3)
+
+    class Blank(torch.nn.Module):
+        def reconstruct(self, batch: Batch, looks: Series) -> tuple[torch.Tensor, None, torch.Tensor]:
+            return looks.plain(batch.x), None, torch.zeros(len(batch.x), 3, 8)
+
+    raw, where = torch.ones(2, 3, 8), torch.zeros(2, 8, dtype=torch.bool)
+    raw[:, 1, 4:], raw[1, 2], where[:, 3:5] = 3.0, 2.0, True
+    eye = Eye(Blank(), looks, open_device(CPU))  # type: ignore[arg-type]
+    judge = Reconstruction(draws=2)
+    assert judge.shares(eye, raw, where).tolist() == [(1 + 9) / 2, (1 + 4) / 2]
+    np.testing.assert_allclose(judge._errors(eye, raw)[1], [2.5] * 4 + [6.5] * 4)
+
+
+def test_long_stretches_are_drawn_around_their_highest_step(
+    result: Detected, machine: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unlabeled.anomaly._course.LARGE", 50)
+    out = look(result.folder, machine / "test")
+    steps = pd.read_parquet(out.folder / "steps.parquet")
+    close = json.loads((out.folder / "course.json").read_text())["close"]
+    assert close
+    for each in close:
+        event, first = each["event"], each["first"]
+        own = steps[steps["recording"] == event["recording"]]["score"].to_numpy()
+        peak = event["first_step"] + int(own[event["first_step"] : event["last_step"] + 1].argmax())
+        assert first <= peak < first + 50
+        assert {len(curve) for curve in each["curves"].values()} == {50} == {len(each["found"])}
+
+
 @pytest.mark.parametrize(("detector", "method"), [("patches(most=300)", "tst"), ("reconstruction(draws=2)", "tst")])
 def test_other_detectors_look_through_an_encoder(
     machine: Path, cache: Path, detector: str, method: str, tmp_path: Path
@@ -141,6 +190,7 @@ def test_other_detectors_look_through_an_encoder(
     out = found(machine, tmp_path / "out", detector, method=method, budget=Budget(steps=100))
     assert np.isfinite(out.table["score"]).all()
     assert out.figures["images"]["all"]["auroc"] > 0.6
+    assert ("cannot tell which did" in out.report.read_text("utf-8")) == detector.startswith("patches")
     again = found(machine, tmp_path / "out", detector, method=method, budget=Budget(steps=100))
     np.testing.assert_allclose(again.table["score"], out.table["score"], rtol=1e-4)
 

@@ -11,6 +11,7 @@ import pytest
 from unlabeled.data import doctor, series
 from unlabeled.data.prepare import prepare, read_prep
 from unlabeled.data.scan import scan
+from unlabeled.data.table import Broken
 from unlabeled.errors import UserError
 from unlabeled.formats.record import made
 from unlabeled.settings import Budget, Setup, Training
@@ -46,6 +47,47 @@ def test_a_grid_takes_the_mean_of_what_falls_into_a_step() -> None:
     values, marks = series.on_grid(found, 60.0)
     np.testing.assert_array_equal(values, np.array([[2, np.nan, np.nan, 7]], np.float32))
     assert marks is not None and marks.tolist() == ["a", None, None, "c"]
+
+
+def test_short_steps_of_long_counts_stay_rows(tmp_path: Path) -> None:
+    count = 20_000  # milliseconds since 1970, a value every three
+    frame = pd.DataFrame({"time": 1_700_000_000_000 + 3 * np.arange(count), "x": np.arange(count)})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.drop(index=range(5000, 5003)).to_csv(tmp_path / "b.csv", index=False)  # with a gap
+    table = scan(tmp_path)
+    assert series.suitable_step(table.without((Broken("b.csv", ""),))) == pytest.approx(0.003, rel=1e-8)
+    whole, gap = (series.on_grid(series.one(tmp_path / name, ""), 0.003)[0] for name in ("a.csv", "b.csv"))
+    np.testing.assert_array_equal(whole[0], np.arange(count))
+    assert np.flatnonzero(np.isnan(gap[0])).tolist() == [5000, 5001, 5002]
+    np.testing.assert_array_equal(gap[0, 5003:], whole[0, 5003:])
+
+
+def test_rows_that_tremble_around_their_steps_stay_rows() -> None:
+    found = made(np.arange(5.0)[None], ("x",), np.array([0.0, 0.9, 2.1, 2.9, 4.0]))
+    np.testing.assert_array_equal(series.on_grid(found, 1.0)[0], found.values)
+
+
+def test_semicolons_part_cells_and_an_assumed_rule_is_told(tmp_path: Path) -> None:
+    rows = "".join(f"05/02/2024;1:{minute:02d}:00 PM;{minute},5;3\n" for minute in range(20))
+    (tmp_path / "a.csv").write_text("Date;Time;kW;V\n" + rows)
+    table = scan(tmp_path)
+    assert table.modality == "series"
+    report = doctor.examine(table)
+    assert report.facts["variables"] == ["kW", "V"] and report.facts["step"] == 60
+    assert any("the day was taken" in f.text and f.severity == "info" for f in report.findings)
+
+
+def test_large_recordings_are_not_all_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.csv").write_text("time,x\n" + "".join(f"{i},{i}\n" for i in range(10)))
+    grids = series.Grids(1.0, ("x",))
+    for kept, limit in ((3, 120), (1, 60), (1, 10)):
+        monkeypatch.setattr(series, "LARGEST", limit)
+        for name in "abc":
+            values, _ = grids.read(tmp_path / f"{name}.csv", "")
+            assert values is series.one(tmp_path / f"{name}.csv", "").values  # and none is there twice
+        assert len(grids.kept) == kept
+        grids.kept.clear()
 
 
 def test_a_grid_that_would_be_endless_is_refused() -> None:

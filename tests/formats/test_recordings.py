@@ -1,5 +1,6 @@
 """Readers of recordings: what stands in the file comes out, what is missing stays missing, bad files tell why."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,159 @@ def test_times_out_of_order_are_sorted_and_told(tmp_path: Path) -> None:
     assert found.values.tolist() == [[1, 2, 3]]
     assert found.times is not None and np.diff(found.times).tolist() == [3600, 3600]
     assert found.notes == ("its times were out of order and have been sorted",)
+
+
+def at(path: Path, cells: list[str], head: str = "time") -> tuple[list[float], tuple[str, ...]]:
+    """Times of a table in which these cells are the times, and its notes."""
+    lines = [f'"{cell}",{number}' for number, cell in enumerate(cells)]
+    found = one(written(path, "\n".join([f"{head},x", *lines]) + "\n"))
+    assert found.times is not None
+    return found.times.tolist(), found.notes
+
+
+def utc(*dates: str) -> list[float]:
+    return [datetime.fromisoformat(d).replace(tzinfo=UTC).timestamp() for d in dates]
+
+
+@pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_counts_since_1970_become_seconds_in_any_unit(tmp_path: Path, unit: int, form: str) -> None:
+    counts = [1_700_000_000 * unit + step * unit for step in (0, 2, 3)]
+    frame = pd.DataFrame({"time": counts, "x": [1, 2, 3]})
+    file = tmp_path / f"t.{form}"
+    frame.to_parquet(file) if form == "parquet" else frame.to_csv(file, index=False)
+    found = one(file).times
+    assert found is not None and found.tolist() == [1_700_000_000, 1_700_000_002, 1_700_000_003]
+
+
+@pytest.mark.parametrize(
+    "numbers", [[0, 1, 5], [0.5, 0.75, 1e9], [86400, 172800], [1_000_000_000_000, 7e12], [0, 17e11]]
+)
+def test_numbers_that_may_count_anything_stay_as_they_are(tmp_path: Path, numbers: list[float]) -> None:
+    assert at(tmp_path / "t.csv", [str(n) for n in numbers])[0] == numbers
+
+
+DAYS = "2024-02-05 14:00", "2024-02-13 14:00"
+
+
+@pytest.mark.parametrize(
+    "cells, wanted",
+    [
+        (["05/02/2024 14:00", "13/02/2024 14:00"], DAYS),  # a first number above 12
+        (["02/05/2024 14:00", "02/13/2024 14:00"], DAYS),  # a second number above 12
+        (["5/2/24 2:00 PM", "13/2/24 02:00 pm"], DAYS),
+        (["05-02-2024 14:00:00.000", "13-02-2024 14:00:00"], DAYS),
+        (["05.02.2024", "06.02.2024"], ("2024-02-05", "2024-02-06")),
+        (["05.02.2024", "05.02.2024 06:30"], ("2024-02-05", "2024-02-05 06:30")),  # midnight without a clock
+        (["01/02/2024", "02/02/2024", "03/02/2024"], ("2024-02-01", "2024-02-02", "2024-02-03")),  # even steps
+        (["02/01/2024", "02/02/2024", "02/03/2024"], ("2024-02-01", "2024-02-02", "2024-02-03")),
+        (["12/31/2023 23:00", "01/01/2024 00:00"], ("2023-12-31 23:00", "2024-01-01 00:00")),
+        (["2024-02-05 14:00", "2024-02-13T14:00"], DAYS),
+        (["2024/02/05 14:00", "2024/02/13 14:00"], DAYS),
+        (["05-Feb-2024 14:00", "13-Feb-2024 14:00"], DAYS),
+        (["2024-02-05T14:00:00Z", "2024-02-13T16:00:00+02:00"], DAYS),
+        (["2024-02-05 14:00:00 UTC", "2024-02-13 14:00:00 UTC"], DAYS),
+        (["05/02/2024 15:00 +01:00", "13/02/2024 16:00 +0200"], DAYS),
+    ],
+)  # fmt: skip
+def test_dates_are_read_by_one_rule_a_file(tmp_path: Path, cells: list[str], wanted: tuple[str, ...]) -> None:
+    assert at(tmp_path / "t.csv", cells) == (utc(*wanted), ())
+
+
+def test_order_decides_between_day_and_month(tmp_path: Path) -> None:
+    rising = [f"0{day}/0{month}/2024 12:00" for month, day in ((1, 8), (1, 9), (2, 1), (2, 2))]  # day first
+    assert at(tmp_path / "t.csv", rising)[0] == utc(*(f"2024-{m}T12:00" for m in ("01-08", "01-09", "02-01", "02-02")))
+
+
+def test_a_rule_that_was_assumed_is_told(tmp_path: Path) -> None:
+    times, notes = at(tmp_path / "t.csv", ["05/02/2024 14:00", "05/02/2024 15:00"])
+    assert times == utc("2024-02-05T14:00", "2024-02-05T15:00")
+    assert len(notes) == 1 and "the day was taken" in notes[0] and "\n" not in notes[0]
+
+
+def test_dates_by_two_rules_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match="the day stands first in some of its dates and the month in others"):
+        at(tmp_path / "t.csv", ["13/02/2024", "02/14/2024"])
+    with pytest.raises(Unreadable, match="1 of its times cannot be read"):
+        at(tmp_path / "t.csv", ["13/02/2024", "31/02/2024"])
+
+
+def test_all_recordings_of_a_file_are_read_by_the_same_rule(tmp_path: Path) -> None:
+    file = written(tmp_path / "t.csv", "id,date,x\na,05/02/2024,1\na,06/02/2024,2\nb,13/02/2024,3\n")
+    found = read(file)["a"].times
+    assert found is not None and found.tolist() == utc("2024-02-05", "2024-02-06")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Date;Time;power;amp\n16/12/2006;17:24:00;4.216;?\n16/12/2006;17:25:00;5.36;23\n",
+        "date,x,time,amp\n16.12.2006,4.216,17:24,\n16.12.2006,5.36,17:25,23\n",
+        "Date\tTime\tpower\tamp\n2006-12-16\t5:24:00 PM\t4,216\t\n2006-12-16\t5:25:00 PM\t5,36\t23,0\n",
+        "Date;Time;power;amp;;\n16/12/2006;17.24.00;4,216;;;\n16/12/2006;17.25.00;5,36;23;;\n;;;;;\n",
+        "Date;Time;power;amp\n20061216;17:24;4,216;n/a\n20061216;17:25;5,36;23,0\n",
+    ],
+)
+def test_a_column_of_dates_and_one_of_clocks_are_the_time_together(tmp_path: Path, text: str) -> None:
+    found = one(written(tmp_path / "t.csv", text))
+    assert found.times is not None and found.times.tolist() == utc("2006-12-16T17:24", "2006-12-16T17:25")
+    assert len(found.variables) == 2 and not {"date", "time"} & {v.lower() for v in found.variables}
+    np.testing.assert_array_equal(found.values, np.array([[4.216, 5.36], [np.nan, 23]], np.float32))
+
+
+def test_dates_with_a_clock_of_their_own_are_the_time_alone(tmp_path: Path) -> None:
+    text = "date,time,x\n2024-02-05 14:00,14:00,1\n2024-02-05 15:00,15:00,2\n"
+    found = one(written(tmp_path / "t.csv", text))
+    assert found.times is not None and found.times.tolist() == utc("2024-02-05T14:00", "2024-02-05T15:00")
+    assert found.variables == ("x",)
+
+
+def test_a_time_that_counts_beside_a_date_stays_the_time(tmp_path: Path) -> None:
+    found = one(written(tmp_path / "t.csv", "date,time,x\n2024-02-05,0,1\n2024-02-05,10,2\n"))
+    assert found.times is not None and found.times.tolist() == [0, 10] and found.variables == ("x",)
+
+
+@pytest.mark.parametrize(
+    "cells, wanted",
+    [
+        (["05/02/2024", "06/02/2024", "13/02/2024"], ["2024-02-05", "2024-02-06", "2024-02-13"]),
+        (["1:00", "1:30", "", "2:30"], None),
+        (["2024-02-05", "2024-02-06", "07-Feb-2024"], ["2024-02-05", "2024-02-06", "2024-02-07"]),
+    ],
+)  # fmt: skip
+def test_times_are_read_some_rows_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells: list[str], wanted: list[str] | None
+) -> None:
+    monkeypatch.setattr("unlabeled.formats.times.LOT", 2)
+    if wanted is None:
+        with pytest.raises(Unreadable, match="1 of its times cannot be read"):
+            at(tmp_path / "t.csv", cells)
+    else:
+        assert at(tmp_path / "t.csv", cells)[0] == utc(*wanted)
+
+
+def test_times_follow_their_rows_where_lines_are_longer_than_their_head(tmp_path: Path) -> None:
+    found = read(written(tmp_path / "t.csv", "id,time,x\n5,a,0,1\n6,b,0,2\n7,b,1,3\n"))
+    assert {k: (r.times.tolist() if r.times is not None else None) for k, r in found.items()} == {"a": [0], "b": [0, 1]}
+
+
+def test_what_is_remembered_does_not_grow_with_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    last = recording.Remembered()
+    monkeypatch.setattr(recording, "LARGEST", 50)
+    for number in range(3):
+        file = written(tmp_path / f"{number}.csv", "time,x,label\n0,1,good\n1,2,good\n2,3,bad\n")
+        found = last.read(str(file), 0)
+        assert last.read(str(file), 0) is found
+    assert [path for path, _ in last.kept] == [str(file)] and last.bytes() == 3 * (4 + 8 + 8)
+    marks = found[""].marks
+    assert marks is not None and marks[0] is marks[1] is not marks[2]  # a word is kept once, whoever bears it
+
+
+def test_an_index_of_times_is_the_time(tmp_path: Path) -> None:
+    index = pd.DatetimeIndex(["2024-02-05T14:00+01:00", "2024-02-05T15:00+01:00"], name="time")
+    pd.DataFrame({"x": [1.0, 2.0]}, index).to_parquet(tmp_path / "t.parquet")
+    found = one(tmp_path / "t.parquet").times
+    assert found is not None and found.tolist() == utc("2024-02-05T13:00", "2024-02-05T14:00")
 
 
 @pytest.mark.parametrize(

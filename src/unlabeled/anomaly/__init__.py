@@ -98,3 +98,18 @@ class Crossed(Detector, Protocol):
     def apart(self, fold: int) -> Detector:
         """The part that has not seen this fold."""
         ...
+
+
+@runtime_checkable
+class Telling(Detector, Protocol):
+    """A detector of faults in recordings that can tell which variables made a score."""
+
+    def shares(self, eye: Eye, raw: Tensor, where: Tensor) -> np.ndarray:
+        """How much each variable that changes with time adds to the score (V,), more is more.
+
+        Args:
+            eye: what to look through.
+            raw: windows (B, 1 + variables, T) on the device.
+            where: (B, T) bool, the steps that are asked for.
+        """
+        ...

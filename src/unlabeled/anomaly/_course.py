@@ -12,8 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
 
-from unlabeled.anomaly import Detector, Eye
+from unlabeled.anomaly import Detector, Eye, Telling
 from unlabeled.anomaly._inspect import LOT, Seen, Usual
 from unlabeled.anomaly._strips import Strip, faulty, highest, low, marked, runs, spans, stem, strips, unlike
 from unlabeled.data.kinds import kind
@@ -21,13 +24,15 @@ from unlabeled.data.series import Grids, SeriesPrep, place, suitable_step
 from unlabeled.data.store import Store, build
 from unlabeled.data.table import Broken, Table
 from unlabeled.errors import UserError
+from unlabeled.formats.times import FIRST_DATE
 
-DATES = 3e8  # seconds from which a time is one of a calendar: the year 1979
 OVERVIEW = 400  # points of a recording's course on the page
 SAMPLE = 500  # windows in which it is looked whether they fit what was learnt
 FAR = 5.0  # spreads that the middle of a variable lies off where something else must be measured
 SHOWN = 6  # stretches that are drawn large, and recordings that are drawn at all
 CURVES = 2  # variables of each
+ROWS = 1 << 17  # steps that are written together
+LARGE = 2000  # steps of a stretch that are drawn at most
 CLOSE = 16  # stretches less than this part of a window apart are one
 
 
@@ -42,6 +47,7 @@ class Recordings:
         strips: the recordings by name.
         kinds: the kind of fault of each window.
         high: the score above which single steps are marked; set by `look`.
+        finder: what has judged them; set by `look`.
     """
 
     table: Table
@@ -50,6 +56,7 @@ class Recordings:
     strips: dict[str, Strip]
     kinds: list[str | None]
     high: float = field(default=0.0)
+    finder: Detector | None = None
 
     @classmethod
     def open(cls, table: Table, prep: SeriesPrep, stride: int, shortest: int) -> "Recordings":
@@ -96,14 +103,15 @@ class Recordings:
                 part = slice(first[row], min(end[row], len(strip.words)))
                 strip.total[part] += map_[: part.stop - part.start]
                 strip.seen[part] += 1
-        seen.scores, self.high = np.concatenate(scores), usual.high
+        seen.scores, self.high, self.finder = np.concatenate(scores), usual.high, detector
         for strip in self.strips.values():
             known = np.array([w is not None for w in strip.words]) & (strip.seen > 0)
             ill = known & (strip.words != "")
             if known.any():
-                seen.pixels.good.append(strip.course[known & ~ill])
+                course = strip.course
+                seen.pixels.good.append(course[known & ~ill])
                 for a, b in runs(ill):
-                    seen.pixels.regions.setdefault(str(strip.words[a]), []).append(strip.course[a:b])
+                    seen.pixels.regions.setdefault(str(strip.words[a]), []).append(course[a:b].copy())
         return seen
 
     def show(self, folder: Path, frame: pd.DataFrame, eye: Eye) -> dict[str, Any]:
@@ -112,34 +120,49 @@ class Recordings:
         Args:
             folder: of the results.
             frame: one row a window: path and flagged.
-            eye: knows the variables.
+            eye: what was looked through.
         """
         flags = frame["flagged"].to_numpy(bool)
         first, end = spans(frame["path"].tolist(), self.prep.size)
         mine: dict[str, list[int]] = {name: [] for name in self.strips}
         for row in np.flatnonzero(flags).tolist():
             mine[stem(frame["path"].iloc[row])].append(row)
-        marks, steps = {}, []
+        marks: dict[str, np.ndarray] = {}
         events: list[dict[str, Any]] = []
         for name, strip in self.strips.items():
-            windows = [(int(first[r]), int(end[r])) for r in mine[name]]
-            marks[name] = marked(strip.course, windows, self.high, self.prep.size // CLOSE)
+            windows, course = [(int(first[r]), int(end[r])) for r in mine[name]], strip.course
+            marks[name] = marked(course, windows, self.high, self.prep.size // CLOSE)
             for a, b in runs(marks[name]):
-                events.append({"recording": name, "first_step": a, "last_step": b - 1} | self._event(strip, a, b))
-            own = {"recording": name, "step": np.arange(len(strip.words)), "score": strip.course, "found": marks[name]}
-            steps.append(pd.DataFrame(own | {"truth": ["good" if w == "" else w for w in strip.words]}))
+                at = {"recording": name, "first_step": a, "last_step": b - 1}
+                events.append(at | self._event(strip, course[a:b], a))
         events.sort(key=lambda e: -e["score"])
         names = ["recording", "first_step", "last_step", "start", "end", "peak", "score", "truth"]
         _beside(folder / "events.csv", lambda p: pd.DataFrame(events, columns=names).to_csv(p, index=False))
-        _beside(folder / "steps.parquet", pd.concat(steps, ignore_index=True).to_parquet)
-        _beside(folder / "course.json", lambda p: p.write_text(json.dumps(self._page(events, marks)), "utf-8"))
+        _beside(folder / "steps.parquet", lambda p: self._steps(p, marks))
+        page = json.dumps(self._page(events, marks, eye))
+        _beside(folder / "course.json", lambda p: p.write_text(page, "utf-8"))
         return {"events": self._count(events, marks)}
 
-    def _event(self, strip: Strip, a: int, b: int) -> dict[str, Any]:
-        """Times, score and truth of a stretch from step `a` to before step `b`."""
-        peak = a + int(low(strip.course[a:b]).argmax())
+    def _steps(self, path: Path, marks: Mapping[str, np.ndarray]) -> None:
+        """Write a row for each step, some at a time: recording, step, score, found, truth."""
+        kinds = {"recording": pa.string(), "step": pa.int64(), "score": pa.float32(), "found": pa.bool_()}
+        form = pa.schema({**kinds, "truth": pa.string()})
+        with pq.ParquetWriter(path, form) as file:
+            for name, strip in self.strips.items():
+                course = strip.course
+                for at in range(0, len(course), ROWS):
+                    part = slice(at, at + ROWS)
+                    words = ["good" if w == "" else w for w in strip.words[part]]
+                    step = np.arange(at, at + len(words))
+                    file.write_table(
+                        pa.table([[name] * len(words), step, course[part], marks[name][part], words], schema=form)
+                    )
+
+    def _event(self, strip: Strip, course: np.ndarray, a: int) -> dict[str, Any]:
+        """Times, score and truth of a stretch from step `a` on, by the scores of its steps."""
+        b, peak = a + len(course), a + int(low(course).argmax())
         times = {"start": a, "end": b - 1, "peak": peak}
-        out = {what: self._time(strip, step) for what, step in times.items()} | {"score": float(strip.course[peak])}
+        out = {what: self._time(strip, step) for what, step in times.items()} | {"score": float(course[peak - a])}
         words = strip.words[a:b].tolist()
         return out | {"truth": next((w for w in words if w), "good" if "" in words else None)}
 
@@ -183,41 +206,69 @@ class Recordings:
         if np.isnan(strip.start):
             return step
         time = strip.start + step * self.prep.step
-        if time > DATES:
+        if time > FIRST_DATE:
             return str(pd.Timestamp(round(time * 1e3), unit="ms"))
         return int(time) if time.is_integer() else round(time, 6)
 
-    def _page(self, events: Sequence[Mapping[str, Any]], marks: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    def _page(self, events: Sequence[Mapping[str, Any]], marks: Mapping[str, np.ndarray], eye: Eye) -> dict[str, Any]:
         """What the page draws: the courses of the recordings with most to see, and the strongest stretches large."""
         order = list(dict.fromkeys([*(e["recording"] for e in events), *self.strips]))[:SHOWN]
         courses = []
         for name in order:
-            strip = self.strips[name]
+            strip, course = self.strips[name], self.strips[name].course
             edges = np.unique(np.linspace(0, len(strip.words), OVERVIEW + 1).astype(int))
             parts = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
             courses.append({
                 "recording": name, "step": [a for a, _ in parts],
-                "score": [highest(strip.course[a:b]) for a, b in parts],
+                "score": [highest(course[a:b]) for a, b in parts],
                 "found": [bool(marks[name][a:b].any()) for a, b in parts],
                 "true": [any(bool(w) for w in strip.words[a:b]) for a, b in parts],
             })  # fmt: skip
-        return {"line": self.high, "courses": courses, "close": [self._close(e, marks) for e in events[:SHOWN]]}
+        grids = Grids(self.prep.step, self.prep.variables)
+        close = [self._close(e, marks[e["recording"]], eye, grids) for e in events[:SHOWN]]
+        return {"line": self.high, "courses": courses, "close": close, "told": isinstance(self.finder, Telling)}
 
-    def _close(self, event: Mapping[str, Any], marks: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """A stretch and what is around it, in the variables that leave their usual values farthest there."""
-        name, size = event["recording"], self.prep.size
-        strip, (file, key, _, _) = self.strips[name], place(event["recording"])
-        values, _ = Grids(self.prep.step, self.prep.variables).read(self.table.folder / file, key)
-        a, b = max(0, event["first_step"] - size), min(len(strip.words), event["last_step"] + 1 + size)
-        known = ~np.isnan(values)
-        middle = np.array([np.median(row[k]) if k.any() else 0.0 for row, k in zip(values, known, strict=True)])
-        spread = np.array([row[k].std() if k.any() else 1.0 for row, k in zip(values, known, strict=True)])
-        away = np.where(known, np.abs(values - middle[:, None]) / (spread[:, None] + 1e-9), 0.0)
-        apart = away[:, event["first_step"] : event["last_step"] + 1].max(1)
+    def _close(self, event: Mapping[str, Any], marks: np.ndarray, eye: Eye, grids: Grids) -> dict[str, Any]:
+        """A stretch and what is around it, in the variables that made its score; where the detector cannot tell these,
+        in those that lie farthest from their middle there.
+        """
+        strip, size, (file, key, _, _) = self.strips[event["recording"]], self.prep.size, place(event["recording"])
+        values, _ = grids.read(self.table.folder / file, key)
+        first, end = event["first_step"], event["last_step"] + 1
+        peak = first + int(low(strip.course[first:end]).argmax())
+        a, b = max(0, first - size), min(len(strip.words), end + size)
+        if b - a > LARGE:
+            a = min(max(a, peak - LARGE // 2), b - LARGE)
+            b = a + LARGE
+        apart = self._shares(event["recording"], first, end, peak, eye)
+        apart = _away(values, first, end) if apart is None else apart[: len(values)]
         best = np.argsort(-apart, kind="stable")[:CURVES]
         curves = {self.prep.variables[v]: [None if np.isnan(x) else float(x) for x in values[v, a:b]] for v in best}
         true = [bool(w) for w in strip.words[a:b]]
-        return {"event": dict(event), "first": a, "curves": curves, "found": marks[name][a:b].tolist(), "true": true}
+        return {"event": dict(event), "first": a, "curves": curves, "found": marks[a:b].tolist(), "true": true}
+
+    def _shares(self, name: str, first: int, end: int, peak: int, eye: Eye) -> np.ndarray | None:
+        """How much each variable adds to the score of the steps from `first` to before `end` (V,), by the windows that
+        hold their highest one; None where the detector cannot tell.
+        """
+        if not isinstance(self.finder, Telling):
+            return None
+        paths = self.table.items["path"].tolist()
+        starts, ends = spans(paths, self.prep.size)
+        rows = [r for r in np.flatnonzero((starts <= peak) & (peak < ends)).tolist() if stem(paths[r]) == name]
+        steps = starts[rows][:, None] + np.arange(self.prep.size)
+        where = torch.from_numpy((steps >= first) & (steps < end)).to(eye.device.device)
+        return self.finder.shares(eye, self.store.batch(np.array(rows)).to(eye.device.device), where)
+
+
+def _away(values: np.ndarray, first: int, end: int) -> np.ndarray:
+    """How many spreads each variable of a recording (V, L) lies off its middle at most, in some of its steps (V,)."""
+    out = np.zeros(len(values))
+    for number, row in enumerate(values):
+        known, part = row[~np.isnan(row)], row[first:end]
+        if len(known) and not np.isnan(part).all():
+            out[number] = np.nanmax(np.abs(part - np.median(known))) / (known.std() + 1e-9)
+    return out
 
 
 def _beside(target: Path, write: Any) -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -103,15 +103,17 @@ class Strip:
 
     @property
     def course(self) -> np.ndarray:
-        """The mean score of each step (L,); not a number where no window saw it."""
-        return np.asarray(np.where(self.seen > 0, self.total / np.maximum(self.seen, 1), np.nan), np.float32)
+        """The mean score of each step (L,), made anew at each call; not a number where no window saw it."""
+        out = np.full(len(self.total), np.nan, np.float32)
+        np.divide(self.total, self.seen, out=out, where=self.seen > 0, casting="same_kind")
+        return out
 
 
 def strips(table: Table, prep: SeriesPrep) -> dict[str, Strip]:
     """Every recording of a table of windows, with what its marks or labels say of each step."""
     grids, names = Grids(prep.step, prep.variables, prep.statics), mark_names(table.folder)
     labels = dict(zip(map(stem, table.items["path"]), table.items["label"].to_numpy(dtype=object), strict=True))
-    told: dict[str, Any] = {}
+    said: set[str] = set()
     out: dict[str, Strip] = {}
     lost = Counter[str]()
     for name, label in labels.items():
@@ -122,18 +124,28 @@ def strips(table: Table, prep: SeriesPrep) -> dict[str, Strip]:
         except Unreadable:
             continue  # told as broken where it was cut
         length = values.shape[1]
-        told[name] = label if marks is None else [m if names is None else names.get(str(m)) for m in marks.tolist()]
+        words = np.full(length, label, dtype=object) if marks is None else _named(marks, names)
+        said |= {w for w in pd.unique(words) if isinstance(w, str)}
         start = float("nan") if whole.times is None else float(whole.times[0])
         lost.update(set(prep.variables) - set(whole.variables))
-        out[name] = Strip(np.full(length, None, dtype=object), start, np.zeros(length), np.zeros(length))
+        out[name] = Strip(words, start, np.zeros(length), np.zeros(length, np.int32))
     for variable, missing in lost.items():
         progress.say(f"mind: {count(missing, 'recording')} of {table.root} lack {variable}, which counts as missing")
-    words = {w for t in told.values() for w in (t if isinstance(t, list) else [t]) if isinstance(w, str)}
-    if any(w.lower() in WELL for w in words):  # labels say nothing where none of them is a word for good
-        for name, strip in out.items():
-            each = told[name] if isinstance(told[name], list) else [told[name]] * len(strip.words)
-            strip.words[:] = [_kind(w) for w in each]
+    telling = any(w.lower() in WELL for w in said)  # labels say nothing where none of them is a word for good
+    for strip in out.values():
+        strip.words = _each(strip.words, _kind if telling else lambda word: None)
     return out
+
+
+def _named(marks: np.ndarray, names: Mapping[str, str] | None) -> np.ndarray:
+    """Marks (L,) as text, by a table of names where there is one."""
+    return marks if names is None else _each(marks, lambda mark: names.get(str(mark)))
+
+
+def _each(words: np.ndarray, change: Callable[[Any], str | None]) -> np.ndarray:
+    """The words of all steps (L,), each different one changed once."""
+    codes, different = pd.factorize(words)
+    return np.array([*map(change, different.tolist()), None], dtype=object)[codes]
 
 
 def unlike(table: Table, prep: SeriesPrep) -> tuple[Broken, ...]:

@@ -3,7 +3,7 @@ al. 2018, arXiv:1807.02011; with several random masks as in RIAD, Zavrtanik et a
 doi:10.1016/j.patcog.2020.107706).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import ClassVar, Self
 
@@ -70,6 +70,20 @@ class Reconstruction:
         return np.concatenate(scores), np.concatenate(maps)
 
     @torch.no_grad()
+    def shares(self, eye: Eye, raw: Tensor, where: Tensor) -> np.ndarray:
+        """How wrongly each variable is painted at the steps `where` (B, T), and whether it was measured (V,)."""
+        eye.method.eval()
+        if not isinstance(eye.looks, Series):
+            raise UserError(f"items of {eye.looks.name} have no variables", "give recordings")
+        total = torch.stack(list(self._drawn(eye, raw))).mean(0)  # (B, C - 1, T)
+        every, moving = eye.looks.variables, eye.looks.variables - eye.looks.statics
+        each = total[:, :moving]
+        if eye.looks.missing:
+            each = each + total[:, every : every + moving]
+        usual = torch.from_numpy(self.usual).to(each.device)
+        return np.asarray((each / usual).transpose(1, 2)[where].mean(0).cpu().numpy(), np.float32)
+
+    @torch.no_grad()
     def places(self, eye: Eye, raw: Tensor) -> Tensor:
         """Vectors of all places (B, D, h, w), of the method's encoder at the views' own size."""
         looks = _as_trained(eye.looks.at(self.seed, 0))
@@ -92,22 +106,27 @@ class Reconstruction:
 
     def _errors(self, eye: Eye, raw: Tensor) -> Tensor:
         """Squared error at each place (B, S, S) or (B, T), the mean over the draws in which it was painted."""
+        total = count = torch.zeros((), device=raw.device)
+        for wrong in self._drawn(eye, raw):
+            each = wrong.mean(1)
+            total, count = total + each, count + (each > 0)
+        return total / count.clamp_min(1)
+
+    def _drawn(self, eye: Eye, raw: Tensor) -> Iterator[Tensor]:
+        """Squared errors of each draw (B, C, S, S), of series (B, C - 1, T): their first channel tells the end."""
         paint = getattr(eye.method, "reconstruct", None)
         if paint is None:
             name = type(eye.method).__name__
             raise UserError(f"{name} does not paint items", "take --detector patches, or a run of mae or autoencoder")
-        total = count = torch.zeros((), device=raw.device)
-        with torch.random.fork_rng(devices=[raw.device] if raw.device.type == "cuda" else []):
-            for draw in range(self.draws):
+        for draw in range(self.draws):
+            with torch.random.fork_rng(devices=[raw.device] if raw.device.type == "cuda" else []):
                 torch.manual_seed(self.seed * 1000 + draw)
                 looks = _as_trained(eye.looks.at(self.seed, draw))
                 with eye.device.autocast():
                     x, _, painted = paint(Batch(raw, torch.arange(len(raw))), looks)
-                wrong = (x - painted.float()).square()
-                known = looks.measured(x)
-                wrong = wrong.mean(1) if known is None else (wrong * known)[:, 1:].mean(1)  # the first tells the end
-                total, count = total + wrong, count + (wrong > 0)
-        return total / count.clamp_min(1)
+            wrong = (x - painted.float()).square()
+            known = looks.measured(x)
+            yield wrong if known is None else (wrong * known)[:, 1:]
 
 
 def _as_trained(looks: Modality) -> Modality:

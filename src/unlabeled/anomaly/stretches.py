@@ -82,6 +82,26 @@ class Stretches(Netted):
         return np.concatenate(scores), np.concatenate(maps)
 
     @torch.no_grad()
+    def shares(self, eye: Eye, raw: Tensor, where: Tensor) -> np.ndarray:
+        """How far the mean logit of the steps `where` (B, T) falls without each variable (V,).
+
+        Its filters then answer as they did in the middle while learning; values held still would be a fault themselves.
+        """
+        x = _values(eye, raw)
+        seen, variables = answers(x), x.shape[1]
+        fall = torch.zeros(variables)
+        for net in self.learnt():
+            usual = net.get_buffer("even.running_mean")[None, :, None]
+            whole = net(seen)
+            for v in range(variables):
+                without = seen.clone()
+                without[:, v::variables] = usual[
+                    :, v::variables
+                ]  # filters stand variable by variable, scale after scale
+                fall[v] += (whole - net(without))[where].mean().cpu()
+        return fall.numpy() / len(self.learnt())
+
+    @torch.no_grad()
     def places(self, eye: Eye, raw: Tensor) -> Tensor:
         """Vectors of all steps (B, F, 1, T): what the filters see."""
         return answers(_values(eye, raw))[:, :, None]

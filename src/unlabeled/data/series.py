@@ -26,7 +26,9 @@ PLACE = re.compile(
     rf"^(?P<file>.*?\.(?:{ENDINGS}))(?:#(?P<key>.*?))?(?:@(?P<first>\d+)\+(?P<count>\d+))?$", re.I | re.S
 )
 WINDOW, LONGEST = 128, 512  # steps of a window where the data do not say; longest recording that is taken whole
+MOST, LARGEST = 64, 1 << 28  # recordings that are remembered, and their bytes
 PURE = 0.9  # share of a window's steps that must bear one label for the window to bear it
+OFF = 0.25  # steps that the rows of an even recording may lie off the grid
 SPARSE = 50  # times that a grid may have more steps than the recording has measurements
 NICE = (1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800,
         3600, 7200, 14400, 21600, 43200, 86400, 604800)  # fmt: skip
@@ -121,13 +123,16 @@ class Grids:
         with self.lock:
             if (file, key) not in self.kept:
                 self.kept[file, key] = self._made(one(file, key))
-                if len(self.kept) > 64:
+                while len(self.kept) > 1 and (len(self.kept) > MOST or self._bytes() > LARGEST):
                     self.kept.popitem(last=False)
             return self.kept[file, key]
 
+    def _bytes(self) -> int:
+        return sum(values.nbytes + (0 if marks is None else marks.nbytes) for values, marks in self.kept.values())
+
     def _made(self, found: Recording) -> tuple[np.ndarray, np.ndarray | None]:
         values, marks = on_grid(found, self.step)
-        if self.variables is None:
+        if self.variables is None or (self.variables == found.variables and not self.statics):
             return values, marks
         out = np.full((len(self.variables) + len(self.statics), values.shape[1]), np.nan, np.float32)
         at = {name: i for i, name in enumerate(self.variables)}
@@ -149,17 +154,20 @@ def one(file: Path, key: str) -> Recording:
 
 def on_grid(found: Recording, step: float) -> tuple[np.ndarray, np.ndarray | None]:
     """Values (V, L) with one column every `step`: the mean of what was measured from there to the next, NaN where
-    nothing was; and the steps' labels (L,), the first told in each, or None.
+    nothing was; and the steps' labels (L,), the first told in each, or None. Where there is a row every step, give or
+    take a quarter of one, these are the rows.
     """
     if found.times is None and step == 1:
         return found.values, found.marks
     times = np.arange(len(found), dtype=np.float64) if found.times is None else found.times
-    at = np.floor((times - times[0]) / step + 1e-6).astype(np.int64)
+    steps_in = (times - times[0]) / step
+    if np.abs(steps_in - np.arange(len(found))).max() <= OFF:  # a row a step, however their clock trembles
+        return found.values, found.marks
+    exact = min(0.5, 1e-6 + 2 * float(np.spacing(np.abs(times).max())) / step)  # seconds since 1970 hold no more digits
+    at = np.floor(steps_in + exact).astype(np.int64)
     length = int(at[-1]) + 1
     if length > SPARSE * len(found) + 1000:
         raise Unreadable(f"its {len(found):,} times reach over {length:,} steps of {step:g}: take a larger step")
-    if length == len(found) and np.array_equal(at, np.arange(length)):
-        return found.values, found.marks
     known = ~np.isnan(found.values)
     total = np.zeros((length, len(found.values)), np.float64)
     count = np.zeros_like(total)
@@ -212,7 +220,10 @@ def suitable_step(table: Table) -> float:
         between = np.diff(np.unique(times))
         if len(between):
             gaps.append(float(np.median(between)))
-            uneven |= bool(np.ptp(between) > 0.05 * gaps[-1])
+            if np.ptp(between) > 0.05 * gaps[-1]:
+                uneven = True
+            else:  # dates hold few digits of a short step, and their mean holds more
+                gaps[-1] = float(between.mean())
     if not gaps:
         return 1.0
     usual = float(np.median(gaps))

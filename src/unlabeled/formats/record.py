@@ -33,6 +33,10 @@ class Recording:
     def __len__(self) -> int:
         return int(self.values.shape[1])
 
+    def bytes(self) -> int:
+        """Of its arrays."""
+        return sum(x.nbytes for x in (self.values, self.times, self.marks) if x is not None)
+
 
 def made(
     values: np.ndarray,

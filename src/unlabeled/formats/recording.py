@@ -5,8 +5,8 @@ A file holds one recording (a table with a row a time step) or many (`.ts`, arra
 
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
 from unlabeled.errors import UserError
@@ -15,7 +15,7 @@ from unlabeled.formats.record import Recording
 
 SUFFIXES = frozenset((".ts", ".csv", ".tsv", ".txt", ".parquet", ".pq", ".npz"))
 LONGEST_LINE = 1 << 24  # bytes of one line of text; beyond it a file is no table of numbers
-READING = threading.Lock()
+MOST, LARGEST = 16, 1 << 28  # files that are remembered, and their bytes
 
 
 def read(path: str | Path) -> Mapping[str, Recording]:
@@ -31,12 +31,35 @@ def read(path: str | Path) -> Mapping[str, Recording]:
         changed = status.stat().st_mtime_ns
     except OSError as fault:
         raise Unreadable(fault.strerror or "it cannot be opened") from None
-    with READING:
-        return _read(os.fspath(path), changed)
+    return LAST.read(os.fspath(path), changed)
 
 
-@lru_cache(maxsize=16)
-def _read(path: str, changed: int) -> Mapping[str, Recording]:
+class Remembered:
+    """The last files that were read: 16 at most, and one alone where they are large."""
+
+    def __init__(self) -> None:
+        self.kept: OrderedDict[tuple[str, int], Mapping[str, Recording]] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def read(self, path: str, changed: int) -> Mapping[str, Recording]:
+        """The recordings of a file that was changed then; raises Unreadable as `read` does."""
+        with self.lock:
+            if (path, changed) not in self.kept:
+                self.kept[path, changed] = _read(path)
+            self.kept.move_to_end((path, changed))
+            while len(self.kept) > 1 and (len(self.kept) > MOST or self.bytes() > LARGEST):
+                self.kept.popitem(last=False)
+            return self.kept[path, changed]
+
+    def bytes(self) -> int:
+        """Of all that is kept."""
+        return sum(one.bytes() for found in self.kept.values() for one in found.values())
+
+
+LAST = Remembered()
+
+
+def _read(path: str) -> Mapping[str, Recording]:
     from unlabeled.formats import arrays, steps, ts
 
     suffix = Path(path).suffix.lower()

@@ -2,15 +2,15 @@
 value); CSV, TSV or Parquet, one recording a file or many with an id.
 """
 
-import re
-import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from unlabeled.formats import Unreadable
+from unlabeled.formats import Unreadable, times
+from unlabeled.formats.cells import layout
 from unlabeled.formats.record import Recording, made
 
 WORDS = {
@@ -20,7 +20,7 @@ WORDS = {
     "value": ("value", "val", "valuenum", "measurement_value"),
     "label": ("label", "class", "activity", "is_anomaly", "anomaly", "is_fault", "fault", "faulty", "outlier"),
 }  # fmt: skip
-CLOCK = re.compile(r"(\d+):(\d\d)(?::(\d\d(?:\.\d+)?))?")
+PAIR = ("date", "time")  # which together are the time where one holds days and the other times of the day
 STATIC = ("age", "gender", "sex", "height", "weight", "icutype", "bmi", "site", "unit")  # descriptors of a record
 NAMELESS = ("RecordID",)  # a long table may tell its own number as if it had been measured
 
@@ -39,14 +39,17 @@ def read(path: Path) -> Mapping[str, Recording]:
             raise Unreadable(f'two of its columns are called "{name}"')
         lower[name] = str(column)
     found = {what: next((lower[w] for w in words if w in lower), None) for what, words in WORDS.items()}
-    parts: list[tuple[str, pd.DataFrame]] = [("", frame)]
+    at, taken, note = _times(frame, lower, found["time"])  # of the whole file, so that one rule reads its dates
+    parts: list[tuple[str, pd.DataFrame, np.ndarray | None]] = [("", frame, at)]
     if found["id"]:
-        parts = [(str(key), part) for key, part in frame.groupby(found["id"], sort=True)]
-    long = found["variable"] and found["value"] and found["time"]
+        groups = frame.groupby(found["id"], sort=True)
+        parts = [(str(k), part, None if at is None else at[part.index.to_numpy()]) for k, part in groups]
+    long = found["variable"] and found["value"]
     out, faults = {}, []
-    for key, part in parts:
+    for key, part, own in parts:
         try:
-            out[key] = _long(part, found) if long else _wide(part, found)
+            one = _long(part, found, own) if long and own is not None else _wide(part, found, own, taken)
+            out[key] = replace(one, notes=(*one.notes, note)) if note else one
         except Unreadable as fault:
             faults.append(f"{key}: {fault}" if key else str(fault))
     if not out:
@@ -61,76 +64,76 @@ def columns(path: Path) -> list[str]:
             import pyarrow.parquet as pq
 
             return [str(n).strip().lower() for n in pq.read_schema(path).names]
-        with path.open("rb") as file:
-            line = file.readline(1 << 20).decode("utf-8-sig")
+        return [cell.strip('"').strip().lower() for cell in layout(path).head]
     except (OSError, ValueError):
         return []
-    return [c.strip().strip('"').lower() for c in line.split("\t" if "\t" in line else ",")]
 
 
 def _frame(path: Path) -> pd.DataFrame:
     if path.suffix.lower() in (".parquet", ".pq"):
-        return pd.read_parquet(path)
-    names = columns(path)
+        frame = pd.read_parquet(path)
+        return frame.reset_index(drop=frame.index.name is None)
+    names = [n for n in columns(path) if n]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise Unreadable(f'two of its columns are called "{twice}"')
-    with path.open("rb") as file:
-        tabs = b"\t" in file.readline(1 << 20)
-    return pd.read_csv(path, sep="\t" if tabs else ",", encoding="utf-8-sig")
+    how = layout(path)
+    frame = pd.read_csv(path, sep=how.between, decimal=how.decimal, encoding="utf-8-sig", na_values=["?"])
+    empty = [c for c in frame.columns if str(c).startswith("Unnamed: ") and frame[c].isna().all()]
+    if empty:  # spreadsheets end their lines with separators, and their tables with lines of them
+        frame = frame.drop(columns=empty).dropna(how="all")
+    return frame.reset_index(drop=True)  # where lines are longer than their head, pandas takes their first cells away
 
 
-def _seconds(column: "pd.Series") -> np.ndarray:
-    """Times as numbers: as they are, or seconds of clock times (`36:15`) and dates."""
-    if pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy(np.float64)
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return np.asarray(column.to_numpy("datetime64[ns]").astype(np.int64) / 1e9)
-    codes, words = pd.factorize(column.astype(str))
-    clocks = [CLOCK.fullmatch(word.strip()) for word in words]
-    if all(clocks):
-        own = [int(c[1]) * 3600 + int(c[2]) * 60 + float(c[3] or 0) for c in clocks if c]
-        return np.asarray(np.array(own)[codes], np.float64)
-    text = column.astype(str).str.strip()
-    numbers = pd.to_numeric(text, errors="coerce")
-    if numbers.notna().mean() > 0.5:
-        return numbers.to_numpy(np.float64)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas guesses a format for each odd cell
-        dates = pd.to_datetime(text, errors="coerce")
-    out = dates.to_numpy("datetime64[ns]").astype(np.float64) / 1e9
-    out[dates.isna().to_numpy()] = np.nan
-    return np.asarray(out)
+def _times(
+    frame: pd.DataFrame, lower: Mapping[str, str], time: str | None
+) -> tuple[np.ndarray | None, set[str | None], str]:
+    """Times of all rows in seconds or as they count, the columns that tell them, and what was assumed."""
+    if set(PAIR) <= lower.keys():
+        date, clock = (lower[name] for name in PAIR)
+        both = times.joined(frame[date], frame[clock])
+        if both is not None:
+            return both[0], {date, clock}, both[1]
+    if time is None:
+        return None, {None}, ""
+    found, note = times.read(frame[time])
+    return found, {time}, note
 
 
-def _wide(frame: pd.DataFrame, found: Mapping[str, str | None]) -> Recording:
-    times = _seconds(frame[found["time"]]) if found["time"] else None
-    taken = {found["time"], found["id"], found["label"]}
-    names, rows, static = [], [], {}
-    for column in (str(c) for c in frame.columns if c not in taken):
+def _wide(
+    frame: pd.DataFrame, found: Mapping[str, str | None], at: np.ndarray | None, timed: set[str | None]
+) -> Recording:
+    taken = {*timed, found["id"], found["label"]}
+    names: list[str] = []
+    static: dict[str, float] = {}
+    columns = [str(c) for c in frame.columns if c not in taken]
+    values = np.empty((len(columns), len(frame)), np.float32)
+    for column in columns:
         numbers = pd.to_numeric(frame[column], errors="coerce")
         if numbers.isna().all() and frame[column].notna().any():
             continue  # words, not numbers
         if column.lower() in STATIC and numbers.nunique() <= 1:
             static[column] = float(numbers.dropna().iloc[0]) if numbers.notna().any() else np.nan
             continue
+        values[len(names)] = numbers.to_numpy(np.float32, na_value=np.nan)
         names.append(column)
-        rows.append(numbers.to_numpy(np.float32))
-    if not rows:
+    if not names:
         raise Unreadable("none of its columns holds numbers")
-    marks = None
-    if found["label"]:
-        cells = frame[found["label"]]
-        whole = pd.api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all()
-        words = (cells.astype("Int64") if whole else cells).astype(str).to_numpy(dtype=object)
-        words[cells.isna().to_numpy()] = None
-        marks = words
-    return made(np.stack(rows), tuple(names), times, marks=marks, static=static)
+    marks = _marks(frame[found["label"]]) if found["label"] else None
+    return made(values[: len(names)], tuple(names), at, marks=marks, static=static)
 
 
-def _long(frame: pd.DataFrame, found: Mapping[str, str | None]) -> Recording:
-    time, variable, value = (str(found[k]) for k in ("time", "variable", "value"))
-    at, x = _seconds(frame[time]), pd.to_numeric(frame[value], errors="coerce").to_numpy(np.float64)
+def _marks(cells: "pd.Series") -> np.ndarray:
+    """Labels (T,) as text, None where there is none; each word is there once, however many steps bear it."""
+    whole = pd.api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all()
+    codes, words = pd.factorize(cells)
+    told = (words.astype(np.int64) if whole else words).astype(str)
+    return np.array([*told, None], dtype=object)[codes]
+
+
+def _long(frame: pd.DataFrame, found: Mapping[str, str | None], at: np.ndarray) -> Recording:
+    variable, value = (str(found[k]) for k in ("variable", "value"))
+    x = pd.to_numeric(frame[value], errors="coerce").to_numpy(np.float64)
     codes, words = pd.factorize(frame[variable].astype(str).str.strip())
     usable = ~np.isnan(at) & np.array([w not in NAMELESS for w in words])[codes]
     told_once = np.array([w.lower() in STATIC for w in words])[codes] & (at == np.nanmin(at, initial=np.inf))
@@ -140,13 +143,13 @@ def _long(frame: pd.DataFrame, found: Mapping[str, str | None]) -> Recording:
     rest = usable & ~told_once & ~np.isnan(x)
     if not rest.any():
         raise Unreadable("all its values are missing")
-    times, row = np.unique(at[rest], return_inverse=True)
+    steps, row = np.unique(at[rest], return_inverse=True)
     known, column = np.unique(codes[rest], return_inverse=True)
-    total, count = np.zeros((len(known), len(times))), np.zeros((len(known), len(times)))
+    total, count = np.zeros((len(known), len(steps))), np.zeros((len(known), len(steps)))
     np.add.at(total, (column, row), x[rest])
     np.add.at(count, (column, row), 1)
     with np.errstate(invalid="ignore"):
         values = total / count
     cells = set(frame[found["label"]].dropna().astype(str)) if found["label"] else set()
     label = cells.pop() if len(cells) == 1 else None
-    return made(values, tuple(str(words[k]) for k in known), times, label, static=static)
+    return made(values, tuple(str(words[k]) for k in known), steps, label, static=static)

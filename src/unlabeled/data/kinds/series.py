@@ -12,6 +12,7 @@ from unlabeled.data.series import SeriesPrep
 from unlabeled.data.store import Preparation, Store
 from unlabeled.data.table import Table, frame
 from unlabeled.formats import arrays, manifest, recording, steps
+from unlabeled.formats.cells import layout
 
 
 class Series(Kind):
@@ -82,25 +83,22 @@ def _over_time(path: Path) -> bool:
         return bool(set(steps.WORDS["time"]) & set(names)) or _numeric(path)
     if set(steps.WORDS["time"]) & set(names):
         return True
+    cells = _second(path)
+    numbers = sum(c.lstrip("-").replace(",", ".").replace(".", "", 1).replace("e-", "").isdigit() for c in cells)
+    return len(names) > 2 and numbers >= 0.5 * max(1, len(cells)) and not {"id", "recordid"} & set(names[:1])
+
+
+def _second(path: Path) -> tuple[str, ...]:
+    """The cells of the second line; none where there is no such line."""
     try:
-        with path.open("rb") as file:
-            file.readline(1 << 20)
-            cells = file.readline(1 << 20).decode("utf-8", "replace").replace("\t", ",").strip().split(",")
-    except OSError:
-        return False
-    numbers = sum(c.strip().lstrip("-").replace(".", "", 1).replace("e-", "").isdigit() for c in cells)
-    return len(names) > 2 and numbers >= 0.5 * len(cells) and not {"id", "recordid"} & set(names[:1])
+        return layout(path).second
+    except (OSError, ValueError):
+        return ()
 
 
 def _prose(path: Path) -> bool:
     """Whether a cell of the second line is a sentence: six words or more."""
-    try:
-        with path.open("rb") as file:
-            file.readline(1 << 20)
-            line = file.readline(1 << 20).decode("utf-8", "replace").replace("\t", ",")
-    except OSError:
-        return False
-    return any(cell.strip().count(" ") >= 5 and any(c.isalpha() for c in cell) for cell in line.split(","))
+    return any(cell.count(" ") >= 5 and any(c.isalpha() for c in cell) for cell in _second(path))
 
 
 def _numeric(path: Path) -> bool:

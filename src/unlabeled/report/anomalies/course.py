@@ -15,6 +15,11 @@ LEAD = (
     "The score of each step is the mean over the windows that hold it. All stretches are in events.csv, all steps in "
     "steps.parquet."
 )
+TOLD = "Single stretches are shown in the variables that add most to their score."
+APART = (
+    "Single stretches are shown in the variables that lie farthest from their middle, which need not have made the "
+    "score: this detector cannot tell which did."
+)
 SCORE, FOUND, TRUE = ("score", "var(--c0)"), ("found", "var(--bad)"), ("marked as faulty in the data", "var(--ink)")
 
 
@@ -40,7 +45,8 @@ def section(found: Inspected) -> Section | None:
             figures[name] = _close(close, variable, values)
             alt = f"{variable} around the stretch, which is drawn in another colour."
             blocks.append(Block(f"{title}: {variable}", name, alt, 220, _legend(name, any(close["true"]))))
-    return Section({"lead": LEAD, "blocks": blocks}, figures)
+    lead = f"{LEAD} {TOLD if told.get('told') else APART}" if told["close"] else LEAD
+    return Section({"lead": lead, "blocks": blocks}, figures)
 
 
 def _course(course: Mapping[str, Any], line: float) -> dict[str, Any]:
