@@ -72,7 +72,8 @@ class Reconstruction:
     @torch.no_grad()
     def shares(self, eye: Eye, raw: Tensor, where: Tensor) -> np.ndarray:
         """How wrongly each variable is painted at the steps `where` (B, T), and whether it was measured (V,)."""
-        eye.method.eval()
+        if eye.method is not None:
+            eye.method.eval()
         if not isinstance(eye.looks, Series):
             raise UserError(f"items of {eye.looks.name} have no variables", "give recordings")
         total = torch.stack(list(self._drawn(eye, raw))).mean(0)  # (B, C - 1, T)
