@@ -27,7 +27,9 @@ from unlabeled import catalog
 from unlabeled.anomaly import Crossed, Eye, _figures, _inspect, _masks, _threshold
 from unlabeled.anomaly._features import view
 from unlabeled.data.scan import scan
+from unlabeled.data.splits import unit_numbers
 from unlabeled.data.store import Prep, Store, build
+from unlabeled.data.table import Table
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.training.devices import open_device
 from unlabeled.training.run import Run
@@ -118,7 +120,7 @@ def choose(told: Any, good: Path, test: Path, seed: int, text: str) -> None:
             detector.cross(eye, ready.store, folds, seed=seed), eye, ready.store, ready.fit, folds=folds
         )
         rest, _ = detector.score(eye, ready.store, held)
-        weight = _threshold.weights(ready.table, np.concatenate(folds), RATE)
+        weight = weights(ready.table, np.concatenate(folds))
         alarms = _threshold.flagged(_threshold.p_values(rest, usual.scores, weight), RATE)
         print(f"seed {seed} {text}: {alarms.mean():.1%} of {len(held)} good items kept apart are flagged", flush=True)
     else:
@@ -142,8 +144,9 @@ def peers(told: Any, good: Path, test: Path, seed: int) -> None:
     kinds = _masks.kinds(table, table.rows())
     method = Run.open(run).method() if run else ready.recipe.build()
     eye = Eye(method, ready.recipe.looks(), open_device(training))
-    weights, data, out = (told.out / name for name in ("weights.npz", "pictures.npz", "found.npz"))
-    np.savez(weights, **{k: v.numpy() for k, v in method.encoder.net.state_dict().items()})
+    weights_file, data, out = (told.out / name for name in ("weights.npz", "pictures.npz", "found.npz"))
+    net: Any = method.encoder.net
+    np.savez(weights_file, **{k: v.numpy() for k, v in net.state_dict().items()})
     parts = {"fit": (ready.store, ready.fit), "test": (store, table.rows()), "held": (ready.store, ready.held)}
     x = {k: np.concatenate([view(eye, raw, True).numpy() for raw in eye.batches(*v)]) for k, v in parts.items()}
     np.savez(data, fit=x["fit"].astype(np.float16), test=np.concatenate([x["held"], x["test"]]).astype(np.float16))
@@ -151,13 +154,18 @@ def peers(told: Any, good: Path, test: Path, seed: int) -> None:
         file = told.out / f"anomalib-{name}-{'ours' if run else 'random'}-s{seed}.json"
         if file.is_file():
             continue
-        script, given = str(Path(__file__).with_name("_anomalib.py")), [str(weights)] if run else []
+        script, given = str(Path(__file__).with_name("_anomalib.py")), [str(weights_file)] if run else []
         subprocess.run([told.anomalib, script, name, str(seed), str(data), str(out), *given], check=True)
         found, held = np.load(out), len(ready.held)
         scores, maps = found["scores"][held:], found["maps"][held:]
-        weight = _threshold.weights(ready.table, ready.held, RATE)
+        weight = weights(ready.table, ready.held)
         figures = judged(table, kinds, scores, maps, (found["scores"][:held], weight), told.data / "ground_truth")
         file.write_text(json.dumps(figures))
+
+
+def weights(table: Table, rows: np.ndarray) -> np.ndarray:
+    """What each of these good items counts for, by its group."""
+    return _threshold.weights(unit_numbers(table, rows), len(rows), RATE)
 
 
 def judged(table: Any, kinds: Any, scores: Any, maps: Any, held: Any, masks: Path) -> dict[str, Any]:
