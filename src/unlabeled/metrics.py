@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.metrics import adjusted_rand_score, average_precision_score, normalized_mutual_info_score
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from unlabeled.errors import UserError
 
@@ -50,28 +50,21 @@ def report(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]
             f"labels run from {labels.min()} to {labels.max()}, with {len(classes)} classes",
             "number the classes from 0",
         )
-    table = confusion(probabilities, labels, len(classes)).astype(np.float64)
-    hits, support, called = np.diag(table), table.sum(1), table.sum(0)
+    hits, support, called = _counts(probabilities, labels)
     there = support > 0
     with np.errstate(invalid="ignore", divide="ignore"):
         recall = hits / support
         precision = np.where(called > 0, hits / called, np.where(there, 0.0, np.nan))
         f1 = 2 * hits / (support + called)
         specificity = 1 - (called - hits) / (len(labels) - support)
-    top = probabilities.max(1)
-    truth = np.take_along_axis(probabilities, labels[:, None], 1)[:, 0]
     out = {
-        "accuracy": float(hits.sum() / len(labels)),
-        "macro_f1": float(f1[there].mean()),
+        **brief(probabilities, labels),
         "auroc": _auroc(probabilities, labels, support),
         "auprc": _auprc(probabilities, labels, support),
         "sensitivity": float(recall[there].mean()),
         "specificity": float(specificity[there].mean()),
         "nmi": float(normalized_mutual_info_score(labels, probabilities.argmax(1))),
         "ari": float(adjusted_rand_score(labels, probabilities.argmax(1))),
-        "nll": float(-np.log(truth.clip(NLL_CLIP)).mean()),
-        "brier": float((np.square(probabilities).sum(1) - 2 * truth + 1).mean()),
-        "ece": _ece(top, probabilities.argmax(1) == labels),
     }
     for i, name in enumerate(classes):
         out[f"precision/{name}"], out[f"recall/{name}"] = float(precision[i]), float(recall[i])
@@ -79,6 +72,31 @@ def report(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]
     if not np.isfinite(probabilities).all():
         out = {key: value if key.startswith("support/") else float("nan") for key, value in out.items()}
     return out
+
+
+def brief(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """The figures of `report` that need neither a ranking nor a name, for those who measure many resamples.
+
+    Args:
+        probabilities: (N, C) float64, rows summing to 1, finite.
+        labels: (N,) class numbers 0..C-1.
+
+    Returns:
+        `accuracy`, `macro_f1`, `nll`, `brier`, `ece`.
+
+    >>> brief(np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([0, 1]))["accuracy"]
+    1.0
+    """
+    hits, support, called = _counts(probabilities, labels)
+    there = support > 0
+    truth = np.take_along_axis(probabilities, labels[:, None], 1)[:, 0]
+    return {
+        "accuracy": float(hits.sum() / len(labels)),
+        "macro_f1": float((2 * hits[there] / (support + called)[there]).mean()),
+        "nll": float(-np.log(truth.clip(NLL_CLIP)).mean()),
+        "brier": float((np.square(probabilities).sum(1) - 2 * truth + 1).mean()),
+        "ece": _ece(probabilities.max(1), probabilities.argmax(1) == labels),
+    }
 
 
 def confusion(probabilities: np.ndarray, labels: np.ndarray, n: int) -> np.ndarray:
@@ -197,6 +215,12 @@ def retrieval(similarity: np.ndarray) -> dict[str, float]:
     return out | {"median rank": float(np.median(rank)), "gallery": float(len(rank)), "chance": 1 / len(rank)}
 
 
+def _counts(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each class (C,): items that are rightly called so, that are of it, and that are called so."""
+    table = confusion(probabilities, labels, probabilities.shape[1]).astype(np.float64)
+    return np.diag(table), table.sum(1), table.sum(0)
+
+
 def _rank(exact: float) -> int:
     """The next whole number, where 0.95 * 20 is 19 though floats make it a little more."""
     return int(np.ceil(exact - 1e-9))
@@ -229,7 +253,7 @@ def _auprc(probabilities: np.ndarray, labels: np.ndarray, support: np.ndarray) -
     if not len(there) or not np.isfinite(probabilities).all():
         return float("nan")
     chosen = there[[support[there].argmin()]] if len(support) == 2 else there
-    return float(np.mean([average_precision_score(labels == c, probabilities[:, c]) for c in chosen]))
+    return float(np.mean([_precision(probabilities[:, c], labels == c) for c in chosen]))
 
 
 def _ece(confidence: np.ndarray, right: np.ndarray) -> float:

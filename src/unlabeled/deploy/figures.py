@@ -35,10 +35,9 @@ def figures(
     right = p.argmax(1) == y
 
     def at(rows: np.ndarray) -> dict[str, float]:
-        told = metrics.report(p[rows], y[rows], limits.classes)
         top, hit, answered = p[rows].max(1), right[rows], ~silent[rows]
         return {
-            **{k: told[k] for k in ("accuracy", "macro_f1", "ece", "nll", "brier")},
+            **metrics.brief(p[rows], y[rows]),
             "ece_mass": calibration.error(top, hit, mass=True),
             "ece_class": calibration.classwise(p[rows], y[rows]),
             "aurc": selective.aurc(top, hit),
