@@ -4,6 +4,7 @@ python _anomalib.py padim|patchcore SEED pictures.npz out.npz [weights.npz]
 """
 
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ def main(name: str, seed: str, pictures: str, out: str, weights: str = "") -> No
     np.savez(out, scores=np.concatenate(scores), maps=np.concatenate(maps))
 
 
-def lots(x: np.ndarray, size: int = 32):
+def lots(x: np.ndarray, size: int = 32) -> Iterator[torch.Tensor]:
     for at in range(0, len(x), size):
         yield torch.from_numpy(x[at : at + size]).float().repeat(1, 3, 1, 1)
 

@@ -57,21 +57,23 @@ def build(method: str, size: int) -> tuple[Net, Any, Callable[[list[Tensor]], Te
     if method in ("byol", "simsiam"):
         cosine = losses.NegativeCosineSimilarity()
         if method == "byol":
-            net = Net(lambda: heads.BYOLProjectionHead(512, 1024, 256), heads.BYOLPredictionHead(256, 1024, 256))
+            predictor = heads.BYOLPredictionHead(256, 1024, 256)
+            net = Net(lambda: heads.BYOLProjectionHead(512, 1024, 256), predictor)
             one, two = transforms.BYOLView1Transform, transforms.BYOLView2Transform
             how: Any = transforms.BYOLTransform(one(input_size=size), two(input_size=size))
         else:
-            net = Net(lambda: heads.SimSiamProjectionHead(512, 512, 512), heads.SimSiamPredictionHead(512, 128, 512))
+            predictor = heads.SimSiamPredictionHead(512, 128, 512)
+            net = Net(lambda: heads.SimSiamProjectionHead(512, 512, 512), predictor)
             how = transforms.SimSiamTransform(input_size=size)
 
         def predict(views: list[Tensor]) -> Tensor:
             if method == "byol":
                 net.follow()
                 targets = [net.teach(v) for v in views]
-                said = [net.predictor(net(v)) for v in views]
+                said = [predictor(net(v)) for v in views]
             else:
                 targets = [net(v) for v in views]
-                said = [net.predictor(z) for z in targets]
+                said = [predictor(z) for z in targets]
             out: Tensor = 0.5 * (cosine(said[0], targets[1].detach()) + cosine(said[1], targets[0].detach()))
             return out
 
@@ -81,18 +83,20 @@ def build(method: str, size: int) -> tuple[Net, Any, Callable[[list[Tensor]], Te
         vicreg = losses.VICRegLoss()
         return net, transforms.VICRegTransform(input_size=size), lambda views: vicreg(net(views[0]), net(views[1]))
     if method == "swav":
-        net = Net(lambda: heads.SwaVProjectionHead(512, 512, 128), heads.SwaVPrototypes(128, n_prototypes=60))
+        prototypes = heads.SwaVPrototypes(128, n_prototypes=60)
+        net = Net(lambda: heads.SwaVProjectionHead(512, 512, 128), prototypes)
         swav = losses.SwaVLoss()
 
         def swapped(views: list[Tensor]) -> Tensor:
-            net.predictor.normalize()  # type: ignore[union-attr,operator]
-            scores = [net.predictor(nn.functional.normalize(net(v), dim=1)) for v in views]  # type: ignore[misc]
+            prototypes.normalize()
+            scores = [prototypes(nn.functional.normalize(net(v), dim=1)) for v in views]
             out: Tensor = swav(scores, [])
             return out
 
-        how = transforms.SwaVTransform(
-            crop_sizes=(size,), crop_counts=(2,), crop_min_scales=(0.14,), crop_max_scales=(1,)
-        )
+        crops: dict[str, Any] = {  # of one size; lightly's hints know two sizes alone, its code any number
+            "crop_sizes": (size,), "crop_counts": (2,), "crop_min_scales": (0.14,), "crop_max_scales": (1,),
+        }  # fmt: skip
+        how = transforms.SwaVTransform(**crops)
         return net, how, swapped
     net = Net(lambda: heads.DINOProjectionHead(512, 512, 128, 1024, freeze_last_layer=-1))
     dino = losses.DINOLoss(output_dim=1024)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def _loop(
         for batch in loader:
             with torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext():
                 loss = loss_of(batch[0])
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             optimizer.zero_grad()
             seen += 1
@@ -282,8 +283,8 @@ def main() -> None:
     if kind == "unlabeled":
         ready = unlabeled(method, size, folder, threads)
     else:
-        forms = {"simclr": lightly_simclr, "mae": lightly_mae}
-        form = forms.get(method, lambda *given: lightly_joint(method, *given))
+        forms: dict[str, Callable[[int, Path, bool], Ready]] = {"simclr": lightly_simclr, "mae": lightly_mae}
+        form = forms.get(method, partial(lightly_joint, method))
         ready = form(size, folder, kind.endswith("bf16"))
     answer: dict[str, float] = {"decode": ready.decode, "threads": torch.get_num_threads()}
     total = 0

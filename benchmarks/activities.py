@@ -12,6 +12,7 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,9 @@ def probe(x: np.ndarray, prepared: Prepared, seed: int) -> dict[str, float]:
     return {share: float(np.mean(s)) for share, s in scores.items()}
 
 
-def arm(text: str, prepared: Prepared, training: Training, device: Device, args: argparse.Namespace, seed: int) -> dict:
+def arm(
+    text: str, prepared: Prepared, training: Training, device: Device, args: argparse.Namespace, seed: int
+) -> dict[str, Any]:
     """Train one arm and score it."""
     steps = 0 if text == "random" else args.epochs * (len(prepared.learning) // training.batch_size)
     method, encoder = method_and_encoder("simclr" if text == "random" else text, args.encoder, "series")

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -84,11 +85,12 @@ def ts_tcc(prepared: Prepared, looks: Series, batch: int) -> tuple[Turn, Turn, l
     config.input_channels, config.batch_size = looks.channels, batch
     config.augmentation.max_seg = 2  # one: their cutting in pieces fails with numpy 2, and it is not timed
 
-    def places(net: nn.Module, x: Tensor) -> Tensor:
-        return net.conv_block3(net.conv_block2(net.conv_block1(x))).transpose(1, 2)
+    def places(net: Any, x: Tensor) -> Tensor:
+        out: Tensor = net.conv_block3(net.conv_block2(net.conv_block1(x)))
+        return out.transpose(1, 2)
 
     def network() -> nn.Module:
-        net = base_Model(config)
+        net: nn.Module = base_Model(config)
         del net.logits  # not trained without labels
         return net
 
@@ -117,7 +119,8 @@ def ts2vec(prepared: Prepared, looks: Series, batch: int) -> tuple[Turn, Turn, l
     from ts2vec import TS2Vec as TheirTS2Vec
 
     def places(net: nn.Module, x: Tensor) -> Tensor:
-        return net(x.transpose(1, 2).clone(), "all_true")  # the method hides steps itself
+        out: Tensor = net(x.transpose(1, 2).clone(), "all_true")  # the method hides steps itself
+        return out
 
     method = TS2Vec(Theirs(TSEncoder(looks.channels, 320), places, looks.channels, looks.size), width=320)
     model = TheirTS2Vec(looks.channels, output_dims=320, device="cpu", batch_size=batch)

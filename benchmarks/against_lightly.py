@@ -108,7 +108,8 @@ class Contender:
     @property
     def whole_rate(self) -> float:
         """Items a second over all turns together with the decoding that came before them."""
-        return self.items / (self.seconds + self.start["decode"])
+        decoding: float = self.start["decode"]
+        return self.items / (self.seconds + decoding)
 
     def close(self) -> None:
         self.told.close()

@@ -183,7 +183,7 @@ def show(file: Path, beside: str = "") -> None:
         whole = by.dropna().reindex(columns=speakers).mean(axis=1)
         spread = f" ± {whole.std():.3f}" if len(whole) > 1 else ""
         cells = [f"{by[s].mean():.3f}" if s in by else "" for s in speakers]
-        told = f"{arm}{', ' + settings if settings else ''}"
+        told = f"{arm}{f', {settings}' if settings else ''}"
         mean = f"{whole.mean():.3f}{spread} ({count(len(whole), 'seed')})"
         minutes = own["cpu_minutes"].max()
         print(f"| {told} | {protocol} | {share:.0%} | {mean} | {' | '.join(cells)} | {minutes:.1f} |")
@@ -194,7 +194,7 @@ def show(file: Path, beside: str = "") -> None:
 def differences(table: pd.DataFrame, beside: str) -> None:
     """What each arm has more than another, speaker by speaker, and an interval of it (t, speakers as the units)."""
     means = table.groupby(["arm", "settings", "protocol", "share", "speaker"])["accuracy"].mean()
-    for (arm, settings, protocol, share), own in means.groupby(level=[0, 1, 2, 3], sort=False):
+    for (arm, settings, protocol, share), own in means.groupby(["arm", "settings", "protocol", "share"], sort=False):
         base = means.xs((beside, share), level=("arm", "share")).groupby("speaker").mean()
         gain = own.droplevel([0, 1, 2, 3]).sub(base).dropna()
         if arm == beside or len(gain) < 2:

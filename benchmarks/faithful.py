@@ -22,6 +22,7 @@ from torch import Tensor
 from unlabeled.data.source import Source
 from unlabeled.explain import _faithful, _questions, _sanity
 from unlabeled.explain._examine import Found, Question, examine
+from unlabeled.modalities.image import Image
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.training.devices import open_device
 from unlabeled.verbs import _model
@@ -95,6 +96,7 @@ def boxes(model: _model.Model, rows: np.ndarray, file: Path) -> Tensor | None:
     """The places (N, S, S) that boxes cover, in views; None where there are no boxes."""
     if not file.is_file():
         return None
+    assert isinstance(model.looks, Image)
     table, source, side = pd.read_csv(file), Source(model.prepared.table), model.looks.plain_size
     out = torch.zeros(len(rows), side, side, dtype=torch.bool)
     for number, row in enumerate(rows.tolist()):

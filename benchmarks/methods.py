@@ -51,7 +51,7 @@ def measure(name: str, prepared: Prepared, training: Training, device: Device, a
         if turn:
             ratios.append(took[1] / took[0])
             seconds = took[1]
-    cost = statistics.median(ratios)
+    cost: float = statistics.median(ratios)
     spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
     print(f"| {name} | {seconds:.3f} | {training.batch_size / seconds:.0f} | {cost:.2f} | {spread} |", flush=True)
     return cost
@@ -90,7 +90,7 @@ def main() -> None:
             if "    cost: ClassVar[float]" in text:
                 text = re.sub(r"    cost: ClassVar\[float\] = [\d.]+\n", line, text)
             else:
-                text = re.sub(r"(    when: ClassVar\[str\] = .*\n)", lambda m, line=line: m[1] + line, text, count=1)
+                text = re.sub(r"(    when: ClassVar\[str\] = .*\n)", rf"\g<1>{line}", text, count=1)
             file.write_text(text, "utf-8")
 
 

@@ -14,6 +14,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -46,7 +47,7 @@ def peak(make: Callable[..., Pair], name: str, size: tuple[int, ...]) -> float:
     return float(answer.get())
 
 
-def _peak(make: Callable[..., Pair], name: str, size: tuple[int, ...], answer: multiprocessing.SimpleQueue) -> None:  # type: ignore[type-arg]
+def _peak(make: Callable[..., Pair], name: str, size: tuple[int, ...], answer: SimpleQueue[float]) -> None:
     torch.set_num_threads(1)
     make(64, *size[1:])[name]()  # libraries are loaded before the count begins
     call = make(*size)[name]
@@ -96,7 +97,7 @@ def neighbours(bank: int, width: int, queries: int) -> Pair:
 
     def theirs() -> np.ndarray:
         unit = torch.nn.functional.normalize(torch.from_numpy(ask), dim=1)
-        parts = [knn_predict(part, held, labels, 10, knn_k=20, knn_t=0.1)[:, 0] for part in unit.split(256)]
+        parts = [knn_predict(part, held, labels, 10, knn_k=20, knn_t=0.1)[:, 0] for part in torch.split(unit, 256)]
         return torch.cat(parts).numpy()
 
     return {"unlabeled": lambda: probe.predict(ask).argmax(1), "lightly": theirs}
@@ -144,7 +145,11 @@ def probe(items: int, width: int, classes: int, pull: float = 0.0) -> Pair:
 
 def same_probe(pair: Pair, items: int, width: int) -> str:
     """Objectives of both, at the strength that each chose."""
-    mine, (model, z) = pair["unlabeled"](), pair["scikit-learn"]()  # type: ignore[misc]
+    from unlabeled.protocols.linear import Linear
+
+    mine, theirs = pair["unlabeled"](), pair["scikit-learn"]()
+    assert isinstance(mine, Linear) and isinstance(theirs, tuple)
+    model, z = theirs
     y = labelled(items, width, len(model.classes_))[1]
     strength = 1 / (model.C * items * width)
     logits = z @ model.coef_.T + model.intercept_
@@ -179,7 +184,8 @@ def main() -> None:
     if "nt-xent" in args.parts:
         pair = nt_xent(args.batch, 128)
         mine, theirs = pair["unlabeled"](), pair["lightly"]()
-        gap = max(float((m - t).abs().max() / t.abs().max()) for m, t in zip(mine, theirs, strict=True))  # type: ignore[call-overload]
+        assert isinstance(mine, tuple) and isinstance(theirs, tuple)
+        gap = max(float((m - t).abs().max() / t.abs().max()) for m, t in zip(mine, theirs, strict=True))
         mb = [peak(nt_xent, name, (args.batch, 128)) for name in ("unlabeled", "lightly")]
         memory = f"{mb[0]:.0f} MB / {mb[1]:.0f} MB, {mb[1] / mb[0]:.1f} times less"
         row(f"NT-Xent, batch {args.batch}", "lightly", pair, args.rounds, memory, f"within {gap:.0e}")

@@ -13,12 +13,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from unlabeled.data import store
 from unlabeled.data.scan import scan as index
+from unlabeled.data.source import workers
 from unlabeled.verbs.scan import scan
 
 
@@ -72,12 +74,11 @@ def main() -> None:
         count = len(table)
         row(f"scan of {count:,} pictures with all checks", timed(lambda: scan(str(data))), count)
         prep = store.plan(table, given.size)
-        every = store.workers
         for _ in range(given.rounds):
-            for cores in dict.fromkeys((1, every())):
-                store.workers = lambda n=cores: n  # type: ignore[misc]
+            for cores in dict.fromkeys((1, workers())):
                 shutil.rmtree(here / "cache", ignore_errors=True)
-                seconds = timed(lambda: store.build(table, prep, cache=here / "cache", progress=False))
+                with patch.object(store, "workers", return_value=cores):
+                    seconds = timed(lambda: store.build(table, prep, cache=here / "cache", progress=False))
                 row(f"decoding to {prep.size} px, threads: {cores}", seconds, count)
         row("opening them again", timed(lambda: store.build(table, prep, cache=here / "cache", progress=False)), count)
 

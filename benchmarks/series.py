@@ -103,7 +103,7 @@ def _without_unit(record: Path, folder: Path) -> Path:
 
 def run_compare(data: Path, args: argparse.Namespace, labels: Sequence[float], views: Augmentation) -> Path:
     """A comparison with the settings of the command line; its folder."""
-    folder = args.out / f"{data.stem}-{args.name}"
+    folder: Path = args.out / f"{data.stem}-{args.name}"
     if not args.table:
         found = compare(
             str(data),

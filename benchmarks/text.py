@@ -27,7 +27,11 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from unlabeled.arms.tfidf import vectorizer
 from unlabeled.data.splits import nested_draws
 from unlabeled.data.texts import TextPrep
+from unlabeled.methods.causal_lm import CausalLM
+from unlabeled.methods.nsp import NSP
+from unlabeled.methods.quick_thoughts import QuickThoughts
 from unlabeled.metrics import spearman
+from unlabeled.modalities.text import Text
 from unlabeled.protocols.linear import Linear
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.study.words import bits_per_byte, features, likeness, next_part
@@ -53,6 +57,13 @@ def learnt(place: Path, data: Path, method: str, seed: int, steps: int, rest: di
     )
 
 
+def views_of(run: Run) -> Text:
+    """The views of a run, which learnt from texts."""
+    looks = run.modality()
+    assert isinstance(looks, Text)
+    return looks
+
+
 def texts(out: Path, name: str, lines: Sequence[str]) -> Path:
     """A table of texts without labels."""
     file = out / f"{name}.csv"
@@ -76,7 +87,7 @@ def news(args: argparse.Namespace, seed: int) -> dict[str, Any]:
     vectors: dict[str, tuple[Any, Any]] = {}
     for name, (method, steps, rest) in NEWS.items():
         run = learnt(args.out / f"{data.stem}-{name}-s{seed}", data, method, seed, steps, rest)
-        encoder, looks = device.place(run.encoder()), run.modality()
+        encoder, looks = device.place(run.encoder()), views_of(run)
         vectors[name] = (features(encoder, looks, said, device), features(encoder, looks, asked, device))
         if "untrained" not in vectors:
             encoder = device.place(run.recipe.build_encoder())
@@ -106,8 +117,9 @@ def alike(args: argparse.Namespace, seed: int) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, (method, steps, rest) in LIKENESS.items():
         run = learnt(args.out / f"sentences-{name}-s{seed}", data, method, seed, steps, rest)
-        out[name] = likeness(device.place(run.encoder()), run.modality(), file, device)["spearman"]
-        out.setdefault("untrained", likeness(run.recipe.build_encoder(), run.modality(), file, device)["spearman"])
+        looks = views_of(run)
+        out[name] = likeness(device.place(run.encoder()), looks, file, device)["spearman"]
+        out.setdefault("untrained", likeness(run.recipe.build_encoder(), looks, file, device)["spearman"])
     words = vectorizer().fit(mine)
     counts = words.transform(mine)
 
@@ -129,7 +141,7 @@ def books(args: argparse.Namespace) -> Path:
     """The books, or the training books alone with one of them as the unseen one."""
     if not args.choose:
         return DATA / "books"
-    folder = args.out / "books-choose"
+    folder: Path = args.out / "books-choose"
     for file in (DATA / "books" / "train").glob("*.txt"):
         place = folder / ("test" if file.name == KEPT_BOOK else "train") / file.name
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -145,8 +157,9 @@ def following(args: argparse.Namespace, seed: int) -> dict[str, Any]:
     data, (method, steps, rest) = books(args), NEXT
     run = learnt(args.out / f"{data.name}-next-s{seed}", data, method, seed, steps, rest)
     device, prep = open_device(TRAINING), TextPrep(**run.recipe.prep)
-    model, looks = device.place(run.method()), run.modality()
-    out = next_part(model, looks, prep, data, device)
+    model, looks = device.place(run.method()), views_of(run)
+    assert isinstance(model, NSP | QuickThoughts)
+    out: dict[str, Any] = next_part(model, looks, prep, data, device)
     for file in sorted((data / "test").glob("*.txt")):
         found = next_part(model, looks, prep, data, device, only=f"test/{file.name}")
         out |= {file.stem: found["accuracy"], f"{file.stem} pairs": found["pairs"]}
@@ -158,7 +171,9 @@ def surprise(args: argparse.Namespace, seed: int) -> dict[str, Any]:
     data, (method, steps, rest) = books(args), BYTES
     run = learnt(args.out / f"{data.name}-bytes-s{seed}", data, method, seed, steps, rest)
     device, prep = open_device(TRAINING), TextPrep(**run.recipe.prep)
-    model, looks, out = device.place(run.method()), run.modality(), {}
+    model, looks = device.place(run.method()), views_of(run)
+    assert isinstance(model, CausalLM)
+    out: dict[str, Any] = {}
     before = b"".join(f.read_bytes() for f in sorted((data / "train").glob("*.txt")))
     for file in sorted((data / "test").glob("*.txt")):
         raw = file.read_bytes()

@@ -30,6 +30,7 @@ from transformers import (
 from transformers import DataCollatorForLanguageModeling as Masker
 
 from unlabeled.data.prepare import Prepared, prepare
+from unlabeled.data.texts import TextPrep
 from unlabeled.data.tokens import opened
 from unlabeled.settings import Augmentation, Training
 from unlabeled.study.plan import compose, method_and_encoder
@@ -78,10 +79,16 @@ class Clock(TrainerCallback):
         return (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1)
 
 
+def words_of(prepared: Prepared) -> str:
+    """The tokenizer's JSON."""
+    assert isinstance(prepared.prep, TextPrep)
+    return prepared.prep.tokenizer
+
+
 def tokenizer_of(prepared: Prepared) -> PreTrainedTokenizerFast:
     """The same tokenizer as transformers wants it."""
     marks = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
-    return PreTrainedTokenizerFast(tokenizer_object=opened(prepared.prep.tokenizer), model_max_length=SIZE, **marks)
+    return PreTrainedTokenizerFast(tokenizer_object=opened(words_of(prepared)), model_max_length=SIZE, **marks)
 
 
 def settings(folder: Path, bf16: bool, steps: int) -> dict[str, Any]:
@@ -96,7 +103,7 @@ def settings(folder: Path, bf16: bool, steps: int) -> dict[str, Any]:
 def config_of(prepared: Prepared, width: int, depth: int, heads: int) -> BertConfig:
     """The same network."""
     return BertConfig(
-        vocab_size=opened(prepared.prep.tokenizer).get_vocab_size(), hidden_size=width, num_hidden_layers=depth,
+        vocab_size=opened(words_of(prepared)).get_vocab_size(), hidden_size=width, num_hidden_layers=depth,
         num_attention_heads=heads, intermediate_size=4 * width, max_position_embeddings=SIZE, pad_token_id=0,
     )  # fmt: skip
 
