@@ -205,7 +205,12 @@ def test_ctrl_c_says_how_to_go_on(verb: str, capsys: pytest.CaptureFixture[str])
 def test_ctrl_c_in_a_real_process(verb: str) -> None:
     command = [sys.executable, "-m", "unlabeled", verb, "wait"]
     env = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True) as child:
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # what is started with nohup hands on to ignore it
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True)
+    signal.signal(signal.SIGINT, before)
+    with child:
         assert child.stderr is not None
         assert child.stderr.readline() == "waiting\n"
         time.sleep(0.2)

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.naive_bayes import GaussianNB
 
 from unlabeled.errors import UserError
-from unlabeled.metrics import confusion, report, weighted_macro_f1
+from unlabeled.metrics import brief, confusion, report, weighted_macro_f1
 
 NAMES = [str(i) for i in range(10)]
 
@@ -102,6 +102,17 @@ def test_wrong_input_is_told() -> None:
         report(np.eye(2), np.array([0, 1, 1]), ["a", "b"])
     with pytest.raises(UserError, match="labels run from 0 to 2, with 2 classes"):
         report(np.eye(2), np.array([0, 2]), ["a", "b"])
+
+
+def test_average_precision_is_that_of_scikit_learn_with_ties_too() -> None:
+    random = np.random.default_rng(5)
+    p = random.integers(1, 5, (60, 3)).astype(float)  # few values, so many are equal
+    p /= p.sum(1, keepdims=True)
+    labels = random.integers(0, 3, 60)
+    wanted = np.mean([theirs.average_precision_score(labels == c, p[:, c]) for c in range(3)])
+    assert report(p, labels, list("abc"))["auprc"] == pytest.approx(wanted, abs=1e-12)
+    figures = report(p, labels, list("abc"))
+    assert brief(p, labels) == {k: figures[k] for k in ("accuracy", "macro_f1", "nll", "brier", "ece")}
 
 
 def test_average_precision_of_two_classes_is_that_of_the_rarer() -> None:
