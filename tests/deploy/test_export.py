@@ -107,6 +107,9 @@ def test_eight_bits_tell_their_cost(model: Path, digits: Path, tmp_path: Path) -
     assert found.cost is not None and found.cost.items == 100 and 0.2 < found.cost.smaller < 0.5
     lone = ul.load(str(found.file))
     table = lone.predict(digits / "test")
+    exact = ul.load(str(model)).predict(digits / "test")
+    assert np.allclose(table["strangeness"], exact["strangeness"], atol=1e-3)  # what tells strangers stays as it was
+    assert found.cost.flagged_after == found.cost.flagged_before
     right = (table["label"] == table["path"].str.split("/").str[0]).mean()
     assert right == pytest.approx(found.cost.after, abs=0.12) and "accuracy" in found.lines()[-1]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["small.onnx"]

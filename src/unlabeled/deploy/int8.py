@@ -1,10 +1,11 @@
 """The same file with 8-bit weights and activations for CPUs, and what that costs, measured on the user's own items.
 
 Convolutions (or, where there are none, the encoder's matrix products) are quantised with ranges seen on half of the
-items; view, head, temperature and detector stay in float32.
+items; view, head, temperature and detector stay in float32, and so do the encoder's first parts where the detector
+looks at their maps.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,7 @@ def int8_file(source: Path, samples: Samples, target: Path) -> Cost:
                 nodes_to_exclude=spared, per_channel=True, activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
             )  # fmt: skip
+            _unrounded(part, spared)
         finally:
             ready.unlink(missing_ok=True)
         found = answers(Onnx(part).run, samples.raw[check])
@@ -100,7 +102,9 @@ def _cost(before: Answers, after: Answers, labels: np.ndarray, limits: Limits, s
 
 
 def _plan(path: Path) -> tuple[list[str], list[str]]:
-    """Which kinds of nodes are quantised, and which nodes are spared: all that come after the features."""
+    """Which kinds of nodes are quantised, and which nodes are spared: all that come after the features, and all that
+    the detector of strangers sees before them, where it looks along axes in which known items hardly differ.
+    """
     import onnx
 
     graph = onnx.load(str(path)).graph
@@ -110,8 +114,40 @@ def _plan(path: Path) -> tuple[list[str], list[str]]:
         if after & set(node.input):
             after |= set(node.output)
             spared.append(node.name)
+    seen, last = {"strangeness"}, _encoded(graph)
+    for node in reversed(graph.node):
+        if seen & set(node.output):
+            seen |= set(node.input) - {last}
+            spared.append(node.name)
     first = [n.name for n in graph.node if n.op_type in kinds][:1]  # its input's rounding is lost for all others
-    return kinds, [*spared, *first]
+    return kinds, [*dict.fromkeys([*spared, *first])]
+
+
+def _unrounded(path: Path, spared: Sequence[str]) -> None:
+    """Let the nodes that are spared read what was computed, where a neighbour wants it rounded to 8 bits."""
+    import onnx
+
+    model = onnx.load(str(path))
+    makers, names = {name: node for node in model.graph.node for name in node.output}, set(spared)
+    for node in model.graph.node:
+        if node.name in names:
+            for place, name in enumerate(node.input):
+                back = makers.get(name)
+                rounded = makers.get(back.input[0]) if back and back.op_type == "DequantizeLinear" else None
+                if rounded and rounded.op_type == "QuantizeLinear":  # weights have none
+                    node.input[place] = rounded.input[0]
+    onnx.save(model, str(path))
+
+
+def _encoded(graph: Any) -> str:
+    """Name of what the encoder gives, before what the detector looks at is laid beside it."""
+    makers = {name: node for node in graph.node for name in node.output}
+    last = "features"
+    while last in makers and makers[last].op_type in ("Slice", "Identity", "Cast"):
+        last = makers[last].input[0]
+    if last in makers and makers[last].op_type == "Concat":
+        last = makers[last].input[0]
+    return last
 
 
 class _Reader:
