@@ -94,9 +94,8 @@ def look(model: _model.Model, kind: str, rows: np.ndarray, draws: int) -> tuple[
 
 def boxes(model: _model.Model, rows: np.ndarray, file: Path) -> Tensor | None:
     """The places (N, S, S) that boxes cover, in views; None where there are no boxes."""
-    if not file.is_file():
+    if not file.is_file() or not isinstance(model.looks, Image):
         return None
-    assert isinstance(model.looks, Image)
     table, source, side = pd.read_csv(file), Source(model.prepared.table), model.looks.plain_size
     out = torch.zeros(len(rows), side, side, dtype=torch.bool)
     for number, row in enumerate(rows.tolist()):

@@ -16,13 +16,14 @@ import time
 from collections.abc import Callable
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
 
-Pair = dict[str, Callable[[], object]]
+Pair = dict[str, Callable[[], Any]]
 
 
 def rounds(pair: Pair, count: int) -> dict[str, list[float]]:
@@ -145,11 +146,7 @@ def probe(items: int, width: int, classes: int, pull: float = 0.0) -> Pair:
 
 def same_probe(pair: Pair, items: int, width: int) -> str:
     """Objectives of both, at the strength that each chose."""
-    from unlabeled.protocols.linear import Linear
-
-    mine, theirs = pair["unlabeled"](), pair["scikit-learn"]()
-    assert isinstance(mine, Linear) and isinstance(theirs, tuple)
-    model, z = theirs
+    mine, (model, z) = pair["unlabeled"](), pair["scikit-learn"]()
     y = labelled(items, width, len(model.classes_))[1]
     strength = 1 / (model.C * items * width)
     logits = z @ model.coef_.T + model.intercept_
@@ -184,7 +181,6 @@ def main() -> None:
     if "nt-xent" in args.parts:
         pair = nt_xent(args.batch, 128)
         mine, theirs = pair["unlabeled"](), pair["lightly"]()
-        assert isinstance(mine, tuple) and isinstance(theirs, tuple)
         gap = max(float((m - t).abs().max() / t.abs().max()) for m, t in zip(mine, theirs, strict=True))
         mb = [peak(nt_xent, name, (args.batch, 128)) for name in ("unlabeled", "lightly")]
         memory = f"{mb[0]:.0f} MB / {mb[1]:.0f} MB, {mb[1] / mb[0]:.1f} times less"

@@ -17,7 +17,7 @@ import json
 import lzma
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -59,9 +59,7 @@ def learnt(place: Path, data: Path, method: str, seed: int, steps: int, rest: di
 
 def views_of(run: Run) -> Text:
     """The views of a run, which learnt from texts."""
-    looks = run.modality()
-    assert isinstance(looks, Text)
-    return looks
+    return cast(Text, run.modality())
 
 
 def texts(out: Path, name: str, lines: Sequence[str]) -> Path:
@@ -157,8 +155,7 @@ def following(args: argparse.Namespace, seed: int) -> dict[str, Any]:
     data, (method, steps, rest) = books(args), NEXT
     run = learnt(args.out / f"{data.name}-next-s{seed}", data, method, seed, steps, rest)
     device, prep = open_device(TRAINING), TextPrep(**run.recipe.prep)
-    model, looks = device.place(run.method()), views_of(run)
-    assert isinstance(model, NSP | QuickThoughts)
+    model, looks = device.place(cast(NSP | QuickThoughts, run.method())), views_of(run)
     out: dict[str, Any] = next_part(model, looks, prep, data, device)
     for file in sorted((data / "test").glob("*.txt")):
         found = next_part(model, looks, prep, data, device, only=f"test/{file.name}")
@@ -171,8 +168,7 @@ def surprise(args: argparse.Namespace, seed: int) -> dict[str, Any]:
     data, (method, steps, rest) = books(args), BYTES
     run = learnt(args.out / f"{data.name}-bytes-s{seed}", data, method, seed, steps, rest)
     device, prep = open_device(TRAINING), TextPrep(**run.recipe.prep)
-    model, looks = device.place(run.method()), views_of(run)
-    assert isinstance(model, CausalLM)
+    model, looks = device.place(cast(CausalLM, run.method())), views_of(run)
     out: dict[str, Any] = {}
     before = b"".join(f.read_bytes() for f in sorted((data / "train").glob("*.txt")))
     for file in sorted((data / "test").glob("*.txt")):

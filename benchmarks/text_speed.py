@@ -13,7 +13,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -81,8 +81,7 @@ class Clock(TrainerCallback):
 
 def words_of(prepared: Prepared) -> str:
     """The tokenizer's JSON."""
-    assert isinstance(prepared.prep, TextPrep)
-    return prepared.prep.tokenizer
+    return cast(TextPrep, prepared.prep).tokenizer
 
 
 def tokenizer_of(prepared: Prepared) -> PreTrainedTokenizerFast:

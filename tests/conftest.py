@@ -4,8 +4,12 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from unlabeled.data.prepare import Prepared
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -68,3 +72,13 @@ def chirps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import audible
 
     return audible.write(tmp_path_factory.mktemp("chirps"))
+
+
+@pytest.fixture(scope="session")
+def small_digits(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> "Prepared":
+    """The digits, decoded at 16 pixels."""
+    from unlabeled.data.prepare import prepare
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return prepare(digits, size=16)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from turning import recording
 
 SIZE = (48, 40)  # height and width: not a square
 
@@ -36,6 +37,20 @@ def _write(root: Path, part: str, name: str, rng: np.random.Generator) -> None:
         place = root / "ground_truth" / kind
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray((mask * 255).astype("uint8")).save(place / f"{name}_mask.png")
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`good/` with six recordings, `test/` with two faulty ones and one good."""
+    root, rng = tmp_path_factory.mktemp("machine"), np.random.default_rng(0)
+    for part, faults in (("good", [()] * 6), ("test", [("spike", "stuck"), ("stuck",), ()])):
+        (root / part).mkdir()
+        for number, each in enumerate(faults):
+            table = recording(rng, each)
+            if part == "good":
+                table = table.drop(columns="label")
+            table.to_csv(root / part / f"{number}.csv", index=False)
+    return root
 
 
 @pytest.fixture

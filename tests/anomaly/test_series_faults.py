@@ -6,24 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from turning import LENGTH, recording
 
-from unlabeled import catalog
-from unlabeled.anomaly import Eye
-from unlabeled.anomaly._features import within
-from unlabeled.anomaly._signals import answers, plant
-from unlabeled.anomaly._strips import Strip, faulty, marked, parted, runs, spans, stem, strips
-from unlabeled.anomaly.reconstruction import Reconstruction
-from unlabeled.anomaly.stretches import Marks
-from unlabeled.data import series
-from unlabeled.data.kinds import kind
-from unlabeled.data.scan import scan
-from unlabeled.data.table import Table, frame
+from unlabeled.anomaly._strips import Strip, spans, stem
 from unlabeled.errors import UserError
-from unlabeled.methods import Batch, Method
-from unlabeled.modalities.series import Series
 from unlabeled.settings import Budget, Setup, Training
-from unlabeled.training.devices import open_device
 from unlabeled.verbs.detect import Detected, detect
 from unlabeled.verbs.load import load
 from unlabeled.verbs.pretrain import pretrain
@@ -32,40 +19,6 @@ from unlabeled.verbs.serve import serve
 CPU = Training(device="cpu", threads=1, batch_size=16)
 QUICK = "stretches(steps=120,batch=16,width=24)"
 BRIEF = "stretches(steps=30,batch=16,width=24)"
-LENGTH = 500
-
-
-def recording(rng: np.random.Generator, faults: tuple[str, ...] = ()) -> pd.DataFrame:
-    """A machine that turns: two sensors, one behind the other, and a load that wanders."""
-    t = np.arange(LENGTH)
-    phase = rng.uniform(0, 6)
-    load = np.convolve(rng.normal(size=LENGTH + 40), np.ones(41) / 41, "valid") * 4
-    x = np.stack([np.sin(t / 5 + phase) * (2 + load), 40 + 5 * np.cos(t / 5 + phase - 0.6), load])
-    x += 0.05 * rng.normal(size=x.shape) * np.array([[1], [5], [1]])
-    marks = np.full(LENGTH, "normal", dtype=object)
-    for number, fault in enumerate(faults):
-        at = 100 + 180 * number
-        part = slice(at, at + (4 if fault == "spike" else 40))
-        if fault == "spike":
-            x[0, part] += 6
-        elif fault == "stuck":
-            x[1, part] = x[1, at]
-        marks[part] = fault
-    return pd.DataFrame({"time": t, "a": x[0], "b": x[1], "load": x[2], "label": marks})
-
-
-@pytest.fixture(scope="session")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`good/` with six recordings, `test/` with two faulty ones and one good."""
-    root, rng = tmp_path_factory.mktemp("machine"), np.random.default_rng(0)
-    for part, faults in (("good", [()] * 6), ("test", [("spike", "stuck"), ("stuck",), ()])):
-        (root / part).mkdir()
-        for number, each in enumerate(faults):
-            table = recording(rng, each)
-            if part == "good":
-                table = table.drop(columns="label")
-            table.to_csv(root / part / f"{number}.csv", index=False)
-    return root
 
 
 def found(machine: Path, out: Path, detector: str = QUICK, **more: object) -> Detected:
@@ -150,21 +103,6 @@ def test_work_does_not_grow_with_recordings_times_stretches(
     monkeypatch.setattr(Strip, "course", property(lambda strip: made.append(len(strip.words)) or whole(strip)))  # type: ignore
     look(result.folder, machine / "test")
     assert 0 < len(made) <= 4 * 3 + 6  # a few times for each recording, and once for each stretch that is drawn
-
-
-def test_errors_of_painting_are_told_by_variable() -> None:
-    looks = Series(size=8, channels=3)
-
-    class Blank(torch.nn.Module):
-        def reconstruct(self, batch: Batch, looks: Series) -> tuple[torch.Tensor, None, torch.Tensor]:
-            return looks.plain(batch.x), None, torch.zeros(len(batch.x), 3, 8)
-
-    raw, where = torch.ones(2, 3, 8), torch.zeros(2, 8, dtype=torch.bool)
-    raw[:, 1, 4:], raw[1, 2], where[:, 3:5] = 3.0, 2.0, True
-    eye = Eye(Blank(), looks, open_device(CPU))  # type: ignore[arg-type]
-    judge = Reconstruction(draws=2)
-    assert judge.shares(eye, raw, where).tolist() == [(1 + 9) / 2, (1 + 4) / 2]
-    np.testing.assert_allclose(judge._errors(eye, raw)[1], [2.5] * 4 + [6.5] * 4)
 
 
 def test_long_stretches_are_drawn_around_their_highest_step(
@@ -358,83 +296,3 @@ def test_sounds_and_texts_are_refused(machine: Path, cache: Path, tmp_path: Path
     (tmp_path / "a.txt").write_text("one line of words here\n" * 30)
     with pytest.raises(UserError, match="pictures and recordings"):
         detect(str(machine / "good"), on=str(tmp_path), setup=Setup(out=str(tmp_path / "out")))
-
-
-def windows(recordings: int, length: int, size: int, stride: int) -> Table:
-    paths = [f"{r}.csv@{a}+{size}" for r in range(recordings) for a in range(0, length - size + 1, stride)]
-    items = frame(paths, ["unlabeled"] * len(paths), group=[stem(p) for p in paths])
-    return Table(Path(), "windows", "series", items)
-
-
-@pytest.mark.parametrize("recordings", [1, 4, 45])
-def test_no_step_of_time_stands_in_two_folds(recordings: int) -> None:
-    table = windows(recordings, 400, 32, 8)
-    folds = parted(table, np.arange(len(table)), 32, 3, seed=1)
-    held: list[set[tuple[str, int]]] = []
-    for rows in folds:
-        paths = table.items["path"].iloc[rows].tolist()
-        first, end = spans(paths, 32)
-        held.append({(stem(p), s) for p, a, b in zip(paths, first, end, strict=True) for s in range(a, b)})
-    assert not (held[0] & held[1] or held[0] & held[2] or held[1] & held[2])
-    assert len(np.concatenate(folds)) > 0.7 * len(table)
-
-
-def test_groups_that_the_user_gave_stay_whole_and_short_recordings_count() -> None:
-    table = windows(6, 300, 32, 8)
-    groups = table.items["path"].str[0].map({"0": "g0", "1": "g0", "2": "g1", "3": "g1", "4": "g2", "5": "g2"})
-    table = Table(Path(), "windows", "series", table.items.assign(group=groups))
-    folds = parted(table, np.arange(len(table)), 32, 3, seed=0)
-    assert sorted(len(set(groups.iloc[rows])) for rows in folds) == [1, 1, 1]
-    assert sum(map(len, folds)) == len(table)
-    short = windows(9, 32, 32, 8)
-    assert sorted(map(len, parted(short, np.arange(9), 32, 3, seed=0))) == [3, 3, 3]
-
-
-def test_too_few_windows_cannot_be_parted() -> None:
-    with pytest.raises(UserError, match="cannot be parted"):
-        parted(windows(1, 64, 32, 32), np.arange(2), 32, 3, seed=0)
-
-
-def test_a_window_bears_the_first_fault_that_it_touches(machine: Path) -> None:
-    table = scan(machine / "test")
-    _, prep, _ = kind("series").ready(table, 64, 16, 0.0)
-    assert isinstance(prep, series.SeriesPrep)
-    cut = series.again(table, prep, 16)
-    names = dict(zip(cut.items["path"], faulty(cut, strips(cut, prep), 64), strict=True))
-    assert names["0.csv@0+64"] == "" and names["0.csv@48+64"] == "spike" and names["0.csv@160+64"] == ""
-    assert names["0.csv@256+64"] == "stuck" and names["2.csv@96+64"] == ""
-
-
-def test_close_stretches_are_one() -> None:
-    course = np.array([9.0, 0.0, 9.0, 0.0, 0.0, 9.0])
-    assert runs(marked(course, [(0, 6)], 5.0, gap=1)) == [(0, 3), (5, 6)]
-
-
-def test_drawn_faults_change_what_they_say_and_nothing_else() -> None:
-    rng = np.random.default_rng(0)
-    changed = []
-    for number in range(300):
-        x = rng.normal(size=(3, 1 + number % 60)).astype(np.float32)
-        bad, where = plant(x, rng)
-        assert bad.dtype == np.float32 and np.isfinite(bad).all() and where.any()
-        assert np.array_equal(bad[:, ~where], x[:, ~where])
-        changed.append((bad[:, where] != x[:, where]).any())
-    assert np.mean(changed) > 0.85
-
-
-def test_filters_are_blind_to_where_time_begins_and_the_net_takes_any_number_of_variables() -> None:
-    x = torch.randn(1, 2, 2048)
-    whole, later = answers(x), answers(x[:, :, 256:1792])
-    torch.testing.assert_close(whole[:, :, 856:1156], later[:, :, 600:900], atol=1e-4, rtol=1e-4)
-    assert answers(x[:, :, :256]).shape[1] == whole.shape[1] - 6  # the widest scale needs long windows
-    assert Marks(later.shape[1], 8, 3)(later).shape == (1, 1536)
-
-
-def test_what_lies_behind_the_end_is_never_unusual() -> None:
-    looks, method = Series(size=8, channels=2), catalog.load("methods", "simclr")
-    assert issubclass(method, Method)
-    raw = torch.ones(1, 2, 8)
-    raw[0, 0, 4:] = 0
-    eye = Eye(torch.nn.Identity(), looks, open_device(CPU))  # type: ignore[arg-type]
-    maps = within(eye, raw, torch.tensor([[[1.0, 0.5, 9.0, 9.0]]]))
-    assert maps.tolist() == [[[1.0, 0.5, 0.5, 0.5]]]

@@ -51,13 +51,6 @@ each_case = pytest.mark.parametrize(("name", "kind"), CASES, ids=[f"{n}-{k}" for
 
 
 @pytest.fixture(scope="module")
-def grey(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return prepare(digits, size=16)
-
-
-@pytest.fixture(scope="module")
 def coloured(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     """The digits in colours that say where in the picture the ink lies: the lower, the redder; the more right, the
     greener.
@@ -118,16 +111,16 @@ def topics(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 
 @pytest.fixture
-def ready(name: str, kind: str, grey: Prepared, coloured: Prepared, request: pytest.FixtureRequest) -> Prepared:
+def ready(name: str, kind: str, small_digits: Prepared, coloured: Prepared, request: pytest.FixtureRequest) -> Prepared:
     """Grey digits, or coloured ones for a method that refuses grey, or digits as series, or sounds, or texts."""
     if kind != "image":
         return request.getfixturevalue({"series": "rows", "audio": "heard", "text": "topics"}[kind])
-    recipe = recipe_of(name, grey, 1)
+    recipe = recipe_of(name, small_digits, 1)
     try:
         recipe.kind().judge(recipe.facts)
     except UserError:
         return coloured
-    return grey
+    return small_digits
 
 
 @pytest.fixture(scope="module")

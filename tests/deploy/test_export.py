@@ -140,3 +140,6 @@ def test_a_transformer_that_looks_at_smaller_views(digits: Path, tmp_path: Path,
     found = ul.export(str(tmp_path / "m.ul"), str(digits), items=50)
     assert found.parity.probability < 1e-5 and found.parity.strangeness < 1e-3
     assert export.WORST == 1e-4
+    with pytest.raises(ul.UserError, match="one convolution alone"):  # it cuts the patches
+        ul.export(str(tmp_path / "m.ul"), str(digits), items=50, int8=True, out=str(tmp_path / "small.onnx"))
+    assert not (tmp_path / "small.onnx").exists()

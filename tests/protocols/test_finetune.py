@@ -1,12 +1,10 @@
 """Fine-tuning: it makes a poor encoder better, leaves the given one alone, and knows only the classes it was shown."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
-from unlabeled.data.prepare import Prepared, prepare
+from unlabeled.data.prepare import Prepared
 from unlabeled.encoders import Encoder, _build
 from unlabeled.encoders.vit import ViT
 from unlabeled.errors import UserError
@@ -15,30 +13,12 @@ from unlabeled.protocols.linear import Linear
 from unlabeled.settings import Augmentation, Training
 from unlabeled.study.plan import compose, method_and_encoder
 from unlabeled.training import optim
-from unlabeled.training.devices import Device, open_device
+from unlabeled.training.devices import Device
 from unlabeled.training.loop import Items, embed
 from unlabeled.training.recipe import Recipe
 from unlabeled.views import geometry
 
 TRAINING = Training(threads=1, precision="fp32", device="cpu")
-
-
-@pytest.fixture(scope="module")
-def ready(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return prepare(digits, size=16)
-
-
-@pytest.fixture(scope="module")
-def device() -> Device:
-    return open_device(TRAINING)
-
-
-@pytest.fixture(scope="module")
-def recipe(ready: Prepared) -> Recipe:
-    views = Augmentation(crop=0.5, horizontal_flip=0.0, blur=0.0)
-    return compose(ready, *method_and_encoder("simclr", "test_resnet"), views, TRAINING, 1, 0)
 
 
 def weak(recipe: Recipe) -> Encoder:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from unlabeled.data.prepare import Prepared, prepare
+from unlabeled.data.prepare import Prepared
 from unlabeled.errors import UserError
 from unlabeled.protocols.linear import Linear
 from unlabeled.protocols.styled import Styled
@@ -18,13 +18,6 @@ from unlabeled.verbs.compare import compare
 
 TRAINING = Training(threads=1, precision="fp32", device="cpu")
 VIEWS = Augmentation(crop=0.5, horizontal_flip=0.0, blur=0.0)
-
-
-@pytest.fixture(scope="module")
-def ready(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return prepare(digits, size=16)
 
 
 def test_another_light_costs_it_less(ready: Prepared) -> None:

@@ -81,6 +81,8 @@ def test_page_opens(
     box = heading.bounding_box()
     assert box["y"] + box["height"] < 844, "the answer does not stand on the first screen"
     assert overflow(page) == 0
+    hidden = page.evaluate("(n => n.scrollWidth - n.clientWidth)(document.querySelector('nav'))")
+    assert hidden == 0 or width < 1280, "the row of sections is cut off"
     marks = "p.querySelectorAll('.trace path, .heatmaplayer image').length"
     shown = page.evaluate(f"{DRAWN}.map(p => [p.dataset.figure, {marks}])")
     expected = {"budget-0-0", "map-0-before", "map-0-after", "training-0-loss", "training-0-rank"}

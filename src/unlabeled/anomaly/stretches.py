@@ -95,9 +95,8 @@ class Stretches(Netted):
             whole = net(seen)
             for v in range(variables):
                 without = seen.clone()
-                without[:, v::variables] = usual[
-                    :, v::variables
-                ]  # filters stand variable by variable, scale after scale
+                own = slice(v, None, variables)  # a scale's filters stand variable by variable
+                without[:, own] = usual[:, own]
                 fall[v] += (whole - net(without))[where].mean().cpu()
         return fall.numpy() / len(self.learnt())
 

@@ -2,7 +2,7 @@
 
 Convolutions (or, where there are none, the encoder's matrix products) are quantised with ranges seen on half of the
 items; view, head, temperature and detector stay in float32, and so do the encoder's first parts where the detector
-looks at their maps.
+looks at their maps and the encoder goes on behind them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ def int8_file(source: Path, samples: Samples, target: Path) -> Cost:
         target: file to write.
 
     Raises:
-        UserError: when there are too few items.
+        UserError: when there are too few items, or there is nothing to quantise.
     """
     need("onnx", "onnxruntime")
     if len(samples.raw) < FEWEST:
@@ -102,8 +102,9 @@ def _cost(before: Answers, after: Answers, labels: np.ndarray, limits: Limits, s
 
 
 def _plan(path: Path) -> tuple[list[str], list[str]]:
-    """Which kinds of nodes are quantised, and which nodes are spared: all that come after the features, and all that
-    the detector of strangers sees before them, where it looks along axes in which known items hardly differ.
+    """Which kinds of nodes are quantised, and which nodes are spared: all that come after the features, the detector of
+    strangers, and what it sees of the encoder (it looks along axes in which known items hardly differ), unless that is
+    all there is of it.
     """
     import onnx
 
@@ -114,13 +115,25 @@ def _plan(path: Path) -> tuple[list[str], list[str]]:
         if after & set(node.input):
             after |= set(node.output)
             spared.append(node.name)
-    seen, last = {"strangeness"}, _encoded(graph)
+    encoder, watched = _before(graph, "features", ""), _before(graph, "strangeness", _encoded(graph))
+    every = [n.name for n in graph.node if n.op_type in kinds and n.name in encoder]
+    if not every[1:]:
+        wrong = "its encoder has one convolution alone, or none of its parts can be in 8 bits"
+        raise UserError(wrong, "leave --int8 away")
+    spared += [*(watched - encoder), *every[:1]]  # the first one's rounding is lost for all others
+    if set(every[1:]) - watched:  # else nothing would be left to quantise
+        spared += watched
+    return kinds, [*dict.fromkeys(spared)]
+
+
+def _before(graph: Any, target: str, stop: str) -> set[str]:
+    """Names of the nodes that an output hangs on, not counting those behind what is called `stop`."""
+    seen, out = {target}, set[str]()
     for node in reversed(graph.node):
         if seen & set(node.output):
-            seen |= set(node.input) - {last}
-            spared.append(node.name)
-    first = [n.name for n in graph.node if n.op_type in kinds][:1]  # its input's rounding is lost for all others
-    return kinds, [*dict.fromkeys([*spared, *first])]
+            seen |= set(node.input) - {stop}
+            out.add(node.name)
+    return out
 
 
 def _unrounded(path: Path, spared: Sequence[str]) -> None:

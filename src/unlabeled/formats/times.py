@@ -9,10 +9,7 @@ import pandas as pd
 
 from unlabeled.formats import Unreadable
 
-FIRST_DATE, LAST_DATE = (
-    3e8,
-    4.2e9,
-)  # seconds since 1970 between which times are those of a calendar: the years 1979 and 2103
+FIRST_DATE, LAST_DATE = 3e8, 4.2e9  # seconds since 1970, of 1979 and 2103: times between them are of a calendar
 DAY = 86400.0  # seconds
 PARTS = (1e3, 1e6, 1e9)  # of a second, in which programs count the time since 1970
 COMPACT = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # dates as one number, by its digits

@@ -28,6 +28,8 @@ from unlabeled.training.devices import Device
 from unlabeled.training.halfway import Halfway
 from unlabeled.training.loop import Items, embed, order
 
+SAMPLE = 16  # items by which a fit knows its data again
+
 
 @dataclass(frozen=True)
 class Classifier:
@@ -199,6 +201,7 @@ class Finetune:
         code = hashlib.blake2b(repr((type(self).__name__, own, looks, start.seed, start.fresh)).encode(), digest_size=8)
         arrays = [items.rows, y] + ([] if items.domains is None else [items.domains])
         arrays += [] if self.further is None else [self.further.rows]
+        arrays.append(items.store.batch(items.rows[:SAMPLE]).numpy())
         arrays += [v.detach().cpu().float().numpy() for v in start.encoder.state_dict().values()]
         for array in arrays:
             code.update(np.ascontiguousarray(array).tobytes())

@@ -130,12 +130,11 @@ def fit(place: Place, crossing: Crossing, arm: Arm, seed: int) -> None:
         run = create(bench.run(arm, seed), arm.for_seed(seed), facts)
         title = f"pretrain {arm.name} · seed {seed} · without {crossing.target}"
         learn(run, Items(data.store, data.learning), place.device, title=title)
-    halfway = Halfway(path.with_suffix(".halfway"))
     if arm.kind in FROZEN:
-        arrays = _frozen(place, bench, crossing, replace(arm, protocols=(probe,)), seed)
-    else:
-        arrays = _trained(place, crossing, arm, seed, halfway)
-    write_arrays(path, arrays)
+        write_arrays(path, _frozen(place, bench, crossing, replace(arm, protocols=(probe,)), seed))
+        return
+    halfway = Halfway(path.with_suffix(".halfway"))
+    write_arrays(path, _trained(place, crossing, arm, seed, halfway))
     halfway.done()
 
 

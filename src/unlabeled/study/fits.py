@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,18 +158,18 @@ def fit_all(
     by_name = {a.name: a for a in arms}
     rates: dict[tuple[str, float, int, str], float] = {}
     costs: dict[tuple[str, int], dict[str, Any]] = {}
+    made = Counter[str]()
     with progress.bar("fit and predict", len(todo)) as bar:
+
+        def each(words: str, steps: int) -> None:
+            made[words] += steps
+            bar.advance(0, f"{words} · step {made[words]}")
+
         for cell in todo:
             arm, key = by_name[cell.arm], (cell.arm, cell.share, cell.draw, cell.protocol)
             words = f"{cell.arm} · {cell.labels} labels · {cell.protocol}"
-
-            made = Counter[str]()
-
-            def each(n: int, words: str = words, made: Counter[str] = made) -> None:
-                made[words] += n
-                bar.advance(0, f"{words} · step {made[words]}")
-
-            facts = fit(bench, arm, cell, draws[cell.draw][cell.share], rates.get(key), each)
+            made[words] = 0
+            facts = fit(bench, arm, cell, draws[cell.draw][cell.share], rates.get(key), partial(each, words))
             if "rate" in facts:
                 rates.setdefault(key, facts["rate"])
             name = f"{cell.arm} ({cell.protocol})"

@@ -9,39 +9,19 @@ import torch
 
 from unlabeled import catalog
 from unlabeled.adaptation.dann import Dann
-from unlabeled.data.prepare import Prepared, prepare
-from unlabeled.protocols.finetune import Classifier, Finetune
-from unlabeled.settings import Augmentation, Training
+from unlabeled.data.prepare import Prepared
+from unlabeled.data.store import Store
+from unlabeled.protocols.finetune import Classifier, Finetune, Start
 from unlabeled.study.fits import Bench, fit
-from unlabeled.study.plan import Arm, cells, compose, method_and_encoder
-from unlabeled.training.devices import Device, open_device
+from unlabeled.study.plan import Arm, cells
+from unlabeled.training.devices import Device
 from unlabeled.training.halfway import Halfway
 from unlabeled.training.loop import Items
 from unlabeled.training.recipe import Recipe
 
-TRAINING = Training(threads=1, precision="fp32", device="cpu")
-
 
 class Stopped(Exception):
     """As a kill between two steps."""
-
-
-@pytest.fixture(scope="module")
-def ready(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return prepare(digits, size=16)
-
-
-@pytest.fixture(scope="module")
-def device() -> Device:
-    return open_device(TRAINING)
-
-
-@pytest.fixture(scope="module")
-def recipe(ready: Prepared) -> Recipe:
-    views = Augmentation(crop=0.5, horizontal_flip=0.0, blur=0.0)
-    return compose(ready, *method_and_encoder("simclr", "test_resnet"), views, TRAINING, 1, 0)
 
 
 def fitted(
@@ -112,6 +92,14 @@ def test_what_another_fit_left_is_not_taken_up(ready: Prepared, recipe: Recipe, 
     path.write_bytes(b"not a checkpoint")
     _, told, _ = fitted(rule, ready, recipe, device, path)
     assert told == [1, 1, 1, 1]
+
+
+def test_a_fit_knows_its_items_by_what_they_show(ready: Prepared, recipe: Recipe, device: Device) -> None:
+    rows, rule = ready.labelled[::12], Finetune()
+    y, start = ready.table.labels[rows], Start(recipe.build_encoder(), 10, recipe.looks(), device, 0, True, Halfway())
+    other = Store(255 - np.array(ready.store.array))
+    codes = [rule._code(start, Items(store, rows), y) for store in (ready.store, ready.store, other)]
+    assert codes[0] == codes[1] != codes[2]
 
 
 def test_a_cell_of_a_study_goes_on_where_it_was_stopped(
