@@ -198,9 +198,9 @@ LIKENESS: dict[str, tuple[str, int, dict[str, Any]]] = {
     }),
 }  # fmt: skip
 NEXT: tuple[str, int, dict[str, Any]] = (
-    "quick_thoughts", 220, {
-        "setup": {"encoder": "bert(width=128, depth=1, heads=2)", "size": 256},
-        "training": {"batch_size": 32, "lr": 3e-3},
+    "quick_thoughts", 300, {
+        "setup": {"encoder": "bert(width=1024, depth=0, heads=8, pooling='rare')", "size": 256},
+        "training": {"batch_size": 32, "lr": 1e-3},
     },
 )  # fmt: skip
 BYTES: tuple[str, int, dict[str, Any]] = (

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.tree import DecisionTreeClassifier
 from torch import Tensor
 
 from unlabeled.blocks.couple import couple
@@ -98,7 +99,7 @@ def test_pairs_are_parted_behind_a_sentence(tokenizer: str) -> None:
         assert first[-1] == look.sep and second[-1] == look.sep
         assert look.texts(first[None])[0].endswith("sailed on.")
         assert look.texts(second[None])[0].startswith("nobody saw")
-        joined = torch.cat([first[:-1], second])
+        joined = torch.cat([first[:-1], second[:-1]])
         assert same == torch.equal(joined, one[: len(joined)])
     many = torch.cat([couple(x, look.at(0, i))[1] for i in range(50)])
     assert 0.4 < float(many.float().mean()) < 0.6
@@ -106,18 +107,42 @@ def test_pairs_are_parted_behind_a_sentence(tokenizer: str) -> None:
 
 def test_wrong_parts_are_those_that_are_allowed(tokenizer: str) -> None:
     look = modality(tokenizer)
-    x = raw(look)[:3]
-    whole = [row[row > 0].tolist() for row in look.plain(x)]
+    said = [
+        f"The old ship sailed on. {name} saw it from the cliffs of the coast." for name in ("Nobody", "A team", "We")
+    ]
+    x = look.ids(said)[:, None].to(torch.uint16)
+    rests = [
+        row[at:].tolist() for row, at in zip(look.plain(x), words.cuts(look.plain(x), look.ends("cpu")), strict=True)
+    ]
     among = torch.tensor([[False, False, True], [False, False, False], [True, True, False]])
     seen = set()
     for step in range(40):
         pair, follows = couple(x, look.at(0, step), among=among)
         for item, (row, same) in enumerate(zip(pair, follows.tolist(), strict=True)):
-            second = (row[row >= words.SEGMENT] - words.SEGMENT).tolist()
-            source = [i for i, tokens in enumerate(whole) if tokens[-len(second) :] == second]
+            second = (row[row >= words.SEGMENT] - words.SEGMENT).tolist()[:-1]
+            source = [i for i, tokens in enumerate(rests) if tokens[: len(second)] == second]
             assert (item in source) if same else any(among[item, i] for i in source)
             seen |= {(item, i) for i in source if not same and among[item, i]}
     assert seen == {(0, 2), (2, 0), (2, 1)}
+
+
+def test_lengths_do_not_tell_what_follows(tokenizer: str) -> None:
+    look = modality(tokenizer)
+    chance = np.random.default_rng(0)
+    said = [
+        f"{'the old ship ' * chance.integers(1, 4)}sailed on. {'nobody saw it ' * chance.integers(1, 5)}."
+        for _ in range(40)
+    ]
+    x = look.ids(said)[:, None].to(torch.uint16)
+    sizes: list[tuple[int, int]] = []
+    answers: list[int] = []
+    for step in range(60):
+        pair, follows = couple(x, look.at(0, step))
+        second = (pair >= words.SEGMENT).sum(1)
+        sizes += zip(((pair > 0).sum(1) - second).tolist(), second.tolist(), strict=True)
+        answers += follows.tolist()
+    tree = DecisionTreeClassifier(min_samples_leaf=20, random_state=0).fit(sizes[:1200], answers[:1200])
+    assert tree.score(sizes[1200:], answers[1200:]) < 0.56
 
 
 @pytest.mark.parametrize("kind", ["typos", "case", "deletions", "joined", "swapped"])
@@ -188,6 +213,7 @@ def test_settings_out_of_range_are_refused_in_words(tokenizer: str) -> None:
         lambda: CausalLM(bert),  # type: ignore[arg-type]
         lambda: SimCSE(gpt),  # type: ignore[arg-type]
         lambda: build(spec("bert(width=16, heads=3)"), 300, 16, 0),
+        lambda: build(spec("gpt(width=16, heads=2, depth=-1)"), 300, 16, 0),
         lambda: build(spec("tcn"), 300, 16, 0),
         lambda: made("wordish", SAID),
         lambda: made("uncased(vocabulary=9)", SAID),

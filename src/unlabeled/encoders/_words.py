@@ -161,10 +161,12 @@ def configuration(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} holds no model (there is no config.json that can be read)", remedy) from None
 
 
-def check(width: int, heads: int, pooling: str, dropout: float) -> None:
+def check(width: int, depth: int, heads: int, pooling: str, dropout: float) -> None:
     """Refuse settings that no such model has."""
     if width < 1 or heads < 1 or width % heads:
         raise UserError(f"{heads} heads do not fit a width of {width}", "take a width that the heads divide")
+    if depth < 0:
+        raise UserError(f"a depth of {depth} layers was given", "give 0 or more")
     if pooling not in POOLINGS:
         raise UserError(f'there is no pooling "{pooling}"', f"take {', '.join(POOLINGS)}")
     if not 0 <= dropout < 1:

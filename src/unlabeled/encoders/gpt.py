@@ -17,7 +17,7 @@ class GPT(WordEncoder):
         channels: tokens of the vocabulary.
         size: tokens of an item.
         width: length of the token vectors.
-        depth: number of layers.
+        depth: number of layers; 0 leaves the vectors of words and places alone.
         heads: attention heads; divides the width.
         dropout: of states and attention, 0 to below 1.
         pooling: features are the `mean` of the tokens, the `last` one, which has seen all others, or `rare`: their
@@ -39,7 +39,7 @@ class GPT(WordEncoder):
         pooling: str = "mean", places: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
-        check(width, heads, pooling, dropout)
+        check(width, depth, heads, pooling, dropout)
         need_text()
         from transformers import GPT2Config, GPT2Model
 

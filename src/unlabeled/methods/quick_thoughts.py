@@ -1,6 +1,7 @@
 """Find the part of a text that follows a given one among those of the batch (Quick-Thoughts: Logeswaran and Lee 2018,
 arXiv:1803.02893). Each part is read by itself; every other part of the batch is a wrong answer, which teaches more in a
-step than one yes or no a pair. What differs: one encoder reads both parts.
+step than one yes or no a pair. What differs: one encoder reads both parts, and where the border between yes and no lies
+is learnt from items that the encoder does not learn from: those that it knows by heart say nothing about others.
 """
 
 from typing import ClassVar
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from unlabeled.blocks.border import Border
 from unlabeled.blocks.couple import couple
 from unlabeled.encoders._words import WordEncoder
 from unlabeled.errors import UserError
@@ -17,7 +19,7 @@ from unlabeled.modalities import Modality
 from unlabeled.objectives.in_batch import in_batch
 from unlabeled.views.words import SEGMENT, without
 
-MEMORY = 0.05  # share of a step in the mean cosines that are remembered
+KEPT = 16  # one item in so many teaches where the border lies, and nothing else
 
 
 class QuickThoughts(Method):
@@ -46,34 +48,34 @@ class QuickThoughts(Method):
             raise UserError(f"quick_thoughts with a temperature of {temperature}", "give one above 0, and bert or gpt")
         self.encoder, self.temperature = encoder, temperature
         self.norm = nn.BatchNorm1d(encoder.dim, affine=False)  # without what all texts share
-        self.between: Tensor  # means of the cosines with what follows and with what does not
-        self.register_buffer("between", torch.tensor([1.0, 0.0]))
+        self.border = Border()
 
     def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor]:
         """The first and the second part (B, T) of each item, parted where a sentence ends."""
         return _parted(couple(batch.x, modality, true=True)[0])
 
     def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
-        """Cross-entropy of the true part among all of the batch, both ways; a scalar."""
-        a, b = self._both(*views)
+        """Cross-entropy of the true part among all of the batch, both ways, over the items that are learnt from; a
+        scalar.
+        """
+        kept = _kept(*views)
+        a, b = self._both(*views, kept)
         if self.training:
-            with torch.no_grad():
-                cosine = functional.normalize(a) @ functional.normalize(b).T
-                seen = torch.stack([cosine.diagonal().mean(), cosine.roll(1, 1).diagonal().mean()])
-                self.between.lerp_(seen.float(), MEMORY)
-        return (in_batch(a, b, self.temperature) + in_batch(b, a, self.temperature)) / 2
+            self.border.remember(a, b, kept)
+        return (in_batch(a, b, self.temperature, kept) + in_batch(b, a, self.temperature, kept)) / 2
 
     def follows(self, pair: Tensor) -> Tensor:
-        """How likely the second part follows the first (B,), 0 to 1, of pairs (B, T): even halfway between the cosines
-        that were seen with parts that follow and with others.
-        """
-        a, b = self._both(*_parted(pair))
-        far = (self.between[0] - self.between[1]).clamp(min=1e-3)
-        return torch.sigmoid(4 * (functional.cosine_similarity(a, b) - self.between.mean()) / far)
+        """How likely the second part follows the first (B,), 0 to 1, of pairs (B, T)."""
+        told: Tensor = self.border(functional.cosine_similarity(*self._both(*_parted(pair))))
+        return told
 
-    def _both(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    def _both(self, first: Tensor, second: Tensor, still: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Vectors (B, D) of both parts; no gradient comes to the encoder by the items that are `still` (B,) bool."""
         self.encoder.eval()  # without dropout: two parts differ by themselves, and cosines mean the same at rest
-        a, b = self.norm(self.encoder(torch.cat([first, second])).float()).chunk(2)
+        x = self.encoder(torch.cat([first, second])).float()
+        if still is not None:
+            x = torch.where(still.repeat(2)[:, None], x.detach(), x)
+        a, b = self.norm(x).chunk(2)
         return a, b
 
 
@@ -81,3 +83,11 @@ def _parted(pair: Tensor) -> tuple[Tensor, Tensor]:
     """The two parts of pairs (B, T), each a row of its own (B, T)."""
     second = pair >= SEGMENT
     return pair.masked_fill(second, 0), without(pair % SEGMENT, ~second)
+
+
+def _kept(first: Tensor, second: Tensor) -> Tensor:
+    """Which items of a batch are kept back (B,) bool: by their words, so that it is the same ones whenever they come;
+    none where too few would be left.
+    """
+    kept = (first.sum(1) + second.sum(1)) % KEPT == 0
+    return kept & (len(kept) - kept.sum() > 1)

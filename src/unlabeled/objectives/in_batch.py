@@ -7,8 +7,10 @@ from torch.nn import functional
 from unlabeled.errors import UserError
 from unlabeled.objectives.gather import gather, ranks
 
+UNASKED = -100  # stands for no partner
 
-def in_batch(a: Tensor, b: Tensor, temperature: float = 0.05) -> Tensor:
+
+def in_batch(a: Tensor, b: Tensor, temperature: float = 0.05, left_out: Tensor | None = None) -> Tensor:
     """Cross-entropy of each vector's partner among all partners; other vectors of its own side are no negatives.
 
     Under `torch.distributed` the partners come from all processes, with gradients.
@@ -17,9 +19,10 @@ def in_batch(a: Tensor, b: Tensor, temperature: float = 0.05) -> Tensor:
         a: first view (B, D), any scale; it is L2-normalised here, in float32.
         b: second view (B, D), row by row the same items.
         temperature: of the softmax over cosines, above 0.
+        left_out: (B,) bool, rows whose partners are not asked for; to others they are negatives. Not all rows.
 
     Returns:
-        Scalar, the mean over this process's B vectors.
+        Scalar, the mean over this process's vectors that are asked for.
 
     Raises:
         UserError: when the temperature is not above 0.
@@ -34,4 +37,5 @@ def in_batch(a: Tensor, b: Tensor, temperature: float = 0.05) -> Tensor:
         rank, size = ranks()
         others = y if size == 1 else gather(y)
         own = torch.arange(len(x), device=x.device) + rank * len(x)
-        return functional.cross_entropy(x @ others.T / temperature, own)
+        own = own if left_out is None else own.masked_fill(left_out, UNASKED)
+        return functional.cross_entropy(x @ others.T / temperature, own, ignore_index=UNASKED)

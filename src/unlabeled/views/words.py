@@ -75,7 +75,7 @@ def cuts(ids: Tensor, ends: Tensor) -> Tensor:
     return torch.where(near < 1e6, at, usual) + 1
 
 
-def pairs(first: Tensor, second: Tensor, at: Tensor, start: Tensor, sep: int) -> Tensor:
+def pairs(first: Tensor, second: Tensor, at: Tensor, start: Tensor, sep: int, most: Tensor | None = None) -> Tensor:
     """The first parts of items followed by the second parts of others (B, T), which are numbered as a second segment.
 
     Args:
@@ -84,12 +84,14 @@ def pairs(first: Tensor, second: Tensor, at: Tensor, start: Tensor, sep: int) ->
         at: (B,) from `cuts` of the first.
         start: (B,) from `cuts` of the second.
         sep: the token that ends a part.
+        most: (B,) tokens of the rest that are taken at most; all that fit where not given.
     """
     wide = first.shape[1]
     place = torch.arange(wide, device=first.device).expand_as(first)
     at, start = at.clamp(max=wide - 3)[:, None], start[:, None]
     rest = (lengths(second)[:, None] - 1 - start).clamp(min=1)
     rest = torch.minimum(rest, wide - at - 2)
+    rest = rest if most is None else torch.minimum(rest, most[:, None].clamp(min=1))
     source = (start + place - at - 1).clamp(0, wide - 1)
     out = torch.where(place < at, first, second.gather(1, source) + SEGMENT)
     out = torch.where(place == at, sep, out)
