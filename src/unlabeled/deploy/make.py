@@ -22,6 +22,7 @@ from unlabeled import catalog
 from unlabeled.confidence.conformal import needed, quantile
 from unlabeled.confidence.temperature import temperature
 from unlabeled.data.prepare import Prepared
+from unlabeled.data.splits import unit_numbers
 from unlabeled.data.store import Store
 from unlabeled.deploy import bundle, card, figures, strange
 from unlabeled.deploy.committee import heads, listed, one_of
@@ -271,7 +272,8 @@ def _encoder(
         if needs(protocol) == "encoder":
             how: Any = catalog.load("protocols", protocol.name)(**protocol.settings)
             device.place(encoder)
-            items, looks, y = Items(prepared.store, learn), recipe.looks(), prepared.table.labels[learn]
+            looks, y = recipe.looks(), prepared.table.labels[learn]
+            items = Items(prepared.store, learn, groups=unit_numbers(prepared.table, learn))
             own = {"seed": seed + number, "fresh": start.fresh, "halfway": halves[number]}
             model: Classifier = how.fit(encoder, items, y, looks, device, **own)
             encoder = model.encoder

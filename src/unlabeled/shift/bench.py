@@ -215,7 +215,7 @@ class Bench:
             y = self.prepared.table.labels[rows]
             how = catalog.parse("protocols", self.supervised)
             protocol: Any = catalog.load("protocols", how.name)(**how.settings)
-            items, looks = Items(self.prepared.store, rows), subject.recipe.looks()
+            items, looks = Items(self.prepared.store, rows, groups=groups(self.prepared, rows)), subject.recipe.looks()
             with progress.bar(f"train {subject.arm} seed {subject.seed}", protocol.length(len(rows), True)) as bar:
                 halfway = Halfway(path.with_suffix(".halfway"), progress.steps(bar))
                 found = protocol.fit(
