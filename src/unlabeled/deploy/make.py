@@ -150,6 +150,7 @@ def make(
     eye = Eye(view, Levels(encoder, wish.detector_sees), prepared.store, head).learn(learn)
     net = _with_head(eye, prepared, learn, held, protocol, seed, kept)
     facts, reference = calibrate(net, eye, y, learn, held, wish, len(prepared.table.classes), where)
+    facts["conformal"]["units"] = figures.units(len(held), kept.of(held))
     seen, near = _some(np.setdiff1d(prepared.learning, learn), MOST), _some(learn, MOST)
     drift = net.judged(eye(seen))
     reference |= {f"drift/{k}": drift[k] for k in ("probabilities", "features", "strangeness")}
