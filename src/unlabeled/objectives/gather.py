@@ -1,4 +1,4 @@
-"""Gather a batch from all processes, with gradients that flow back to the process each row came from."""
+"""What processes that train together tell each other: their batches, with gradients, and what the first one found."""
 
 import torch
 from torch import Tensor, distributed
@@ -35,6 +35,17 @@ def gather(x: Tensor) -> Tensor:
         return x
     gathered: Tensor = _Gather.apply(x)
     return gathered
+
+
+def agree(x: Tensor) -> Tensor:
+    """The first process's numbers in every process, written into `x` itself; nothing when training is not distributed.
+
+    >>> agree(torch.ones(2)).tolist()
+    [1.0, 1.0]
+    """
+    if ranks()[1] > 1:
+        distributed.broadcast(x, 0)
+    return x
 
 
 class _Gather(torch.autograd.Function):

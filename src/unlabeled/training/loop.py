@@ -120,7 +120,7 @@ def train(
         coming = pool.submit(fetch, start)
         for step in range(start, steps):
             if step % per_epoch == 0:
-                _seed(seed, step, 0, 1)  # the same on all ranks: they must come to the same clusters
+                _seed(seed, step, 0, 1)  # the same on all ranks
                 method.before_epoch(lambda: embed(method.encoder, modality, items.store, items.rows, device))
                 method.train()
             began = time.perf_counter()
