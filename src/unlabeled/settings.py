@@ -26,7 +26,7 @@ class Budget:
 class Training:
     """How the one loop runs; the defaults suit a laptop and a single GPU."""
 
-    batch_size: int = option(64, "items in one optimizer step, over all devices")
+    batch_size: int = option(64, "items in one optimizer step, over all devices, as many on each")
     optimizer: Literal["adamw", "adam", "sgd", "lars"] = option("adamw", "kind of optimizer")
     lr: float | None = option(None, "peak learning rate; the method's own recommendation when not given")
     weight_decay: float | None = option(None, "weight decay of matrices; never of biases and norms")

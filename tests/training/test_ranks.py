@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, distributed, multiprocessing
 
-from unlabeled import catalog
+from unlabeled import UserError, catalog
 from unlabeled.encoders import _build
 from unlabeled.methods import Facts
 from unlabeled.modalities.image import Image
@@ -62,3 +63,16 @@ def test_all_processes_learn_the_clusters_of_the_first(tmp_path: Path) -> None:
     assert np.ptp(one["cluster"]) > 0
     np.testing.assert_array_equal(one["cluster"], two["cluster"])
     np.testing.assert_allclose(one["head.weight"], two["head.weight"], atol=1e-6)
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_made_a_little_smaller(tmp_path: Path) -> None:
+    """13 items for two processes are 12: six each, four steps a pass over 48 items."""
+    one, two = both(tmp_path, "simclr", 13, 2)
+    assert one["seen"].tolist() == two["seen"].tolist() == [[6, 0.25], [6, 0.5]]
+    weights = [k for k in one.files if k.endswith("weight")]
+    assert weights and all(np.allclose(one[k], two[k]) for k in weights)
+
+
+def test_fewer_items_than_processes_are_refused() -> None:
+    with pytest.raises(UserError, match="1 item a step cannot be shared by 2"):
+        trained("simclr", 0, 2, 1, 1)
