@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, distributed
 
+from unlabeled.errors import UserError
+
 
 def ranks() -> tuple[int, int]:
     """This process's rank and the number of processes; (0, 1) when training is not distributed.
@@ -13,6 +15,19 @@ def ranks() -> tuple[int, int]:
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
+
+
+def enough(items: int) -> None:
+    """Refuse a batch of this process in which no item has another to be told from, over all processes.
+
+    Raises:
+        UserError: when there are fewer than two.
+    """
+    if items * ranks()[1] < 2:
+        raise UserError(
+            f"a micro-batch holds {items} item and none to tell it from",
+            "give a larger --batch-size or a smaller --accumulate",
+        )
 
 
 def gather(x: Tensor) -> Tensor:
