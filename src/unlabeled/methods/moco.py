@@ -2,7 +2,8 @@
 arXiv:2003.04297; He et al. 2019, arXiv:1911.05722).
 
 The queue gives many negatives whatever the batch. It stays below half of the data, and what it holds of an item of the
-batch is none of that item's negatives.
+batch is none of that item's negatives. What differs: the projector has a batch norm, and items are not shuffled between
+processes, so the norms of queries and keys are those of one batch, or micro-batch.
 """
 
 from typing import ClassVar

@@ -34,7 +34,8 @@ def gather(x: Tensor) -> Tensor:
     """Concatenate the rows of all processes, in rank order.
 
     The gradient of a row is the sum over all processes, so when DDP averages the parameters' gradients, the result
-    is that of one process with the whole batch and the mean of the processes' losses.
+    is that of one process with the whole batch and the mean of the processes' losses, but for batch norm: each process
+    takes the mean and spread of its own rows.
 
     Args:
         x: (B, ...), of the same shape in every process.
