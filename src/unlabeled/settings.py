@@ -26,13 +26,15 @@ class Budget:
 class Training:
     """How the one loop runs; the defaults suit a laptop and a single GPU."""
 
-    batch_size: int = option(64, "items in one optimizer step, over all devices")
+    batch_size: int = option(64, "items in one optimizer step, over all devices, as many on each")
     optimizer: Literal["adamw", "adam", "sgd", "lars"] = option("adamw", "kind of optimizer")
     lr: float | None = option(None, "peak learning rate; the method's own recommendation when not given")
     weight_decay: float | None = option(None, "weight decay of matrices; never of biases and norms")
     warmup: float = option(0.05, "share of the steps in which the learning rate rises")
     schedule: Literal["cosine", "constant"] = option("cosine", "what the learning rate does after the warm-up")
-    accumulate: int = option(1, "micro-batches that make one optimizer step")
+    accumulate: int = option(
+        1, "micro-batches that make one optimizer step; negatives and batch norm are those of a micro-batch"
+    )
     precision: Literal["auto", "fp32", "bf16"] = option("auto", "bf16 where the machine multiplies it faster")
     device: str = option("auto", "auto, cpu, cuda or cuda:N")
     threads: int = option(0, "CPU threads; 0 takes the cores that other processes leave free")

@@ -119,6 +119,16 @@ def test_labels_of_the_target_are_never_read(name: str, ready: Prepared, recipe:
         how.fit(recipe.build_encoder(), Items(ready.store, rows), labels, recipe.looks(), device)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_as_many_items_of_the_target_are_seen_as_labelled_ones(name: str, ready: Prepared) -> None:
+    source, target = parts(ready)
+    rows = np.concatenate([source[:5], target[:100]])
+    how: Adaptation = catalog.load("adaptation", name)(batch_size=16)
+    items, _ = how.labelled(Items(ready.store, rows), np.repeat([0, -1], [5, 100]))
+    _, domains = how._seen(items, np.arange(len(items)), 0, 0)
+    assert domains.tolist() == [0] * 5 + [1] * 5
+
+
 def test_without_weight_nothing_but_the_schedule_differs_from_fine_tuning(
     ready: Prepared, recipe: Recipe, device: Device
 ) -> None:

@@ -16,6 +16,10 @@ from unlabeled.blocks.prototypes import Prototypes
 from unlabeled.blocks.queue import Queue
 from unlabeled.blocks.teacher import SLOWEST, Teacher
 from unlabeled.encoders import _build
+from unlabeled.methods import Batch
+from unlabeled.methods.moco import MoCo
+from unlabeled.modalities.image import Image
+from unlabeled.objectives.queue_nce import queue_nce
 
 
 def test_one_backward_pass_gives_each_side_of_a_game_its_own_gradient() -> None:
@@ -99,6 +103,35 @@ def test_queue_stays_below_half_the_data(size: int, items: int) -> None:
     queue.fit_to(items)
     assert len(queue.rows) == max(1, min(size, (items - 1) // 2))
     queue.push(torch.randn(9, 2))  # more than it holds
+
+
+def test_queue_knows_whose_its_vectors_are_and_takes_up_one_that_did_not() -> None:
+    queue = Queue(5, 1)
+    for number in range(4):
+        queue.push(torch.full((2, 1), float(number)), torch.tensor([number, 10 + number]))
+    assert sorted(zip(queue.rows.flatten().tolist(), queue.of.tolist(), strict=True)) == [
+        (1, 11), (2, 2), (2, 12), (3, 3), (3, 13)
+    ]  # fmt: skip
+    queue.push(torch.zeros(1, 1))
+    assert sorted(queue.of.tolist()) == [-1, 2, 3, 12, 13]
+    old = {k: v for k, v in queue.state_dict().items() if k != "of"}
+    queue.load_state_dict(old)
+    assert queue.of.tolist() == [-1] * 5
+
+
+def test_an_item_is_no_negative_of_its_own() -> None:
+    """After a step the queue holds the four items of the batch; then each has the three others to be told from."""
+    method = MoCo(_build.build(_build.spec("cnn(width=4, stages=2)"), 1, 16), queue=4)
+    raw, looks = torch.randint(0, 256, (4, 1, 16, 16), dtype=torch.uint8), Image(size=16)
+    method(method.views(Batch(raw, torch.arange(4)), looks.at(0, 0)))
+    views = method.views(Batch(raw, torch.arange(4)), looks.at(0, 1))
+    assert sorted(method.queue.of.tolist()) == [0, 1, 2, 3]
+    query, key = method.projector(method.encoder(views[0])), method.teacher(views[1])
+    each = [
+        queue_nce(query[i : i + 1], key[i : i + 1], method.queue.rows[method.queue.of != i], method.temperature)
+        for i in range(4)
+    ]
+    assert method(views).item() == pytest.approx(torch.stack(each).mean().item(), rel=1e-5)
 
 
 @pytest.mark.parametrize(("size", "grid"), list(itertools.product((8, 20, 64), (1, 2, 3, 8))))

@@ -6,7 +6,11 @@ import torch
 from torch import Tensor
 
 from unlabeled.blocks.causal import EDGE, SPARSE, STILL, Causal, Equations
+from unlabeled.encoders import _build
 from unlabeled.errors import UserError
+from unlabeled.methods import Batch, Facts
+from unlabeled.methods.c2ssl import C2SSL
+from unlabeled.modalities.image import Image
 from unlabeled.objectives import scm
 
 
@@ -98,6 +102,18 @@ def test_inconsistency_has_no_way_out_by_shrinking() -> None:
     assert model.inconsistency(h, q).item() == pytest.approx(model.inconsistency(0.01 * h, 0.01 * q).item(), rel=1e-3)
     assert model.inconsistency(h, h).item() == 0
     assert model.inconsistency(h, h.flip(0)).item() == pytest.approx(20, rel=0.1)  # twice the variance
+
+
+@pytest.mark.parametrize(("items", "share", "wanted"), [(4, 0.5, 4), (6, 0.1, 6), (9, 0.5, 8), (64, 0.5, 32)])
+def test_enough_items_are_looked_at_in_two_styles(items: int, share: float, wanted: int) -> None:
+    """Their spread is divided by: that of two items may be next to nothing."""
+    method = C2SSL(_build.build(_build.spec("cnn(width=4, stages=2)"), 1, 16), share=share)
+    method.fit_to(Facts(items, 10, 1, 16, interventions=2))
+    raw, looks = torch.randint(0, 256, (items, 1, 16, 16), dtype=torch.uint8), Image(size=16)
+    _, styles = method.views(Batch(raw, torch.arange(items)), looks.at(0, 0))
+    assert styles is not None and len(styles[0]) == len(styles[1]) == len(styles[2]) == wanted
+    with pytest.raises(UserError, match=r"3 items .*--accumulate"):
+        method.views(Batch(raw[:3], torch.arange(3)), looks.at(0, 0))
 
 
 def test_the_features_get_no_gradient_from_the_fit() -> None:

@@ -193,7 +193,7 @@ def test_resumes_bit_equal_after_sigkill(name: str, ready: Prepared, device: Dev
 
 
 @each_case
-@pytest.mark.parametrize("count", [1, 3, 70])
+@pytest.mark.parametrize("count", [1, 5, 70])
 def test_any_number_of_items(name: str, count: int, ready: Prepared, device: Device, tmp_path: Path) -> None:
     """Fewer items than a batch, and a rest that fills none, train as well; one item alone is trained or refused in
     words.

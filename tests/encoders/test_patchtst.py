@@ -145,7 +145,8 @@ def test_holes_of_tst_leave_the_mean_of_a_variable_where_it_is() -> None:
     torch.testing.assert_close((holed[:, 1:] * within).sum(2) / within.sum(2), wanted)
     usual = catalog.load("methods", "tst")(_build.build(_build.spec("tcn(width=4)"), 4, SIZE, 1), mask_ratio=0.4)
     holed, _, hidden = usual.holes(x, looks.at(0, 0))
-    assert hidden[:, 0].any() and not holed[hidden > 0].any()
+    assert hidden[:, 1:].any() and not holed[hidden > 0].any()
+    assert torch.equal(holed[:, 0], x[:, 0]) and not hidden[:, 0].any()  # where the recording is is never asked for
 
 
 def test_encoders_that_mix_their_channels_say_so() -> None:

@@ -43,12 +43,16 @@ def test_cosine_stops_the_target() -> None:
 def test_queue_nce_loop() -> None:
     q, k = draws(2, B, D)
     negatives = torch.stack([unit(x) for x in draws(1, 9, D)[0]])
-    total = 0.0
-    for x, y in zip(q, k, strict=True):
-        own = math.exp(float(unit(x) @ unit(y)) / 0.2)
-        others = sum(math.exp(float(unit(x) @ n) / 0.2) for n in negatives)
-        total += -math.log(own / (own + others))
-    assert float(queue_nce(q, k, negatives, 0.2)) == pytest.approx(total / B, abs=1e-5)
+    for of in (torch.zeros(B, 9, dtype=torch.bool), torch.arange(9) % B == torch.arange(B)[:, None]):
+        total = 0.0
+        for x, y, left_out in zip(q, k, of, strict=True):
+            own = math.exp(float(unit(x) @ unit(y)) / 0.2)
+            kept = [n for n, out in zip(negatives, left_out, strict=True) if not out]
+            others = sum(math.exp(float(unit(x) @ n) / 0.2) for n in kept)
+            total += -math.log(own / (own + others))
+        assert float(queue_nce(q, k, negatives, 0.2, of)) == pytest.approx(total / B, abs=1e-5)
+        if not of.any():
+            assert float(queue_nce(q, k, negatives, 0.2)) == pytest.approx(total / B, abs=1e-5)
 
 
 def test_vicreg_loop() -> None:

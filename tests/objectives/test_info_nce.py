@@ -1,6 +1,7 @@
 """NT-Xent against a slow loop, its blocks against the whole matrix, two processes against one."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from unlabeled.errors import UserError
 from unlabeled.objectives import info_nce as module
 from unlabeled.objectives._product import product
 from unlabeled.objectives.gather import gather, ranks
+from unlabeled.objectives.in_batch import in_batch
 from unlabeled.objectives.info_nce import info_nce
 
 
@@ -112,6 +114,13 @@ def test_wrong_input_is_told(shape: tuple[int, int], temperature: float) -> None
         info_nce(torch.ones(2, 4), torch.ones(shape), temperature)
 
 
+@pytest.mark.parametrize("loss", [info_nce, in_batch])
+def test_one_item_has_none_to_be_told_from(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    with pytest.raises(UserError, match=r"1 item .*--accumulate"):
+        loss(torch.ones(1, 4), torch.ones(1, 4))
+    assert loss(torch.ones(2, 4), torch.ones(2, 4)) > 0.5
+
+
 def test_product_is_the_product() -> None:
     random = torch.Generator().manual_seed(0)
     x, y, bias = (torch.randn(n, generator=random) for n in ((33, 20), (17, 20), (17,)))
@@ -131,6 +140,7 @@ def _process(rank: int, folder: Path) -> None:
         for name, value in (("loss", loss.detach()), ("gradient", gradient)):
             distributed.all_reduce(value)  # what DDP does: the mean over processes
             np.save(folder / f"{form}-{name}-{rank}.npy", (value / 2).numpy())
+    info_nce(a[:1], b[:1]), in_batch(a[:1], b[:1])  # the other process has an item too
     np.save(folder / f"order-{rank}.npy", gather(torch.full((2,), float(rank))).numpy())
     distributed.destroy_process_group()
 

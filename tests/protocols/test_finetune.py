@@ -1,5 +1,7 @@
 """Fine-tuning: it makes a poor encoder better, leaves the given one alone, and knows only the classes it was shown."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -107,9 +109,12 @@ def test_patches_that_are_left_out_are_never_computed(
     assert right > 0.6, right
 
 
-@pytest.mark.parametrize("text", ["resnet18", "vit(width=32, depth=3, heads=2)", "cnn(width=8)"])
+TEXTS = ["bert(width=8, depth=3, heads=2)", "gpt(width=8, depth=3, heads=2)", "gpt(width=8, depth=0, heads=2)"]
+
+
+@pytest.mark.parametrize("text", ["resnet18", "vit(width=32, depth=3, heads=2)", "cnn(width=8)", *TEXTS[:2]])
 def test_early_parts_learn_at_lower_rates_and_every_number_learns_once(text: str) -> None:
-    net = _build.build(_build.spec(text), 1, 32)
+    net = _build.build(_build.spec(text), 40 if text in TEXTS else 1, 32, 0 if text in TEXTS else 2)
     parts = optim.by_depth(net, 0.05, 2.0, 0.5)
     every = [id(p) for group in parts for p in group["params"]]
     assert len(every) == len(set(every)) and set(every) == {id(p) for p in net.parameters()}
@@ -117,6 +122,16 @@ def test_early_parts_learn_at_lower_rates_and_every_number_learns_once(text: str
     first, last = (next(iter(part.parameters())) for part in (net.in_order()[0], net.in_order()[-1]))
     assert scale[id(last)] == 2.0 and scale[id(first)] == 2.0 * 0.5 ** (len(net.in_order()) - 1) < 1
     assert [g["weight_decay"] for g in optim.by_depth(net, 0.05, 2.0, 1.0)] == [0.05, 0.0]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_words_learn_slower_than_the_layers_after_them(text: str) -> None:
+    net: Any = _build.build(_build.spec(text), 40, 32, 0)
+    depth = len(net.net.h if "gpt" in text else net.net.encoder.layer)
+    scale = {id(p): g["scale"] for g in optim.by_depth(net, 0.05, 1.0, 0.5) for p in g["params"]}
+    assert len(net.in_order()) == 1 + depth and scale[id(net.table)] == 0.5**depth
+    last = net.net.ln_f if "gpt" in text else net.net.encoder.layer[-1]
+    assert {scale[id(p)] for p in last.parameters()} == {1.0}
 
 
 @pytest.mark.parametrize("wrong", [{"keep": 0.0}, {"keep": 1.5}, {"layer_decay": 0.0}, {"crop": -0.1}])

@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from unlabeled import UserError
+from unlabeled import UserError, catalog
+from unlabeled.encoders import _build
+from unlabeled.methods import Facts
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.training import checkpoint, optim
 from unlabeled.training.health import Health, effective_rank, spread
@@ -118,6 +120,27 @@ def test_health_sees_collapse_waiting_and_standstill() -> None:
     assert "no gain since step 30" in [watch.observe(s, 5.0, good, 0.0)[2] for s in (50, 70)][-1]
     with pytest.raises(UserError, match="became nan at step 71"):
         watch.check_loss(71, float("nan"), 1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 8])
+def test_few_healthy_items_are_not_called_collapsed(count: int) -> None:
+    """Two centred items have one direction and one item has no spread, whatever the encoder says of them."""
+    good = torch.randn(count, 512).relu()
+    assert Health(100).observe(10, 5.0, good, 0.0)[2] == "healthy"
+    alike = Health(100).observe(10, 5.0, torch.ones(count, 512) + 1e-4 * good, 0.0)[2]
+    assert ("collapsed" in alike) == (count > 1)
+
+
+@pytest.mark.parametrize(("name", "count"), [("swav", 8), ("swav", 30), ("dino", 1), ("dino", 2), ("dino", 3)])
+def test_few_items_with_an_answer_each_alarm_no_one(name: str, count: int) -> None:
+    """No more things can be in use than there are items to name them; one thing for all is told of as before."""
+    method = catalog.load("methods", name)(_build.build(_build.spec("cnn(width=4, stages=2)"), 1, 16))
+    method.fit_to(Facts(50_000, 100, 1, 16))
+    things = len(method.prototypes.weight) if name == "swav" else len(method.centre)
+    for part in ("encoder", "projector", "prototypes", "teacher"):
+        setattr(method, part, nn.Identity())  # what is looked at is what is said
+    assert method.watch([10 * torch.eye(things)[:count]])[1] == ""
+    assert method.watch([10 * torch.eye(things)[:1].expand(64, -1)])[1] != ""
 
 
 def test_spread_and_rank_by_hand() -> None:

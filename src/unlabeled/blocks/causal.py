@@ -18,7 +18,25 @@ HIDDEN = 8  # hidden units of an equation
 HASTE = 10.0  # how much faster than an encoder's weights the model learns at one rate
 MOMENTUM = 0.9  # of the running means and spreads
 SPARSE, DIRECT, STILL = 0.3, 2.0, 20.0  # weights: of strengths, of those from interventions more, of changed noise
+LEAST, ENOUGH = 4, 8  # items whose spread can be divided by at all, and those that are taken where there are as many
 EDGE = 0.2  # strengths above it are edges: on factors in units of their spread, planted graphs are found best there
+
+
+def compared(items: int, share: float) -> int:
+    """How many of a batch's items to look at in two styles: that share, but enough to tell their spread.
+
+    Raises:
+        UserError: when there are too few.
+
+    >>> compared(64, 0.5), compared(10, 0.5), compared(5, 0.5)
+    (32, 8, 5)
+    """
+    if items < LEAST:
+        raise UserError(
+            f"{items} items in two styles are too few to tell their spread",
+            f"give {LEAST} or more: more items, a larger --batch-size or a smaller --accumulate",
+        )
+    return min(items, max(ENOUGH, round(share * items)))
 
 
 class Equations(nn.Module):

@@ -83,6 +83,16 @@ class WordEncoder(Encoder):
         if pooling == "rare":
             self.register_buffer("rarity", torch.ones(vocabulary))
 
+    def in_order(self) -> list[nn.Module]:
+        """The vectors of words and places, then each layer; what stands behind the layers goes with the last."""
+        first, layers, behind = self._parts()
+        parts = [nn.ModuleList(first), *layers]
+        return [*parts[:-1], nn.ModuleList([parts[-1], *behind])]
+
+    @abstractmethod
+    def _parts(self) -> tuple[list[nn.Module], list[nn.Module], list[nn.Module]]:
+        """What stands before the layers of the model, its layers, and what stands behind them."""
+
     @property
     @abstractmethod
     def table(self) -> Tensor:

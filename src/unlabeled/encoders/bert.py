@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from unlabeled.encoders._words import WordEncoder, check, quieten, spread
 from unlabeled.formats.text import need_text
@@ -58,6 +58,9 @@ class BERT(WordEncoder):
         """The vectors of all tokens (V, D)."""
         found: Tensor = self.net.get_input_embeddings().weight
         return found
+
+    def _parts(self) -> tuple[list[nn.Module], list[nn.Module], list[nn.Module]]:
+        return [self.net.embeddings], list(self.net.encoder.layer), []
 
     def _run(self, ids: Tensor, segments: Tensor, inside: Tensor | None) -> Tensor:
         mask = None if inside is None else inside.long()

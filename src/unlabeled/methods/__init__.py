@@ -95,7 +95,11 @@ class Method(nn.Module):
         """Called once after the constructor: lengths of queues, numbers of prototypes and momenta follow the data."""
 
     def before_epoch(self, embed: Callable[[], Tensor]) -> None:
-        """Called before each pass over the data; `embed()` gives the features (N, D) of all items, by their index."""
+        """Called before each pass over the data; `embed()` gives the features (N, D) of all items, by their index.
+
+        Features differ a little between processes that train together, as their batch norms do: what is made of them
+        must be told to all (`objectives.gather.agree`).
+        """
 
     def after_step(self, progress: float) -> None:
         """Called after each optimizer step with the share of the run that is done, 0 to 1 (momentum teachers)."""

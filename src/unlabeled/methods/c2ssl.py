@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from unlabeled.blocks.causal import Causal
+from unlabeled.blocks.causal import Causal, compared
 from unlabeled.blocks.projector import projector
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
@@ -31,7 +31,7 @@ class C2SSL(Method):
         mode: `joint` does both in every step, `alternate` one after the other.
         factors: directions of the features that the causal model looks at, 1 to D.
         free: how far factors that the graph finds in the reach of style are let off the consistency, 0 to 1.
-        share: part of the batch that is looked at in two styles, above 0, to 1.
+        share: part of the batch that is looked at in two styles, above 0, to 1; 8 items or more where there are.
         temperature: of the softmax over similarities, 0.1 to 0.5.
         restyled: change the style of contrasted views too: the arm that tells what the consistency itself is worth.
         width: length of the projected vectors.
@@ -72,7 +72,7 @@ class C2SSL(Method):
             pair = (modality.augment(batch.x), modality.augment(batch.x))
             pair = (modality.intervene(pair[0])[0], modality.intervene(pair[1])[0]) if self.restyled else pair
         if self.weight and (both or odd):
-            some = modality.augment(batch.x[: max(2, round(self.share * len(batch.x)))], "mild")
+            some = modality.augment(batch.x[: compared(len(batch.x), self.share)], "mild")
             changed, style = modality.intervene(some)
             styles = (some, changed, style.values)
         return pair, styles

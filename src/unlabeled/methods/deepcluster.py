@@ -18,6 +18,7 @@ from unlabeled.encoders import Encoder
 from unlabeled.methods import Batch, Facts, Method
 from unlabeled.modalities import Modality
 from unlabeled.objectives.entropy import in_use
+from unlabeled.objectives.gather import agree
 
 WHITENED = 64  # principal directions that are kept
 
@@ -68,6 +69,8 @@ class DeepCluster(Method):
         centres = torch.zeros(len(self.head.weight), features.shape[1]).index_add(0, found, features - features.mean(0))
         with torch.no_grad():
             self.head.weight[:count] = functional.normalize(centres[:count], dim=1).to(self.head.weight)
+            for told in (self.cluster, self.head.weight):  # each process's batch norms, so its features, are its own
+                agree(told)
 
     def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor]:
         """A strong view (B, C, H, W) of each item, and its cluster (B,)."""

@@ -92,6 +92,6 @@ class DINO(Method):
     def watch(self, views: Any) -> tuple[dict[str, float], str]:
         """How many words the teacher uses."""
         says = ((self.teacher(views[0]) - self.centre) / self.cold).softmax(1)
-        used = in_use(says.mean(0))
-        ill = "" if used > 2 else "the teacher says one word of all items; lower the learning rate"
+        used, few = in_use(says.mean(0)), min(2, 0.5 * len(says))
+        ill = "" if used > few else "the teacher says one word of all items; lower the learning rate"
         return {"words in use": used}, ill

@@ -14,6 +14,7 @@ from torch.nn import functional
 from unlabeled.blocks.decoder import Decoder, side_of_map
 from unlabeled.blocks.projector import projector
 from unlabeled.encoders import Encoder
+from unlabeled.errors import UserError
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
 from unlabeled.objectives.info_nce import info_nce
@@ -28,11 +29,14 @@ class Hybrid(Method):
         encoder: gives features (B, D) and a map of them.
         contrast: weight of telling the items apart.
         reconstruct: weight of painting hidden patches.
-        mask_ratio: share of the second view's patches that is hidden, 0 to 1.
+        mask_ratio: share of the second view's patches that is hidden, above 0 and below 1.
         temperature: of the softmax over similarities, 0.1 to 0.5.
         hidden: width of the projector's hidden layer; 0 takes the encoder's own.
         width: length of the projected vectors.
         decoder_width: channels of the decoder's last layers.
+
+    Raises:
+        UserError: when the share is out of its range.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("image",)
@@ -54,6 +58,8 @@ class Hybrid(Method):
         decoder_width: int = 32,
     ) -> None:
         super().__init__()
+        if not 0 < mask_ratio < 1:
+            raise UserError(f"hybrid with mask_ratio={mask_ratio}", "give a share between 0 and 1")
         self.encoder, self.temperature, self.mask_ratio = encoder, temperature, mask_ratio
         self.weights = (contrast, reconstruct)
         self.projector = projector(encoder.dim, hidden, width)
@@ -83,6 +89,7 @@ class Hybrid(Method):
 
     def _hide(self, x: Tensor, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
         order = modality.keep(len(x), CELLS**2, self.mask_ratio, x.device)
-        cells = (order < round(self.mask_ratio * CELLS**2)).view(len(x), 1, CELLS, CELLS)
+        count = min(CELLS**2 - 1, max(1, round(self.mask_ratio * CELLS**2)))
+        cells = (order < count).view(len(x), 1, CELLS, CELLS)
         hidden = functional.interpolate(cells.float(), x.shape[-2:], mode="nearest") > 0
         return x.masked_fill(hidden, 0.0), x, hidden

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unlabeled.blocks.decoder import Decoder, side_of_map
 from unlabeled.encoders import Encoder
+from unlabeled.errors import UserError
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
 from unlabeled.views import cover
@@ -21,8 +22,11 @@ class Inpainting(Method):
     Args:
         encoder: gives features (B, D) and a map of them.
         holes: how many rectangles are cut out, 1 or more; they may overlap.
-        area: largest share of the picture that one of them takes, 0 to 1.
+        area: largest share of the picture that one of them takes, above 0, to 1.
         decoder_width: channels of the decoder's last layers.
+
+    Raises:
+        UserError: when a setting is out of its range.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("image",)
@@ -33,6 +37,8 @@ class Inpainting(Method):
 
     def __init__(self, encoder: Encoder, *, holes: int = 2, area: float = 0.4, decoder_width: int = 32) -> None:
         super().__init__()
+        if holes < 1 or not 0 < area <= 1:
+            raise UserError(f"inpainting with holes={holes}, area={area}", "give 1 hole or more, and a share up to 1")
         self.encoder, self.holes, self.area = encoder, holes, area
         grid = side_of_map(encoder, encoder.channels, encoder.size)
         self.decoder = Decoder(encoder.token_dim, encoder.channels, encoder.size, grid=grid, width=decoder_width)

@@ -20,14 +20,14 @@ class MAE(Method):
 
     Args:
         encoder: a transformer that can look at visible patches alone (`vit`, `transformer`, `patchtst`).
-        mask_ratio: share of the patches that is hidden, 0 to 1.
+        mask_ratio: share of the patches that is hidden, above 0 and below 1; one at least is, and one is not.
         normalise: take each patch's own mean and spread out of the target; for pictures alone when not given.
         decoder_width: length of the decoder's token vectors; 0 takes half of the encoder's, 128 or more.
         decoder_depth: number of the decoder's blocks.
         decoder_heads: attention heads of the decoder.
 
     Raises:
-        UserError: when the encoder cannot do that.
+        UserError: when the encoder cannot do that, or the share is out of its range.
     """
 
     family: ClassVar[str] = "generative"
@@ -50,9 +50,11 @@ class MAE(Method):
         if not isinstance(encoder, Maskable):
             remedy = "take --encoder vit" if encoder.space == 2 else "take --encoder transformer"
             raise UserError("mae needs an encoder that can look at visible patches alone", remedy)
+        if encoder.places < 2 or not 0 < mask_ratio < 1:
+            raise UserError(f"mae hides {mask_ratio} of {encoder.places} patches", "give between 0 and 1, of 2 or more")
         self.encoder, self.mask_ratio = encoder, mask_ratio
         self.normalise = encoder.space == 2 if normalise is None else normalise
-        self.visible = max(1, round(encoder.places * (1 - mask_ratio)))
+        self.visible = min(encoder.places - 1, max(1, round(encoder.places * (1 - mask_ratio))))
         width = decoder_width or max(128, encoder.dim // 64 * 32)
         self.enter = nn.Linear(encoder.dim, width)
         self.mask_token = nn.Parameter(0.02 * torch.randn(1, 1, width))
@@ -74,9 +76,8 @@ class MAE(Method):
         if self.normalise:
             target = (target - target.mean(-1, keepdim=True)) / (target.var(-1, keepdim=True) + 1e-6).sqrt()
         pick = order[:, self.visible :, None].expand(-1, -1, target.shape[-1])
-        return squared_error(
-            painted.gather(1, pick), target.gather(1, pick), known if known is None else known.gather(1, pick)
-        )
+        known = known if known is None else known.gather(1, pick)
+        return squared_error(painted.gather(1, pick), target.gather(1, pick), known)
 
     def paint(self, x: Tensor, order: Tensor) -> Tensor:
         """All patches (B, T, P) as the decoder sees them from the first (1 - mask_ratio) share of `order`."""

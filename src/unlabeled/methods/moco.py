@@ -1,7 +1,9 @@
 """Contrast each view with a slow encoder's view of it against a queue of earlier items (MoCo v2: Chen et al. 2020,
 arXiv:2003.04297; He et al. 2019, arXiv:1911.05722).
 
-The queue gives many negatives whatever the batch. It stays below half of the data, for an item must not meet itself.
+The queue gives many negatives whatever the batch. It stays below half of the data, and what it holds of an item of the
+batch is none of that item's negatives. What differs: the projector has a batch norm, and items are not shuffled between
+processes, so the norms of queries and keys are those of one batch, or micro-batch.
 """
 
 from typing import ClassVar
@@ -57,16 +59,17 @@ class MoCo(Method):
         self.queue.fit_to(facts.items)
         self.teacher.fit_to(facts.steps)
 
-    def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor]:
-        """Two strong views (B, C, H, W) of each item."""
-        return modality.augment(batch.x), modality.augment(batch.x)
+    def views(self, batch: Batch, modality: Modality) -> tuple[Tensor, Tensor, Tensor]:
+        """Two strong views (B, C, H, W) of each item, and the items' numbers (B,)."""
+        return modality.augment(batch.x), modality.augment(batch.x), batch.index
 
-    def loss(self, views: tuple[Tensor, Tensor]) -> Tensor:
+    def loss(self, views: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """InfoNCE of the first view with the slow encoder's second against the queue, a scalar."""
-        keys = functional.normalize(self.teacher(views[1]).float(), dim=1)
-        loss = queue_nce(self.projector(self.encoder(views[0])), keys, self.queue.rows.clone(), self.temperature)
+        first, second, items = views
+        keys, own = functional.normalize(self.teacher(second).float(), dim=1), items[:, None] == self.queue.of
+        loss = queue_nce(self.projector(self.encoder(first)), keys, self.queue.rows.clone(), self.temperature, own)
         if self.training:
-            self.queue.push(keys)
+            self.queue.push(keys, items)
         return loss
 
     def after_step(self, progress: float) -> None:

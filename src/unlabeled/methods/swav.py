@@ -93,8 +93,8 @@ class SwAV(Method):
         self.done.fill_(progress)
 
     def watch(self, views: Any) -> tuple[dict[str, float], str]:
-        """How many prototypes are in use."""
+        """How many prototypes are in use, of those that so many items can use."""
         scores = self.prototypes(self.projector(self.encoder(views[0])))
-        used, count = in_use((scores / self.temperature).softmax(1).mean(0)), scores.shape[1]
-        ill = "" if used > 0.1 * count else f"{used:.0f} of {count} prototypes are in use; take fewer, or a lower rate"
+        used, few = in_use((scores / self.temperature).softmax(1).mean(0)), 0.1 * min(scores.shape)
+        ill = "" if used > few else f"{used:.0f} of {scores.shape[1]} prototypes are in use; take fewer or a lower rate"
         return {"prototypes in use": used}, ill

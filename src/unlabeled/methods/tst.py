@@ -1,8 +1,9 @@
 """Hide short stretches of each variable and fill them in from the rest (TST: Zerveas et al. 2020, arXiv:2010.02803).
 
 Any encoder that gives tokens will do; where the paper's transformer has a batch norm and a token for each step, the
-catalog's has a layer norm and `patch_size`. Only values that were measured are hidden, and only those count. An encoder
-that puts each window in units of its own sees the mean of what is left in a hole, which leaves that mean as it is.
+catalog's has a layer norm and `patch_size`. Only values that were measured are hidden, and only those count; where the
+recording is, which encoders pool over, is always told. An encoder that puts each window in units of its own sees the
+mean of what is left in a hole, which leaves that mean as it is.
 """
 
 from typing import ClassVar
@@ -59,9 +60,9 @@ class TST(Method):
         hidden = stretches(modality.uniforms(b, c * t, "cpu").view(b, c, t), self.ratio, self.length).to(x.device)
         known = modality.measured(x)
         hidden = hidden if known is None else hidden & (known > 0.5)
+        hidden[:, :1] = False  # encoders and units ask where the recording is
         if not self.encoder.apart:
             return x.masked_fill(hidden, 0.0), x, hidden.float()
-        hidden[:, :1] = False  # units are taken from where the recording is
         seen = (~hidden & (x[:, :1] > 0.5)).float()
         mean = (x * seen).sum(2, keepdim=True) / seen.sum(2, keepdim=True).clamp(min=1)
         return torch.where(hidden, mean, x), x, hidden.float()

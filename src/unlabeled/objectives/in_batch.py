@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unlabeled.errors import UserError
-from unlabeled.objectives.gather import gather, ranks
+from unlabeled.objectives.gather import enough, gather, ranks
 
 UNASKED = -100  # stands for no partner
 
@@ -25,13 +25,14 @@ def in_batch(a: Tensor, b: Tensor, temperature: float = 0.05, left_out: Tensor |
         Scalar, the mean over this process's vectors that are asked for.
 
     Raises:
-        UserError: when the temperature is not above 0.
+        UserError: when the temperature is not above 0, or there are fewer than two items over all processes.
 
     >>> round(in_batch(torch.eye(3), torch.eye(3), temperature=0.5).item(), 4)  # log(1 + 2 exp(-2))
     0.2395
     """
     if temperature <= 0:
         raise UserError(f"the temperature is {temperature}", "choose one above 0, such as 0.05")
+    enough(len(a))
     with torch.autocast(a.device.type, enabled=False):
         x, y = functional.normalize(a.float(), dim=1), functional.normalize(b.float(), dim=1)
         rank, size = ranks()

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from unlabeled.errors import UserError
 from unlabeled.objectives._product import product
-from unlabeled.objectives.gather import gather, ranks
+from unlabeled.objectives.gather import enough, gather, ranks
 
 DENSE = 1024  # columns up to which the whole matrix is cheaper than its blocks
 BLOCK, BLOCK_ON_GPU = 512, 4096  # rows and columns of a block; on the CPU it stays in the cache
@@ -36,7 +36,8 @@ def info_nce(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
         Scalar, the mean over this process's 2 B vectors.
 
     Raises:
-        UserError: when the shapes differ or the temperature is not above 0.
+        UserError: when the shapes differ, the temperature is not above 0, or there are fewer than two items over all
+            processes.
 
     >>> views = torch.eye(4)
     >>> round(info_nce(views, views, temperature=0.5).item(), 4)  # log(1 + 6 exp(-2))
@@ -48,6 +49,7 @@ def info_nce(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
         )
     if temperature <= 0:
         raise UserError(f"the temperature is {temperature}", "choose one above 0, such as 0.2")
+    enough(len(a))
     with torch.autocast(a.device.type, enabled=False):
         x = functional.normalize(torch.cat([a, b]).float(), dim=1)  # (2 B, D)
         others = _of_other_processes(x)

@@ -5,7 +5,9 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def queue_nce(query: Tensor, key: Tensor, negatives: Tensor, temperature: float = 0.2) -> Tensor:
+def queue_nce(
+    query: Tensor, key: Tensor, negatives: Tensor, temperature: float = 0.2, own: Tensor | None = None
+) -> Tensor:
     """InfoNCE of each query with its own key against a queue of other keys.
 
     Args:
@@ -13,6 +15,7 @@ def queue_nce(query: Tensor, key: Tensor, negatives: Tensor, temperature: float 
         key: (B, D), row by row the queries' partners; gets no gradient.
         negatives: (K, D) unit vectors, the same for all queries.
         temperature: of the softmax over cosines, above 0.
+        own: (B, K) bool, which negatives are of the query's own item and do not count.
 
     Returns:
         Scalar.
@@ -24,5 +27,7 @@ def queue_nce(query: Tensor, key: Tensor, negatives: Tensor, temperature: float 
     with torch.autocast(query.device.type, enabled=False):
         q = functional.normalize(query.float(), dim=1)
         k = functional.normalize(key.detach().float(), dim=1)
-        scores = torch.cat([(q * k).sum(1, keepdim=True), q @ negatives.float().T], 1) / temperature
+        wrong = q @ negatives.float().T
+        wrong = wrong if own is None else wrong.masked_fill(own, -torch.inf)
+        scores = torch.cat([(q * k).sum(1, keepdim=True), wrong], 1) / temperature
         return (scores.logsumexp(1) - scores[:, 0]).mean()

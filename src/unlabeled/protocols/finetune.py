@@ -275,7 +275,7 @@ class Finetune:
         """Rows of a step's items, the labelled ones first, and their domains (-1 where unknown)."""
         both = [part(items, mine)]
         if self.further is not None:
-            both.append(part(self.further, order(len(self.further), self.batch_size, seed + 1, step)))
+            both.append(part(self.further, order(len(self.further), len(mine), seed + 1, step)))
         domains = [np.full(len(i), -1) if i.domains is None else i.domains for i in both]
         return np.concatenate([i.rows for i in both]), torch.from_numpy(np.concatenate(domains))
 

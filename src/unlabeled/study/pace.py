@@ -16,7 +16,7 @@ from unlabeled.study.plan import Arm, Cell, needs
 from unlabeled.training import optim
 from unlabeled.training.devices import Device
 from unlabeled.training.halfway import Halfway
-from unlabeled.training.loop import Items, train
+from unlabeled.training.loop import Items, items_a_step, train
 from unlabeled.training.recipe import Recipe
 
 PRETRAINING = 0.75  # of a method's minutes where its net is fine-tuned too
@@ -39,7 +39,7 @@ def steps(budget: Budget, recipe: Recipe, items: Items, device: Device) -> int:
     for name in given:
         if getattr(budget, name) <= 0:
             raise UserError(f"{name} must be above 0, not {getattr(budget, name)}", f"give a positive number of {name}")
-    per_epoch = max(1, len(items) // min(recipe.training.batch_size, len(items)))
+    per_epoch = len(items) // items_a_step(recipe.training.batch_size, len(items), device.world)
     if budget.steps is not None:
         return budget.steps
     if budget.epochs is not None:

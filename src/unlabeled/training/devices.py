@@ -1,6 +1,7 @@
 """Where the numbers are computed: device, precision, threads and ranks.
 
 Many devices and machines are torch's own engine: `torchrun --nproc-per-node 2 -m unlabeled pretrain ...`.
+Processes share a batch, but for batch norm, which each takes over its own part of it.
 """
 
 import os

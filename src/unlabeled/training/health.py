@@ -14,6 +14,7 @@ from torch import Tensor
 from unlabeled.errors import UserError
 
 HEALTHY = "healthy"
+FEWEST = 4  # items whose rank says something: two that are centred lie on a line
 
 
 def spread(features: Tensor) -> float:
@@ -25,7 +26,7 @@ def spread(features: Tensor) -> float:
 
 
 def effective_rank(features: Tensor) -> float:
-    """Exponential of the entropy of the singular values of the centred features (B, D), 1 to min(B, D)."""
+    """Exponential of the entropy of the singular values of the centred features (B, D), 1 to min(B - 1, D)."""
     centred = features.float() - features.float().mean(0)
     values = torch.linalg.svdvals(centred.cpu())
     total = values.sum()
@@ -75,8 +76,8 @@ class Health:
             Spread, effective rank, and a sentence, `healthy` when there is nothing to say.
         """
         self.note_loss(step, loss)
-        wide, rank = spread(features), effective_rank(features)
-        if wide < 0.05 or rank < 1.5:
+        wide, rank, items = spread(features), effective_rank(features), len(features)
+        if (wide < 0.05 and items > 1) or (rank < 1.5 and items >= FEWEST):
             text = (
                 f"collapsed: all items look alike to the encoder (spread {wide:.3f}, rank {rank:.1f}); "
                 "lower the learning rate or weaken the views"

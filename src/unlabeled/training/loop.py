@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from unlabeled.data.store import Store
+from unlabeled.errors import UserError
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
 from unlabeled.settings import Training
@@ -79,6 +80,24 @@ def order(count: int, batch: int, seed: int, step: int) -> np.ndarray:
     return permutation[place * batch : (place + 1) * batch]
 
 
+def items_a_step(batch: int, count: int, world: int) -> int:
+    """Items in a step's batch over all processes: no more than there are, and as many for each process.
+
+    Raises:
+        UserError: when a process would get none.
+
+    >>> items_a_step(64, 1000, 3), items_a_step(64, 50, 1)
+    (63, 50)
+    """
+    most = min(batch, count)
+    if most < world:
+        what = "1 item" if most == 1 else f"{most} items"
+        raise UserError(
+            f"{what} a step cannot be shared by {world} processes", "give a larger --batch-size, or start fewer"
+        )
+    return most - most % world
+
+
 def train(
     method: Method,
     optimizer: torch.optim.Optimizer,
@@ -108,7 +127,7 @@ def train(
         A `Step` after each step; the caller may stop at any.
     """
     peak = optim.peak_lr(training, method.lr)
-    batch = min(training.batch_size, len(items))
+    batch = items_a_step(training.batch_size, len(items), device.world)
     per_epoch = len(items) // batch
     model = method if device.world == 1 else DistributedDataParallel(method)
     method.train()
@@ -122,7 +141,7 @@ def train(
         coming = pool.submit(fetch, start)
         for step in range(start, steps):
             if step % per_epoch == 0:
-                _seed(seed, step, 0, 1)  # the same on all ranks: they must come to the same clusters
+                _seed(seed, step, 0, 1)  # the same on all ranks
                 method.before_epoch(lambda: embed(method.encoder, modality, items.store, items.rows, device))
                 method.train()
             began = time.perf_counter()

@@ -22,7 +22,7 @@ from unlabeled.modalities import Modality
 from unlabeled.training import checkpoint, optim
 from unlabeled.training.devices import Device
 from unlabeled.training.journal import Journal
-from unlabeled.training.loop import Items, train
+from unlabeled.training.loop import Items, items_a_step, train
 from unlabeled.training.recipe import Recipe
 
 CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.safetensors"
@@ -151,6 +151,7 @@ def learn(run: Run, items: Items, device: Device, *, save_every: float = 30.0, t
     if len(items) < 2:
         raise UserError("there is one item to learn from", "give two items or more")
     recipe = run.recipe
+    batch = items_a_step(recipe.training.batch_size, len(items), device.world)
     path = run.folder / CHECKPOINT
     method = recipe.build(begin=not path.is_file())
     device.place(method)
@@ -164,7 +165,7 @@ def learn(run: Run, items: Items, device: Device, *, save_every: float = 30.0, t
         return run
     if device.lead:
         _rewind(run, start)
-    journal = Journal(run.folder / METRICS, recipe, min(recipe.training.batch_size, len(items)), device, spent)
+    journal = Journal(run.folder / METRICS, recipe, batch, device, spent)
     saved = time.monotonic()
     steps = train(
         method,
