@@ -120,12 +120,8 @@ def bootstrap(
         return 0.0
 
     calibration.interval(keep, items, groups=groups, resamples=resamples)
-    out = {}
-    for name, values in found.items():
-        finite = [v for v in values if np.isfinite(v)]
-        low, high = np.quantile(finite, [0.025, 0.975]) if finite else (float("nan"), float("nan"))
-        out[name] = float(low), float(high)
-    return out
+    units = items if groups is None else len(np.unique(groups))
+    return {name: calibration.ends(np.array(values), units) for name, values in found.items()}
 
 
 def _figure(value: float, low: float, high: float) -> dict[str, float | None]:

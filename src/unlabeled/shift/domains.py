@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlabeled import stats
+from unlabeled import metrics, stats
 from unlabeled.data.prepare import Prepared
 from unlabeled.shift import severity
 from unlabeled.shift.bench import Bench
@@ -82,7 +82,7 @@ def measure(bench: Bench, subjects: Sequence[Subject]) -> Domains | None:
             for number, name in enumerate(names):
                 predicted, lacking = _left_out(bench, s, draw, number, domain)
                 mine = domain[known] == number
-                row[mine] = (predicted.argmax(1) == truth[known[mine]]) & predicted.any(1)
+                row[mine] = (metrics.right(predicted, truth[known[mine]])) & predicted.any(1)
                 notes += _lacks(name, data.table.classes, lacking)
             hits.setdefault((LEFT_OUT, s.arm), []).append((s.seed, draw, row))
     table = _table(hits, domain[known], names, data, known)
