@@ -1,4 +1,4 @@
-"""Domains that are left out, on cells that are made up and not computed by a run."""
+"""Domains that are left out, and groups of strangers, on cells that are made up and not computed by a run."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from unlabeled.shift import domains
+from unlabeled.data.store import Prep
+from unlabeled.shift import domains, strangers
 from unlabeled.shift.bench import Bench
 from unlabeled.shift.subjects import Subject
 from unlabeled.study.fits import write_arrays
@@ -45,3 +47,28 @@ def test_labels_of_one_class_or_none_end_nothing(tmp_path: Path, drawn: str, rig
     [note] = [n for n in found.notes if n.startswith("Without A")]
     assert note.startswith("Without A no label shows bad")
     assert ("good, the one that is left, is the answer to every item" in note) == (drawn == "AB")
+
+
+def test_differences_before_strangers_resample_their_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight films of ten frames each: all frames of a film are flagged, or none is."""
+    monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path / "cache"))
+    random, film = np.random.default_rng(0), np.arange(80) // 10
+    for i in range(80):
+        Image.fromarray(random.integers(0, 256, (8, 8)).astype("uint8"), "L").save(tmp_path / f"{i:02d}.png")
+    named = {"path": [f"{i:02d}.png" for i in range(80)], "group": [f"film {f}" for f in film]}
+    pd.DataFrame(named).to_csv(tmp_path / "films.csv", index=False)
+    pd.DataFrame(named).drop(columns="group").to_csv(tmp_path / "frames.csv", index=False)
+    places = {name: str(tmp_path / f"{name}.csv") for name in ("films", "frames")}
+    flagged = {"simclr": film < 6, "random": film >= 5}
+
+    def scores(_: Bench, s: Subject, *rest: object) -> dict[str, tuple[np.ndarray, ...]]:
+        return {"knn": (np.zeros(20), np.zeros(20), flagged[s.arm].astype(float))}
+
+    monkeypatch.setattr(strangers, "_scores", scores)
+    made: Any = SimpleNamespace(prepared=SimpleNamespace(prep=Prep(8, 1)), draws=[np.arange(4)])
+    arms = [replace(ARM, arm=name) for name in flagged]
+    table = strangers.measure(made, arms, places).differences
+    mine = table[table["arm_a"] == "simclr"].set_index("strangers")
+    wide = mine["high"] - mine["low"]
+    assert (mine["difference"] == 0.375).all()
+    assert wide["films"] > 2.5 * wide["frames"]
