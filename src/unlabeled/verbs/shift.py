@@ -197,7 +197,7 @@ def _weights(s: Subject) -> dict[str, Any]:
 def _claim(bench: Bench, data: str, subjects: Sequence[Subject], labels: float, supervised: str) -> None:
     """Refuse a folder that holds results of other runs or data; `cells.json` says what it holds."""
     mine: dict[str, Any] = {"data": data, "labels": labels, "draws": len(bench.draws), "supervised": supervised}
-    mine |= identity(bench.prepared)
+    mine |= {f"data: {name}": code for name, code in identity(bench.prepared).items()}
     runs = {s.key: fingerprint([repr(sorted(_weights(s).items()))], np.zeros(1, np.int64)) for s in subjects}
     path = bench.folder / "cells.json"
     if path.is_file():
