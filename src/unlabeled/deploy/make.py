@@ -326,8 +326,10 @@ def _full(probe: Linear, classes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _some(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most so many rows, evenly taken."""
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.int64))]
+    """At most so many rows, drawn by chance: evenly spaced ones may all be of one class where classes alternate."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.sort(np.random.default_rng([len(rows), 41]).choice(len(rows), most, replace=False))]
 
 
 def _input(prepared: Prepared) -> dict[str, Any]:
