@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.naive_bayes import GaussianNB
 
 from unlabeled.errors import UserError
-from unlabeled.metrics import brief, confusion, report, weighted_macro_f1
+from unlabeled.metrics import brief, confusion, report, weighted
 
 NAMES = [str(i) for i in range(10)]
 
@@ -88,12 +88,20 @@ def test_a_broken_model_is_nan_not_wrong_by_chance() -> None:
     assert all(math.isnan(value) for value in mine.values())
 
 
-def test_weighted_macro_f1_is_that_of_the_repeated_items(predicted: tuple[np.ndarray, np.ndarray]) -> None:
+@pytest.mark.parametrize("name", ["macro_f1", "sensitivity", "specificity", "auroc", "auprc"])
+@pytest.mark.parametrize("classes", [2, 10])
+def test_weighted_figures_are_those_of_the_repeated_items(
+    name: str, classes: int, predicted: tuple[np.ndarray, np.ndarray]
+) -> None:
     p, y = predicted
+    if classes == 2:
+        some = y < 2
+        p, y = p[some][:, :2] / p[some][:, :2].sum(1, keepdims=True), y[some]
+    p = p.round(2)  # with ties
     times = np.random.default_rng(0).integers(0, 4, size=(3, len(y)))
-    mine = weighted_macro_f1(y, 10)(p.argmax(1), times.astype(float))
-    for row, value in zip(times, mine, strict=True):
-        expected = theirs.f1_score(np.repeat(y, row), np.repeat(p.argmax(1), row), average="macro")
+    names = [str(c) for c in range(classes)]
+    for row, value in zip(times, weighted(name, y, classes)(p, times.astype(float)), strict=True):
+        expected = report(np.repeat(p, row, axis=0), np.repeat(y, row), names)[name]
         assert value == pytest.approx(expected)
 
 

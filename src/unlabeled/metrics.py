@@ -108,23 +108,78 @@ def confusion(probabilities: np.ndarray, labels: np.ndarray, n: int) -> np.ndarr
     return np.bincount(np.asarray(labels) * n + np.asarray(probabilities).argmax(1), minlength=n * n).reshape(n, n)
 
 
-def weighted_macro_f1(labels: np.ndarray, n: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Macro-F1 for the bootstrap of `stats`: from predicted class numbers (N,) and item weights (R, N) to (R,) figures.
+def right(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Which items (N,) bool the most probable class is right on; a row that is not finite is right on nothing.
 
-    >>> measure = weighted_macro_f1(np.array([0, 1, 1]), 2)
-    >>> measure(np.array([0, 1, 0]), np.array([[1.0, 1, 1], [1, 1, 0]])).round(3).tolist()
+    >>> right(np.array([[0.9, 0.1], [np.nan, np.nan], [0.2, 0.8]]), np.array([0, 0, 0])).tolist()
+    [True, False, False]
+    """
+    return np.asarray((probabilities.argmax(1) == labels) & np.isfinite(probabilities).all(1))
+
+
+def weighted(name: str, labels: np.ndarray, n: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A figure of `report` for the bootstrap of `stats`: from probabilities (N, C) and item weights (R, N) to (R,).
+
+    Args:
+        name: macro_f1, sensitivity, specificity, auroc or auprc.
+        labels: (N,) class numbers.
+        n: number of classes.
+
+    >>> measure = weighted("macro_f1", np.array([0, 1, 1]), 2)
+    >>> measure(np.eye(2)[[0, 1, 0]], np.array([[1.0, 1, 1], [1, 1, 0]])).round(3).tolist()
     [0.667, 1.0]
     """
     truth = np.eye(n)[np.asarray(labels)]
+    counted = {"macro_f1": _f1, "sensitivity": _recall, "specificity": _spared}
 
-    def measure(predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        called = np.eye(n)[np.asarray(predicted)]
-        support = weights @ truth
-        total = support + weights @ called
-        f1 = np.divide(2 * (weights @ (truth * called)), total, out=np.zeros_like(total), where=total > 0)
-        return np.asarray((f1 * (support > 0)).sum(1) / (support > 0).sum(1))
+    def measure(probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            if name in counted:
+                called = np.eye(n)[probabilities.argmax(1)]
+                support = weights @ truth
+                each = counted[name](weights @ (truth * called), support, weights @ called)
+                return np.asarray(np.where(support > 0, each, 0.0).sum(1) / (support > 0).sum(1))
+            rank = _area if name == "auroc" else _average
+            there = np.flatnonzero((truth.sum(0) > 0) & (truth.sum(0) < len(truth)))
+            if name == "auprc" and n == 2 and len(there):
+                there = there[[truth.sum(0)[there].argmin()]]
+            found = [rank(probabilities[:, c], truth[:, c], weights) for c in there]
+            return np.asarray(np.nanmean(found, 0) if found else np.full(len(weights), np.nan))
 
     return measure
+
+
+def _f1(hits: np.ndarray, support: np.ndarray, called: np.ndarray) -> np.ndarray:
+    return np.asarray(2 * hits / (support + called))
+
+
+def _recall(hits: np.ndarray, support: np.ndarray, called: np.ndarray) -> np.ndarray:
+    return np.asarray(hits / support)
+
+
+def _spared(hits: np.ndarray, support: np.ndarray, called: np.ndarray) -> np.ndarray:
+    return np.asarray(1 - (called - hits) / (support.sum(1, keepdims=True) - support))
+
+
+def _area(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve (R,) for item weights (R, N), ties half."""
+    own, others = _by_score(scores, weights * positive), _by_score(scores, weights * (1 - positive))
+    below = others.cumsum(1) - others / 2
+    return np.asarray((own * below).sum(1) / (own.sum(1) * others.sum(1)))
+
+
+def _average(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Average precision (R,) for item weights (R, N), as `_precision` has it."""
+    own, every = _by_score(-scores, weights * positive), _by_score(-scores, weights)
+    hits = own.cumsum(1)
+    return np.asarray(np.nansum(own * hits / every.cumsum(1), 1) / hits[:, -1])
+
+
+def _by_score(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weights (R, N) summed over equal scores, the lowest first."""
+    order = np.argsort(scores, kind="stable")
+    first = np.flatnonzero(np.append(True, np.diff(scores[order]) != 0))
+    return np.asarray(np.add.reduceat(weights[:, order], first, axis=1))
 
 
 def separation(known: np.ndarray, strange: np.ndarray) -> dict[str, float]:

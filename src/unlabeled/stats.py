@@ -1,12 +1,16 @@
 """How sure is a mean over seeds, label draws and test items, and is one contender really better than another?
 
 The same test items (and usually the same label draws) stand behind every pretraining seed, so seeds, draws and items
-are resampled each on their own and multiplied (pigeonhole bootstrap, Owen 2007, arXiv:0712.1111), a little too wide
-rather than too narrow. From n seeds, draws or groups n - 1 are drawn, which makes the variance of the mean right for
-small n (Rao & Wu 1988). Two contenders are compared by the interval of their paired difference, never by two bars
+are resampled each on their own and multiplied (pigeonhole bootstrap, Owen 2007, arXiv:0712.1111). From n seeds, draws
+or groups n - 1 are drawn, which makes the variance of the mean right for small n (Rao & Wu 1988); its quantiles are
+those of a normal law, so that the interval is widened by Student's t with as many degrees of freedom as the seeds,
+draws and items have that the variance comes from (Satterthwaite 1946): three seeds that differ make it twice as wide.
+One item or group alone has no interval. Where all are alike, the interval reaches as far as an unseen one may differ
+(Clopper & Pearson 1934). Two contenders are compared by the interval of their paired difference, never by two bars
 that overlap. With few seeds no test of significance is made at all.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +26,7 @@ Metric = Callable[[np.ndarray, np.ndarray], np.ndarray]
 ENOUGH_SEEDS = 5  # a paired test on fewer says little: Wilcoxon's cannot even go below 0.06
 FITTED = "fitted"  # share of its own labelled items that a fine-tuned net is right on
 TABLE = 2_000_000  # weights that are held at once
+TINY = 1e-24  # variance of figures below which they are all alike
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,8 @@ def summarise(
         groups: (N,) patients, parts ...: whole groups are resampled instead of items.
         resamples: of the bootstrap, 2000 or more for a report.
         seed: of the bootstrap.
-        metric: from one cell's values (N,) and item weights (R, N) to figures (R,); by default the weighted mean.
+        metric: from one cell's values (N, ...) and item weights (R, N) to figures (R,), 0 to 1; by default the weighted
+            mean.
 
     Raises:
         UserError: when there is no cell, or the cells do not hold the same number of items.
@@ -99,7 +105,7 @@ def summarise(
     (0.625, 2, True)
     """
     points, replicates = _bootstrap(cells, groups, resamples, seed, metric)
-    low, high = _ends(replicates)
+    low, high = _ends(cells, points, replicates, groups, _bounds(cells, 0.0) if metric is None else (0.0, 1.0))
     sd = float(points.std(ddof=1)) if len(points) > 1 else float("nan")
     seeds = len({s for s, _, _ in cells})
     return Summary(float(points.mean()), sd, low, high, len(points), seeds, _caution(seeds))
@@ -138,12 +144,14 @@ def paired_difference(
         raise UserError("the two contenders share no pair of seed and draw", "run both with the same seeds and draws")
     pair = [[(*key, cells[key]) for key in both] for cells in (first, second)]
     if metric is None:  # a difference of means is a mean of differences
-        gains = [(s, d, np.subtract(v, w, dtype=np.float64)) for (s, d, v), (_, _, w) in zip(*pair, strict=True)]
-        points, replicates = _bootstrap(gains, groups, resamples, seed, None)
+        paired = [(s, d, np.subtract(v, w, dtype=np.float64)) for (s, d, v), (_, _, w) in zip(*pair, strict=True)]
+        points, replicates = _bootstrap(paired, groups, resamples, seed, None)
     else:
+        paired = pair[0]
         results = [_bootstrap(cells, groups, resamples, seed, metric) for cells in pair]
         points, replicates = (x - y for x, y in zip(*results, strict=True))
-    low, high = _ends(replicates)
+    bounds = _bounds(paired, -1.0) if metric is None else (-1.0, 1.0)
+    low, high = _ends(paired, points, replicates, groups, bounds)
     own = np.array([s for s, _ in both])
     seeds = np.unique(own)
     by_seed = np.array([points[own == s].mean() for s in seeds])
@@ -283,9 +291,61 @@ def resampled(units: int, resamples: int, random: np.random.Generator) -> np.nda
     return np.bincount(picks.ravel(), minlength=resamples * units).reshape(resamples, units).astype(np.float64)
 
 
-def _ends(replicates: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(replicates, [0.025, 0.975])
+def _ends(
+    cells: Sequence[Cell],
+    points: np.ndarray,
+    replicates: np.ndarray,
+    groups: np.ndarray | None,
+    bounds: tuple[float, float],
+) -> tuple[float, float]:
+    """Ends of the 95 % interval from figures of the cells and of the resampled whole; nan where one item stands alone,
+    or a cell has no figure. Where all items are alike, as far as the share of others may go unseen among so many.
+    """
+    units = len(cells[0][2]) if groups is None else len(np.unique(groups))
+    known = replicates[np.isfinite(replicates)]
+    if units < 2 or not np.isfinite(points).all() or 2 * len(known) < len(replicates):
+        return float("nan"), float("nan")
+    middle, spread = float(known.mean()), float(known.var())
+    if spread < TINY:
+        if not math.isfinite(bounds[0]):
+            return middle, middle
+        unseen = 1 - 0.025 ** (1 / units)
+        return middle - unseen * (middle - bounds[0]), middle + unseen * (bounds[1] - middle)
+    ends = np.quantile(known, [0.025, 0.975])
+    low, high = np.clip(middle + _student(cells, points, spread, units) * (ends - middle), *bounds)
     return float(low), float(high)
+
+
+def _student(cells: Sequence[Cell], points: np.ndarray, spread: float, units: int) -> float:
+    """How much wider Student's interval is than the normal one, for a variance of the mean that comes in parts from few
+    seeds, few draws and the rest, items (Satterthwaite 1946).
+    """
+    seeds, draws = (np.unique([c[i] for c in cells], return_inverse=True)[1] for i in (0, 1))
+    n, m = int(seeds.max()) + 1, int(draws.max()) + 1
+    parts = []
+    if n > 1:
+        parts.append((_means(points, seeds).var(ddof=1) / n, n - 1))
+    if n * m == len(points) and m > 1:
+        parts.append((_means(points, draws).var(ddof=1) / m, m - 1))
+    elif len(points) > n:  # each seed has draws of its own
+        own = [points[seeds == s] for s in range(n)]
+        within = sum(float(p.var(ddof=1)) / len(p) for p in own if len(p) > 1) / n**2
+        parts.append((within, len(points) - n))
+    parts.append((max(spread - sum(v for v, _ in parts), 0.0), units - 1))
+    total = sum(v for v, _ in parts)
+    freedom = total**2 / sum(v**2 / f for v, f in parts)
+    return float(scipy_stats.t.ppf(0.975, freedom) / scipy_stats.norm.ppf(0.975))
+
+
+def _means(points: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Mean of the points of each number in `which`."""
+    return np.asarray(np.bincount(which, points) / np.bincount(which))
+
+
+def _bounds(cells: Sequence[Cell], least: float) -> tuple[float, float]:
+    """Between what such values lie: from `least` to 1 where all of them do, as shares do, else anywhere."""
+    inside = all(least <= float(np.min(v)) and float(np.max(v)) <= 1 for _, _, v in cells)
+    return (least, 1.0) if inside else (-math.inf, math.inf)
 
 
 def _caution(seeds: int) -> str:

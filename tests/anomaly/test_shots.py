@@ -1,10 +1,14 @@
 """A few labelled faults: the head learns what the detector is blind to, from masks where there are any, and no more."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from unlabeled.anomaly import _shots
+from unlabeled.anomaly import _shots, _words
+from unlabeled.anomaly._figures import auroc
 from unlabeled.errors import UserError
+from unlabeled.report.anomalies import few
 
 
 def lot(count: int, faulty: bool, rng: np.random.Generator, marked: bool = True) -> _shots.Places:
@@ -36,6 +40,40 @@ def test_faults_of_one_item_are_not_tested_on_its_twins() -> None:
     groups = np.r_[np.arange(10), 100 + np.arange(10) // 2]  # faulty items come in pairs
     rows = _shots.gain(good, test, np.repeat([False, True], 10), (1,), groups=groups)
     assert [r["tested"] for r in rows] == [8] * 5
+
+
+def test_good_items_of_the_groups_that_were_learnt_from_are_not_tested_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, sizes = np.random.default_rng(4), list[tuple[int, int]]()
+    good, test = lot(30, False, rng), _shots.join([lot(20, False, rng), lot(10, True, rng)])
+    groups = np.r_[np.arange(20) // 2, np.arange(10)]  # a part has two good items and a faulty one
+
+    def seen(faulty: np.ndarray, fine: np.ndarray) -> float:
+        sizes.append((len(faulty), len(fine)))
+        return auroc(faulty, fine)
+
+    monkeypatch.setattr(_shots, "auroc", seen)
+    _shots.gain(good, test, np.repeat([False, True], [20, 10]), (0, 3), groups=groups, draws=1)
+    assert sizes == [(10, 20), (7, 14), (7, 14)]
+
+
+def test_where_nothing_of_another_group_is_left_that_is_said() -> None:
+    rng = np.random.default_rng(5)
+    good, test = lot(30, False, rng), _shots.join([lot(10, False, rng), lot(10, True, rng)])
+    faulty, groups = np.repeat([False, True], 10), np.r_[np.zeros(10, int), np.repeat([0, 1], 5)]
+    rows = _shots.gain(good, test, faulty, (0, 1), groups=groups, draws=20)
+    lost = [r for r in rows if np.isnan(r["after"])]
+    assert 0 < len(lost) < 20 and all(np.isnan(r["before"]) and r["shots"] for r in lost)
+    alarms = {"share": 0.0, "low": 0.0, "high": 0.2, "hits": 0, "n": 10}
+    told = {"rate": 0.1, "detector": "planted", "folds": 3, "false_alarms": alarms, "shots": rows}
+    [said] = _words.told(told, True)[1]
+    assert f"left to test on in {len(lost)} of 20 draws" in said and "AUROC" in said and "nan" not in said
+    [none] = _words.told(told | {"shots": lost[:1]}, True)[1]
+    assert none.endswith("left to test on in 1 of 1 draw") and "AUROC" not in none
+    shown = [r | {k: None if np.isnan(r[k]) else r[k] for k in ("before", "after")} for r in rows]  # as JSON has it
+    found = few.section(SimpleNamespace(figures={"shots": shown}))  # type: ignore[arg-type]
+    assert found is not None and found.facts["rows"][0]["draws"] == f"{20 - len(lost)} of 20"
+    none_left = few.section(SimpleNamespace(figures={"shots": [r for r in shown if r["after"] is None]}))  # type: ignore[arg-type]
+    assert none_left is not None and none_left.facts["rows"][0]["after"] == "–" and none_left.facts["lacking"]
 
 
 def test_without_masks_the_most_unusual_places_are_taken() -> None:

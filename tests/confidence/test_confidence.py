@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
+from scipy.stats import beta
 
 import unlabeled as ul
 from unlabeled.confidence import calibration, conformal, ensemble, selective
@@ -102,6 +103,13 @@ def test_bootstrap_resamples_whole_groups() -> None:
     of_items = calibration.interval(lambda r: float(values[r].mean()), 500, resamples=300)
     of_groups = calibration.interval(lambda r: float(values[r].mean()), 500, groups=groups, resamples=300)
     assert of_groups[1] - of_groups[0] > 3 * (of_items[1] - of_items[0])
+
+
+def test_one_group_has_no_interval_and_items_that_are_all_right_are_not_sure_to_stay_so() -> None:
+    one = calibration.interval(lambda rows: 0.72, 50, groups=np.zeros(50), resamples=20)
+    assert all(np.isnan(end) for end in one)
+    low, high = calibration.interval(lambda rows: 1.0, 20, resamples=20)
+    assert low == pytest.approx(beta.ppf(0.025, 20, 1)) and high == 1
 
 
 def test_risk_and_coverage_against_a_loop() -> None:

@@ -49,6 +49,17 @@ def test_holdout_never_parts_a_group() -> None:
     assert set(table.items["label"].iloc[table.rows("test")].dropna()) == {"a", "b"}
 
 
+def test_holdout_by_group_tests_every_class_that_has_two_groups() -> None:
+    sizes = [7, 5, 9, 3, 8] * 8 + [6, 4, 5, 7]
+    kinds = "ab" * 20 + "ccdd"  # two groups alone are of class c, and of d
+    labels: list[str | None] = [kind for kind, size in zip(kinds, sizes, strict=True) for _ in range(size)]
+    groups: list[str | None] = [f"g{g}" for g, size in enumerate(sizes) for _ in range(size)]
+    for seed in range(10):
+        table = splits.holdout(made(labels, groups), seed=seed)
+        parts = [set(table.items["label"].iloc[table.rows(part)]) for part in ("test", "train")]
+        assert parts == [{"a", "b", "c", "d"}] * 2
+
+
 def test_holdout_refuses_what_cannot_be_parted() -> None:
     with pytest.raises(UserError, match=r"nothing .* is labelled"):
         splits.holdout(made([None, None]))
@@ -123,11 +134,31 @@ def test_inner_folds_partition_without_leaks(sizes: list[int], k: int, grouped: 
             assert set(groups[learn]).isdisjoint(groups[check])
     if groups is None:
         several = [n for n in sizes if n > 1]
-        assert len(folds) == (min([k, *several]) if several else 0)
-        assert len(checked) == sum(several) * bool(folds)
+        assert len(folds) == (min(k, max(sizes)) if several else 0)
+        assert len(checked) == sum(several)
+        assert not several or set(y[folds[0][1]]) == {c for c, n in enumerate(sizes) if n > 1}
 
 
 def test_inner_folds_are_even() -> None:
     y = np.repeat([0, 1, 2], [50, 25, 10])
     for _, check in splits.inner_folds(y, None, 5, 0):
         assert np.bincount(y[check]).tolist() == [10, 5, 2]
+
+
+def test_a_rare_class_leaves_the_others_in_as_many_folds() -> None:
+    y = np.repeat([0, 1, 2], [500, 498, 2])
+    folds = splits.inner_folds(y, None, 4, 0)
+    assert [len(check) for _, check in folds] == [250] * 4
+    assert [int((y[check] == 2).sum()) for _, check in folds] == [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rare_classes_of_few_groups_are_checked_first_and_no_more_is_kept_back_for_that(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    kinds = np.repeat([0, 1, 2, 3, 4], [15, 15, 15, 2, 3])  # of each group
+    groups = np.repeat(np.arange(50), random.integers(3, 20, 50))
+    y = kinds[groups]
+    folds = splits.inner_folds(y, groups, 4, seed)
+    learn, check = folds[0]
+    assert len(folds) == 4 and set(y[check]) == set(y[learn]) == set(range(5))
+    assert 0.2 < len(check) / len(y) < 0.3

@@ -1,6 +1,7 @@
 """By column: a part that is worse is found, parts that are alike are not accused, and figures are those of a slice."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from PIL import Image, ImageFilter
 
 import unlabeled as ul
 from unlabeled.confidence import calibration
+from unlabeled.confidence.conformal import quantile
 from unlabeled.data.prepare import prepare
 from unlabeled.deploy import fairness, figures
 from unlabeled.deploy.decide import Limits
@@ -90,6 +92,30 @@ def test_small_parts_are_left_out_and_missing_values_are_a_part() -> None:
     part = np.array(["few"] * 5 + [None] * 45 + ["many"] * 50, dtype=object)
     table = fairness.table(found, y, LIMITS, {"sex": part}, resamples=50)
     assert set(table["part"]) == {"(missing)", "many"}
+
+
+def doubted(calibrated: int, test: int, alike: int, seed: int, move: float = 0.0) -> bool:
+    """Whether a model is told to flag too many, whose threshold comes from groups of `alike` items with one score."""
+    random = np.random.default_rng(seed)
+    held, new = random.normal(size=calibrated // alike), random.normal(size=test // alike) + move
+    limits = replace(LIMITS, strangeness=quantile(np.repeat(held, alike), 0.95))
+    flagged = limits.strange(np.repeat(new, alike)).mean()
+    whole = {"n": test, "units": test // alike, "coverage": {"value": 1.0}, "flagged": {"value": flagged}}
+    sets = {"coverage": 0.9, "items": calibrated, "units": calibrated // alike}
+    return bool(figures.doubts(whole, sets, {"keep": 0.95}))
+
+
+@pytest.mark.parametrize(("calibrated", "alike"), [(19, 1), (40, 1), (400, 20)])
+def test_a_sound_model_is_doubted_in_one_case_of_two_hundred(calibrated: int, alike: int) -> None:
+    """However few items or groups its threshold comes from."""
+    assert sum(doubted(calibrated, 500, alike, seed) for seed in range(400)) <= 7  # 2 are expected
+    assert sum(doubted(calibrated, 500, alike, seed, move=4.0) for seed in range(20)) >= 18
+
+
+def test_groups_are_counted_for_the_doubts() -> None:
+    found, y, _ = drawn(200, 0, 0.0)
+    assert figures.figures(found, y, LIMITS)["units"] == 200
+    assert figures.figures(found, y, LIMITS, np.arange(200) // 10)["units"] == 20
 
 
 def test_by_a_column_of_the_manifest(

@@ -77,6 +77,8 @@ def test_whole_groups_are_kept_back(run: Path, digits: Path, tmp_path: Path) -> 
     counts = {k: sum(v.values()) for k, v in facts["data"]["counts"].items()}
     assert 300 <= counts["learnt"] + counts["calibration"] < 307
     assert facts["data"]["groups"] > 100
+    assert 8 <= facts["conformal"]["units"] < facts["conformal"]["items"] / 4, "a group counts once"
+    assert facts["test"]["units"] < facts["test"]["n"] / 4
     assert len(set(facts["conformal"]["quantile"])) > 1, "each class has its own"
     assert any("learnt from other items" in note for note in facts["notes"])
 

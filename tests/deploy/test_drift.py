@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -64,6 +65,29 @@ def test_too_little_is_refused() -> None:
         drift.compare(drawn(60, 0), drawn(10, 1), LIMITS)
     with pytest.raises(ul.UserError, match="false-alarm rate"):
         drift.compare(drawn(60, 0), drawn(60, 1), LIMITS, rate=1e-4)
+
+
+def test_the_server_sets_new_items_against_the_reference_of_every_class() -> None:
+    """A reference lies in the order of the table: class folders one after the other."""
+    pytest.importorskip("fastapi")
+    from unlabeled.deploy.engines import Answers
+    from unlabeled.deploy.serve.classes import Classes
+
+    def answers(classes: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+        random, own = np.random.default_rng(seed), np.eye(3)[classes]
+        features = (random.normal(size=(len(classes), 8)) + own @ np.eye(3, 8)).astype(np.float32)
+        odd = (random.uniform(size=len(classes)) < 0.05).astype(np.float32)
+        return {"probabilities": (0.1 + 0.7 * own).astype(np.float32), "features": features, "strangeness": odd}
+
+    kept = {f"drift/{k}": v for k, v in answers(np.repeat(np.arange(3), 600), 0).items()}
+    kept |= {"near/features": kept["drift/features"], "near/labels": np.repeat(np.arange(3), 600)}
+    facts = {"name": "three", "input": {"modality": "image"}}
+    bundle = SimpleNamespace(reference=lambda: kept)
+    served = Classes(SimpleNamespace(facts=facts, bundle=bundle, classes=CLASSES, limits=LIMITS))  # type: ignore[arg-type]
+    new = answers(np.arange(240) % 3, 1)
+    served.last.extend(Answers(**{k: v[i : i + 1] for k, v in new.items()}) for i in range(240))
+    found = served._drifted(0.05)
+    assert not found["alarm"] and found["sentence"].startswith("No drift"), found["sentence"]
 
 
 def test_digits_that_are_turned_upside_down_are_noticed(model: Path, digits: Path, tmp_path: Path) -> None:

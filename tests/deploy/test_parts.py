@@ -64,6 +64,12 @@ def test_every_class_lies_in_several_blocks() -> None:
     assert {labels[i] for i in held} == {labels[i] for i in learn} == set("abcdefghij")
 
 
+def test_one_rare_class_does_not_take_half_of_the_labels() -> None:
+    prepared = data(["a"] * 500 + ["b"] * 498 + ["c"] * 2)
+    learn, held = part(prepared, prepared.labelled, 0.25, 0, None)
+    assert len(held) == 250 and (held >= 998).sum() == (learn >= 998).sum() == 1
+
+
 def test_a_share_of_nothing_and_too_few_labels_are_told() -> None:
     with pytest.raises(UserError, match="--calibrate"):
         part(data(["a", "b"] * 5), np.arange(10), 0.9, 0, None)

@@ -45,6 +45,27 @@ def test_a_poor_encoder_becomes_better_than_its_probe(ready: Prepared, recipe: R
     assert all(torch.equal(v, before[k]) for k, v in encoder.state_dict().items())
 
 
+def test_a_rate_that_diverged_is_never_chosen_and_trials_part_no_group(
+    ready: Prepared, recipe: Recipe, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = ready.labelled[::20]
+    y = ready.table.labels[rows]
+    groups = np.arange(len(rows)) // 4
+    seen: list[tuple[np.ndarray, np.ndarray]] = []
+    used: list[tuple[float, float]] = []
+
+    def tried(self: Finetune, start: object, items: Items, y: np.ndarray, *rest: object) -> float:
+        train, held, _, trial = rest
+        seen.append((groups[train], groups[held]))  # type: ignore[index]
+        return [0.5, 0.3, float("nan")][trial]  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(Finetune, "_tried", tried)
+    monkeypatch.setattr(Finetune, "_train", lambda self, start, items, y, rate, trial: used.append(rate))
+    Finetune().fit(weak(recipe), Items(ready.store, rows, groups=groups), y, recipe.looks(), device)
+    assert used == [(1e-3, pytest.approx(3e-4))]
+    assert all(not set(a) & set(b) for a, b in seen) and len(seen) == 3
+
+
 def test_the_head_starts_at_the_probe() -> None:
     """Batch norm at rest and the head together are the linear probe, its standardisation included."""
     x = np.random.default_rng(0).normal(3.0, [1e-3, 1.0, 50.0], (60, 3)).astype(np.float32)

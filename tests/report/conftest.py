@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 SHARES = {0.02: 30, 0.1: 144, 1.0: 1437}
@@ -124,7 +125,8 @@ def _make(folder: Path) -> None:
         for a in dict.fromkeys(a for a, _ in plan)
     ]
     labels = y.astype(np.int64)
-    prepared = SimpleNamespace(table=SimpleNamespace(labels=labels, classes=classes), test=test)
+    items = pd.DataFrame({"group": np.full(len(labels), None)})
+    prepared = SimpleNamespace(table=SimpleNamespace(labels=labels, classes=classes, items=items), test=test)
     results = record.tables(folder, prepared, arms, cells)  # type: ignore[arg-type]
     facts = {"test": len(test), "seeds": 2, "draws": 2, "steps": "10 passes", "cleared": True, "findings": []}
     found = answer.answer(results, arms, facts)  # type: ignore[arg-type]

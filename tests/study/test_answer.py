@@ -91,3 +91,68 @@ def test_a_method_that_is_not_beyond_chance_ahead_is_not_told_to_be_taken() -> N
         found = answer(Tables(results.table, results.summary, pairs), plan, FACTS)
         assert found.sentence.startswith(start)
         assert ("not beyond chance" in found.sentence) == start.startswith("Nothing")
+
+
+def race(gaps: dict[int, tuple[float, float, float]], ours: dict[int, float], kind: str = "method") -> str:
+    """What is said of an arm and its rival, by number of labels: the difference with its ends, and our accuracy."""
+    other = "method" if kind != "method" else "pca"
+    rows, pairs = [], []
+    for labels, (gap, low, high) in gaps.items():
+        rows += [("mine", "linear", 1.0, labels, "accuracy", ours[labels])]
+        rows += [("theirs", "linear", 1.0, labels, "accuracy", ours[labels] - gap)]
+        pairs.append(("mine", "theirs", "linear", "linear", labels, gap, low, high))
+        pairs.append(("theirs", "mine", "linear", "linear", labels, -gap, -high, -low))
+    frame = pd.DataFrame(rows, columns=["arm", "protocol", "share", "labels", "metric", "mean"])
+    frame = frame.assign(sd=0.0, low=frame["mean"] - 0.02, high=frame["mean"] + 0.02, n=3)
+    names = ["arm_a", "arm_b", "protocol_a", "protocol_b", "labels", "difference", "low", "high"]
+    plan = [cast(Arm, SimpleNamespace(name=n, kind=k)) for n, k in (("mine", kind), ("theirs", other))]
+    return answer(Tables(frame, frame, pd.DataFrame(pairs, columns=names)), plan, FACTS).sentence
+
+
+def test_who_is_behind_with_few_labels_is_not_told_to_be_taken() -> None:
+    gaps = {13: (-0.15, -0.23, -0.06), 130: (0.30, 0.25, 0.35)}
+    said = race(gaps, {13: 0.39, 130: 0.90})
+    assert said == (
+        "It depends on the number of labels: with 13 theirs with a linear probe is ahead, right on 54 % (52 to 56) of "
+        "unseen items, +15 points (+6 to +23) against mine with a linear probe; with 130 labels mine with a linear "
+        "probe is ahead, +30 points (+25 to +35) against theirs with a linear probe."
+    )
+    other = race(gaps, {13: 0.39, 130: 0.90}, "pca")
+    assert other == said and "not worth it" not in other
+
+
+def test_pretraining_is_not_worth_it_where_that_is_beyond_chance_alone() -> None:
+    clear = race({10: (0.2, 0.1, 0.3)}, {10: 0.8}, "pca")
+    assert clear.startswith(
+        "Pretraining is not worth it on these data as tried: mine with a linear probe is best, 80 %"
+    )
+    unclear = race({10: (0.04, -0.02, 0.10)}, {10: 0.8}, "pca")
+    assert unclear.startswith("Nothing is clearly ahead: with 10 labels mine") and "not beyond chance" in unclear
+
+
+def test_where_the_order_turns_with_more_labels_it_is_said() -> None:
+    said = race({10: (0.4, 0.3, 0.5), 100: (-0.05, -0.08, -0.02)}, {10: 0.8, 100: 0.9})
+    assert said.startswith("Take mine with a linear probe: with 10 labels it is right on 80 %")
+    assert "with 100 labels theirs with a linear probe is ahead, +5 points (+2 to +8)" in said
+    late = race({10: (0.01, -0.1, 0.1), 100: (0.05, 0.02, 0.08)}, {10: 0.8, 100: 0.9})
+    assert late.startswith("Nothing is clearly ahead") and "with 100 labels mine with a linear probe is ahead" in late
+
+
+def test_too_few_items_for_an_interval_are_no_reason_to_take_anything() -> None:
+    nan = float("nan")
+    said = race({10: (1.0, nan, nan)}, {10: 1.0})
+    assert said.startswith("Nothing is clearly ahead") and "too few items" in said and "nan" not in said
+
+
+def test_of_many_methods_each_has_to_show_more() -> None:
+    names = [f"m{i}" for i in range(20)]
+    rows = [(n, "linear", 1.0, 10, "accuracy", 0.6) for n in (*names, "random")]
+    frame = pd.DataFrame(rows, columns=["arm", "protocol", "share", "labels", "metric", "mean"])
+    frame = frame.assign(sd=0.0, low=0.5, high=0.7, n=3)
+    gaps = [(n, "random", "linear", "linear", 10, 0.05, 0.04 if n == "m1" else 0.005, 0.095) for n in names]
+    columns = ["arm_a", "arm_b", "protocol_a", "protocol_b", "labels", "difference", "low", "high"]
+    plan = [cast(Arm, SimpleNamespace(name=n, kind="method")) for n in names]
+    plan.append(cast(Arm, SimpleNamespace(name="random", kind="random")))
+    found = answer(Tables(frame, frame, pd.DataFrame(gaps, columns=columns)), plan, FACTS)
+    assert any(d.startswith("m1 learned something") for d in found.details)
+    assert any(d.startswith("m2 may have learned something") and "20 methods" in d for d in found.details)

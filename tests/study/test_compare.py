@@ -170,6 +170,12 @@ def test_pretrain_evaluate_embed(digits: Path, tmp_path: Path) -> None:
     found = evaluate(str(tmp_path / "run"), str(digits), labels=(50,), draws=2, training=TRAINING)
     assert set(found.summary["arm"]) == {"simclr", "random"}
     assert any("50 simclr" in line for line in found.lines())
+    other = tmp_path / "other" / digits.name
+    shutil.copytree(digits, other)
+    for before, after in (("3", "x"), ("8", "3"), ("x", "8")):
+        (other / "train" / before).rename(other / "train" / after)
+    with pytest.raises(UserError, match="results on data that had other training items"):
+        evaluate(str(tmp_path / "run"), str(other), labels=(50,), draws=2, training=TRAINING)
     features = embed(str(tmp_path / "run"), str(digits / "test" / "3"), out=str(tmp_path / "f.parquet"))
     stored = pd.read_parquet(tmp_path / "f.parquet")
     assert len(stored) == len(list((digits / "test" / "3").iterdir())) and stored.filter(regex=r"^f\d+$").shape[1] == 32

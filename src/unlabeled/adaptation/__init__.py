@@ -32,6 +32,6 @@ class Adaptation(Finetune):
                 "all items to adapt between are of one domain", "give items of a target domain, or of several domains"
             )
         self.domains = len(names)
-        whole = Items(items.store, items.rows, codes.astype(np.int64))
+        whole = Items(items.store, items.rows, codes.astype(np.int64), items.groups)
         self.further = part(whole, ~known) if not known.all() else None
         return part(whole, known), y[known]

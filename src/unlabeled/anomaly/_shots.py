@@ -142,19 +142,20 @@ def gain(
     draws: int = 5,
     seed: int = 0,
 ) -> list[dict[str, float]]:
-    """What k labelled faults add: AUROC with and without the head, on the faults that it did not learn from.
+    """What k labelled faults add: AUROC with and without the head, on items that it did not learn from.
 
     Args:
         good: good items that the detector has not seen.
         test: the test items.
         faulty: (N,) bool, which of them are faulty.
         shots: numbers of labelled faults; 0 gives the detector alone, on all.
-        groups: (N,) group numbers; no item of a group that the head learnt from is tested on.
+        groups: (N,) group numbers; no item of a group that the head learnt from is tested on, good or faulty.
         draws: how often the labelled faults are drawn anew.
         seed: of the draws.
 
     Returns:
-        A row for each k and draw: shots, draw, before, after, tested (number of faults left).
+        A row for each k and draw: shots, draw, before, after, tested (number of faults left); before and after are not
+        numbers where no faulty or no good item is left to test on.
 
     Raises:
         UserError: when there are not more faulty items than shots.
@@ -162,15 +163,13 @@ def gain(
     where, rows = np.flatnonzero(faulty), list[dict[str, float]]()
     if shots and max(shots) >= len(where):
         raise UserError(f"{max(shots)} of {len(where)} faulty items were asked for as shots", "ask for fewer --shots")
-    fine = np.flatnonzero(~faulty)
     for k in shots:
         for draw in range(draws if k else 1):
             taken = np.random.default_rng([seed, 43, draw]).permutation(where)[:k]  # 1 lies in 5 lies in 10
-            rest = np.setdiff1d(where, taken)
-            if groups is not None:
-                rest = rest[~np.isin(groups[rest], groups[taken])]
+            kin = np.isin(np.arange(len(faulty)), taken) if groups is None else np.isin(groups, groups[taken])
+            rest, fine = np.flatnonzero(faulty & ~kin), np.flatnonzero(~faulty & ~kin)
             before = after = auroc(test.scores[rest], test.scores[fine])
-            if k:
+            if k and len(rest) and len(fine):
                 head = Head().fit(good, test[taken], seed=seed)
                 after = auroc(head.score(test[rest]), head.score(test[fine]))
             rows.append({"shots": k, "draw": draw, "before": before, "after": after, "tested": len(rest)})

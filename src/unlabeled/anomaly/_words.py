@@ -1,6 +1,6 @@
 """What a search for faults found, in sentences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,11 +64,7 @@ def told(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], list
             stretches = count(events["found"], "stretch of time stands out", "stretches of time stand out")
             sentence = f"{stretches}: {flagged}, {rate:.1%} of good ones would be by chance."
         limits.append("Nothing tells which test items are good, so how many faults are missed is not known.")
-    if shots := [s for s in figures.get("shots", ()) if s["shots"]]:
-        for k in dict.fromkeys(s["shots"] for s in shots):
-            mine = [s for s in shots if s["shots"] == k]
-            before, after = (float(np.mean([s[w] for s in mine])) for w in ("before", "after"))
-            details.append(f"with {count(k, 'labelled fault')}: AUROC {after:.3f} on the others, {before:.3f} without")
+    details += _gained([s for s in figures.get("shots", ()) if s["shots"]])
     if alarms := figures.get("false_alarms"):
         chance = f"(95 % interval {alarms['low']:.1%} to {alarms['high']:.1%})"
         if rate < alarms["low"]:
@@ -82,3 +78,20 @@ def told(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], list
     if not unseen:
         limits.append("The encoder of the given run may have learnt from the items that set the threshold.")
     return sentence, details, limits
+
+
+def _gained(shots: Sequence[Mapping[str, float]]) -> list[str]:
+    """What each number of labelled faults adds, over the draws that leave items to test on."""
+    out = []
+    for k in dict.fromkeys(int(s["shots"]) for s in shots):
+        mine = [s for s in shots if s["shots"] == k]
+        able = [s for s in mine if np.isfinite(s["after"])]
+        said = []
+        if able:
+            before, after = (float(np.mean([s[w] for s in able])) for w in ("before", "after"))
+            said.append(f"AUROC {after:.3f} on the others, {before:.3f} without")
+        if len(able) < len(mine):
+            draws = f"{len(mine) - len(able)} of {count(len(mine), 'draw')}"
+            said.append(f"no good or no faulty item outside their groups is left to test on in {draws}")
+        out.append(f"with {count(k, 'labelled fault')}: {'; '.join(said)}")
+    return out

@@ -118,5 +118,29 @@ def interval(
     for _ in range(resamples):
         times = resampled(int(unit.max()) + 1, 1, random)[0].astype(np.int64)[unit]
         found.append(measure(np.repeat(np.arange(items), times)))
-    low, high = np.nanquantile(found, [0.025, 0.975])
+    return ends(np.array(found), int(unit.max()) + 1)
+
+
+def ends(found: np.ndarray, units: int) -> tuple[float, float]:
+    """Ends of the 95 % interval from resampled figures (R,), where these are numbers.
+
+    One item or group alone has none. Where every resample gives 0 or every one gives 1, as a share does of items that
+    are all alike, the interval reaches as far as an unseen one may differ (Clopper & Pearson 1934).
+
+    Args:
+        found: (R,) figures.
+        units: items or groups that were resampled.
+
+    >>> [round(end, 3) for end in ends(np.ones(100), 20)]
+    [0.832, 1.0]
+    """
+    known = found[np.isfinite(found)]
+    if units < 2 or not len(known):
+        return float("nan"), float("nan")
+    unseen = 1 - 0.025 ** (1 / units)
+    if (known == 1).all():
+        return 1 - unseen, 1.0
+    if (known == 0).all():
+        return 0.0, unseen
+    low, high = np.quantile(known, [0.025, 0.975])
     return float(low), float(high)

@@ -111,8 +111,10 @@ def nested_draws(
 def inner_folds(y: np.ndarray, groups: np.ndarray | None, k: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Stratified (and grouped) folds for choosing settings inside the labelled items: pairs of (learn, check) indices.
 
-    `k` falls to the number of items (groups) of the smallest class; a class with a single one is always learnt from.
-    An empty list says that there is too little to choose with: take the default.
+    A class with fewer items (groups) than folds is checked in as many folds as it has, and one with a single one is
+    always learnt from; every fold learns from all classes. `k` falls to the number that the largest class has. The
+    first pair checks as many classes as any: it is the one to keep back where one is enough. An empty list says that
+    there is too little to choose with: take the default.
 
     Args:
         y: class numbers (N,).
@@ -122,16 +124,16 @@ def inner_folds(y: np.ndarray, groups: np.ndarray | None, k: int, seed: int) -> 
     """
     units = np.arange(len(y)) if groups is None else pd.factorize(np.asarray(groups))[0]
     have = {c: len(np.unique(units[y == c])) for c in np.unique(y)}
-    several = [n for n in have.values() if n > 1]
-    k = min([k, *several])
-    if not several or k < 2:
+    k = min(k, max(have.values(), default=0))
+    lone = np.isin(y, [c for c, n in have.items() if n == 1])
+    free = ~np.isin(units, units[lone])
+    if k < 2 or not free.any():
         return []
-    fold = _deal(y, units, k, seed)
-    for c, n in have.items():
-        if n == 1:
-            fold[np.isin(units, units[y == c])] = -1
+    fold = np.full(len(y), -1)
+    fold[free] = _deal(y[free], units[free], k, seed)
     pairs = [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(k)]
-    return [(learn, check) for learn, check in pairs if len(check) and len(np.unique(y[learn])) == len(have)]
+    whole = [(learn, check) for learn, check in pairs if len(check) and len(np.unique(y[learn])) == len(have)]
+    return sorted(whole, key=lambda pair: -len(np.unique(y[pair[1]])))
 
 
 def _part(y: np.ndarray, share: float, random: np.random.Generator) -> np.ndarray:
@@ -171,17 +173,24 @@ def _order(y: np.ndarray, units: np.ndarray, random: np.random.Generator) -> tup
 
 
 def _deal(y: np.ndarray, units: np.ndarray, parts: int, seed: int) -> np.ndarray:
-    """A part number (N,) for each item: big units first, each to the part that is shortest of its classes."""
+    """A part number (N,) for each item: big units first, each to the part that is shortest of its classes.
+
+    Before them come, small ones first, units of classes that have fewer than there are parts: part 0 gets one of each.
+    """
     random = np.random.default_rng([seed, 13])
     classes, y = np.unique(y, return_inverse=True)
     table = np.zeros((int(units.max()) + 1, len(classes)))
     np.add.at(table, (units, y), 1)
-    share = table / table.sum(axis=0)
+    share, count = table / table.sum(axis=0), (table > 0).sum(axis=0)
+    few = share * ((count > 1) & (count < parts))
+    rare, later = few.any(axis=1), np.arange(parts) > 0
     held = np.zeros((parts, len(classes)))
     part = np.empty(len(table), dtype=np.int64)
     shuffled = random.permutation(len(table))
-    for unit in shuffled[np.argsort(-table[shuffled].sum(axis=1), kind="stable")]:
-        lack = held @ share[unit] + 1e-6 * held.sum(axis=1)
+    size = table.sum(axis=1) * np.where(rare, 1, -1)
+    for unit in shuffled[np.lexsort((size[shuffled], ~rare[shuffled]))]:
+        short = 1e-6 * held.sum(axis=1)
+        lack = held @ few[unit] + short * later if rare[unit] else held @ share[unit] + short
         part[unit] = np.argmin(lack)
         held[part[unit]] += share[unit]
     return np.asarray(part[units])

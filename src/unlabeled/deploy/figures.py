@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta, betabinom, binom
+from scipy.stats import beta, betabinom
 
 from unlabeled import metrics
 from unlabeled.confidence import calibration, conformal, selective
@@ -25,9 +25,9 @@ def figures(
         groups: (N,) patients, parts ...: whole groups are resampled.
 
     Returns:
-        `n`; each of `accuracy`, `macro_f1`, `ece`, `ece_mass`, `ece_class`, `nll`, `brier`, `aurc`, `coverage`,
-        `size`, `flagged`, `abstained`, `answered_accuracy` as `{value, low, high}`; `sets`, `reliability`, `risk`,
-        `by_class`, and `ece_chance`, what an honest model would show on so many items.
+        `n`, and `units`, the groups that they are of; each of `accuracy`, `macro_f1`, `ece`, `ece_mass`, `ece_class`,
+        `nll`, `brier`, `aurc`, `coverage`, `size`, `flagged`, `abstained`, `answered_accuracy` as `{value, low, high}`;
+        `sets`, `reliability`, `risk`, `by_class`, and `ece_chance`, what an honest model would show on so many items.
     """
     p, y = np.asarray(found["probabilities"], np.float64), np.asarray(labels)
     strange, members = limits.strange(found["strangeness"]), limits.sets(p)
@@ -53,7 +53,7 @@ def figures(
     out: dict[str, Any] = {k: _figure(v, *ends[k]) for k, v in whole.items()}
     coverage, risk = selective.curve(p.max(1), right)
     some = np.unique(np.linspace(0, len(coverage) - 1, min(21, len(coverage))).astype(int))
-    out |= {"n": len(y), "sets": conformal.report(members, y)}
+    out |= {"n": len(y), "units": units(len(y), groups), "sets": conformal.report(members, y)}
     out["ece_chance"] = dict(zip(("mean", "most"), calibration.chance(p.max(1)), strict=True))
     out["reliability"] = [vars(b) for b in calibration.table(p.max(1), right)]
     out["risk"] = [[float(coverage[i]), float(risk[i])] for i in some]
@@ -70,24 +70,42 @@ def figures(
 
 
 def doubts(test: Mapping[str, Any], sets: Mapping[str, Any], strangers: Mapping[str, Any]) -> list[str]:
-    """What the test items say against the promises, a sentence each: where chance would not explain it."""
+    """What the test items say against the promises, a sentence each: where chance would not explain it.
+
+    Groups count as one item each, on either side, where `units` tells how many there are.
+    """
     out = []
-    n, promised, items = test["n"], float(sets["coverage"]), int(sets["items"])
-    held = round(test["coverage"]["value"] * n)
-    spare = int(np.floor((items + 1) * (1 - promised) + 1e-9))  # coverage is Beta(items + 1 - spare, spare)
-    if spare and betabinom.cdf(held, n, items + 1 - spare, spare) < 0.005:
+    sizes = int(test.get("units", test["n"])), int(sets.get("units", sets["items"]))
+    covered, promised = test["coverage"]["value"], float(sets["coverage"])
+    if _beyond_chance(covered, promised, *sizes):
         out.append(
-            f"On the test items label sets hold the truth in {100 * held / n:.1f} %, and not in the promised "
+            f"On the test items label sets hold the truth in {100 * covered:.1f} %, and not in the promised "
             f"{100 * promised:g} %: these items are not like those it was calibrated on (other patients, parts or "
             "days?). Name such groups in the data, so that whole groups are kept back, or calibrate where it is used."
         )
-    flagged, rate = test["flagged"]["value"], 1 - float(strangers["keep"])
-    if binom.sf(round(flagged * n) - 1, n, min(1.0, 1.6 * rate)) < 0.005:
+    flagged, keep = test["flagged"]["value"], float(strangers["keep"])
+    if _beyond_chance(1 - flagged, keep, *sizes):
         out.append(
-            f"{100 * flagged:.1f} % of the test items are flagged as strangers, more than the {100 * rate:g} % that "
-            "were asked for."
+            f"{100 * flagged:.1f} % of the test items are flagged as strangers, more than the {100 * (1 - keep):g} % "
+            "that were asked for."
         )
     return out
+
+
+def units(items: int, groups: np.ndarray | None) -> int:
+    """How many things stand by themselves: the groups (N,), or the items where there are none."""
+    return items if groups is None else len(np.unique(groups))
+
+
+def _beyond_chance(share: float, promised: float, test: int, calibrated: int) -> bool:
+    """Whether a limit that few items set, on which a share was promised, keeps less of the test items than chance
+    explains in all but 0.5 % of cases; the share that it keeps in truth is Beta(calibrated + 1 - spare, spare).
+
+    >>> [_beyond_chance(0.87, 0.95, 500, calibrated) for calibrated in (19, 250)]
+    [False, True]
+    """
+    spare = max(1, int(np.floor((calibrated + 1) * (1 - promised) + 1e-9)))
+    return bool(betabinom.cdf(round(share * test), test, calibrated + 1 - spare, spare) < 0.005)
 
 
 def bootstrap(
@@ -102,12 +120,8 @@ def bootstrap(
         return 0.0
 
     calibration.interval(keep, items, groups=groups, resamples=resamples)
-    out = {}
-    for name, values in found.items():
-        finite = [v for v in values if np.isfinite(v)]
-        low, high = np.quantile(finite, [0.025, 0.975]) if finite else (float("nan"), float("nan"))
-        out[name] = float(low), float(high)
-    return out
+    units = items if groups is None else len(np.unique(groups))
+    return {name: calibration.ends(np.array(values), units) for name, values in found.items()}
 
 
 def _figure(value: float, low: float, high: float) -> dict[str, float | None]:

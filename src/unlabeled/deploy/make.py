@@ -22,6 +22,7 @@ from unlabeled import catalog
 from unlabeled.confidence.conformal import needed, quantile
 from unlabeled.confidence.temperature import temperature
 from unlabeled.data.prepare import Prepared
+from unlabeled.data.splits import unit_numbers
 from unlabeled.data.store import Store
 from unlabeled.deploy import bundle, card, figures, strange
 from unlabeled.deploy.committee import heads, listed, one_of
@@ -149,6 +150,7 @@ def make(
     eye = Eye(view, Levels(encoder, wish.detector_sees), prepared.store, head).learn(learn)
     net = _with_head(eye, prepared, learn, held, protocol, seed, kept)
     facts, reference = calibrate(net, eye, y, learn, held, wish, len(prepared.table.classes), where)
+    facts["conformal"]["units"] = figures.units(len(held), kept.of(held))
     seen, near = _some(np.setdiff1d(prepared.learning, learn), MOST), _some(learn, MOST)
     drift = net.judged(eye(seen))
     reference |= {f"drift/{k}": drift[k] for k in ("probabilities", "features", "strangeness")}
@@ -271,7 +273,8 @@ def _encoder(
         if needs(protocol) == "encoder":
             how: Any = catalog.load("protocols", protocol.name)(**protocol.settings)
             device.place(encoder)
-            items, looks, y = Items(prepared.store, learn), recipe.looks(), prepared.table.labels[learn]
+            looks, y = recipe.looks(), prepared.table.labels[learn]
+            items = Items(prepared.store, learn, groups=unit_numbers(prepared.table, learn))
             own = {"seed": seed + number, "fresh": start.fresh, "halfway": halves[number]}
             model: Classifier = how.fit(encoder, items, y, looks, device, **own)
             encoder = model.encoder

@@ -180,7 +180,8 @@ def worth(test: Mapping[str, Any]) -> str:
 
     def share(name: str) -> str:
         f = test[name]
-        return f"{100 * f['value']:.1f} % ({100 * f['low']:.1f} to {100 * f['high']:.1f})"
+        ends = "too few for an interval" if f["low"] is None else f"{100 * f['low']:.1f} to {100 * f['high']:.1f}"
+        return f"{100 * f['value']:.1f} % ({ends})"
 
     return (
         f"on {test['n']} test items right on {share('accuracy')}, calibration error {share('ece')}, label sets hold "

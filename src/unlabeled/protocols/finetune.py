@@ -167,12 +167,13 @@ class Finetune:
         if halfway.path is not None:
             halfway.begin(self._code(start, items, y))
         rates = self._rates(fresh)
-        folds = inner_folds(y, None, 4, seed) if len(rates) > 1 else []
+        folds = inner_folds(y, items.groups, 4, seed) if len(rates) > 1 else []
         if not folds:
             return self._train(start, items, y, rates[0], 0)
         train, held = folds[0]
         losses = [self._tried(start, items, y, train, held, rate, trial) for trial, rate in enumerate(rates)]
-        return self._train(start, items, y, rates[int(np.argmin(losses))], len(rates))
+        best = int(np.argmin(np.where(np.isfinite(losses), losses, np.inf)))  # a training that diverged has no loss
+        return self._train(start, items, y, rates[best], len(rates))
 
     def _tried(
         self,
@@ -200,6 +201,7 @@ class Finetune:
         looks = (start.modality.size, start.modality.crop, start.modality.augmentation)
         code = hashlib.blake2b(repr((type(self).__name__, own, looks, start.seed, start.fresh)).encode(), digest_size=8)
         arrays = [items.rows, y] + ([] if items.domains is None else [items.domains])
+        arrays += [] if items.groups is None else [items.groups]
         arrays += [] if self.further is None else [self.further.rows]
         arrays.append(items.store.batch(items.rows[:SAMPLE]).numpy())
         arrays += [v.detach().cpu().float().numpy() for v in start.encoder.state_dict().values()]
@@ -233,7 +235,9 @@ class Finetune:
         if start.fresh:
             nn.init.trunc_normal_(scores_of.weight, std=0.02)
         else:
-            start_from_probe(norm, scores_of, embed(net, modality, items.store, items.rows, device), y, seed)
+            start_from_probe(
+                norm, scores_of, embed(net, modality, items.store, items.rows, device), y, seed, items.groups
+            )
         head = nn.Sequential(norm, scores_of).to(device.device)
         settings = Training(batch_size=self.batch_size, optimizer="adamw")
         term = self.term(net.dim, items)
@@ -289,13 +293,21 @@ class Finetune:
 
 
 def part(items: Items, which: np.ndarray) -> Items:
-    """Some of the items, by their places, with their domains."""
-    return Items(items.store, items.rows[which], None if items.domains is None else items.domains[which])
+    """Some of the items, by their places, with their domains and groups."""
+    domains, groups = (None if v is None else v[which] for v in (items.domains, items.groups))
+    return Items(items.store, items.rows[which], domains, groups)
 
 
-def start_from_probe(norm: nn.BatchNorm1d, head: nn.Linear, features: Tensor, y: np.ndarray, seed: int) -> None:
+def start_from_probe(
+    norm: nn.BatchNorm1d,
+    head: nn.Linear,
+    features: Tensor,
+    y: np.ndarray,
+    seed: int,
+    groups: np.ndarray | None = None,
+) -> None:
     """The head-first phase at its exact optimum: the linear probe's own weights on its own standardised features."""
-    probe = Linear().fit(features.numpy(), y, seed=seed)
+    probe = Linear().fit(features.numpy(), y, groups=groups, seed=seed)
     seen = torch.from_numpy(np.unique(y))
     weight, bias, mean, scale = (
         torch.from_numpy(np.asarray(v, np.float32)) for v in (probe.weights, probe.bias, probe.mean, probe.scale)

@@ -36,7 +36,7 @@ class Linear:
 
     Args:
         strengths: how many are compared, spread evenly in the logarithm.
-        folds: of the inner cross-validation; fewer where the smallest class has fewer items.
+        folds: of the inner cross-validation; fewer where no class has so many items.
         strength: a fixed penalty instead of the comparison, above 0; 0 compares.
         steps: most steps of the search for the optimum.
     """

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from unlabeled import catalog, progress
+from unlabeled import catalog, metrics, progress
 from unlabeled.data.prepare import Prepared
 from unlabeled.data.store import Store
 from unlabeled.encoders import Encoder
@@ -185,7 +185,7 @@ class Bench:
 
     def _right(self, subject: Subject, name: str, truth: np.ndarray) -> np.ndarray:
         with np.load(self.cell(subject, name)) as arrays:
-            return np.asarray(arrays["probabilities"].argmax(2) == truth)
+            return np.stack([metrics.right(p, truth) for p in arrays["probabilities"]])
 
     def _encoder(self, subject: Subject, draw: int) -> Encoder:
         if subject.kind == SUPERVISED:
@@ -215,7 +215,7 @@ class Bench:
             y = self.prepared.table.labels[rows]
             how = catalog.parse("protocols", self.supervised)
             protocol: Any = catalog.load("protocols", how.name)(**how.settings)
-            items, looks = Items(self.prepared.store, rows), subject.recipe.looks()
+            items, looks = Items(self.prepared.store, rows, groups=groups(self.prepared, rows)), subject.recipe.looks()
             with progress.bar(f"train {subject.arm} seed {subject.seed}", protocol.length(len(rows), True)) as bar:
                 halfway = Halfway(path.with_suffix(".halfway"), progress.steps(bar))
                 found = protocol.fit(

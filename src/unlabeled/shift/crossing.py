@@ -195,7 +195,7 @@ def _trained(place: Place, crossing: Crossing, arm: Arm, seed: int, halfway: Hal
         y = np.concatenate([y, np.full(len(crossing.unseen), -1)])
     encoder = arm.for_seed(seed).build_encoder()
     place.device.place(encoder)
-    items = Items(data.store, seen, domains)
+    items = Items(data.store, seen, domains, groups(data, seen))
     model = protocol.fit(encoder, items, y, looks, place.device, seed=seed, fresh=True, halfway=halfway)
     out = {
         word: full(model.predict(Items(data.store, r), looks, place.device), y[y >= 0], len(data.table.classes))

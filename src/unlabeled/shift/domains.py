@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlabeled import stats
+from unlabeled import metrics, stats
 from unlabeled.data.prepare import Prepared
 from unlabeled.shift import severity
 from unlabeled.shift.bench import Bench
@@ -82,11 +82,8 @@ def measure(bench: Bench, subjects: Sequence[Subject]) -> Domains | None:
             for number, name in enumerate(names):
                 predicted, lacking = _left_out(bench, s, draw, number, domain)
                 mine = domain[known] == number
-                row[mine] = predicted.argmax(1) == truth[known[mine]]
-                if lacking:
-                    notes.append(
-                        f"Without {name} no label shows {', '.join(lacking)}: such items count as wrong there."
-                    )
+                row[mine] = (metrics.right(predicted, truth[known[mine]])) & predicted.any(1)
+                notes += _lacks(name, data.table.classes, lacking)
             hits.setdefault((LEFT_OUT, s.arm), []).append((s.seed, draw, row))
     table = _table(hits, domain[known], names, data, known)
     told = (
@@ -98,7 +95,10 @@ def measure(bench: Bench, subjects: Sequence[Subject]) -> Domains | None:
 
 
 def _left_out(bench: Bench, s: Subject, draw: int, number: int, domain: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Probabilities of a domain's test items by a probe on the others' labels, and the classes that these lack."""
+    """Probabilities of a domain's test items by a probe on the others' labels, and the classes that these lack.
+
+    Where the others' labels show one class alone, it is the answer to every item; where they show none, nothing is.
+    """
     data = bench.prepared
     rows = bench.draws[draw]
     rows = rows[(domain[rows] >= 0) & (domain[rows] != number)]
@@ -107,12 +107,22 @@ def _left_out(bench: Bench, s: Subject, draw: int, number: int, domain: np.ndarr
     path = bench.cell(s, f"without-{number}-d{draw}")
     if not path.is_file():
         learn, test = bench.features(s)
-        others = learn[domain[data.learning] != number]
-        probe = bench.fitted(s, rows, draw, others)
-        found = full(probe.predict(test[domain[data.test] == number]), y, bench.classes)
-        write_arrays(path, {"probabilities": found})
+        here, others = test[domain[data.test] == number], learn[domain[data.learning] != number]
+        found = np.ones((len(here), len(np.unique(y))), np.float32)
+        if found.shape[1] > 1:
+            found = bench.fitted(s, rows, draw, others).predict(here)
+        write_arrays(path, {"probabilities": full(found, y, bench.classes)})
     with np.load(path) as arrays:
         return arrays["probabilities"], lacking
+
+
+def _lacks(name: str, classes: Sequence[str], lacking: Sequence[str]) -> list[str]:
+    """What is to be said where a domain is left out and classes are lacking."""
+    if not lacking:
+        return []
+    one = [c for c in classes if c not in lacking]
+    only = f", and {one[0]}, the one that is left, is the answer to every item" if len(one) == 1 else ""
+    return [f"Without {name} no label shows {', '.join(lacking)}: such items count as wrong there{only}."]
 
 
 def _table(hits: Hits, domain: np.ndarray, names: Sequence[str], data: Prepared, rows: np.ndarray) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unlabeled import stats
+from unlabeled import metrics, stats
 from unlabeled.metrics import report
 from unlabeled.shift.crossing import Crossing, Place
 from unlabeled.study.fits import groups
@@ -44,9 +44,9 @@ def gather(place: Place, todo: Sequence[Crossing], arms: Sequence[Arm], seeds: S
     for crossing, arm, seed in itertools.product(todo, arms, seeds):
         labels = crossing.source.table.labels
         with np.load(place.cell(crossing, arm, seed)) as arrays:
-            away = arrays["target"].argmax(1) == labels[crossing.test]
+            away = metrics.right(arrays["target"], labels[crossing.test])
             known = report(arrays["target"], labels[crossing.test], crossing.source.table.classes)
-            home = arrays["source"].argmax(1) == labels[crossing.source.test]
+            home = metrics.right(arrays["source"], labels[crossing.source.test])
             odd = {k: float(arrays[w].mean()) if w in arrays else float("nan") for k, w in
                    (("detected", "flagged"), ("kept", "kept"))}  # fmt: skip
         row = {"target": crossing.target, "arm": arm.name, "kind": arm.kind, "seed": seed, "accuracy": away.mean()}

@@ -16,7 +16,7 @@ import pandas as pd
 from unlabeled import catalog, metrics, progress, stats
 from unlabeled.data.prepare import Prepared
 from unlabeled.data.scan import scan
-from unlabeled.data.splits import inner_folds
+from unlabeled.data.splits import inner_folds, unit_numbers
 from unlabeled.data.store import Store, build
 from unlabeled.errors import UserError
 from unlabeled.ood import Detector
@@ -42,7 +42,7 @@ class Strangers:
             threshold, known (test items), strange, held.
         summary: mean over fits with the interval of the seeds: arm, strangers, detector, metric, mean, low, high, n.
         differences: paired differences of arms in the share of strangers flagged: arm_a, arm_b, strangers, detector,
-            difference, low, high, n, seeds.
+            difference, low, high, n, seeds; whole groups of strangers are resampled where their table names any.
     """
 
     table: pd.DataFrame
@@ -94,12 +94,13 @@ def measure(bench: Bench, subjects: Sequence[Subject], folders: Mapping[str, str
         folders: sets of strangers by name, from `places`; all their items are taken.
     """
     sets: dict[str, tuple[str, Store]] = {}
+    units: dict[str, np.ndarray | None] = {}
     for name, folder in folders.items():
         items, store = build(scan(folder), bench.prepared.prep)
         if not len(items):
             raise UserError(f"{folder} holds no item that can be read", "give a folder of pictures")
         code = fingerprint(items.items["path"].astype(str).tolist(), np.arange(len(items)))
-        sets[name] = (code, store)
+        sets[name], units[name] = (code, store), unit_numbers(items, items.rows())
     rows: list[dict[str, Any]] = []
     flags: dict[tuple[str, str, str], list[stats.Cell]] = {}
     todo = [s for s in subjects if s.kind != SUPERVISED and s.probe == LINEAR]
@@ -116,7 +117,7 @@ def measure(bench: Bench, subjects: Sequence[Subject], folders: Mapping[str, str
                     flags.setdefault((s.arm, name, detector), []).append((s.seed, draw, flagged))
             bar.advance(1, f"{s.arm} s{s.seed} · {name}")
     table = pd.DataFrame(rows)
-    return Strangers(table, _summary(table), _differences(flags))
+    return Strangers(table, _summary(table), _differences(flags, units))
 
 
 def detectors(x: np.ndarray, y: np.ndarray, logits: np.ndarray) -> dict[str, Detector]:
@@ -161,12 +162,14 @@ def _summary(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(out)
 
 
-def _differences(flags: Mapping[tuple[str, str, str], list[stats.Cell]]) -> pd.DataFrame:
+def _differences(
+    flags: Mapping[tuple[str, str, str], list[stats.Cell]], units: Mapping[str, np.ndarray | None]
+) -> pd.DataFrame:
     out = []
     for (a, name, kind), (b, *other) in itertools.permutations(flags, 2):
         if [name, kind] != other or not severity.paired(flags[a, name, kind], flags[b, name, kind]):
             continue
-        d = stats.paired_difference(flags[a, name, kind], flags[b, name, kind])
+        d = stats.paired_difference(flags[a, name, kind], flags[b, name, kind], groups=units[name])
         row = {"arm_a": a, "arm_b": b, "strangers": name, "detector": kind, "difference": d.difference}
         out.append(row | {"low": d.low, "high": d.high, "n": d.n, "seeds": d.seeds})
     columns = ["arm_a", "arm_b", "strangers", "detector", "difference", "low", "high", "n", "seeds"]

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
+from scipy.stats import norm
 
 from unlabeled import stats
 from unlabeled.progress import count
@@ -52,31 +53,12 @@ def answer(results: Tables, plan: Sequence[Arm], facts: Mapping[str, Any]) -> An
     learned = [pair for pair in means.index if kinds[pair[0]] == "method"]
     baselines = [pair for pair in means.index if kinds[pair[0]] != "method"]
     winner, protocol = means.index[0]
-    few = accuracy["labels"].min()
-    mine = accuracy[(accuracy["arm"] == winner) & (accuracy["protocol"] == protocol)].sort_values("labels")
-    at_few = mine.iloc[0]
-    details: list[str] = []
+    pretrained = kinds[winner] == "method"
     short = stats.too_short(results.summary, (winner, protocol))
-    if kinds[winner] == "method":
-        rival, rival_protocol = _best_rival(accuracy, baselines, few)
-        gap = _difference(results.differences, (winner, protocol), (rival, rival_protocol), few)
-        clear = gap is None or gap["low"] > 0 or gap["high"] < 0
-        who = f"{winner} with {_words(protocol)}"
-        who, labels = f"{winner} with {_words(protocol)}", f"with {int(few)} labels"
-        start = f"Take {who}: {labels} it" if clear else f"Nothing is clearly ahead: {labels} {who}"
-        gain = _gain(results.differences, (winner, protocol), (rival, rival_protocol), few)
-        sentence = f"{start} is right on {_percent(at_few)} of unseen items, {gain}"
-        saved = _saved(accuracy, kinds, mine, {arm for arm, _ in short})
-        sentence += f"; {saved}." if saved else "."
-    else:
-        best = learned[0] if learned else None
-        sentence = (
-            f"Pretraining is not worth it on these data as tried: {winner} with {_words(protocol)} is best, "
-            f"{_percent(at_few)} with {int(few)} labels"
-        )
-        if best:
-            sentence += f", {_gain(results.differences, (winner, protocol), best, few)}"
-        sentence += "."
+    race = _Race(accuracy, results.differences, (winner, protocol), baselines if pretrained else learned)
+    saved = _saved(accuracy, kinds, race.mine, {arm for arm, _ in short}) if pretrained else ""
+    sentence = race.told(pretrained, saved)
+    details: list[str] = []
     details.extend(uneven(results.summary, facts.get("majority")))
     details.extend(_verdicts(results.differences, accuracy, learned, kinds))
     details.extend(_stopped(short))
@@ -124,23 +106,105 @@ def _words(protocol: str) -> str:
 
 
 def _percent(row: Mapping[Any, Any]) -> str:
-    return f"{100 * row['mean']:.0f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
+    ends = "" if pd.isna(row["low"]) else f" ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
+    return f"{100 * row['mean']:.0f} %{ends}"
 
 
-def _best_rival(accuracy: pd.DataFrame, baselines: Sequence[tuple[str, str]], labels: float) -> tuple[str, str]:
-    part = accuracy[accuracy["labels"] == labels]
-    part = part[[pair in baselines for pair in zip(part["arm"], part["protocol"], strict=True)]]
-    best = part.sort_values("mean").iloc[-1]
-    return str(best["arm"]), str(best["protocol"])
+@dataclass(frozen=True, eq=False)
+class _Race:
+    """The winner beside the best contender of the other kind, with each number of labels.
+
+    Args:
+        accuracy: rows of `summary` of accuracy.
+        differences: of `record.tables`.
+        winner: name and protocol of the best on average.
+        rivals: those of the other kind.
+    """
+
+    accuracy: pd.DataFrame
+    differences: pd.DataFrame
+    winner: tuple[str, str]
+    rivals: Sequence[tuple[str, str]]
+
+    @property
+    def mine(self) -> pd.DataFrame:
+        """The winner's rows, fewest labels first."""
+        return self._of(self.winner).sort_values("labels")
+
+    def told(self, pretrained: bool, saved: str) -> str:
+        """The answer in one sentence, judged with the fewest labels, where help is needed most; where the order turns
+        with more of them, it says so.
+
+        Args:
+            pretrained: whether the winner is a method.
+            saved: how many labels it saves; "" where nothing is known of it.
+        """
+        few = int(self.mine.iloc[0]["labels"])
+        who, own = _who(self.winner), _percent(self.mine.iloc[0].to_dict())
+        rival = self._rival(few)
+        if rival is None:
+            start = f"Take {who}" if pretrained else f"{who} is all that was tried"
+            return f"{start}: with {few} labels it is right on {own} of unseen items{f'; {saved}' if saved else ''}."
+        gap = _gain(self.differences, self.winner, rival, few)
+        ahead = self._verdict(few)
+        if ahead < 0:
+            theirs = _percent(self._of(rival)[self._of(rival)["labels"] == few].iloc[0].to_dict())
+            back = _gain(self.differences, rival, self.winner, few)
+            start = (
+                f"It depends on the number of labels: with {few} {_who(rival)} is ahead, right on {theirs} of unseen"
+            )
+            return f"{start} items, {back}{self._later(few, 1) or f'; on average over all budgets {who} is best'}."
+        if ahead > 0 and not pretrained:
+            start = f"Pretraining is not worth it on these data as tried: {who} is best, {own} with {few} labels, {gap}"
+            return f"{start}{self._later(few, -1)}."
+        start = (
+            f"Take {who}: with {few} labels it" if ahead > 0 else f"Nothing is clearly ahead: with {few} labels {who}"
+        )
+        turns = self._later(few, -1) if ahead > 0 else self._later(few, 1) or self._later(few, -1)
+        return f"{start} is right on {own} of unseen items, {gap}{f'; {saved}' if saved else ''}{turns}."
+
+    def _later(self, few: int, sign: int) -> str:
+        """With how many more labels the winner (1) or a rival (-1) is clearly ahead, and by how much; "" for never."""
+        for labels in sorted({int(n) for n in self.mine["labels"]} - {few}):
+            rival = self._rival(labels)
+            if rival is not None and self._verdict(labels) == sign:
+                first, second = (self.winner, rival) if sign > 0 else (rival, self.winner)
+                gain = _gain(self.differences, first, second, labels)
+                return f"; with {labels} labels {_who(first)} is ahead, {gain}"
+        return ""
+
+    def _verdict(self, labels: int) -> int:
+        """1 where the winner is ahead of its best rival beyond chance, -1 where it is behind, else 0."""
+        rival = self._rival(labels)
+        row = None if rival is None else _difference(self.differences, self.winner, rival, labels)
+        return 0 if row is None else int(row["low"] > 0) - int(row["high"] < 0)
+
+    def _rival(self, labels: int) -> tuple[str, str] | None:
+        """The best of the rivals with so many labels."""
+        part = self.accuracy[self.accuracy["labels"] == labels]
+        part = part[[pair in self.rivals for pair in zip(part["arm"], part["protocol"], strict=True)]]
+        if part.empty:
+            return None
+        best = part.sort_values("mean").iloc[-1]
+        return str(best["arm"]), str(best["protocol"])
+
+    def _of(self, pair: tuple[str, str]) -> pd.DataFrame:
+        return self.accuracy[(self.accuracy["arm"] == pair[0]) & (self.accuracy["protocol"] == pair[1])]
+
+
+def _who(pair: tuple[str, str]) -> str:
+    return f"{pair[0]} with {_words(pair[1])}"
 
 
 def _gain(differences: pd.DataFrame, a: tuple[str, str], b: tuple[str, str], labels: float) -> str:
     row = _difference(differences, a, b, labels)
     if row is None:
-        return f"beside {b[0]} with {_words(b[1])}"
-    points = f"{100 * row['difference']:+.0f} points ({100 * row['low']:+.0f} to {100 * row['high']:+.0f})"
+        return f"beside {_who(b)}"
+    points = f"{100 * row['difference']:+.0f} points"
+    if pd.isna(row["low"]):
+        return f"{points} against {_who(b)}, on too few items to tell how sure"
     sure = "" if row["low"] > 0 or row["high"] < 0 else ", which is not beyond chance"
-    return f"{points} against {b[0]} with {_words(b[1])}{sure}"
+    return f"{points} ({100 * row['low']:+.0f} to {100 * row['high']:+.0f}) against {_who(b)}{sure}"
 
 
 def _difference(
@@ -181,10 +245,14 @@ def _saved(accuracy: pd.DataFrame, kinds: Mapping[str, str], mine: pd.DataFrame,
 def _verdicts(
     differences: pd.DataFrame, accuracy: pd.DataFrame, learned: Sequence[tuple[str, str]], kinds: Mapping[str, str]
 ) -> list[str]:
-    """For each method: did it learn anything that random weights do not have?"""
+    """For each method: did it learn anything that random weights do not have? The more of them are judged, the clearer
+    each has to show it (Bonferroni).
+    """
     out = []
     few = accuracy["labels"].min()
-    for arm in dict.fromkeys(a for a, _ in learned):
+    names = list(dict.fromkeys(a for a, _ in learned))
+    wider = float(norm.ppf(1 - 0.025 / max(1, len(names))) / norm.ppf(0.975))
+    for arm in names:
         randoms = [a for a, k in kinds.items() if k == "random"]
         rows = [
             r for name in randoms if (r := _difference(differences, (arm, "linear"), (name, "linear"), few)) is not None
@@ -192,13 +260,18 @@ def _verdicts(
         if not rows:
             continue
         worst = min(rows, key=lambda r: float(r["low"]))
-        span = f"{100 * worst['difference']:+.1f} points, {100 * worst['low']:+.1f} to {100 * worst['high']:+.1f}"
-        if worst["low"] > 0:
-            out.append(
-                f"{arm} learned something: its frozen features beat random weights at {int(few)} labels by {span}."
+        gain, low = float(worst["difference"]), float(worst["low"])
+        span = f"{100 * gain:+.1f} points, {100 * low:+.1f} to {100 * worst['high']:+.1f}"
+        if gain - wider * (gain - low) > 0:
+            text = f"{arm} learned something: its frozen features beat random weights at {int(few)} labels by {span}."
+        elif low > 0:
+            text = (
+                f"{arm} may have learned something: frozen against random weights at {int(few)} labels {span}, which "
+                f"chance shows now and then among {len(names)} methods."
             )
         else:
-            out.append(f"{arm} learned nothing that shows at {int(few)} labels: frozen against random weights {span}.")
+            text = f"{arm} learned nothing that shows at {int(few)} labels: frozen against random weights {span}."
+        out.append(text)
     return out
 
 

@@ -18,7 +18,7 @@ from unlabeled.errors import UserError
 from unlabeled.settings import Budget
 from unlabeled.study import causal, gallery, pace, record
 from unlabeled.study.answer import Answer, answer
-from unlabeled.study.fits import Bench, empty_cost, fit_all, peak_memory
+from unlabeled.study.fits import Bench, claim, empty_cost, fit_all, peak_memory
 from unlabeled.study.plan import Arm, cells, safe
 from unlabeled.training.devices import Device
 from unlabeled.training.loop import Items
@@ -66,7 +66,7 @@ def conduct(study: Study) -> Answer:
     prepared = study.prepared
     check_labels(study.data, prepared)
     draws = nested_draws(prepared.table.labels, prepared.labelled, study.shares, study.draws, 0)
-    study.folder.mkdir(parents=True, exist_ok=True)
+    claim(study.folder, prepared)
     findings = _data_card(study, draws)
     warnings = [a.recipe.kind().judge(a.recipe.facts) for a in study.arms if a.kind == "method"]
     findings += [w[:1].upper() + w[1:] + "." for w in warnings if w]
@@ -79,6 +79,7 @@ def conduct(study: Study) -> Answer:
     progress.say(f"all {len(todo)} cells stand; opening the test labels")
     results = record.tables(study.folder, prepared, arms, todo)
     _pictures(study, bench, arms)
+    findings += [f"{name} diverged, and its answers count as wrong." for name in results.diverged]
     facts = {
         "test": len(prepared.test),
         "seeds": len(study.seeds),

@@ -3,6 +3,7 @@
 Predictions are stored without looking at the test labels; those are opened once, when all cells stand (`study.record`).
 """
 
+import hashlib
 import json
 import resource
 import time
@@ -18,16 +19,53 @@ import numpy as np
 from unlabeled import catalog, progress
 from unlabeled.arms import Plain
 from unlabeled.data.prepare import Prepared
+from unlabeled.data.splits import unit_numbers
 from unlabeled.encoders import Encoder
+from unlabeled.errors import UserError
 from unlabeled.protocols.linear import Linear
 from unlabeled.study.plan import PLAIN, Arm, Cell, needs, safe
 from unlabeled.training.devices import Device
 from unlabeled.training.halfway import Halfway
 from unlabeled.training.loop import Items, embed
-from unlabeled.training.run import Run
+from unlabeled.training.run import Run, fingerprint
 
 TRAINED = ("method", "trained")
+SAMPLE = 64  # items by whose contents data are known again
 ASKED = 1000  # labelled items at most that a fine-tuned net is asked for again, to see whether it was trained out
+
+
+def identity(data: Prepared) -> dict[str, str]:
+    """Short codes of all that results hang on: which items are learnt from and tested on, their labels, and what some
+    of them hold.
+    """
+    table = data.table
+    paths, labels = (table.items[c].fillna("").astype(str).tolist() for c in ("path", "label"))
+    some = np.unique(np.linspace(0, len(table) - 1, SAMPLE).astype(np.int64))
+    return {
+        "training items": fingerprint(paths, data.learning),
+        "test items": fingerprint(paths, data.test),
+        "labels": fingerprint(labels, np.concatenate([data.labelled, data.test])),
+        "contents": hashlib.sha256(data.store.batch(some).numpy().tobytes()).hexdigest()[:16],
+    }
+
+
+def claim(folder: Path, data: Prepared) -> None:
+    """Refuse a folder that holds features or predictions of other items; `items.json` says of which.
+
+    Raises:
+        UserError: when they differ.
+    """
+    path, mine = folder / "items.json", identity(data)
+    old = json.loads(path.read_text("utf-8")) if path.is_file() else mine
+    if differs := [name for name in mine if old.get(name) != mine[name]]:
+        raise UserError(
+            f"{folder} holds results on data that had other {' and '.join(differs)}",
+            "take another --out, or delete the folder to start afresh",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(json.dumps(mine, indent=1), "utf-8")
+    beside.replace(path)
 
 
 @dataclass(frozen=True)
@@ -131,9 +169,8 @@ def fit(
         encoder = bench.encoder(arm, cell.seed)
         bench.device.place(encoder)
         fresh = arm.kind not in TRAINED
-        model = protocol.fit(
-            encoder, Items(store, rows), y, looks, bench.device, seed=cell.seed, fresh=fresh, halfway=halfway
-        )
+        items = Items(store, rows, groups=groups(data, rows))
+        model = protocol.fit(encoder, items, y, looks, bench.device, seed=cell.seed, fresh=fresh, halfway=halfway)
         probabilities = model.predict(Items(store, data.test), looks, bench.device)
         own = np.random.default_rng(cell.seed).permutation(len(rows))[:ASKED]
         fitted = (model.predict(Items(store, rows[own]), looks, bench.device).argmax(1) == y[own]).mean()
@@ -189,11 +226,10 @@ def empty_cost(device: Device, name: str, arm: Arm, seed: int, stage: str) -> di
 
 
 def groups(data: Prepared, rows: np.ndarray) -> np.ndarray | None:
-    """Group codes of the rows where the data name groups (patients, parts), else None."""
-    column = data.table.items["group"].iloc[rows]
-    if column.isna().all():
-        return None
-    return np.asarray(column.fillna("").astype("category").cat.codes.to_numpy(), np.int64)
+    """Group number of each row where the data name groups (patients, parts), items without one being one each; else
+    None.
+    """
+    return unit_numbers(data.table, rows)
 
 
 def full(probabilities: np.ndarray, y: np.ndarray, classes: int) -> np.ndarray:

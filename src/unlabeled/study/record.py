@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats as scipy_stats
 
 from unlabeled import metrics, stats
 from unlabeled.data.prepare import Prepared
+from unlabeled.progress import count
+from unlabeled.study.fits import groups
 from unlabeled.study.plan import PLAIN, Arm, Cell
 
 KEYS = ["arm", "share", "labels", "protocol"]
-UNBOUNDED = ("nll", "brier")  # figures that can exceed 1
+Key = tuple[str, float, int, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,72 +26,99 @@ class Tables:
 
     Args:
         table: one row a figure of a cell: arm, encoder, share, labels, seed, draw, protocol, metric, value.
-        summary: mean, sd and 95 % interval over seeds, draws and test items: arm, share, labels, protocol, metric,
-            mean, sd, low, high, n.
+        summary: mean, sd and 95 % interval over seeds, draws and test items (or their groups): arm, share, labels,
+            protocol, metric, mean, sd, low, high, n; figures of another kind than these have no interval.
         differences: paired differences in accuracy between contenders at equal labels: arm_a, protocol_a, arm_b,
             protocol_b, share, labels,
             difference, low, high, n, probability.
+        diverged: cells whose predictions are no numbers; they count as wrong.
     """
 
     table: pd.DataFrame
     summary: pd.DataFrame
     differences: pd.DataFrame
+    diverged: tuple[str, ...] = ()
 
 
 def tables(folder: Path, prepared: Prepared, plan: Sequence[Arm], cells: Sequence[Cell]) -> Tables:
     """Score all cells against the test labels and write `table.csv`, `summary.csv` and `differences.csv`."""
     labels = prepared.table.labels[prepared.test]
-    classes = prepared.table.classes
+    classes, units = prepared.table.classes, groups(prepared, prepared.test)
     encoders = {arm.name: "" if arm.kind == PLAIN else str(arm.recipe.encoder) for arm in plan}
     rows: list[dict[str, Any]] = []
-    hits: dict[tuple[str, float, int, str], list[tuple[int, int, np.ndarray]]] = {}
+    summary: list[dict[str, Any]] = []
+    diverged: list[str] = []
+    hits: dict[Key, list[tuple[int, int, np.ndarray]]] = {}
+    by_key: dict[Key, list[Cell]] = {}
     for cell in cells:
-        with np.load(folder / "predictions" / cell.file) as arrays:
-            probabilities, told = arrays["probabilities"], json.loads(str(arrays["facts"]))
-        facts = {"arm": cell.arm, "encoder": encoders[cell.arm], "share": cell.share, "labels": cell.labels}
-        facts |= {"seed": cell.seed, "draw": cell.draw, "protocol": cell.protocol}
-        rows.extend(
-            {**facts, "metric": k, "value": v} for k, v in metrics.report(probabilities, labels, classes).items()
-        )
-        if stats.FITTED in told:
-            rows.append({**facts, "metric": stats.FITTED, "value": told[stats.FITTED]})
-        key = (cell.arm, cell.share, cell.labels, cell.protocol)
-        hits.setdefault(key, []).append((cell.seed, cell.draw, probabilities.argmax(1) == labels))
-    table = pd.DataFrame(rows)
-    summary = _summary(table, hits)
-    differences = _differences(hits)
-    for name, frame in (("table", table), ("summary", summary), ("differences", differences)):
-        write_csv(folder / f"{name}.csv", frame)
-    return Tables(table, summary, differences)
+        by_key.setdefault((cell.arm, cell.share, cell.labels, cell.protocol), []).append(cell)
+    for key, mine in by_key.items():
+        told, own = [], []
+        for cell in mine:
+            with np.load(folder / "predictions" / cell.file) as arrays:
+                probabilities, about = arrays["probabilities"], json.loads(str(arrays["facts"]))
+            right = metrics.right(probabilities, labels)
+            if not np.isfinite(probabilities).all():
+                diverged.append(f"{cell.arm} ({cell.protocol}, {count(cell.labels, 'label')})")
+            figures = metrics.report(probabilities, labels, classes) | {"accuracy": float(right.mean())}
+            figures |= {stats.FITTED: about[stats.FITTED]} if stats.FITTED in about else {}
+            facts = {"arm": cell.arm, "encoder": encoders[cell.arm], "share": cell.share, "labels": cell.labels}
+            facts |= {"seed": cell.seed, "draw": cell.draw, "protocol": cell.protocol}
+            rows.extend({**facts, "metric": k, "value": v} for k, v in figures.items())
+            hits.setdefault(key, []).append((cell.seed, cell.draw, right))
+            told.append((cell.seed, cell.draw, probabilities))
+            own.append({k: v for k, v in figures.items() if "/" not in k})
+        about_key = dict(zip(KEYS, key, strict=True))
+        for metric in dict.fromkeys(name for figures in own for name in figures):
+            values = np.array([figures.get(metric, np.nan) for figures in own])
+            ends = _interval(metric, hits[key] if metric == "accuracy" else told, labels, len(classes), units)
+            sd = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+            facts = {"metric": metric, "mean": float(values.mean()), "sd": sd, "low": ends[0], "high": ends[1]}
+            summary.append({**about_key, **facts, "n": len(values)})
+    found = Tables(pd.DataFrame(rows), pd.DataFrame(summary), _differences(hits, units), tuple(dict.fromkeys(diverged)))
+    for name in ("table", "summary", "differences"):
+        write_csv(folder / f"{name}.csv", getattr(found, name))
+    return found
 
 
-def _summary(
-    table: pd.DataFrame, hits: Mapping[tuple[str, float, int, str], list[tuple[int, int, np.ndarray]]]
-) -> pd.DataFrame:
-    rows = []
-    plain = table[~table["metric"].str.contains("/")]
-    for (arm, share, labels, protocol, metric), part in plain.groupby([*KEYS, "metric"], sort=False):
-        key = (str(arm), float(str(share)), int(str(labels)), str(protocol))
-        values = part["value"].to_numpy(float)
-        row = {"arm": arm, "share": share, "labels": labels, "protocol": protocol, "metric": metric, "n": len(values)}
-        if metric == "accuracy":
-            s = stats.summarise(hits[key])
-            row |= {"mean": s.mean, "sd": s.sd, "low": s.low, "high": s.high}
-        else:
-            mean, sd = float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-            half = (
-                float(scipy_stats.t.ppf(0.975, len(values) - 1)) * sd / len(values) ** 0.5
-                if len(values) > 1
-                else float("nan")
-            )
-            top = float("inf") if metric in UNBOUNDED else 1.0
-            low, high = np.clip([mean - half, mean + half], 0.0, top)  # nan stays nan: one fit has no interval
-            row |= {"mean": mean, "sd": sd, "low": float(low), "high": float(high)}
-        rows.append(row)
-    return pd.DataFrame(rows)[[*KEYS, "metric", "mean", "sd", "low", "high", "n"]]
+def _interval(
+    metric: str,
+    cells: Sequence[tuple[int, int, np.ndarray]],
+    labels: np.ndarray,
+    classes: int,
+    units: np.ndarray | None,
+) -> tuple[float, float]:
+    """Ends of the 95 % interval of a figure over seeds, draws and test items; nan where it has none."""
+    if not all(np.isfinite(v).all() for _, _, v in cells):
+        return float("nan"), float("nan")
+    if metric == "accuracy":
+        told = stats.summarise(cells, groups=units)
+    elif metric in EACH:
+        told = stats.summarise([(s, d, EACH[metric](v.astype(np.float64), labels)) for s, d, v in cells], groups=units)
+    elif metric in WHOLE:
+        many = int(np.clip(stats.TABLE // len(labels), 200, 1000))
+        how = metrics.weighted(metric, labels, classes)
+        told = stats.summarise(cells, groups=units, metric=how, resamples=many)
+    else:
+        return float("nan"), float("nan")
+    return told.low, told.high
 
 
-def _differences(hits: Mapping[tuple[str, float, int, str], list[tuple[int, int, np.ndarray]]]) -> pd.DataFrame:
+def _surprise(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Log-loss of each item, as `metrics.report` has it."""
+    return np.asarray(-np.log(probabilities[np.arange(len(labels)), labels].clip(metrics.NLL_CLIP)))
+
+
+def _brier(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Brier score of each item."""
+    return np.asarray(np.square(probabilities - np.eye(probabilities.shape[1])[labels]).sum(1))
+
+
+EACH = {"nll": _surprise, "brier": _brier}  # figures that are means over items
+WHOLE = ("macro_f1", "sensitivity", "specificity", "auroc", "auprc")  # those of all items together
+
+
+def _differences(hits: Mapping[Key, list[tuple[int, int, np.ndarray]]], units: np.ndarray | None) -> pd.DataFrame:
     rows = []
     for a, b in itertools.combinations(hits, 2):
         if a[1] != b[1]:
@@ -98,7 +126,7 @@ def _differences(hits: Mapping[tuple[str, float, int, str], list[tuple[int, int,
         first, second = _pair(hits[a], hits[b])
         if not first:
             continue
-        d = stats.paired_difference(first, second)
+        d = stats.paired_difference(first, second, groups=units)
         where = {
             "share": a[1],
             "labels": a[2],

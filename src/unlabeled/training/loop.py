@@ -33,11 +33,13 @@ class Items:
         store: decoded items.
         rows: (N,) row numbers in the store.
         domains: (N,) int64, -1 where unknown, or None.
+        groups: (N,) int64, which of them belong together (a patient, a part), or None.
     """
 
     store: Store
     rows: np.ndarray
     domains: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -13,7 +13,7 @@ from unlabeled.errors import UserError
 from unlabeled.settings import Training
 from unlabeled.study import record
 from unlabeled.study.conduct import check_labels
-from unlabeled.study.fits import Bench, fit_all
+from unlabeled.study.fits import Bench, claim, fit_all
 from unlabeled.study.plan import Arm, cells, needs, safe
 from unlabeled.training.devices import open_device
 from unlabeled.training.run import Run
@@ -28,24 +28,28 @@ class Evaluation:
         summary: mean, sd and interval: arm, share, labels, protocol, metric, mean, sd, low, high, n.
         table: one row a figure of a cell.
         differences: paired differences in accuracy.
+        diverged: fits whose predictions are no numbers; they count as wrong.
     """
 
     folder: Path
     summary: pd.DataFrame
     table: pd.DataFrame
     differences: pd.DataFrame
+    diverged: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """A small table: accuracy with its 95 % interval, and macro-F1."""
         uses = max(map(len, ("protocol", *self.summary["protocol"])))
         out = [f"{'labels':>7} {'arm':<24} {'protocol':<{uses}} {'accuracy':<24} macro-F1"]
         wide = self.summary.pivot_table(
-            index=["labels", "arm", "protocol"], columns="metric", values=["mean", "low", "high"]
+            index=["labels", "arm", "protocol"], columns="metric", values=["mean", "low", "high"], dropna=False
         )
+        wide = wide[wide["mean", "accuracy"].notna()]  # pairs that no fit stands for
         for key, row in zip(wide.index.to_list(), wide.to_dict("records"), strict=True):
             labels, arm, protocol = key
             accuracy = f"{row['mean', 'accuracy']:.3f} ({row['low', 'accuracy']:.3f} to {row['high', 'accuracy']:.3f})"
             out.append(f"{int(labels):>7} {arm:<24} {protocol:<{uses}} {accuracy:<24} {row['mean', 'macro_f1']:.3f}")
+        out += [f"mind: {name} diverged, and its answers count as wrong" for name in self.diverged]
         return [*out, f"tables and predictions: {self.folder}"]
 
 
@@ -87,6 +91,7 @@ def evaluate(
     prepared = prepare(data, size=recipe.size, prep=read_prep(recipe.modality, recipe.prep))
     check_labels(data, prepared)
     folder = Path(out) if out else trained.folder / "evaluation" / safe(Path(data).resolve().stem)
+    claim(folder, prepared)
     device = open_device(training)
     mine = Arm(recipe.method.name, "trained", recipe, uses)
     random = Arm("random", "random", recipe, tuple(p for p in uses if needs(p) != "encoder"))
@@ -96,4 +101,4 @@ def evaluate(
     todo = cells(arms, drawn, [recipe.seed])
     fit_all(bench, arms, todo, drawn)
     results = record.tables(folder, prepared, arms, todo)
-    return Evaluation(folder, results.summary, results.table, results.differences)
+    return Evaluation(folder, results.summary, results.table, results.differences, results.diverged)

@@ -19,7 +19,7 @@ from unlabeled.shift.bench import Bench
 from unlabeled.shift.equal import EqualLoss, equal_loss
 from unlabeled.shift.subjects import LINEAR, SUPERVISED, Subject, data_for, find
 from unlabeled.study.conduct import check_labels
-from unlabeled.study.fits import groups
+from unlabeled.study.fits import groups, identity
 from unlabeled.study.plan import needs, safe
 from unlabeled.study.record import write_csv, write_json
 from unlabeled.training.devices import open_device
@@ -196,17 +196,15 @@ def _weights(s: Subject) -> dict[str, Any]:
 
 def _claim(bench: Bench, data: str, subjects: Sequence[Subject], labels: float, supervised: str) -> None:
     """Refuse a folder that holds results of other runs or data; `cells.json` says what it holds."""
-    table = bench.prepared.table
-    paths = table.items["path"].astype(str).tolist()
     mine: dict[str, Any] = {"data": data, "labels": labels, "draws": len(bench.draws), "supervised": supervised}
-    mine |= {"test": fingerprint(paths, bench.prepared.test), "learn": fingerprint(paths, bench.prepared.learning)}
+    mine |= {f"data: {name}": code for name, code in identity(bench.prepared).items()}
     runs = {s.key: fingerprint([repr(sorted(_weights(s).items()))], np.zeros(1, np.int64)) for s in subjects}
     path = bench.folder / "cells.json"
     if path.is_file():
         import json
 
         old = json.loads(path.read_text("utf-8"))
-        differs = [k for k in mine if old.get(k) != mine[k]]
+        differs = [k for k in mine if k in old and old[k] != mine[k]]
         differs += [k for k in runs if old["runs"].get(k, runs[k]) != runs[k]]
         if differs:
             raise UserError(

@@ -18,6 +18,7 @@ from unlabeled.shift.crossing import ADAPTS, ALIKE, Crossing, Place, crossings, 
 from unlabeled.shift.outcome import MEAN, Outcome, gather
 from unlabeled.study.answer import UNEVEN
 from unlabeled.study.conduct import check_labels, majority
+from unlabeled.study.fits import identity
 from unlabeled.study.pace import steps
 from unlabeled.study.plan import PLAIN, Arm, arms, folder_name, needs
 from unlabeled.study.record import write_csv, write_json
@@ -225,6 +226,7 @@ def _claim(folder: Path, todo: Sequence[Crossing], plan: dict[str, list[Arm]], d
     path = folder / "cells.json"
     mine: dict[str, Any] = {"data": data, "by": how[0], "detector": how[1]}
     mine |= {f"{c.target} test": len(c.test) for c in todo}
+    mine |= {f"{name} beside {c.target}": code for c in todo for name, code in identity(c.source).items()}
     for c in todo:
         for a in plan[c.target]:
             numbers = {k: v for k, v in a.recipe.numbers().items() if k != "seed"}

@@ -134,7 +134,7 @@ class Classes:
             raise Refused(409, f"{len(last)} items were seen; {drift.FEWEST} are needed, and a bundle's reference")
         names = ("features", "probabilities", "strangeness")
         new = {k: np.concatenate([getattr(a, k) for a in last]) for k in names}
-        old = {k: self.reference[f"drift/{k}"][:1000] for k in names}
+        old = {k: self.reference[f"drift/{k}"] for k in names}  # all: its first part may lack classes
         found = drift.compare(old, new, self.model.limits, rate=rate, permutations=199)
         checks = {c.name: {"reference": c.reference, "now": c.now, "p": c.p} for c in found.checks}
         return {"alarm": found.alarm, "p": found.p, "items": found.items, "sentence": found.sentence, "checks": checks}

@@ -6,6 +6,7 @@ from unlabeled.report.anomalies.inspected import Inspected
 from unlabeled.report.section import Section
 
 TITLE = "A few labelled faults"
+NONE = "–"
 
 
 def section(found: Inspected) -> Section | None:
@@ -16,10 +17,16 @@ def section(found: Inspected) -> Section | None:
     rows = []
     for k in dict.fromkeys(s["shots"] for s in every):
         mine = [s for s in every if s["shots"] == k]
-        gains = [s["after"] - s["before"] for s in mine]
+        able = [s for s in mine if s["after"] is not None]  # nothing was left to test the others on
+        gains = [s["after"] - s["before"] for s in able]
         rows.append({
-            "shots": k, "before": f"{np.mean([s['before'] for s in mine]):.3f}",
-            "after": f"{np.mean([s['after'] for s in mine]):.3f}", "worst": f"{min(gains):+.3f}",
-            "best": f"{max(gains):+.3f}", "draws": len(mine),
+            "shots": k, "before": _mean([s["before"] for s in able]), "after": _mean([s["after"] for s in able]),
+            "gained": f"{min(gains):+.3f} to {max(gains):+.3f}" if gains else NONE,
+            "draws": len(mine) if len(able) == len(mine) else f"{len(able)} of {len(mine)}",
         })  # fmt: skip
-    return Section({"rows": rows})
+    lacking = any(s["after"] is None for s in every)
+    return Section({"rows": rows, "lacking": lacking})
+
+
+def _mean(values: list[float]) -> str:
+    return f"{np.mean(values):.3f}" if values else NONE

@@ -65,7 +65,8 @@ def _gain(study: Study, winner: Contender, rivals: list[Contender], labels: int)
     if gap is None:
         return []
     chance = "" if gap["low"] > 0 or gap["high"] < 0 else "; not beyond chance"
-    note = f"{signed(100 * gap['low'])} to {signed(100 * gap['high'])}{chance}"
+    known = gap["low"] == gap["low"]  # too few test items have no interval
+    note = f"{signed(100 * gap['low'])} to {signed(100 * gap['high'])}{chance}" if known else "too few test items"
     return [{"value": signed(100 * gap["difference"]), "what": f"points against {rival.phrase}", "note": note}]
 
 

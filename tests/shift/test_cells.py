@@ -1,0 +1,74 @@
+"""Domains that are left out, and groups of strangers, on cells that are made up and not computed by a run."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from unlabeled.data.store import Prep
+from unlabeled.shift import domains, strangers
+from unlabeled.shift.bench import Bench
+from unlabeled.shift.subjects import Subject
+from unlabeled.study.fits import write_arrays
+
+ARM = Subject("simclr", 0, "trained", SimpleNamespace())  # type: ignore[arg-type]
+
+
+def bench(folder: Path, domain: np.ndarray, labels: np.ndarray, test: np.ndarray) -> Bench:
+    """A bench with features that show the class, and clean answers that are right everywhere."""
+    items = pd.DataFrame({"domain": domain, "group": pd.array([None] * len(labels), dtype="str")})
+    table = SimpleNamespace(items=items, labels=labels, classes=["bad", "good"])
+    learning, tested = np.flatnonzero(~test), np.flatnonzero(test)
+    prepared: Any = SimpleNamespace(table=table, learning=learning, test=tested, labelled=learning)
+    found = Bench(folder, prepared, [learning], SimpleNamespace())  # type: ignore[arg-type]
+    x = np.random.default_rng(0).normal(size=(len(labels), 4)) + 6 * np.eye(2, 4)[labels]
+    write_arrays(folder / "features" / f"{ARM.source}.npz", {"learn": x[learning], "test": x[tested]})
+    write_arrays(found.cell(ARM, "clean"), {"probabilities": np.eye(2)[labels[tested]][None]})
+    return found
+
+
+@pytest.mark.parametrize(("drawn", "right"), [("AB", 0.5), ("A", 0.0)])
+def test_labels_of_one_class_or_none_end_nothing(tmp_path: Path, drawn: str, right: float) -> None:
+    """All labels that are left without A are those of good items of B, or none is."""
+    site = np.repeat(["A", "B"], 60)
+    labels, test = np.where(site == "A", np.arange(120) % 2, 1), np.arange(120) % 3 == 0
+    made = bench(tmp_path, site, labels, test)
+    made = replace(made, draws=[made.draws[0][np.isin(site[made.draws[0]], list(drawn))]])
+    found = domains.measure(made, [ARM])
+    assert found is not None
+    table = found.table.set_index(["setting", "domain"])["accuracy"]
+    assert table["domain left out", "A"] == pytest.approx(right)
+    assert table["domain left out", "B"] == 1.0
+    [note] = [n for n in found.notes if n.startswith("Without A")]
+    assert note.startswith("Without A no label shows bad")
+    assert ("good, the one that is left, is the answer to every item" in note) == (drawn == "AB")
+
+
+def test_differences_before_strangers_resample_their_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight films of ten frames each: all frames of a film are flagged, or none is."""
+    monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path / "cache"))
+    random, film = np.random.default_rng(0), np.arange(80) // 10
+    for i in range(80):
+        Image.fromarray(random.integers(0, 256, (8, 8)).astype("uint8"), "L").save(tmp_path / f"{i:02d}.png")
+    named = {"path": [f"{i:02d}.png" for i in range(80)], "group": [f"film {f}" for f in film]}
+    pd.DataFrame(named).to_csv(tmp_path / "films.csv", index=False)
+    pd.DataFrame(named).drop(columns="group").to_csv(tmp_path / "frames.csv", index=False)
+    places = {name: str(tmp_path / f"{name}.csv") for name in ("films", "frames")}
+    flagged = {"simclr": film < 6, "random": film >= 5}
+
+    def scores(_: Bench, s: Subject, *rest: object) -> dict[str, tuple[np.ndarray, ...]]:
+        return {"knn": (np.zeros(20), np.zeros(20), flagged[s.arm].astype(float))}
+
+    monkeypatch.setattr(strangers, "_scores", scores)
+    made: Any = SimpleNamespace(prepared=SimpleNamespace(prep=Prep(8, 1)), draws=[np.arange(4)])
+    arms = [replace(ARM, arm=name) for name in flagged]
+    table = strangers.measure(made, arms, places).differences
+    mine = table[table["arm_a"] == "simclr"].set_index("strangers")
+    wide = mine["high"] - mine["low"]
+    assert (mine["difference"] == 0.375).all()
+    assert wide["films"] > 2.5 * wide["frames"]
