@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from unlabeled import UserError, catalog
+from unlabeled.blocks.causal import Equations
 from unlabeled.encoders import _build
 from unlabeled.methods import Facts
 from unlabeled.settings import Budget, Setup, Training
@@ -67,6 +68,10 @@ def test_decay_spares_biases_and_norms() -> None:
     with_decay, without = optim.groups(net, 0.1)
     assert [tuple(p.shape) for p in with_decay["params"]] == [(3, 3)]  # type: ignore[attr-defined]
     assert without["weight_decay"] == 0.0 and len(without["params"]) == 3  # type: ignore[arg-type]
+    model = Equations(2, 3)
+    with_decay, without = optim.groups(model, 0.1)
+    assert [p is model.shift for p in without["params"]] == [True]  # one bias a factor and hidden unit
+    assert len(with_decay["params"]) == 2
 
 
 @pytest.mark.parametrize("kind", ["adamw", "adam", "sgd", "lars"])

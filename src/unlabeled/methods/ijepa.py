@@ -15,7 +15,7 @@ from unlabeled.methods import Batch, Facts, Method
 from unlabeled.modalities import Modality
 from unlabeled.views.block import block, numbers
 
-SEEN, STRETCH = (0.85, 1.0), 1.5  # share of the picture that is seen, and form of the blocks, as in the paper
+SEEN, STRETCH = (0.85, 1.0), 1.5  # share that is seen, as in the paper; blocks up to 3 : 2 or 2 : 3, where it has 3 : 4
 
 
 class IJEPA(Method):

@@ -14,7 +14,7 @@ from unlabeled.modalities import Modality
 from unlabeled.objectives.gauss import divergence
 from unlabeled.objectives.painting import squared_error
 
-WIDEST = 8.0  # bound of log variances: beyond it bf16 has no numbers
+WIDEST = 8.0  # bound of log variances: one far beyond would let a single draw outweigh all others
 
 
 class VAE(Method):

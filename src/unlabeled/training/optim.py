@@ -1,8 +1,8 @@
 """Optimizers and the learning-rate schedule; the schedule is a pure function of the step.
 
-Weight decay acts on matrices and never on biases and norms (Chen et al. 2020; He et al. 2021, App. A). LARS follows
-You et al. 2017
-(arXiv:1708.03888) with the trust coefficient 0.001 that SimCLR uses.
+Weight decay acts on matrices and never on biases and norms (Chen et al. 2020; He et al. 2021, App. A): on what has two
+dimensions or more and is not called `bias` or `shift`. LARS follows You et al. 2017 (arXiv:1708.03888) with the trust
+coefficient 0.001 that SimCLR uses.
 """
 
 import math
@@ -14,6 +14,8 @@ from torch import nn
 
 from unlabeled.encoders import Encoder
 from unlabeled.settings import Training
+
+BIASES = ("bias", "shift")  # names of parameters that are added, of any shape
 
 
 class LARS(torch.optim.Optimizer):
@@ -52,9 +54,10 @@ class LARS(torch.optim.Optimizer):
 
 def groups(module: nn.Module, weight_decay: float, scale: float = 1.0) -> list[dict[str, Any]]:
     """Two parameter groups, with and without weight decay; `scale` multiplies the learning rate of both."""
-    trained = [p for p in module.parameters() if p.requires_grad]
-    matrices = [p for p in trained if p.ndim > 1]
-    others = [p for p in trained if p.ndim <= 1]
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    decayed = {name for name, p in trained.items() if p.ndim > 1 and name.rpartition(".")[2] not in BIASES}
+    matrices = [p for name, p in trained.items() if name in decayed]
+    others = [p for name, p in trained.items() if name not in decayed]
     out: list[dict[str, Any]] = [
         {"params": matrices, "weight_decay": weight_decay, "scale": scale},
         {"params": others, "weight_decay": 0.0, "scale": scale},
