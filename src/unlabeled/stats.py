@@ -206,6 +206,24 @@ def holm(p: Sequence[float]) -> np.ndarray:
     return out
 
 
+def holm_of_pairs(differences: pd.DataFrame, by: Sequence[str]) -> np.ndarray:
+    """The p values (N,) of a table of differences (arm_a, arm_b, p), corrected for all pairs that are compared under
+    the same heads; both directions of a pair count once.
+
+    >>> table = pd.DataFrame({"arm_a": list("abac"), "arm_b": list("baca"), "p": [0.01, 0.01, 0.04, 0.04], "at": 1})
+    >>> holm_of_pairs(table, ["at"]).tolist()
+    [0.02, 0.02, 0.04, 0.04]
+    """
+    out: np.ndarray = np.full(len(differences), np.nan)
+    pair = [" | ".join(sorted(names)) for names in zip(differences["arm_a"], differences["arm_b"], strict=True)]
+    rows = differences.assign(pair=pair, row=np.arange(len(differences)))
+    for _, part in rows.groupby(list(by), sort=False):
+        once = part.drop_duplicates("pair")
+        corrected = dict(zip(once["pair"], holm(once["p"].to_list()), strict=True))
+        out[part["row"].to_numpy()] = part["pair"].map(corrected).to_numpy(np.float64)
+    return out
+
+
 def crossing(labels: np.ndarray, scores: np.ndarray, target: float) -> float | None:
     """Number of labels at which a curve first reaches a target, straight in the logarithm of the labels between points.
 

@@ -28,7 +28,8 @@ class Outcome:
         summary: target, arm, where (`target`, `source`), accuracy, low, high, n; also for `mean of the targets`.
         overall: one row an arm: mean, low, high, worst, worst_target, source, detected, kept; auroc, its standard
             deviation over seeds auroc_sd, auprc (means of the targets).
-        differences: paired, first less second, in the target: arm_a, arm_b, target, difference, low, high, n, seeds, p.
+        differences: paired, first less second, in the target: arm_a, arm_b, target, difference, low, high, n, seeds,
+            p, and p_holm, corrected for all pairs of that target.
     """
 
     table: pd.DataFrame
@@ -79,7 +80,9 @@ def gather(place: Place, todo: Sequence[Crossing], arms: Sequence[Arm], seeds: S
             row = {"arm_a": a, "arm_b": b, "target": target, "difference": d.difference, "low": d.low, "high": d.high}
             differences.append(row | {"n": d.n, "seeds": d.seeds, "p": d.p})
     columns = ["arm_a", "arm_b", "target", "difference", "low", "high", "n", "seeds", "p"]
-    return Outcome(table, frame, _overall(table, frame), pd.DataFrame(differences, columns=columns))
+    gaps = pd.DataFrame(differences, columns=columns)
+    gaps["p_holm"] = stats.holm_of_pairs(gaps, ["target"])
+    return Outcome(table, frame, _overall(table, frame), gaps)
 
 
 def macro(sizes: Sequence[int]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:

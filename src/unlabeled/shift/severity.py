@@ -151,7 +151,9 @@ def differences(
             back = {"difference": -d.difference, "low": -d.high, "high": -d.low, "probability": 1 - d.probability}
             rows += [{"arm_a": a, "arm_b": b} | where | there, {"arm_a": b, "arm_b": a} | where | back]
     columns = ["arm_a", "arm_b", "what", "scope", "difference", "low", "high", "n", "seeds", "probability", "p"]
-    return pd.DataFrame(rows, columns=columns)
+    found = pd.DataFrame(rows, columns=columns)
+    found["p_holm"] = stats.holm_of_pairs(found, ["what", "scope"])
+    return found
 
 
 def paired(a: Sequence[stats.Cell], b: Sequence[stats.Cell]) -> bool:
