@@ -247,7 +247,13 @@ def test_test_labels_change_nothing_but_the_scores(
             assert all(np.array_equal(a[k], b[k]) for k in a.files)
 
 
-def test_mistakes_are_said_in_words(study: Path, scanners: Path, tmp_path: Path) -> None:
+def test_mistakes_are_said_in_words(study: Path, scanners: Path, strangers: Path, tmp_path: Path) -> None:
+    where = tmp_path / "refused"
+    with pytest.raises(UserError, match="there is no"):
+        call(study, scanners, where, tmp_path / "nowhere")
+    with pytest.raises(UserError, match="too few to hold some out"):
+        shift(str(study), str(scanners), labels=3, draws=1, ood=(str(strangers),), out=str(where), training=TRAINING)
+    assert not where.exists(), "before any work"
     with pytest.raises(UserError, match="neither a run nor a study"):
         shift(str(tmp_path), str(scanners))
     with pytest.raises(UserError, match='no corruption "fog"'):

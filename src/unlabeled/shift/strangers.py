@@ -66,6 +66,24 @@ def split(prepared: Prepared, rows: np.ndarray, seed: int) -> tuple[np.ndarray, 
     return rows[fit], rows[held]
 
 
+def check(prepared: Prepared, draws: Sequence[np.ndarray], texts: Sequence[str]) -> None:
+    """Refuse before hours of work what `measure` would refuse after them.
+
+    Args:
+        prepared: the data.
+        draws: labelled rows of each draw.
+        texts: folders of strangers, as for `places`.
+
+    Raises:
+        UserError: when a folder is not there, or too few items are labelled to hold some out.
+    """
+    for folder in places(texts).values():
+        if not Path(folder).exists():
+            raise UserError(f"there is no {folder}", "give folders of strangers: --ood near=cats/,far=noise/")
+    for rows in draws:
+        split(prepared, rows, 0)
+
+
 def places(texts: Sequence[str]) -> dict[str, str]:
     """Folders of strangers by name, from `folder` or `name=folder`.
 

@@ -107,6 +107,8 @@ def shift(
     rows = [draw[float(labels)] for draw in drawn][: 1 if labels == 1.0 else None]
     folder = Path(out) if out else Path(run) / "shift" / safe(Path(data).resolve().stem)
     bench = Bench(folder, prepared, rows, open_device(training), supervised or "finetune")
+    if ood:
+        strangers.check(prepared, rows, ood)
     _claim(bench, data, subjects, labels, supervised)
     related = _related(subjects, prepared, chosen)
     new = overlap.unrelated(related)
