@@ -143,8 +143,8 @@ def weighted(name: str, labels: np.ndarray, n: int) -> Callable[[np.ndarray, np.
             there = np.flatnonzero((truth.sum(0) > 0) & (truth.sum(0) < len(truth)))
             if name == "auprc" and n == 2 and len(there):
                 there = there[[truth.sum(0)[there].argmin()]]
-            found = [rank(probabilities[:, c], truth[:, c], weights) for c in there]
-            return np.asarray(np.nanmean(found, 0) if found else np.full(len(weights), np.nan))
+            found = np.array([rank(probabilities[:, c], truth[:, c], weights) for c in there]).reshape(-1, len(weights))
+            return np.asarray(np.nansum(found, 0) / np.isfinite(found).sum(0))  # nan where no class is defined
 
     return measure
 

@@ -120,8 +120,8 @@ def bootstrap(
         return 0.0
 
     calibration.interval(keep, items, groups=groups, resamples=resamples)
-    units = items if groups is None else len(np.unique(groups))
-    return {name: calibration.ends(np.array(values), units) for name, values in found.items()}
+    many = units(items, groups)
+    return {name: calibration.ends(np.array(values), many) for name, values in found.items()}
 
 
 def _figure(value: float, low: float, high: float) -> dict[str, float | None]:

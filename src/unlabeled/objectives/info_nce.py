@@ -7,6 +7,7 @@ needs no running maximum.
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -81,21 +82,21 @@ def _lean(x: Tensor, others: Tensor, temperature: float) -> Tensor:
 
 class _Lean(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, others: Tensor, temperature: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, others: Tensor, temperature: float) -> Tensor:
         total = x.new_zeros(len(x))
         for i, j, e in _blocks(x, others, temperature):
             total[i] += e.sum(1)
             if j.start < len(x) and i != j:
                 total[j] += e.sum(0)
         ctx.save_for_backward(x, others, total)
-        ctx.temperature = temperature  # type: ignore[attr-defined]
+        ctx.temperature = temperature
         return total.log() + 1 / temperature
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        x, others, total = ctx.saved_tensors  # type: ignore[attr-defined]
-        temperature: float = ctx.temperature  # type: ignore[attr-defined]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, others, total = ctx.saved_tensors
+        temperature: float = ctx.temperature
         share = grad / (total * temperature)
         columns = torch.cat([x, others])
         out = torch.zeros_like(columns)

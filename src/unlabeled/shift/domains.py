@@ -82,7 +82,7 @@ def measure(bench: Bench, subjects: Sequence[Subject]) -> Domains | None:
             for number, name in enumerate(names):
                 predicted, lacking = _left_out(bench, s, draw, number, domain)
                 mine = domain[known] == number
-                row[mine] = (metrics.right(predicted, truth[known[mine]])) & predicted.any(1)
+                row[mine] = metrics.right(predicted, truth[known[mine]]) & predicted.any(1)
                 notes += _lacks(name, data.table.classes, lacking)
             hits.setdefault((LEFT_OUT, s.arm), []).append((s.seed, draw, row))
     table = _table(hits, domain[known], names, data, known)

@@ -80,8 +80,8 @@ def check(prepared: Prepared, draws: Sequence[np.ndarray], texts: Sequence[str])
     for folder in places(texts).values():
         if not Path(folder).exists():
             raise UserError(f"there is no {folder}", "give folders of strangers: --ood near=cats/,far=noise/")
-    for rows in draws:
-        split(prepared, rows, 0)
+    for draw, rows in enumerate(draws):
+        split(prepared, rows, draw)
 
 
 def places(texts: Sequence[str]) -> dict[str, str]:

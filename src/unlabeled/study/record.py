@@ -48,42 +48,46 @@ def tables(folder: Path, prepared: Prepared, plan: Sequence[Arm], cells: Sequenc
     rows: list[dict[str, Any]] = []
     summary: list[dict[str, Any]] = []
     diverged: list[str] = []
-    hits: dict[Key, list[tuple[int, int, np.ndarray]]] = {}
+    hits: dict[Key, list[stats.Cell]] = {}
     by_key: dict[Key, list[Cell]] = {}
     for cell in cells:
         by_key.setdefault((cell.arm, cell.share, cell.labels, cell.protocol), []).append(cell)
     for key, mine in by_key.items():
-        told, own = [], []
+        told, own = list[stats.Cell](), list[dict[str, float]]()
         for cell in mine:
-            with np.load(folder / "predictions" / cell.file) as arrays:
-                probabilities, about = arrays["probabilities"], json.loads(str(arrays["facts"]))
-            right = metrics.right(probabilities, labels)
-            if not np.isfinite(probabilities).all():
-                diverged.append(f"{cell.arm} ({cell.protocol}, {count(cell.labels, 'label')})")
-            figures = metrics.report(probabilities, labels, classes) | {"accuracy": float(right.mean())}
-            figures |= {stats.FITTED: about[stats.FITTED]} if stats.FITTED in about else {}
+            probabilities, figures = _scored(folder / "predictions" / cell.file, labels, classes)
             facts = {"arm": cell.arm, "encoder": encoders[cell.arm], "share": cell.share, "labels": cell.labels}
             facts |= {"seed": cell.seed, "draw": cell.draw, "protocol": cell.protocol}
             rows.extend({**facts, "metric": k, "value": v} for k, v in figures.items())
-            hits.setdefault(key, []).append((cell.seed, cell.draw, right))
+            if not np.isfinite(probabilities).all():
+                diverged.append(f"{cell.arm} ({cell.protocol}, {count(cell.labels, 'label')})")
             told.append((cell.seed, cell.draw, probabilities))
-            own.append({k: v for k, v in figures.items() if "/" not in k})
-        about_key = dict(zip(KEYS, key, strict=True))
-        for metric in dict.fromkeys(name for figures in own for name in figures):
+            own.append(figures)
+        hits[key] = [(seed, draw, metrics.right(p, labels)) for seed, draw, p in told]
+        for metric in dict.fromkeys(name for figures in own for name in figures if "/" not in name):
             values = np.array([figures.get(metric, np.nan) for figures in own])
-            ends = _interval(metric, hits[key] if metric == "accuracy" else told, labels, len(classes), units)
+            low, high = _interval(metric, hits[key] if metric == "accuracy" else told, labels, len(classes), units)
             sd = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-            facts = {"metric": metric, "mean": float(values.mean()), "sd": sd, "low": ends[0], "high": ends[1]}
-            summary.append({**about_key, **facts, "n": len(values)})
+            facts = {"metric": metric, "mean": float(values.mean()), "sd": sd, "low": low, "high": high}
+            summary.append(dict(zip(KEYS, key, strict=True)) | facts | {"n": len(values)})
     found = Tables(pd.DataFrame(rows), pd.DataFrame(summary), _differences(hits, units), tuple(dict.fromkeys(diverged)))
     for name in ("table", "summary", "differences"):
         write_csv(folder / f"{name}.csv", getattr(found, name))
     return found
 
 
+def _scored(file: Path, labels: np.ndarray, classes: Sequence[str]) -> tuple[np.ndarray, dict[str, float]]:
+    """Probabilities (N, C) of a cell, and its figures; rows that are no numbers count as wrong."""
+    with np.load(file) as arrays:
+        probabilities, told = arrays["probabilities"], json.loads(str(arrays["facts"]))
+    right = float(metrics.right(probabilities, labels).mean())
+    figures = metrics.report(probabilities, labels, classes) | {"accuracy": right}
+    return probabilities, figures | ({stats.FITTED: told[stats.FITTED]} if stats.FITTED in told else {})
+
+
 def _interval(
     metric: str,
-    cells: Sequence[tuple[int, int, np.ndarray]],
+    cells: Sequence[stats.Cell],
     labels: np.ndarray,
     classes: int,
     units: np.ndarray | None,
@@ -118,7 +122,7 @@ EACH = {"nll": _surprise, "brier": _brier}  # figures that are means over items
 WHOLE = ("macro_f1", "sensitivity", "specificity", "auroc", "auprc")  # those of all items together
 
 
-def _differences(hits: Mapping[Key, list[tuple[int, int, np.ndarray]]], units: np.ndarray | None) -> pd.DataFrame:
+def _differences(hits: Mapping[Key, list[stats.Cell]], units: np.ndarray | None) -> pd.DataFrame:
     rows = []
     for a, b in itertools.combinations(hits, 2):
         if a[1] != b[1]:
@@ -156,9 +160,7 @@ def _differences(hits: Mapping[Key, list[tuple[int, int, np.ndarray]]], units: n
     return pd.DataFrame(rows, columns=columns)
 
 
-def _pair(
-    a: list[tuple[int, int, np.ndarray]], b: list[tuple[int, int, np.ndarray]]
-) -> tuple[list[tuple[int, int, np.ndarray]], list[tuple[int, int, np.ndarray]]]:
+def _pair(a: list[stats.Cell], b: list[stats.Cell]) -> tuple[list[stats.Cell], list[stats.Cell]]:
     """The cells of two contenders that share seed and draw; an arm with one seed alone (PCA) is set against each
     seed.
     """

@@ -70,7 +70,7 @@ class Device:
 
     def place(self, module: Placed) -> Placed:
         """Move a module here, with convolutions laid out and computed as this device likes them; the same one."""
-        module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module.to(self.device).to(memory_format=torch.channels_last)
         accelerate(module, device=self.device)
         return module
 

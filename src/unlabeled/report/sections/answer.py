@@ -1,5 +1,6 @@
 """The answer: the one sentence that a person needs, the figures that carry it, and what it does not show."""
 
+import math
 from typing import Any
 
 from unlabeled.progress import count
@@ -65,8 +66,8 @@ def _gain(study: Study, winner: Contender, rivals: list[Contender], labels: int)
     if gap is None:
         return []
     chance = "" if gap["low"] > 0 or gap["high"] < 0 else "; not beyond chance"
-    known = gap["low"] == gap["low"]  # too few test items have no interval
-    note = f"{signed(100 * gap['low'])} to {signed(100 * gap['high'])}{chance}" if known else "too few test items"
+    note = f"{signed(100 * gap['low'])} to {signed(100 * gap['high'])}{chance}"
+    note = "too few test items to tell how sure" if math.isnan(gap["low"]) else note
     return [{"value": signed(100 * gap["difference"]), "what": f"points against {rival.phrase}", "note": note}]
 
 
