@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from unlabeled.encoders._fast import Conv2d, _windows, accelerate, keep_memory
 from unlabeled.encoders.timm import Timm
+from unlabeled.encoders.vit import ViT
 
 CPU = torch.device("cpu")
 
@@ -125,6 +126,52 @@ def test_a_resnet_keeps_its_names_and_values_and_its_outputs() -> None:
 def test_what_it_cannot_compute_is_left_alone(other: nn.Module) -> None:
     kind = type(other)
     assert type(accelerate(other, device=CPU)) is kind
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("items", [1, 5, 6])
+def test_a_block_in_pieces_is_the_same_block(items: int, masked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from timm.models.vision_transformer import Block
+
+    torch.manual_seed(0)
+    plain = Block(16, 2, qkv_bias=True)
+    fast = accelerate(copy.deepcopy(plain), device=CPU)
+    plain.attn.fused_attn = False
+    monkeypatch.setattr("unlabeled.encoders._fast.KEPT", 2 * 9 * 16 * 4 * 4)  # two items of nine tokens
+    taken: list[int] = []
+    fast.attn.register_forward_hook(lambda _, given, __: taken.append(len(given[0])))
+    x = torch.randn(items, 9, 16)
+    mask = torch.rand(items, 1, 1, 9) > 0.3 if masked else None
+    torch.testing.assert_close(fast(x, mask), plain(x, mask))
+    assert taken == [2] * (items // 2) + [1] * (items % 2)
+    fast(x, mask).square().mean().backward()
+    plain(x, mask).square().mean().backward()
+    for (name, ours), theirs in zip(fast.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, msg=name)
+
+
+def test_one_mask_for_all_items_goes_to_every_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    from timm.models.vision_transformer import Block
+
+    plain = Block(16, 2)
+    fast = accelerate(copy.deepcopy(plain), device=CPU)
+    monkeypatch.setattr("unlabeled.encoders._fast.KEPT", 9 * 16 * 4 * 4)
+    x, mask = torch.randn(4, 9, 16), torch.rand(1, 1, 9, 9) > 0.3
+    torch.testing.assert_close(
+        fast(x, mask | torch.eye(9, dtype=torch.bool)), plain(x, mask | torch.eye(9, dtype=torch.bool))
+    )
+
+
+def test_a_transformer_keeps_its_names_when_its_blocks_go_in_pieces() -> None:
+    from timm.models.vision_transformer import Block
+
+    plain = ViT(1, 32, width=32, depth=2, heads=2)
+    fast = accelerate(copy.deepcopy(plain), device=CPU)
+    assert list(fast.state_dict()) == list(plain.state_dict())
+    assert all(isinstance(b, Block) and type(b) is not Block for b in fast.blocks)
+    once = [type(b) for b in fast.blocks]
+    assert [type(b) for b in accelerate(fast, device=CPU).blocks] == once
+    torch.testing.assert_close(copy.deepcopy(fast)(torch.ones(2, 1, 32, 32)), plain(torch.ones(2, 1, 32, 32)))
 
 
 def test_other_devices_are_left_alone() -> None:

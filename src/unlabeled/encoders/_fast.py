@@ -1,6 +1,6 @@
 """The same network, computed faster on a CPU: nothing here changes a parameter's name, shape or value.
 
-Three things are done, each for the reason measured in `benchmarks/README.md`:
+Four things are done, each for the reason measured in `benchmarks/README.md`:
 
 - A 3 x 3 convolution on a map of 2 x 2 places multiplies mostly padding. Here each output place is one matrix product
   over the input places inside the map (16 of 36 products at 2 x 2).
@@ -8,9 +8,11 @@ Three things are done, each for the reason measured in `benchmarks/README.md`:
   one matrix product in bf16, with the windows of the input laid side by side.
 - The C library gives every large activation back to the system when it is freed, and the next step pays for getting
   the pages again, one fault for each 4 kB. Here freed memory stays with the process, but for the largest pieces.
+- A transformer's block makes pieces larger than that from 200 patches on. Here it takes a few items at a time.
 """
 
 import ctypes
+import functools
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +23,7 @@ from torch.autograd.function import once_differentiable
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h
 KEPT = 2**25  # bytes: the largest piece that is kept; to keep larger ones costs more memory than it saves time
+BLOCK = "timm.models.vision_transformer.Block"  # by name, so that nets without it need no timm
 SMALL = 49  # output places up to which the weights' slope is one matrix product
 
 
@@ -45,6 +48,9 @@ def accelerate(module: nn.Module, *, device: torch.device) -> nn.Module:
                 part.__class__ = Conv2d
             if getattr(part, "fused_attn", False):  # timm's attention; torch's fused one has a very slow way back here
                 part.__dict__["fused_attn"] = False
+            kind: Any = type(part)
+            if f"{kind.__module__}.{kind.__name__}" == BLOCK:
+                part.__class__ = _in_pieces(kind)
     return module
 
 
@@ -63,6 +69,33 @@ def _fits(conv: nn.Conv2d) -> bool:
     square = conv.kernel_size[0] == conv.kernel_size[1] > 1 and conv.stride[0] == conv.stride[1] <= 2
     padded = isinstance(conv.padding, tuple) and conv.padding[0] == conv.padding[1] and conv.padding_mode == "zeros"
     return square and padded and conv.groups == 1 and conv.dilation == (1, 1)
+
+
+class _InPieces(nn.Module):
+    """A transformer's block that takes as many items at once as make no activation larger than what is kept."""
+
+    def forward(self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
+        """Tokens (B, T, D) to tokens (B, T, D)."""
+        pieces = 1 if x.device.type != "cpu" or torch.compiler.is_compiling() else -(-self._bytes(x) // KEPT)
+        if pieces < 2 or len(x) < 2:
+            whole: Tensor = super().forward(x, attn_mask, is_causal)
+            return whole
+        some = -(-len(x) // pieces)
+        masks = [attn_mask] * pieces if attn_mask is None or len(attn_mask) != len(x) else torch.split(attn_mask, some)
+        parts = zip(torch.split(x, some), masks, strict=False)  # fewer where the last items fit in one piece less
+        return torch.cat([super(_InPieces, self).forward(part, mask, is_causal) for part, mask in parts])
+
+    def _bytes(self, x: Tensor) -> int:
+        """The largest of a block's activations: how places attend to each other, in float32, or the hidden layer."""
+        block: Any = self
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+        each = max(block.attn.num_heads * x.shape[1] * 4, block.mlp.fc1.out_features * dtype.itemsize)
+        return len(x) * x.shape[1] * int(each)
+
+
+@functools.cache
+def _in_pieces(kind: Any) -> Any:
+    return type(kind.__name__, (_InPieces, kind), {})
 
 
 class Conv2d(nn.Conv2d):
