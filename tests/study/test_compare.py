@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from unlabeled import UserError, cli
+from unlabeled.alone import alone
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.study import fits
 from unlabeled.verbs.compare import Comparison, compare
@@ -209,3 +210,17 @@ def test_minutes_are_shared_alike_by_methods_and_supervised_training(digits: Pat
     table = pd.read_csv(out / "table.csv")
     fitted = table[table["metric"] == "fitted"]
     assert set(fitted["arm"]) == {"simclr", "supervised"} and fitted["value"].between(0, 1).all()
+
+
+def test_a_study_and_its_runs_are_left_to_the_process_that_is_at_them(digits: Path, tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    with alone(out), pytest.raises(UserError, match=r"another process is writing into .*study;"):
+        run(digits, out)
+    assert not (out / "runs").exists()  # not even begun
+    folder = tmp_path / "run"
+    setup, budget = Setup(encoder=ENCODER, size=16, out=str(folder)), Budget(steps=4)
+    with alone(folder), pytest.raises(UserError, match=r"another process is writing into .*run;"):
+        pretrain(str(digits), method="simclr", setup=setup, budget=budget, training=TRAINING)
+    assert pretrain(str(digits), method="simclr", setup=setup, budget=budget, training=TRAINING).finished
+    with alone(tmp_path / "judged"), pytest.raises(UserError, match=r"another process is writing into .*judged;"):
+        evaluate(str(folder), str(digits), protocols=("linear",), out=str(tmp_path / "judged"), training=TRAINING)

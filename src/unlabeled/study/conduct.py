@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from unlabeled import progress
+from unlabeled.alone import alone
 from unlabeled.data import doctor
 from unlabeled.data.prepare import Prepared
 from unlabeled.data.splits import nested_draws
@@ -60,7 +61,7 @@ def conduct(study: Study) -> Answer:
     """Run what is not there yet and write all results; stopped at any moment, the next call goes on.
 
     Raises:
-        UserError: when there are too few labels for a comparison.
+        UserError: when there are too few labels for a comparison, or another process is at it.
     """
     began = time.monotonic()
     prepared = study.prepared
@@ -72,9 +73,9 @@ def conduct(study: Study) -> Answer:
     findings += [w[:1].upper() + w[1:] + "." for w in warnings if w]
     arms, fits = _paced(study, draws)
     bench = Bench(study.folder, prepared, study.device, fits, {})
-    costs = _pretrain(study, bench, arms)
     todo = cells(arms, draws, study.seeds)
-    costs += fit_all(bench, arms, todo, draws)
+    with alone(study.folder, study.device.lead):
+        costs = _pretrain(study, bench, arms) + fit_all(bench, arms, todo, draws)
     record.write_json(study.folder / "costs.json", costs)
     progress.say(f"all {len(todo)} cells stand; opening the test labels")
     results = record.tables(study.folder, prepared, arms, todo)

@@ -15,6 +15,7 @@ import torch
 
 import unlabeled
 from unlabeled import progress
+from unlabeled.alone import alone
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 from unlabeled.methods import Method
@@ -146,10 +147,15 @@ def learn(run: Run, items: Items, device: Device, *, save_every: float = 30.0, t
         The same run, finished.
 
     Raises:
-        UserError: when there is one item only, or the loss is no number any more.
+        UserError: when there is one item only, another process is at it, or the loss is no number any more.
     """
     if len(items) < 2:
         raise UserError("there is one item to learn from", "give two items or more")
+    with alone(run.folder, device.lead):
+        return _learn(run, items, device, save_every, title)
+
+
+def _learn(run: Run, items: Items, device: Device, save_every: float, title: str) -> Run:
     recipe = run.recipe
     batch = items_a_step(recipe.training.batch_size, len(items), device.world)
     path = run.folder / CHECKPOINT

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from unlabeled import catalog
+from unlabeled.alone import alone
 from unlabeled.data.prepare import prepare, read_prep
 from unlabeled.data.splits import nested_draws
 from unlabeled.errors import UserError
@@ -99,6 +100,7 @@ def evaluate(
     bench = Bench(folder, prepared, device, {}, {mine.name: trained.folder})
     drawn = nested_draws(prepared.table.labels, prepared.labelled, [float(x) for x in labels], draws, 0)
     todo = cells(arms, drawn, [recipe.seed])
-    fit_all(bench, arms, todo, drawn)
+    with alone(folder, device.lead):
+        fit_all(bench, arms, todo, drawn)
     results = record.tables(folder, prepared, arms, todo)
     return Evaluation(folder, results.summary, results.table, results.differences, results.diverged)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from unlabeled import catalog
+from unlabeled.alone import alone
 from unlabeled.data.prepare import Prepared
 from unlabeled.data.splits import nested_draws
 from unlabeled.errors import UserError
@@ -113,7 +114,8 @@ def shift(
     related = _related(subjects, prepared, chosen)
     new = overlap.unrelated(related)
 
-    bench.fill(subjects, chosen)
+    with alone(folder, bench.device.lead):
+        bench.fill(subjects, chosen)
     units = groups(prepared, prepared.test)
     curves = bench.curves(subjects, chosen)
     arms = {s.arm: s.kind for s in subjects}

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from unlabeled import catalog, config, progress
+from unlabeled.alone import alone
 from unlabeled.data.prepare import Prepared, prepare
 from unlabeled.data.scan import scan
 from unlabeled.errors import UserError
@@ -134,7 +135,7 @@ def transfer(
     }
     config.dump(settings | {"training": training, "augmentation": augmentation}, folder / "config.yaml")
     _claim(folder, todo, plan, data, (by, detector))
-    with progress.bar("cells", len(todo) * len(names) * seeds) as bar:
+    with alone(folder, device.lead), progress.bar("cells", len(todo) * len(names) * seeds) as bar:
         for c in todo:
             for arm in plan[c.target]:
                 for seed in numbers:
