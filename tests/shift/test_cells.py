@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from unlabeled.data.store import Prep
+from unlabeled.data.store import Prep, Store
 from unlabeled.shift import domains, strangers
 from unlabeled.shift.bench import Bench
 from unlabeled.shift.subjects import Subject
@@ -72,3 +72,26 @@ def test_differences_before_strangers_resample_their_groups(tmp_path: Path, monk
     wide = mine["high"] - mine["low"]
     assert (mine["difference"] == 0.375).all()
     assert wide["films"] > 2.5 * wide["frames"]
+
+
+def test_sets_of_strangers_with_files_of_the_same_names_are_scored_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept of one set is never read as that of another."""
+    monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path / "cache"))
+    for name, grey in (("dark", 20), ("light", 220)):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            Image.fromarray(np.full((8, 8), grey, "uint8"), "L").save(tmp_path / name / f"{i}.png")
+    codes: list[str] = []
+
+    def scores(_: Bench, s: Subject, draw: int, code: str, store: Store) -> dict[str, tuple[np.ndarray, ...]]:
+        codes.append(code)
+        return {"knn": (np.zeros(5), np.zeros(5), store.array.mean((1, 2, 3)))}
+
+    monkeypatch.setattr(strangers, "_scores", scores)
+    made: Any = SimpleNamespace(prepared=SimpleNamespace(prep=Prep(8, 1)), draws=[np.arange(4)])
+    places = {name: str(tmp_path / name) for name in ("dark", "light")}
+    for _ in range(2):
+        strangers.measure(made, [ARM], places)
+    assert len(set(codes)) == 2 and codes[:2] == codes[2:]

@@ -24,7 +24,7 @@ from unlabeled.protocols.linear import Linear
 from unlabeled.shift import severity
 from unlabeled.shift.bench import Bench
 from unlabeled.shift.subjects import LINEAR, SUPERVISED, Subject
-from unlabeled.study.fits import groups, write_arrays
+from unlabeled.study.fits import contents, groups, write_arrays
 from unlabeled.training.loop import embed
 from unlabeled.training.run import fingerprint
 
@@ -117,7 +117,8 @@ def measure(bench: Bench, subjects: Sequence[Subject], folders: Mapping[str, str
         items, store = build(scan(folder), bench.prepared.prep)
         if not len(items):
             raise UserError(f"{folder} holds no item that can be read", "give a folder of pictures")
-        code = fingerprint(items.items["path"].astype(str).tolist(), np.arange(len(items)))
+        told = [*items.items["path"].astype(str), contents(store)]  # other folders may have files of the same names
+        code = fingerprint(told, np.arange(len(told)))
         sets[name], units[name] = (code, store), unit_numbers(items, items.rows())
     rows: list[dict[str, Any]] = []
     flags: dict[tuple[str, str, str], list[stats.Cell]] = {}
