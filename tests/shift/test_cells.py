@@ -95,3 +95,12 @@ def test_sets_of_strangers_with_files_of_the_same_names_are_scored_each(
     for _ in range(2):
         strangers.measure(made, [ARM], places)
     assert len(set(codes)) == 2 and codes[:2] == codes[2:]
+
+
+def test_answers_that_are_not_finite_are_wrong_in_every_domain(tmp_path: Path) -> None:
+    site, labels = np.repeat(["A", "B"], 60), np.arange(120) % 2
+    made = bench(tmp_path, site, labels, np.arange(120) % 3 == 0)
+    write_arrays(made.cell(ARM, "clean"), {"probabilities": np.full((1, 40, 2), np.nan)})
+    found = domains.measure(made, [ARM])
+    assert found is not None
+    assert found.table.set_index(["setting", "domain"]).loc["all domains", "accuracy"].eq(0).all()
