@@ -1,5 +1,6 @@
 """Domains that are left out, and groups of strangers, on cells that are made up and not computed by a run."""
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from unlabeled.data.store import Prep, Store
-from unlabeled.shift import domains, strangers
+from unlabeled.shift import domains, representation, strangers
 from unlabeled.shift.bench import Bench
 from unlabeled.shift.subjects import Subject
 from unlabeled.study.fits import write_arrays
@@ -104,3 +105,21 @@ def test_answers_that_are_not_finite_are_wrong_in_every_domain(tmp_path: Path) -
     found = domains.measure(made, [ARM])
     assert found is not None
     assert found.table.set_index(["setting", "domain"]).loc["all domains", "accuracy"].eq(0).all()
+
+
+def test_copies_of_the_test_items_are_made_a_kind_at_a_time() -> None:
+    """Of each kind no more stays in memory than what is shown of it."""
+
+    class Worse:
+        def corrupted(self, kind: str, severity: int, looks: object) -> Store:
+            return Store(np.full((300, 1, 64, 64), int(kind), np.uint8))
+
+        prepared = SimpleNamespace(test=np.arange(300))
+
+    arm: Any = SimpleNamespace(recipe=SimpleNamespace(looks=lambda: None))
+    tracemalloc.start()
+    made = representation._copies(Worse(), [str(k) for k in range(8)], arm)  # type: ignore[arg-type]
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(made.array[:, 0, 0, 0], np.arange(300) % 8)
+    assert most < 3.5 * made.array.nbytes
