@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from unlabeled import UserError
 from unlabeled.data.store import Prep, Store
 from unlabeled.shift import domains, representation, strangers
 from unlabeled.shift.bench import Bench
@@ -123,3 +124,18 @@ def test_copies_of_the_test_items_are_made_a_kind_at_a_time() -> None:
     tracemalloc.stop()
     np.testing.assert_array_equal(made.array[:, 0, 0, 0], np.arange(300) % 8)
     assert most < 3.5 * made.array.nbytes
+
+
+def test_what_measuring_strangers_would_refuse_is_refused_before(tmp_path: Path) -> None:
+    """Two labels a class leave one to learn from, which tells no detector how far a class reaches."""
+    items = pd.DataFrame({"group": pd.array([None] * 6, dtype="str")})
+    table = SimpleNamespace(items=items, labels=np.array([0, 0, 1, 1, 1, 1]), modality="image")
+    made: Any = SimpleNamespace(table=table)
+    (tmp_path / "series").mkdir()
+    Image.fromarray(np.zeros((8, 8), "uint8"), "L").save(tmp_path / "one.png")
+    pd.DataFrame({"time": range(20), "a": range(20)}).to_csv(tmp_path / "series" / "a.csv", index=False)
+    strangers.check(made, [np.arange(6)], [str(tmp_path / "one.png")])
+    with pytest.raises(UserError, match="holds series items, and the data image"):
+        strangers.check(made, [np.arange(6)], [str(tmp_path / "series")])
+    with pytest.raises(UserError, match="leave one of each class"):
+        strangers.check(made, [np.arange(4)], [str(tmp_path / "one.png")])

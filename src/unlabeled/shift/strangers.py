@@ -75,13 +75,21 @@ def check(prepared: Prepared, draws: Sequence[np.ndarray], texts: Sequence[str])
         texts: folders of strangers, as for `places`.
 
     Raises:
-        UserError: when a folder is not there, or too few items are labelled to hold some out.
+        UserError: when a folder is not there or holds no items of the data's kind, or too few items are labelled to
+            hold some out.
     """
     for folder in places(texts).values():
         if not Path(folder).exists():
             raise UserError(f"there is no {folder}", "give folders of strangers: --ood near=cats/,far=noise/")
+        if (found := scan(folder).modality) != prepared.table.modality:
+            raise UserError(f"{folder} holds {found} items, and the data {prepared.table.modality}", "give such")
     for draw, rows in enumerate(draws):
-        split(prepared, rows, draw)
+        fit, _ = split(prepared, rows, draw)
+        if len(fit) == len(np.unique(prepared.table.labels[fit])):
+            raise UserError(
+                f"{len(rows)} labelled items leave one of each class where some are held out for a threshold",
+                "label three or more of a class",
+            )
 
 
 def places(texts: Sequence[str]) -> dict[str, str]:
