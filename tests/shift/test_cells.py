@@ -12,11 +12,13 @@ import pytest
 from PIL import Image
 
 from unlabeled import UserError
+from unlabeled.data.prepare import prepare
 from unlabeled.data.store import Prep, Store
 from unlabeled.shift import domains, representation, strangers
 from unlabeled.shift.bench import Bench
 from unlabeled.shift.subjects import Subject
 from unlabeled.study.fits import write_arrays
+from unlabeled.verbs.shift import _claim
 
 ARM = Subject("simclr", 0, "trained", SimpleNamespace())  # type: ignore[arg-type]
 
@@ -139,3 +141,22 @@ def test_what_measuring_strangers_would_refuse_is_refused_before(tmp_path: Path)
         strangers.check(made, [np.arange(6)], [str(tmp_path / "series")])
     with pytest.raises(UserError, match="leave one of each class"):
         strangers.check(made, [np.arange(4)], [str(tmp_path / "one.png")])
+
+
+def test_a_folder_of_other_domains_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes without a domain are kept by its number, which is another one's when names change."""
+    monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path / "cache"))
+    for i in range(8):
+        Image.fromarray(np.full((8, 8), 9 * i, "uint8"), "L").save(tmp_path / f"{i}.png")
+    named = pd.DataFrame({"path": [f"{i}.png" for i in range(8)], "label": list("ab") * 4})
+    named["split"] = ["train", "train", "test", "test"] * 2
+    for said, first in (("before", "north"), ("after", "zenith")):
+        named["domain"] = [first] * 4 + ["south"] * 4
+        named.to_csv(tmp_path / "items.csv", index=False)
+        ready = prepare(tmp_path / "items.csv", size=8)
+        made = Bench(tmp_path / "out", ready, [ready.labelled], SimpleNamespace())  # type: ignore[arg-type]
+        if said == "before":
+            _claim(made, "items.csv", [], 1.0, "")
+            _claim(made, "items.csv", [], 1.0, "")
+    with pytest.raises(UserError, match="differ in data: domains"):
+        _claim(made, "items.csv", [], 1.0, "")
