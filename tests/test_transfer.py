@@ -241,3 +241,16 @@ def test_what_an_arm_would_refuse_is_refused_before_any_training(cameras: Path, 
     with pytest.raises(UserError, match="dim has no training items to adapt to"):
         call(tmp_path / "untrained.npz", tmp_path / "b", seeds=1)
     assert not list(tmp_path.glob("*/targets")), "nothing was trained"
+
+
+def test_domains_that_would_share_their_files_are_refused(cameras: Path, tmp_path: Path) -> None:
+    with np.load(cameras) as arrays:
+        whole = dict(arrays)
+    for part in ("train", "test"):
+        names = {"dim": "lamp +", "inverted": "lamp ?", "plain": "plain"}
+        whole[f"domains_{part}"] = np.array([names[d] for d in whole[f"domains_{part}"]])
+    np.savez(tmp_path / "cameras.npz", **whole)
+    ready = prepare(tmp_path / "cameras.npz", size=16)
+    assert [c.target for c in crossings(ready, ["lamp +", "plain", "plain"])] == ["lamp +", "plain"]
+    with pytest.raises(UserError, match=r'"lamp \+" and "lamp \?" are too alike'):
+        crossings(ready, ["all"])

@@ -55,7 +55,7 @@ def crossings(prepared: Prepared, targets: Sequence[str]) -> list[Crossing]:
     """One crossing for each target; `all` stands for every domain with labelled test items.
 
     Raises:
-        UserError: when there are fewer than two domains, or a target has no test items.
+        UserError: when there are fewer than two domains, a target has no test items, or two would share their files.
     """
     items, labels = prepared.table.items, prepared.table.labels
     domain = items["domain"]
@@ -65,7 +65,13 @@ def crossings(prepared: Prepared, targets: Sequence[str]) -> list[Crossing]:
             f"{prepared.table.root} names {domain.nunique()} domains with {len(tested)} among the labelled test items",
             'give a manifest with a column "domain" (site, device), or take --by group',
         )
-    names = tested if "all" in targets else list(targets)
+    names = tested if "all" in targets else list(dict.fromkeys(targets))
+    files = {safe(name): name for name in names}
+    if twins := [name for name in names if files[safe(name)] != name]:
+        raise UserError(
+            f'the domains "{twins[0]}" and "{files[safe(twins[0])]}" are too alike to name files by',
+            "give one of them another name",
+        )
     out = []
     for name in names:
         if name not in tested:
