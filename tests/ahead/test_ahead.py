@@ -1,5 +1,6 @@
 """What comes next and what is missing: windows that keep to their part, maps like scikit-learn's, rules by hand."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from unlabeled.ahead.ridge import STRENGTHS, Inputs, Ridge
 from unlabeled.ahead.windows import Windows
 from unlabeled.data.scan import scan
 from unlabeled.data.series import SeriesPrep
+from unlabeled.data.table import Table, frame
 from unlabeled.errors import UserError
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.verbs.forecast import forecast
@@ -86,6 +88,32 @@ def test_windows_and_what_follows_keep_to_their_part(tides: Path) -> None:
     np.testing.assert_allclose(one.y[0, 0], whole[first + 24 : first + 30], rtol=1e-6)
     with pytest.raises(UserError, match=r"no val part .* has 74 steps"):
         windows.parts(scan(tides), prep, 50)
+
+
+def test_windows_of_long_recordings_are_counted_and_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they take in memory hangs on how many are kept, and not on how many there are."""
+    whole = {f"{i}.csv": np.arange(n * 2, dtype=np.float32).reshape(2, n) for i, n in enumerate((60_000, 40, 30_000))}
+
+    class Known:
+        def __init__(self, *_: object) -> None: ...
+        def read(self, file: Path, key: str) -> tuple[np.ndarray, None]:
+            return whole[file.name], None
+
+    monkeypatch.setattr(windows, "Grids", Known)
+    table = Table(Path(), "files", "series", frame(list(whole), ["train", "val", "test"]))
+    prep = SeriesPrep(16, 3, 1.0, ("high", "low"))
+    tracemalloc.start()
+    found = windows.parts(table, prep, 4, most=50)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1e6
+    for name, file in zip(("train", "val", "test"), whole, strict=True):
+        slow = list(range(0, whole[file].shape[1] - 20 + 1))
+        kept = np.unique(np.linspace(0, len(slow) - 1, min(50, len(slow))).astype(int))
+        assert found[name].start.tolist() == [slow[i] for i in kept]
+        for x, y, start in zip(found[name].x, found[name].y, found[name].start, strict=True):
+            np.testing.assert_array_equal(x[1:], whole[file][:, start : start + 16])
+            np.testing.assert_array_equal(y, whole[file][:, start + 16 : start + 20])
 
 
 def test_the_season_is_found_and_noise_has_none() -> None:
