@@ -168,3 +168,10 @@ def test_what_cannot_be_asked_is_refused_in_a_line(tides: Path, run: Path) -> No
         forecast([str(run)], str(tides), horizons=(0,), training=TRAINING)
     with pytest.raises(UserError, match="hidden"):
         impute([str(run)], str(tides), shares=(1.5,), training=TRAINING)
+
+
+def test_what_is_asked_twice_is_told_once(tides: Path, run: Path, tmp_path: Path) -> None:
+    found = forecast([str(run)], str(tides), horizons=(4, 2, 4), out=str(tmp_path / "next"), training=TRAINING)
+    assert found.summary["horizon"].unique().tolist() == [4, 2]
+    filled = impute([str(run)], str(tides), shares=(0.25, 0.25), out=str(tmp_path / "gap"), training=TRAINING)
+    assert not filled.summary.duplicated(["arm", "metric"]).any()

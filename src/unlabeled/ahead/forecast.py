@@ -67,6 +67,7 @@ def forecast(runs: Sequence[Run], table: Table, horizons: Sequence[int], device:
     """
     if not horizons or min(horizons) < 1:
         raise UserError(f"the horizons {list(horizons)} were asked for", "give steps of 1 or more, such as 24,168")
+    horizons = tuple(dict.fromkeys(horizons))
     prep = same_prep(runs)
     names, count = prep.variables, len(prep.variables)
     found = w.parts(table, prep, max(horizons), stride)

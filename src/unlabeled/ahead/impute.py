@@ -72,6 +72,7 @@ def impute(
     """
     if not shares or not all(0 < s < 1 for s in shares):
         raise UserError(f"the shares {list(shares)} were to be hidden", "give numbers above 0 and below 1")
+    shares = tuple(dict.fromkeys(shares))
     prep = same_prep(runs)
     count = len(prep.variables)
     found = w.parts(table, prep, 0, max(1, prep.size // 4), 2000)
