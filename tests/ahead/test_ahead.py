@@ -175,3 +175,18 @@ def test_what_is_asked_twice_is_told_once(tides: Path, run: Path, tmp_path: Path
     assert found.summary["horizon"].unique().tolist() == [4, 2]
     filled = impute([str(run)], str(tides), shares=(0.25, 0.25), out=str(tmp_path / "gap"), training=TRAINING)
     assert not filled.summary.duplicated(["arm", "metric"]).any()
+
+
+def test_runs_of_one_method_are_one_arm_only_as_seeds_of_one_encoder(tides: Path, run: Path, tmp_path: Path) -> None:
+    """Else the errors of all were averaged, and the paired difference was that of the last."""
+    other = Setup(size=24, out=str(tmp_path / "other"), encoder="tcn(width=4, stages=1, blocks=1)")
+    pretrain(str(tides), method="autoencoder", setup=other, budget=Budget(steps=2), training=TRAINING)
+    runs = [str(run), str(tmp_path / "other")]
+    found = forecast(runs, str(tides), horizons=(4,), out=str(tmp_path / "out"), training=TRAINING)
+    table = found.summary[found.summary["metric"] == "mse"].set_index("arm")
+    mine = [a for a in table.index if a.startswith("autoencoder[")]
+    assert len(mine) == 2 and "autoencoder" not in table.index and (table["n"] == 1).all()
+    gap = table["mean"] - table.loc["linear", "mean"]
+    np.testing.assert_allclose(table["difference"], gap, atol=1e-9)
+    with pytest.raises(UserError, match="are both of autoencoder with the seed 0"):
+        impute([runs[0], runs[0]], str(tides), shares=(0.25,), out=str(tmp_path / "in"), training=TRAINING)

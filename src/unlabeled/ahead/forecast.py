@@ -146,9 +146,30 @@ def same_prep(runs: Sequence[Run]) -> SeriesPrep:
     return preps[0]
 
 
+def called(runs: Sequence[Run]) -> list[str]:
+    """What the arm of each run is called: its method, with its encoder where runs of that method have several.
+
+    Raises:
+        UserError: when two runs of one arm have the same seed.
+    """
+    kinds: dict[str, set[str]] = {}
+    for run in runs:
+        kinds.setdefault(str(run.recipe.method), set()).add(str(run.recipe.encoder))
+    out, first = [], dict[tuple[str, int], Run]()
+    for run in runs:
+        method, encoder = str(run.recipe.method), str(run.recipe.encoder)
+        out.append(method if len(kinds[method]) == 1 else f"{method}[{encoder}]")
+        if (other := first.setdefault((out[-1], run.recipe.seed), run)) is not run:
+            raise UserError(
+                f"{other.folder} and {run.folder} are both of {out[-1]} with the seed {run.recipe.seed}",
+                "give runs of other seeds, or each in a call of its own",
+            )
+    return out
+
+
 def arms_of(runs: Sequence[Run]) -> list[tuple[str, int, Encoder]]:
     """Name, seed and encoder of every run, and of every encoder as it starts."""
-    out = [(str(run.recipe.method), run.recipe.seed, run.encoder()) for run in runs]
+    out = [(name, run.recipe.seed, run.encoder()) for name, run in zip(called(runs), runs, strict=True)]
     kinds = {str(run.recipe.encoder) for run in runs}
     starts = {(str(run.recipe.encoder), run.recipe.seed): run.recipe for run in runs}
     for (spec, seed), recipe in starts.items():
