@@ -170,6 +170,28 @@ def test_what_cannot_be_asked_is_refused_in_a_line(tides: Path, run: Path) -> No
         impute([str(run)], str(tides), shares=(1.5,), training=TRAINING)
 
 
+def test_a_gap_longer_than_the_horizon_is_no_warning_and_no_error(
+    tides: Path, run: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Nothing is measured for a while in the test part, and one variable never in what is learnt from."""
+    for name in ("a", "b"):
+        table = pd.read_csv(tides / f"{name}.csv")
+        table.loc[270:285, ["high", "low", "chance"]] = np.nan
+        table.loc[:190, "chance"] = np.nan
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    found = forecast([str(run)], str(tmp_path), horizons=(6,), out=str(tmp_path / "next"), training=TRAINING)
+    errors = found.summary.set_index(["arm", "metric"])["mean"]
+    assert np.isfinite(errors).all()
+    filled = impute([str(run)], str(tmp_path), shares=(0.25,), out=str(tmp_path / "gap"), training=TRAINING)
+    assert np.isfinite(filled.summary["mean"]).all()
+    assert not recwarn.list
+
+
+def test_a_map_without_held_targets_is_held_back_like_others() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    assert Ridge.fit(Inputs.of(x[:20]), x[:20], x[20:], np.full((20, 3), np.nan)).strength == 1.0
+
+
 def test_what_is_asked_twice_is_told_once(tides: Path, run: Path, tmp_path: Path) -> None:
     found = forecast([str(run)], str(tides), horizons=(4, 2, 4), out=str(tmp_path / "next"), training=TRAINING)
     assert found.summary["horizon"].unique().tolist() == [4, 2]

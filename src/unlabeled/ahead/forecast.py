@@ -72,9 +72,7 @@ def forecast(runs: Sequence[Run], table: Table, horizons: Sequence[int], device:
     names, count = prep.variables, len(prep.variables)
     found = w.parts(table, prep, max(horizons), stride)
     looks = runs[0].recipe.looks()
-    mean = np.nanmean(found["train"].x[:, 1 : 1 + count], axis=(0, 2))
-    spread = np.nanstd(found["train"].x[:, 1 : 1 + count], axis=(0, 2))
-    spread = np.where(spread > 1e-8, spread, 1.0)
+    mean, spread = w.usual(found["train"], count)
     units = {name: w.scaled(part, mean, spread) for name, part in found.items()}
     season = season_of(units["train"], count)
     errors: list[dict[str, Any]] = []
@@ -83,7 +81,7 @@ def forecast(runs: Sequence[Run], table: Table, horizons: Sequence[int], device:
 
     def told(arm: str, seed: int, guess: np.ndarray) -> None:
         miss = guess - units["test"].y[:, :, : guess.shape[2]]
-        rows = {"mse": np.nanmean(miss**2, axis=(1, 2)), "mae": np.nanmean(np.abs(miss), axis=(1, 2))}
+        rows = {"mse": w.mean_of(miss**2), "mae": w.mean_of(np.abs(miss))}
         errors.append({"arm": arm, "horizon": guess.shape[2], "seed": seed, **rows})
         if guess.shape[2] == max(horizons):
             shown.setdefault(arm, guess[pick])

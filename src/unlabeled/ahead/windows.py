@@ -150,3 +150,21 @@ def scaled(windows: Windows, mean: np.ndarray, spread: np.ndarray) -> Windows:
     x = windows.x.copy()
     x[:, 1 : 1 + n] = (x[:, 1 : 1 + n] - mean[:, None]) / spread[:, None]
     return replace(windows, x=x, y=(windows.y - mean[:, None]) / spread[:, None])
+
+
+def usual(windows: Windows, variables: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and spread (V,) of each variable over windows; not a number and 1 where it was never measured."""
+    x = windows.x[:, 1 : 1 + variables].astype(np.float64)
+    known = ~np.isnan(x)
+    many = known.sum((0, 2))
+    mean = np.divide(np.where(known, x, 0.0).sum((0, 2)), many, out=np.full(variables, np.nan), where=many > 0)
+    spread = np.sqrt((np.where(known, x - mean[:, None], 0.0) ** 2).sum((0, 2)) / np.maximum(many, 1))
+    return mean, np.where(spread > 1e-8, spread, 1.0)
+
+
+def mean_of(values: np.ndarray) -> np.ndarray:
+    """Mean of what is known of each window (N,) of values (N, V, T); not a number where nothing is."""
+    many = (~np.isnan(values)).sum((1, 2))
+    out = np.full(len(values), np.nan)
+    np.divide(np.nansum(values, axis=(1, 2)), many, out=out, where=many > 0)
+    return out
