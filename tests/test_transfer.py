@@ -223,3 +223,34 @@ def test_where_one_class_holds_most_labels_arms_are_ranked_by_auroc() -> None:
     assert "random has 0.750" in uneven
     assert details[0].startswith('86 % of the training labels are "lived"')
     assert [d.partition(":")[0] for d in details[1:]] == ["dann", "moco", "random", "simclr"]
+
+
+def test_what_an_arm_would_refuse_is_refused_before_any_training(cameras: Path, tmp_path: Path) -> None:
+    with np.load(cameras) as arrays:
+        whole = dict(arrays)
+    for name, stay in (("two", ("plain", "dim")), ("untrained", CAMERAS)):
+        kept = {}
+        for part in ("train", "test"):
+            there = np.isin(whole[f"domains_{part}"], stay)
+            if name == "untrained" and part == "train":
+                there &= whole["domains_train"] != "dim"
+            kept |= {f"{k}_{part}": whole[f"{k}_{part}"][there] for k in ("x", "y", "domains")}
+        np.savez(tmp_path / f"{name}.npz", **kept)
+    with pytest.raises(UserError, match="no other domain is left"):
+        call(tmp_path / "two.npz", tmp_path / "a", seeds=1)
+    with pytest.raises(UserError, match="dim has no training items to adapt to"):
+        call(tmp_path / "untrained.npz", tmp_path / "b", seeds=1)
+    assert not list(tmp_path.glob("*/targets")), "nothing was trained"
+
+
+def test_domains_that_would_share_their_files_are_refused(cameras: Path, tmp_path: Path) -> None:
+    with np.load(cameras) as arrays:
+        whole = dict(arrays)
+    for part in ("train", "test"):
+        names = {"dim": "lamp +", "inverted": "lamp ?", "plain": "plain"}
+        whole[f"domains_{part}"] = np.array([names[d] for d in whole[f"domains_{part}"]])
+    np.savez(tmp_path / "cameras.npz", **whole)
+    ready = prepare(tmp_path / "cameras.npz", size=16)
+    assert [c.target for c in crossings(ready, ["lamp +", "plain", "plain"])] == ["lamp +", "plain"]
+    with pytest.raises(UserError, match=r'"lamp \+" and "lamp \?" are too alike'):
+        crossings(ready, ["all"])

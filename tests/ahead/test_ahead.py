@@ -1,5 +1,6 @@
 """What comes next and what is missing: windows that keep to their part, maps like scikit-learn's, rules by hand."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from unlabeled.ahead.ridge import STRENGTHS, Inputs, Ridge
 from unlabeled.ahead.windows import Windows
 from unlabeled.data.scan import scan
 from unlabeled.data.series import SeriesPrep
+from unlabeled.data.table import Table, frame
 from unlabeled.errors import UserError
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.verbs.forecast import forecast
@@ -88,6 +90,32 @@ def test_windows_and_what_follows_keep_to_their_part(tides: Path) -> None:
         windows.parts(scan(tides), prep, 50)
 
 
+def test_windows_of_long_recordings_are_counted_and_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they take in memory hangs on how many are kept, and not on how many there are."""
+    whole = {f"{i}.csv": np.arange(n * 2, dtype=np.float32).reshape(2, n) for i, n in enumerate((60_000, 40, 30_000))}
+
+    class Known:
+        def __init__(self, *_: object) -> None: ...
+        def read(self, file: Path, key: str) -> tuple[np.ndarray, None]:
+            return whole[file.name], None
+
+    monkeypatch.setattr(windows, "Grids", Known)
+    table = Table(Path(), "files", "series", frame(list(whole), ["train", "val", "test"]))
+    prep = SeriesPrep(16, 3, 1.0, ("high", "low"))
+    tracemalloc.start()
+    found = windows.parts(table, prep, 4, most=50)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1e6
+    for name, file in zip(("train", "val", "test"), whole, strict=True):
+        slow = list(range(0, whole[file].shape[1] - 20 + 1))
+        kept = np.unique(np.linspace(0, len(slow) - 1, min(50, len(slow))).astype(int))
+        assert found[name].start.tolist() == [slow[i] for i in kept]
+        for x, y, start in zip(found[name].x, found[name].y, found[name].start, strict=True):
+            np.testing.assert_array_equal(x[1:], whole[file][:, start : start + 16])
+            np.testing.assert_array_equal(y, whole[file][:, start + 16 : start + 20])
+
+
 def test_the_season_is_found_and_noise_has_none() -> None:
     random = np.random.default_rng(0)
     noise = random.normal(size=(40, 2, 96)).astype(np.float32)
@@ -140,3 +168,47 @@ def test_what_cannot_be_asked_is_refused_in_a_line(tides: Path, run: Path) -> No
         forecast([str(run)], str(tides), horizons=(0,), training=TRAINING)
     with pytest.raises(UserError, match="hidden"):
         impute([str(run)], str(tides), shares=(1.5,), training=TRAINING)
+
+
+def test_a_gap_longer_than_the_horizon_is_no_warning_and_no_error(
+    tides: Path, run: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Nothing is measured for a while in the test part, and one variable never in what is learnt from."""
+    for name in ("a", "b"):
+        table = pd.read_csv(tides / f"{name}.csv")
+        table.loc[270:285, ["high", "low", "chance"]] = np.nan
+        table.loc[:190, "chance"] = np.nan
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    found = forecast([str(run)], str(tmp_path), horizons=(6,), out=str(tmp_path / "next"), training=TRAINING)
+    errors = found.summary.set_index(["arm", "metric"])["mean"]
+    assert np.isfinite(errors).all()
+    filled = impute([str(run)], str(tmp_path), shares=(0.25,), out=str(tmp_path / "gap"), training=TRAINING)
+    assert np.isfinite(filled.summary["mean"]).all()
+    assert not recwarn.list
+
+
+def test_a_map_without_held_targets_is_held_back_like_others() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    assert Ridge.fit(Inputs.of(x[:20]), x[:20], x[20:], np.full((20, 3), np.nan)).strength == 1.0
+
+
+def test_what_is_asked_twice_is_told_once(tides: Path, run: Path, tmp_path: Path) -> None:
+    found = forecast([str(run)], str(tides), horizons=(4, 2, 4), out=str(tmp_path / "next"), training=TRAINING)
+    assert found.summary["horizon"].unique().tolist() == [4, 2]
+    filled = impute([str(run)], str(tides), shares=(0.25, 0.25), out=str(tmp_path / "gap"), training=TRAINING)
+    assert not filled.summary.duplicated(["arm", "metric"]).any()
+
+
+def test_runs_of_one_method_are_one_arm_only_as_seeds_of_one_encoder(tides: Path, run: Path, tmp_path: Path) -> None:
+    """Else the errors of all were averaged, and the paired difference was that of the last."""
+    other = Setup(size=24, out=str(tmp_path / "other"), encoder="tcn(width=4, stages=1, blocks=1)")
+    pretrain(str(tides), method="autoencoder", setup=other, budget=Budget(steps=2), training=TRAINING)
+    runs = [str(run), str(tmp_path / "other")]
+    found = forecast(runs, str(tides), horizons=(4,), out=str(tmp_path / "out"), training=TRAINING)
+    table = found.summary[found.summary["metric"] == "mse"].set_index("arm")
+    mine = [a for a in table.index if a.startswith("autoencoder[")]
+    assert len(mine) == 2 and "autoencoder" not in table.index and (table["n"] == 1).all()
+    gap = table["mean"] - table.loc["linear", "mean"]
+    np.testing.assert_allclose(table["difference"], gap, atol=1e-9)
+    with pytest.raises(UserError, match="are both of autoencoder with the seed 0"):
+        impute([runs[0], runs[0]], str(tides), shares=(0.25,), out=str(tmp_path / "in"), training=TRAINING)

@@ -166,6 +166,17 @@ def test_items_that_were_learnt_from_are_not_tested_on(tiles: Path, cache: Path)
         found(tiles, cache / "out", on=str(tiles / "train" / "good"))
 
 
+def test_one_folder_brings_what_is_learnt_from_and_what_is_looked_at(tiles: Path, cache: Path) -> None:
+    """Its test items are never learnt from, and so they may be looked at."""
+    setup = Setup(size=16, out=str(cache / "out"))
+    seen = detect(
+        str(tiles), on=str(tiles), detector="planted(pictures=20,epochs=1,width=4)", false_alarms=0.15, setup=setup,
+        training=CPU,
+    )  # fmt: skip
+    assert seen.figures["learnt_from"] == 50 and seen.table["path"].str.startswith("test/").all()
+    assert seen.figures["faulty"] == 16
+
+
 def test_masks_are_found_by_name_and_read_as_they_are(tiles: Path, tmp_path: Path) -> None:
     table = scan(tiles / "test")
     kinds = _masks.kinds(table, table.rows())

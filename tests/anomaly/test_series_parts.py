@@ -16,12 +16,14 @@ from unlabeled.anomaly.stretches import Marks
 from unlabeled.data import series
 from unlabeled.data.kinds import kind
 from unlabeled.data.scan import scan
+from unlabeled.data.series import SeriesPrep
 from unlabeled.data.table import Table, frame
 from unlabeled.errors import UserError
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities.series import Series
 from unlabeled.settings import Training
 from unlabeled.training.devices import open_device
+from unlabeled.verbs._good import _parts
 
 CPU = Training(device="cpu", threads=1)
 
@@ -69,6 +71,22 @@ def test_groups_that_the_user_gave_stay_whole_and_short_recordings_count() -> No
     assert sum(map(len, folds)) == len(table)
     short = windows(9, 32, 32, 8)
     assert sorted(map(len, parted(short, np.arange(9), 32, 3, seed=0))) == [3, 3, 3]
+
+
+def test_two_groups_that_the_user_gave_make_two_folds() -> None:
+    """Two machines: what judges the windows of one has seen none of its recordings."""
+    table = windows(4, 300, 32, 8)
+    groups = table.items["path"].str[0].map({"0": "g0", "1": "g0", "2": "g1", "3": "g1"})
+    table = Table(Path(), "windows", "series", table.items.assign(group=groups))
+    prep = SeriesPrep(32, 2, 1.0, ("a",))
+    for seed in range(3):
+        folds = parted(table, np.arange(len(table)), 32, 3, seed=seed)
+        assert sorted(set(groups.iloc[rows]).pop() for rows in folds) == ["g0", "g1"]
+        assert sum(map(len, folds)) == len(table)
+        fit, held, _ = _parts(table, np.arange(len(table)), prep, False, seed)
+        assert len(set(groups.iloc[fit])) == 1 and not set(groups.iloc[fit]) & set(groups.iloc[held])
+    alone = Table(Path(), "windows", "series", table.items.assign(group="g0"))
+    assert len(parted(alone, np.arange(len(table)), 32, 3, seed=0)) == 3  # of one machine it is time that is cut
 
 
 def test_too_few_windows_cannot_be_parted() -> None:

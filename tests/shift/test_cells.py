@@ -1,5 +1,6 @@
 """Domains that are left out, and groups of strangers, on cells that are made up and not computed by a run."""
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,11 +11,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from unlabeled.data.store import Prep
-from unlabeled.shift import domains, strangers
+from unlabeled import UserError
+from unlabeled.data.prepare import prepare
+from unlabeled.data.store import Prep, Store
+from unlabeled.shift import domains, representation, strangers
 from unlabeled.shift.bench import Bench
 from unlabeled.shift.subjects import Subject
 from unlabeled.study.fits import write_arrays
+from unlabeled.verbs.shift import _claim
 
 ARM = Subject("simclr", 0, "trained", SimpleNamespace())  # type: ignore[arg-type]
 
@@ -72,3 +76,87 @@ def test_differences_before_strangers_resample_their_groups(tmp_path: Path, monk
     wide = mine["high"] - mine["low"]
     assert (mine["difference"] == 0.375).all()
     assert wide["films"] > 2.5 * wide["frames"]
+
+
+def test_sets_of_strangers_with_files_of_the_same_names_are_scored_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept of one set is never read as that of another."""
+    monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path / "cache"))
+    for name, grey in (("dark", 20), ("light", 220)):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            Image.fromarray(np.full((8, 8), grey, "uint8"), "L").save(tmp_path / name / f"{i}.png")
+    codes: list[str] = []
+
+    def scores(_: Bench, s: Subject, draw: int, code: str, store: Store) -> dict[str, tuple[np.ndarray, ...]]:
+        codes.append(code)
+        return {"knn": (np.zeros(5), np.zeros(5), store.array.mean((1, 2, 3)))}
+
+    monkeypatch.setattr(strangers, "_scores", scores)
+    made: Any = SimpleNamespace(prepared=SimpleNamespace(prep=Prep(8, 1)), draws=[np.arange(4)])
+    places = {name: str(tmp_path / name) for name in ("dark", "light")}
+    for _ in range(2):
+        strangers.measure(made, [ARM], places)
+    assert len(set(codes)) == 2 and codes[:2] == codes[2:]
+
+
+def test_answers_that_are_not_finite_are_wrong_in_every_domain(tmp_path: Path) -> None:
+    site, labels = np.repeat(["A", "B"], 60), np.arange(120) % 2
+    made = bench(tmp_path, site, labels, np.arange(120) % 3 == 0)
+    write_arrays(made.cell(ARM, "clean"), {"probabilities": np.full((1, 40, 2), np.nan)})
+    found = domains.measure(made, [ARM])
+    assert found is not None
+    assert found.table.set_index(["setting", "domain"]).loc["all domains", "accuracy"].eq(0).all()
+
+
+def test_copies_of_the_test_items_are_made_a_kind_at_a_time() -> None:
+    """Of each kind no more stays in memory than what is shown of it."""
+
+    class Worse:
+        def corrupted(self, kind: str, severity: int, looks: object) -> Store:
+            return Store(np.full((300, 1, 64, 64), int(kind), np.uint8))
+
+        prepared = SimpleNamespace(test=np.arange(300))
+
+    arm: Any = SimpleNamespace(recipe=SimpleNamespace(looks=lambda: None))
+    tracemalloc.start()
+    made = representation._copies(Worse(), [str(k) for k in range(8)], arm)  # type: ignore[arg-type]
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(made.array[:, 0, 0, 0], np.arange(300) % 8)
+    assert most < 3.5 * made.array.nbytes
+
+
+def test_what_measuring_strangers_would_refuse_is_refused_before(tmp_path: Path) -> None:
+    """Two labels a class leave one to learn from, which tells no detector how far a class reaches."""
+    items = pd.DataFrame({"group": pd.array([None] * 6, dtype="str")})
+    table = SimpleNamespace(items=items, labels=np.array([0, 0, 1, 1, 1, 1]), modality="image")
+    made: Any = SimpleNamespace(table=table)
+    (tmp_path / "series").mkdir()
+    Image.fromarray(np.zeros((8, 8), "uint8"), "L").save(tmp_path / "one.png")
+    pd.DataFrame({"time": range(20), "a": range(20)}).to_csv(tmp_path / "series" / "a.csv", index=False)
+    strangers.check(made, [np.arange(6)], [str(tmp_path / "one.png")])
+    with pytest.raises(UserError, match="holds series items, and the data image"):
+        strangers.check(made, [np.arange(6)], [str(tmp_path / "series")])
+    with pytest.raises(UserError, match="leave one of each class"):
+        strangers.check(made, [np.arange(4)], [str(tmp_path / "one.png")])
+
+
+def test_a_folder_of_other_domains_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes without a domain are kept by its number, which is another one's when names change."""
+    monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path / "cache"))
+    for i in range(8):
+        Image.fromarray(np.full((8, 8), 9 * i, "uint8"), "L").save(tmp_path / f"{i}.png")
+    named = pd.DataFrame({"path": [f"{i}.png" for i in range(8)], "label": list("ab") * 4})
+    named["split"] = ["train", "train", "test", "test"] * 2
+    for said, first in (("before", "north"), ("after", "zenith")):
+        named["domain"] = [first] * 4 + ["south"] * 4
+        named.to_csv(tmp_path / "items.csv", index=False)
+        ready = prepare(tmp_path / "items.csv", size=8)
+        made = Bench(tmp_path / "out", ready, [ready.labelled], SimpleNamespace())  # type: ignore[arg-type]
+        if said == "before":
+            _claim(made, "items.csv", [], 1.0, "")
+            _claim(made, "items.csv", [], 1.0, "")
+    with pytest.raises(UserError, match="differ in data: domains"):
+        _claim(made, "items.csv", [], 1.0, "")

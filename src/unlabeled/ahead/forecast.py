@@ -67,13 +67,12 @@ def forecast(runs: Sequence[Run], table: Table, horizons: Sequence[int], device:
     """
     if not horizons or min(horizons) < 1:
         raise UserError(f"the horizons {list(horizons)} were asked for", "give steps of 1 or more, such as 24,168")
+    horizons = tuple(dict.fromkeys(horizons))
     prep = same_prep(runs)
     names, count = prep.variables, len(prep.variables)
     found = w.parts(table, prep, max(horizons), stride)
     looks = runs[0].recipe.looks()
-    mean = np.nanmean(found["train"].x[:, 1 : 1 + count], axis=(0, 2))
-    spread = np.nanstd(found["train"].x[:, 1 : 1 + count], axis=(0, 2))
-    spread = np.where(spread > 1e-8, spread, 1.0)
+    mean, spread = w.usual(found["train"], count)
     units = {name: w.scaled(part, mean, spread) for name, part in found.items()}
     season = season_of(units["train"], count)
     errors: list[dict[str, Any]] = []
@@ -82,7 +81,7 @@ def forecast(runs: Sequence[Run], table: Table, horizons: Sequence[int], device:
 
     def told(arm: str, seed: int, guess: np.ndarray) -> None:
         miss = guess - units["test"].y[:, :, : guess.shape[2]]
-        rows = {"mse": np.nanmean(miss**2, axis=(1, 2)), "mae": np.nanmean(np.abs(miss), axis=(1, 2))}
+        rows = {"mse": w.mean_of(miss**2), "mae": w.mean_of(np.abs(miss))}
         errors.append({"arm": arm, "horizon": guess.shape[2], "seed": seed, **rows})
         if guess.shape[2] == max(horizons):
             shown.setdefault(arm, guess[pick])
@@ -145,9 +144,30 @@ def same_prep(runs: Sequence[Run]) -> SeriesPrep:
     return preps[0]
 
 
+def called(runs: Sequence[Run]) -> list[str]:
+    """What the arm of each run is called: its method, with its encoder where runs of that method have several.
+
+    Raises:
+        UserError: when two runs of one arm have the same seed.
+    """
+    kinds: dict[str, set[str]] = {}
+    for run in runs:
+        kinds.setdefault(str(run.recipe.method), set()).add(str(run.recipe.encoder))
+    out, first = [], dict[tuple[str, int], Run]()
+    for run in runs:
+        method, encoder = str(run.recipe.method), str(run.recipe.encoder)
+        out.append(method if len(kinds[method]) == 1 else f"{method}[{encoder}]")
+        if (other := first.setdefault((out[-1], run.recipe.seed), run)) is not run:
+            raise UserError(
+                f"{other.folder} and {run.folder} are both of {out[-1]} with the seed {run.recipe.seed}",
+                "give runs of other seeds, or each in a call of its own",
+            )
+    return out
+
+
 def arms_of(runs: Sequence[Run]) -> list[tuple[str, int, Encoder]]:
     """Name, seed and encoder of every run, and of every encoder as it starts."""
-    out = [(str(run.recipe.method), run.recipe.seed, run.encoder()) for run in runs]
+    out = [(name, run.recipe.seed, run.encoder()) for name, run in zip(called(runs), runs, strict=True)]
     kinds = {str(run.recipe.encoder) for run in runs}
     starts = {(str(run.recipe.encoder), run.recipe.seed): run.recipe for run in runs}
     for (spec, seed), recipe in starts.items():

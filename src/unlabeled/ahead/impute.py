@@ -72,13 +72,12 @@ def impute(
     """
     if not shares or not all(0 < s < 1 for s in shares):
         raise UserError(f"the shares {list(shares)} were to be hidden", "give numbers above 0 and below 1")
+    shares = tuple(dict.fromkeys(shares))
     prep = same_prep(runs)
     count = len(prep.variables)
     found = w.parts(table, prep, 0, max(1, prep.size // 4), 2000)
     looks = runs[0].recipe.looks()
-    mean = np.nanmean(found["train"].x[:, 1 : 1 + count], axis=(0, 2))
-    spread = np.nanstd(found["train"].x[:, 1 : 1 + count], axis=(0, 2))
-    spread = np.where(spread > 1e-8, spread, 1.0)
+    mean, spread = w.usual(found["train"], count)
     told: list[tuple[str, float, int, np.ndarray, np.ndarray]] = []
     shown: dict[str, np.ndarray] = {}
     pick = np.linspace(0, len(found["test"]) - 1, 4).astype(int)
@@ -109,7 +108,9 @@ def impute(
     errors = []
     for arm, share, seed, guess, mask in told:
         miss = np.where(mask, guess - true["test"], np.nan)
-        errors.append({"arm": arm, "share": share, "seed": seed, "mse": _mean(miss**2), "mae": _mean(np.abs(miss))})
+        errors.append(
+            {"arm": arm, "share": share, "seed": seed, "mse": w.mean_of(miss**2), "mae": w.mean_of(np.abs(miss))}
+        )
         if share == max(shares):
             shown.setdefault(arm, guess[pick])
     stretch = found["test"].start // prep.size
@@ -146,11 +147,6 @@ def _bridged(part: Windows, variables: int) -> Windows:
     x = part.x.copy()
     x[:, 1 : 1 + variables] = _line(x[:, 1 : 1 + variables])
     return Windows(x, part.y, part.recording, part.start)
-
-
-def _mean(values: np.ndarray) -> np.ndarray:
-    count = (~np.isnan(values)).sum((1, 2))
-    return np.asarray(np.where(count > 0, np.nansum(values, axis=(1, 2)) / np.maximum(count, 1), np.nan))
 
 
 def _last(x: np.ndarray) -> np.ndarray:

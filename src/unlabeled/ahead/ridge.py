@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 STRENGTHS = tuple(10.0**k for k in range(-4, 4))  # of the penalty, in units of the inputs' mean variance
+UNTOLD = 1.0  # the one where nothing is known of the held items
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,7 @@ class Ridge:
     @classmethod
     def fit(cls, inputs: Inputs, y: np.ndarray, x_held: np.ndarray, y_held: np.ndarray) -> "Ridge":
         """Fit with every strength and keep the one whose error on the held items is least; NaN targets do not count.
+        Where none of theirs is known it is 1.
 
         Args:
             inputs: of the items that are learnt from.
@@ -77,10 +79,10 @@ class Ridge:
         turned = inputs.basis.T @ (inputs.x.T @ np.nan_to_num(y - bias) / known)
         held, unit = inputs.standard(x_held) @ inputs.basis, max(float(inputs.values.mean()), 1e-12)
         errors = []
-        for strength in STRENGTHS:
+        for strength in STRENGTHS if np.isfinite(y_held).any() else ():
             guess = held @ (turned / (inputs.values + strength * unit)[:, None]) + bias
             errors.append(float(np.nanmean((guess - y_held) ** 2)))
-        best = STRENGTHS[int(np.argmin(errors))]
+        best = STRENGTHS[int(np.argmin(errors))] if errors else UNTOLD
         weights = inputs.basis @ (turned / (inputs.values + best * unit)[:, None])
         return cls(inputs, weights, bias, best)
 

@@ -66,7 +66,7 @@ def parts(table: Table, prep: SeriesPrep, horizon: int, stride: int = 1, most: i
     named = table.items["split"].to_numpy()
     timed = not (named == "test").any()
     has_val = bool((named == "val").any())
-    found: dict[str, list[tuple[np.ndarray, np.ndarray, int, int]]] = {name: [] for name in PARTS}
+    found: dict[str, list[tuple[np.ndarray, int, range]]] = {name: [] for name in PARTS}
     longest = 0
     for number, (path, split) in enumerate(zip(table.items["path"].tolist(), named.tolist(), strict=True)):
         file, key, first, count = place(path)
@@ -86,24 +86,29 @@ def parts(table: Table, prep: SeriesPrep, horizon: int, stride: int = 1, most: i
         else:
             spans = {own: (0, length)}
         for name, (low, high) in spans.items():
-            for start in range(low, high - prep.size - horizon + 1, stride):
-                end = start + prep.size
-                found[name].append(
-                    (values[:, start:end], values[: len(prep.variables), end : end + horizon], number, start)
-                )
+            starts = range(low, high - prep.size - horizon + 1, stride)
+            if len(starts):
+                found[name].append((values, number, starts))
     out = {}
-    for name, rows in found.items():
-        if not rows:
+    for name, whole in found.items():
+        ends = np.cumsum([len(starts) for _, _, starts in whole])
+        if not len(ends):
             wrong = (
                 f"no {name} part of {table.root} has {prep.size + horizon:,} steps (the longest recording: {longest:,})"
             )
             raise UserError(wrong, "ask for a shorter horizon, or learn from shorter windows (--size)")
-        keep = np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)).tolist()
         inside = np.ones((1, prep.size), np.float32)
-        x = np.stack([np.concatenate([inside, rows[i][0]]) for i in keep]).astype(np.float32)
-        y = np.stack([rows[i][1] for i in keep]).astype(np.float32)
-        where = np.array([[rows[i][2], rows[i][3]] for i in keep], np.int64)
-        out[name] = Windows(x, y, where[:, 0], where[:, 1])
+        x, y, where = list[np.ndarray](), list[np.ndarray](), list[tuple[int, int]]()
+        for i in np.unique(np.linspace(0, ends[-1] - 1, min(most, ends[-1])).astype(np.int64)).tolist():
+            at = int(np.searchsorted(ends, i, side="right"))
+            values, number, starts = whole[at]
+            start = starts[i - int(ends[at])]  # counted from the recording's last window
+            end = start + prep.size
+            x.append(np.concatenate([inside, values[:, start:end]]))
+            y.append(values[: len(prep.variables), end : end + horizon])
+            where.append((number, start))
+        both = np.array(where, np.int64)
+        out[name] = Windows(np.stack(x).astype(np.float32), np.stack(y).astype(np.float32), both[:, 0], both[:, 1])
     return out
 
 
@@ -145,3 +150,21 @@ def scaled(windows: Windows, mean: np.ndarray, spread: np.ndarray) -> Windows:
     x = windows.x.copy()
     x[:, 1 : 1 + n] = (x[:, 1 : 1 + n] - mean[:, None]) / spread[:, None]
     return replace(windows, x=x, y=(windows.y - mean[:, None]) / spread[:, None])
+
+
+def usual(windows: Windows, variables: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and spread (V,) of each variable over windows; not a number and 1 where it was never measured."""
+    x = windows.x[:, 1 : 1 + variables].astype(np.float64)
+    known = ~np.isnan(x)
+    many = known.sum((0, 2))
+    mean = np.divide(np.where(known, x, 0.0).sum((0, 2)), many, out=np.full(variables, np.nan), where=many > 0)
+    spread = np.sqrt((np.where(known, x - mean[:, None], 0.0) ** 2).sum((0, 2)) / np.maximum(many, 1))
+    return mean, np.where(spread > 1e-8, spread, 1.0)
+
+
+def mean_of(values: np.ndarray) -> np.ndarray:
+    """Mean of what is known of each window (N,) of values (N, V, T); not a number where nothing is."""
+    many = (~np.isnan(values)).sum((1, 2))
+    out = np.full(len(values), np.nan)
+    np.divide(np.nansum(values, axis=(1, 2)), many, out=out, where=many > 0)
+    return out

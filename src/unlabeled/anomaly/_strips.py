@@ -44,14 +44,15 @@ def spans(paths: Sequence[str], size: int) -> tuple[np.ndarray, np.ndarray]:
 def parted(table: Table, rows: np.ndarray, size: int, count: int, seed: int) -> list[np.ndarray]:
     """Part windows into folds of whole recordings, or where there are few of them into stretches of their time.
 
-    Groups that the user gave stay whole. Recordings are few below ten for each fold: then the time of each that is long
-    enough is cut, and windows that reach over a cut are left out, so that no step of time stands in two folds.
+    Groups that the user gave stay whole; of two of them come two folds, and one alone tells nothing. Recordings are few
+    below ten for each fold: then the time of each that is long enough is cut, and windows that reach over a cut are
+    left out, so that no step of time stands in two folds.
 
     Args:
         table: of windows.
         rows: of those to part.
         size: steps of a window.
-        count: how many folds.
+        count: how many folds, 2 or more.
         seed: of the order of recordings.
 
     Raises:
@@ -61,7 +62,7 @@ def parted(table: Table, rows: np.ndarray, size: int, count: int, seed: int) -> 
     names = pd.Series([stem(p) for p in paths], index=table.items.index[rows])
     units = table.items["group"].iloc[rows].fillna(names)
     given = bool((units != names).any())  # by the user, not one a recording
-    if units.nunique() >= (count if given else 10 * count):
+    if units.nunique() >= (2 if given else 10 * count):
         grouped = table.items.assign(group=units.reindex(table.items.index).astype("str"))
         return _threshold.folds(replace(table, items=grouped), rows, count, seed)
     first, end = spans(paths, size)

@@ -55,7 +55,7 @@ def crossings(prepared: Prepared, targets: Sequence[str]) -> list[Crossing]:
     """One crossing for each target; `all` stands for every domain with labelled test items.
 
     Raises:
-        UserError: when there are fewer than two domains, or a target has no test items.
+        UserError: when there are fewer than two domains, a target has no test items, or two would share their files.
     """
     items, labels = prepared.table.items, prepared.table.labels
     domain = items["domain"]
@@ -65,7 +65,13 @@ def crossings(prepared: Prepared, targets: Sequence[str]) -> list[Crossing]:
             f"{prepared.table.root} names {domain.nunique()} domains with {len(tested)} among the labelled test items",
             'give a manifest with a column "domain" (site, device), or take --by group',
         )
-    names = tested if "all" in targets else list(targets)
+    names = tested if "all" in targets else list(dict.fromkeys(targets))
+    files = {safe(name): name for name in names}
+    if twins := [name for name in names if files[safe(name)] != name]:
+        raise UserError(
+            f'the domains "{twins[0]}" and "{files[safe(twins[0])]}" are too alike to name files by',
+            "give one of them another name",
+        )
     out = []
     for name in names:
         if name not in tested:
@@ -85,6 +91,33 @@ def crossings(prepared: Prepared, targets: Sequence[str]) -> list[Crossing]:
         names_of = tuple(table.classes[i] for i in sorted(lacking))
         out.append(Crossing(name, source, np.flatnonzero(there & ~test), mine, names_of))
     return out
+
+
+def check(todo: Sequence[Crossing], arms: Sequence[Arm], seeds: Sequence[int]) -> None:
+    """Refuse before hours of training what an arm would refuse after them.
+
+    Args:
+        todo: the crossings.
+        arms: of each of them.
+        seeds: of all arms.
+
+    Raises:
+        UserError: when an arm has nothing to adapt to, or too few items are labelled to hold some out.
+    """
+    kinds = {arm.kind for arm in arms}
+    for c in todo:
+        domains = c.source.table.items["domain"].iloc[c.source.labelled].unique()
+        if ADAPTS in kinds and not len(c.unseen):
+            raise UserError(
+                f"{c.target} has no training items to adapt to", "leave --adapt empty, or name other --targets"
+            )
+        if ALIKE in kinds and len(domains) < 2:
+            raise UserError(
+                f"without {c.target} all labelled items are of {', '.join(domains)}: no other domain is left to align",
+                "leave --without-target empty, or give items of more domains",
+            )
+        for seed in seeds:
+            split(c.source, c.source.labelled, seed)
 
 
 @dataclass(frozen=True)
@@ -189,8 +222,6 @@ def _trained(place: Place, crossing: Crossing, arm: Arm, seed: int, halfway: Hal
     if arm.kind == ALIKE:
         domains = np.unique(data.table.items["domain"].iloc[rows].to_numpy(str), return_inverse=True)[1].ravel()
     if arm.kind == ADAPTS:
-        if not len(crossing.unseen):
-            raise UserError(f"{crossing.target} has no training items to adapt to", "leave --adapt empty for it")
         seen = np.concatenate([rows, crossing.unseen])
         y = np.concatenate([y, np.full(len(crossing.unseen), -1)])
     encoder = arm.for_seed(seed).build_encoder()

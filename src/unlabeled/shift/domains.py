@@ -72,7 +72,7 @@ def measure(bench: Bench, subjects: Sequence[Subject]) -> Domains | None:
     notes: list[str] = []
     for s in subjects:
         with np.load(bench.cell(s, "clean")) as arrays:
-            right = arrays["probabilities"].argmax(2) == truth[data.test]
+            right = np.stack([metrics.right(p, truth[data.test]) for p in arrays["probabilities"]])
         inside = domain[data.test] >= 0
         hits.setdefault((SEEN, s.arm), []).extend((s.seed, d, row[inside]) for d, row in enumerate(right))
         if s.kind == SUPERVISED:

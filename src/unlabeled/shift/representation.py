@@ -116,10 +116,11 @@ def tell(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> floa
 def _copies(bench: Bench, kinds: Sequence[str], subject: Subject) -> Store:
     """The test items, each under one of the kinds in turn."""
     looks = subject.recipe.looks()
-    whole = [bench.corrupted(kind, SEVERITY, looks).array[i :: len(kinds)] for i, kind in enumerate(kinds)]
-    out = np.empty((len(bench.prepared.test), *whole[0].shape[1:]), whole[0].dtype)
-    for i, part in enumerate(whole):
-        out[i :: len(kinds)] = part
+    out = np.empty(0)
+    for i, kind in enumerate(kinds):
+        whole = bench.corrupted(kind, SEVERITY, looks).array
+        out = out if i else np.empty_like(whole)
+        out[i :: len(kinds)] = whole[i :: len(kinds)]
     return Store(out)
 
 

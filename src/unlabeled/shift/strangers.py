@@ -24,7 +24,7 @@ from unlabeled.protocols.linear import Linear
 from unlabeled.shift import severity
 from unlabeled.shift.bench import Bench
 from unlabeled.shift.subjects import LINEAR, SUPERVISED, Subject
-from unlabeled.study.fits import groups, write_arrays
+from unlabeled.study.fits import contents, groups, write_arrays
 from unlabeled.training.loop import embed
 from unlabeled.training.run import fingerprint
 
@@ -75,13 +75,21 @@ def check(prepared: Prepared, draws: Sequence[np.ndarray], texts: Sequence[str])
         texts: folders of strangers, as for `places`.
 
     Raises:
-        UserError: when a folder is not there, or too few items are labelled to hold some out.
+        UserError: when a folder is not there or holds no items of the data's kind, or too few items are labelled to
+            hold some out.
     """
     for folder in places(texts).values():
         if not Path(folder).exists():
             raise UserError(f"there is no {folder}", "give folders of strangers: --ood near=cats/,far=noise/")
+        if (found := scan(folder).modality) != prepared.table.modality:
+            raise UserError(f"{folder} holds {found} items, and the data {prepared.table.modality}", "give such")
     for draw, rows in enumerate(draws):
-        split(prepared, rows, draw)
+        fit, _ = split(prepared, rows, draw)
+        if len(fit) == len(np.unique(prepared.table.labels[fit])):
+            raise UserError(
+                f"{len(rows)} labelled items leave one of each class where some are held out for a threshold",
+                "label three or more of a class",
+            )
 
 
 def places(texts: Sequence[str]) -> dict[str, str]:
@@ -117,7 +125,8 @@ def measure(bench: Bench, subjects: Sequence[Subject], folders: Mapping[str, str
         items, store = build(scan(folder), bench.prepared.prep)
         if not len(items):
             raise UserError(f"{folder} holds no item that can be read", "give a folder of pictures")
-        code = fingerprint(items.items["path"].astype(str).tolist(), np.arange(len(items)))
+        told = [*items.items["path"].astype(str), contents(store)]  # other folders may have files of the same names
+        code = fingerprint(told, np.arange(len(told)))
         sets[name], units[name] = (code, store), unit_numbers(items, items.rows())
     rows: list[dict[str, Any]] = []
     flags: dict[tuple[str, str, str], list[stats.Cell]] = {}

@@ -20,6 +20,7 @@ from unlabeled import catalog, progress
 from unlabeled.arms import Plain
 from unlabeled.data.prepare import Prepared
 from unlabeled.data.splits import unit_numbers
+from unlabeled.data.store import Store
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 from unlabeled.protocols.linear import Linear
@@ -40,13 +41,18 @@ def identity(data: Prepared) -> dict[str, str]:
     """
     table = data.table
     paths, labels = (table.items[c].fillna("").astype(str).tolist() for c in ("path", "label"))
-    some = np.unique(np.linspace(0, len(table) - 1, SAMPLE).astype(np.int64))
     return {
         "training items": fingerprint(paths, data.learning),
         "test items": fingerprint(paths, data.test),
         "labels": fingerprint(labels, np.concatenate([data.labelled, data.test])),
-        "contents": hashlib.sha256(data.store.batch(some).numpy().tobytes()).hexdigest()[:16],
+        "contents": contents(data.store),
     }
+
+
+def contents(store: Store) -> str:
+    """A short code of what some of the items of a store hold."""
+    some = np.unique(np.linspace(0, len(store) - 1, SAMPLE).astype(np.int64))
+    return hashlib.sha256(store.batch(some).numpy().tobytes()).hexdigest()[:16]
 
 
 def claim(folder: Path, data: Prepared) -> None:

@@ -181,7 +181,7 @@ def _parts(
         if crossed:
             both = np.concatenate(folds)
             return both, both, folds
-        held = folds.pop(seed % FOLDS)
+        held = folds.pop(seed % len(folds))
         return np.concatenate(folds), held, []
     if crossed:
         return every, every, _threshold.folds(table, every, FOLDS, seed)

@@ -15,6 +15,7 @@ from unlabeled.anomaly._course import Recordings
 from unlabeled.anomaly._kept import Judge
 from unlabeled.anomaly._strips import stem
 from unlabeled.anomaly._words import told
+from unlabeled.data.prepare import LEARN
 from unlabeled.data.scan import scan
 from unlabeled.data.series import SeriesPrep
 from unlabeled.data.splits import unit_numbers
@@ -254,7 +255,8 @@ def _tested(
     rows = table.rows("test")
     if len(rows):
         table = replace(table, items=table.items.iloc[rows].reset_index(drop=True))
-    known = {str((learnt.folder / stem(path)).resolve()) for path in learnt.items["path"]} if learnt else set()
+    mine = learnt.items["path"].iloc[learnt.rows(*LEARN)] if learnt else ()
+    known = {str((learnt.folder / stem(path)).resolve()) for path in mine} if learnt else set()
     both = sum(str((table.folder / stem(path)).resolve()) in known for path in table.items["path"])
     if both:
         raise UserError(

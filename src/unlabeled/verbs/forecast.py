@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from unlabeled.ahead import scores
-from unlabeled.ahead.forecast import LINEAR
+from unlabeled.ahead.forecast import LINEAR, called
 from unlabeled.ahead.forecast import forecast as foretell
 from unlabeled.data.scan import scan
 from unlabeled.report.ahead.page import Told, write
@@ -84,7 +84,7 @@ def forecast(
     found = foretell(opened, scan(data), horizons, device, max(1, stride))
     folder = Path(out) if out else folder_name(data, "forecast")
     summary = scores.summary(found.errors, found.groups, "horizon", LINEAR)
-    learnt = list(dict.fromkeys(str(r.recipe.method) for r in opened))
+    learnt = list(dict.fromkeys(called(opened)))
     sentence, details = scores.sentence(summary, "horizon", LINEAR, learnt, "{} steps ahead")
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "forecast.csv", summary)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from unlabeled.ahead import scores
+from unlabeled.ahead.forecast import called
 from unlabeled.ahead.impute import LINE
 from unlabeled.ahead.impute import impute as tell
 from unlabeled.data.scan import scan
@@ -79,7 +80,7 @@ def impute(
     found = tell(opened, scan(data), shares, device, hide)
     folder = Path(out) if out else folder_name(data, "impute")
     summary = scores.summary(found.errors, dict.fromkeys(shares, found.groups), "share", LINE)
-    learnt = list(dict.fromkeys(str(r.recipe.method) for r in opened))
+    learnt = list(dict.fromkeys(called(opened)))
     sentence, details = scores.sentence(summary, "share", LINE, learnt, "{:.0%} hidden")
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "impute.csv", summary)

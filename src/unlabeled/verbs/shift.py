@@ -202,6 +202,9 @@ def _claim(bench: Bench, data: str, subjects: Sequence[Subject], labels: float, 
     """Refuse a folder that holds results of other runs or data; `cells.json` says what it holds."""
     mine: dict[str, Any] = {"data": data, "labels": labels, "draws": len(bench.draws), "supervised": supervised}
     mine |= {f"data: {name}": code for name, code in identity(bench.prepared).items()}
+    items = bench.prepared.table.items
+    for column in ("domain", "group"):  # who is left out, and who stays together in folds
+        mine[f"data: {column}s"] = fingerprint(items[column].fillna("").astype(str).tolist(), np.arange(len(items)))
     runs = {s.key: fingerprint([repr(sorted(_weights(s).items()))], np.zeros(1, np.int64)) for s in subjects}
     path = bench.folder / "cells.json"
     if path.is_file():

@@ -15,7 +15,7 @@ from unlabeled.data.scan import scan
 from unlabeled.errors import UserError
 from unlabeled.report.transfer.page import write
 from unlabeled.settings import Augmentation, Budget, Setup, Training
-from unlabeled.shift.crossing import ADAPTS, ALIKE, Crossing, Place, crossings, fit, read_by
+from unlabeled.shift.crossing import ADAPTS, ALIKE, Crossing, Place, check, crossings, fit, read_by
 from unlabeled.shift.outcome import MEAN, Outcome, gather
 from unlabeled.study.answer import UNEVEN
 from unlabeled.study.conduct import check_labels, majority
@@ -125,6 +125,7 @@ def transfer(
     names = _arms(todo[0], methods, (adapt, without_target), how, 1)
     count = _steps(folder, budget, todo[0], names, device, len(todo) * seeds * len(names))
     plan = {c.target: _arms(c, methods, (adapt, without_target), how, count) for c in todo}
+    check(todo, plan[todo[0].target], numbers)
     settings = {"data": data, "methods": list(methods), "adapt": list(adapt), "targets": list(targets), "seeds": seeds}
     settings |= {
         "without_target": list(without_target),
