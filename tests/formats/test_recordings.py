@@ -223,6 +223,18 @@ def test_times_follow_their_rows_where_lines_are_longer_than_their_head(tmp_path
     assert {k: (r.times.tolist() if r.times is not None else None) for k, r in found.items()} == {"a": [0], "b": [0, 1]}
 
 
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+def test_a_separator_at_the_end_of_each_line_shifts_no_value(tmp_path: Path, sign: str) -> None:
+    found = one(written(tmp_path / "t.csv", "time,a,b\n0,1,2,\n5,3,4,\n".replace(",", sign)))
+    assert found.variables == ("a", "b") and found.values.tolist() == [[1, 3], [2, 4]]
+    assert found.times is not None and found.times.tolist() == [0, 5]
+
+
+def test_names_of_columns_may_hold_separators(tmp_path: Path) -> None:
+    found = one(written(tmp_path / "t.csv", 'time,"Flow, max","Heat; max","Heat, max"\n0,1,2,3\n1,3,4,5\n'))
+    assert found.variables == ("Flow, max", "Heat; max", "Heat, max")
+
+
 def test_what_is_remembered_does_not_grow_with_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     last = recording.Remembered()
     monkeypatch.setattr(recording, "LARGEST", 50)

@@ -64,7 +64,7 @@ def columns(path: Path) -> list[str]:
             import pyarrow.parquet as pq
 
             return [str(n).strip().lower() for n in pq.read_schema(path).names]
-        return [cell.strip('"').strip().lower() for cell in layout(path).head]
+        return [cell.lower() for cell in layout(path).head]
     except (OSError, ValueError):
         return []
 
@@ -78,7 +78,10 @@ def _frame(path: Path) -> pd.DataFrame:
         twice = next(n for n in names if names.count(n) > 1)
         raise Unreadable(f'two of its columns are called "{twice}"')
     how = layout(path)
-    frame = pd.read_csv(path, sep=how.between, decimal=how.decimal, encoding="utf-8-sig", na_values=["?"])
+    frame = pd.read_csv(
+        path, sep=how.between, decimal=how.decimal, encoding="utf-8-sig", na_values=["?"],
+        index_col=False if how.trailing else None, usecols=how.own,
+    )  # fmt: skip
     empty = [c for c in frame.columns if str(c).startswith("Unnamed: ") and frame[c].isna().all()]
     if empty:  # spreadsheets end their lines with separators, and their tables with lines of them
         frame = frame.drop(columns=empty).dropna(how="all")
