@@ -82,6 +82,18 @@ def test_a_table_with_ids_holds_several_recordings(tmp_path: Path) -> None:
     assert {k: r.values.tolist() for k, r in read(file).items()} == {"7": [[1, 2]], "9": [[3]]}
 
 
+def test_ids_are_words_and_keep_their_zeros(tmp_path: Path) -> None:
+    found = read(written(tmp_path / "a.csv", "id,time,x\n10,0,1\n007,0,2\n7,0,3\n007,1,4\n"))
+    assert {k: r.values.tolist() for k, r in found.items()} == {"007": [[2, 4]], "7": [[3]], "10": [[1]]}
+    large = read(written(tmp_path / "b.csv", "id,time,x\n9007199254740993,0,1\n9007199254740992,0,2\n,0,3\n"))
+    assert list(large) == ["9007199254740992", "9007199254740993"]
+    assert large["9007199254740993"].notes == ("1 rows of its file have no id and were left out",)
+    pd.DataFrame({"id": [17, None, 3], "x": [1.0, 2.0, 3.0]}).to_parquet(tmp_path / "c.parquet")
+    assert list(read(tmp_path / "c.parquet")) == ["3", "17"]
+    with pytest.raises(Unreadable, match="none of its rows has an id"):
+        read(written(tmp_path / "d.csv", "id,x\n,1\n,2\n"))
+
+
 def test_times_out_of_order_are_sorted_and_told(tmp_path: Path) -> None:
     found = one(written(tmp_path / "t.csv", "date,x\n2020-01-01 02:00,3\n2020-01-01 00:00,1\n2020-01-01 01:00,2\n"))
     assert found.values.tolist() == [[1, 2, 3]]

@@ -2,8 +2,9 @@
 value); CSV, TSV or Parquet, one recording a file or many with an id.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Hashable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,22 +39,25 @@ def read(path: Path) -> Mapping[str, Recording]:
         if name in lower:
             raise Unreadable(f'two of its columns are called "{name}"')
         lower[name] = str(column)
-    found = {what: next((lower[w] for w in words if w in lower), None) for what, words in WORDS.items()}
+    found = {what: lower.get(_first(words, lower)) for what, words in WORDS.items()}
     at, taken, note = _times(frame, lower, found["time"])  # of the whole file, so that one rule reads its dates
     parts: list[tuple[str, pd.DataFrame, np.ndarray | None]] = [("", frame, at)]
+    notes = [note] if note else []
     if found["id"]:
-        groups = frame.groupby(found["id"], sort=True)
-        parts = [(str(k), part, None if at is None else at[part.index.to_numpy()]) for k, part in groups]
+        groups = _by_id(frame, found["id"])
+        parts = [(key, part, None if at is None else at[part.index.to_numpy()]) for key, part in groups]
+        if lacking := len(frame) - sum(len(part) for _, part in groups):
+            notes.append(f"{lacking:,} rows of its file have no id and were left out")
     long = found["variable"] and found["value"]
     out, faults = {}, []
     for key, part, own in parts:
         try:
             one = _long(part, found, own) if long and own is not None else _wide(part, found, own, taken)
-            out[key] = replace(one, notes=(*one.notes, note)) if note else one
+            out[key] = replace(one, notes=(*one.notes, *notes))
         except Unreadable as fault:
             faults.append(f"{key}: {fault}" if key else str(fault))
     if not out:
-        raise Unreadable(faults[0])
+        raise Unreadable(faults[0] if faults else "none of its rows has an id")
     return out
 
 
@@ -78,14 +82,43 @@ def _frame(path: Path) -> pd.DataFrame:
         twice = next(n for n in names if names.count(n) > 1)
         raise Unreadable(f'two of its columns are called "{twice}"')
     how = layout(path)
-    frame = pd.read_csv(
-        path, sep=how.between, decimal=how.decimal, encoding="utf-8-sig", na_values=["?"],
+    reading = partial(
+        pd.read_csv, path, sep=how.between, encoding="utf-8-sig", na_values=["?"],
         index_col=False if how.trailing else None, usecols=how.own,
     )  # fmt: skip
+    words: dict[Hashable, str] = {}
+    if mine := {w for w in (_first(WORDS["id"], names), _variable(names)) if w}:  # 007 is another id than 7
+        words = {c: "str" for c in reading(nrows=0).columns if str(c).strip().lower() in mine}
+    frame = reading(decimal=how.decimal, dtype=words)
     empty = [c for c in frame.columns if str(c).startswith("Unnamed: ") and frame[c].isna().all()]
     if empty:  # spreadsheets end their lines with separators, and their tables with lines of them
         frame = frame.drop(columns=empty).dropna(how="all")
     return frame.reset_index(drop=True)  # where lines are longer than their head, pandas takes their first cells away
+
+
+def _first(words: Iterable[str], there: Container[str]) -> str:
+    """The first of some words that is there, or ""."""
+    return next((w for w in words if w in there), "")
+
+
+def _variable(names: Container[str]) -> str:
+    """The column that names the variables of a long table, or ""."""
+    return _first(WORDS["variable"], names) if _first(WORDS["value"], names) else ""
+
+
+def _words(cells: "pd.Series") -> "pd.Series":
+    """Cells as text, whole numbers without a point; missing ones stay missing."""
+    if pd.api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all():
+        cells = cells.astype("Int64")
+    return cells.astype("str").str.strip()
+
+
+def _by_id(frame: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each id, in the order of the numbers where all ids are such; rows without an id are left out."""
+    parts = [(str(key), part) for key, part in frame.groupby(_words(frame[column]), sort=False)]
+    numbers = pd.to_numeric(pd.Series([key for key, _ in parts], dtype="str"), errors="coerce").tolist()
+    known = not np.isnan(numbers).any()
+    return [parts[i] for i in sorted(range(len(parts)), key=lambda i: (numbers[i] if known else 0, parts[i][0]))]
 
 
 def _times(
