@@ -32,6 +32,29 @@ def test_ts_lines_are_recordings_of_their_own_lengths(tmp_path: Path) -> None:
     assert found["1"].values.shape == (2, 2)
 
 
+def test_an_index_without_a_name_is_the_time_or_nothing(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
+    frame.to_csv(tmp_path / "numbered.csv")
+    assert one(tmp_path / "numbered.csv").variables == ("x",)
+    frame.index = pd.DatetimeIndex(["2024-02-01", "2024-02-02", "2024-02-05"])
+    frame.to_csv(tmp_path / "dated.csv")
+    frame.to_parquet(tmp_path / "dated.parquet")
+    for name in ("dated.csv", "dated.parquet"):
+        found = one(tmp_path / name)
+        assert found.variables == ("x",)
+        assert found.times is not None and np.diff(found.times).tolist() == [86400, 3 * 86400]
+    frame.index = pd.Index(["first", "second", "third"])
+    frame.to_csv(tmp_path / "called.csv")
+    assert one(tmp_path / "called.csv").times is None
+
+
+def test_an_index_of_several_columns_is_kept(tmp_path: Path) -> None:
+    index = pd.MultiIndex.from_tuples([("a", 0), ("a", 5), ("b", 0)], names=["patient", "time"])
+    pd.DataFrame({"x": [1.0, 2.0, 3.0]}, index).to_parquet(tmp_path / "t.parquet")
+    found = read(tmp_path / "t.parquet")
+    assert {k: r.times.tolist() if r.times is not None else None for k, r in found.items()} == {"a": [0, 5], "b": [0]}
+
+
 @pytest.mark.parametrize(
     "text, reason",
     [

@@ -39,7 +39,7 @@ def read(path: Path) -> Mapping[str, Recording]:
         if name in lower:
             raise Unreadable(f'two of its columns are called "{name}"')
         lower[name] = str(column)
-    found = {what: lower.get(_first(words, lower)) for what, words in WORDS.items()}
+    found = {what: lower[w] if (w := _first(words, lower)) else None for what, words in WORDS.items()}
     at, taken, note = _times(frame, lower, found["time"])  # of the whole file, so that one rule reads its dates
     parts: list[tuple[str, pd.DataFrame, np.ndarray | None]] = [("", frame, at)]
     notes = [note] if note else []
@@ -76,7 +76,10 @@ def columns(path: Path) -> list[str]:
 def _frame(path: Path) -> pd.DataFrame:
     if path.suffix.lower() in (".parquet", ".pq"):
         frame = pd.read_parquet(path)
-        return frame.reset_index(drop=frame.index.name is None)
+        if any(name is not None for name in frame.index.names):
+            return frame.reset_index()
+        rest = frame.reset_index(drop=True)
+        return _dated(rest, frame.index.to_series().reset_index(drop=True), rest)
     names = [n for n in columns(path) if n]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
@@ -93,7 +96,25 @@ def _frame(path: Path) -> pd.DataFrame:
     empty = [c for c in frame.columns if str(c).startswith("Unnamed: ") and frame[c].isna().all()]
     if empty:  # spreadsheets end their lines with separators, and their tables with lines of them
         frame = frame.drop(columns=empty).dropna(how="all")
+    if how.head and not how.head[0] and str(frame.columns[0]).startswith("Unnamed: "):  # pandas' own numbers or dates
+        frame = _dated(frame, frame.iloc[:, 0], frame.iloc[:, 1:])
     return frame.reset_index(drop=True)  # where lines are longer than their head, pandas takes their first cells away
+
+
+def _dated(frame: pd.DataFrame, index: "pd.Series", rest: pd.DataFrame) -> pd.DataFrame:
+    """A table whose rows have an index without a name: dates in it are the times where no column tells them, numbers
+    of rows are nothing, and other numbers stay.
+    """
+    if pd.api.types.is_integer_dtype(index):
+        return rest
+    named = {str(c).strip().lower() for c in rest.columns}
+    if pd.api.types.is_numeric_dtype(index) or named & {*WORDS["time"]}:
+        return frame
+    try:
+        known = not np.isnan(times.read(index)[0]).any()
+    except Unreadable:
+        known = False
+    return rest.assign(time=index) if known else frame
 
 
 def _first(words: Iterable[str], there: Container[str]) -> str:
