@@ -100,6 +100,14 @@ def test_a_long_table_is_laid_out_by_variable(tmp_path: Path, suffix: str) -> No
     assert list(found.static) == ["Age"] and np.isnan(found.static["Age"])  # -1 stands for unknown
 
 
+def test_rows_of_a_long_table_without_a_name_or_a_time_are_left_out_and_told(tmp_path: Path) -> None:
+    lines = "time,itemid,value,label\n0,220045,80,1\n1,,999,\n2,220210,20,\n,220210,7,\n"
+    found = one(written(tmp_path / "t.csv", lines))
+    assert found.variables == ("220045", "220210") and found.label == "1"
+    np.testing.assert_array_equal(found.values, np.array([[80, np.nan], [np.nan, 20]], np.float32))
+    assert found.notes == ("2 rows without a time or a variable were left out",)
+
+
 def test_a_table_with_ids_holds_several_recordings(tmp_path: Path) -> None:
     file = written(tmp_path / "all.csv", "id,time,value\n7,0,1\n7,1,2\n9,0,3\n")
     assert {k: r.values.tolist() for k, r in read(file).items()} == {"7": [[1, 2]], "9": [[3]]}

@@ -191,9 +191,9 @@ def _marks(cells: "pd.Series") -> np.ndarray:
 def _long(frame: pd.DataFrame, found: Mapping[str, str | None], at: np.ndarray) -> Recording:
     variable, value = (str(found[k]) for k in ("variable", "value"))
     x = pd.to_numeric(frame[value], errors="coerce").to_numpy(np.float64)
-    codes, words = pd.factorize(frame[variable].astype(str).str.strip())
-    usable = ~np.isnan(at) & np.array([w not in NAMELESS for w in words])[codes]
-    told_once = np.array([w.lower() in STATIC for w in words])[codes] & (at == np.nanmin(at, initial=np.inf))
+    codes, words = pd.factorize(_words(frame[variable]))
+    usable = ~np.isnan(at) & (codes >= 0) & np.array([*(w not in NAMELESS for w in words), False])[codes]
+    told_once = np.array([*(w.lower() in STATIC for w in words), False])[codes] & (at == np.nanmin(at, initial=np.inf))
     static: dict[str, float] = {}
     for i in np.flatnonzero(usable & told_once):
         static.setdefault(str(words[codes[i]]), float(x[i]) if x[i] >= 0 else np.nan)  # -1 is "unknown" there
@@ -207,6 +207,10 @@ def _long(frame: pd.DataFrame, found: Mapping[str, str | None], at: np.ndarray) 
     np.add.at(count, (column, row), 1)
     with np.errstate(invalid="ignore"):
         values = total / count
-    cells = set(frame[found["label"]].dropna().astype(str)) if found["label"] else set()
+    cells = set(_words(frame[found["label"]]).dropna()) if found["label"] else set()
     label = cells.pop() if len(cells) == 1 else None
-    return made(values, tuple(str(words[k]) for k in known), steps, label, static=static)
+    out = made(values, tuple(str(words[k]) for k in known), steps, label, static=static)
+    lost = int((np.isnan(at) | (codes < 0)).sum())
+    return (
+        replace(out, notes=(*out.notes, f"{lost:,} rows without a time or a variable were left out")) if lost else out
+    )
