@@ -48,6 +48,16 @@ def test_an_index_without_a_name_is_the_time_or_nothing(tmp_path: Path) -> None:
     assert one(tmp_path / "called.csv").times is None
 
 
+def test_dates_beside_the_time_are_no_measurements(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"time": [0.0, 1.0], "x": [1.0, 2.0]})
+    frame["admitted"] = pd.to_datetime(["2024-02-01", None])
+    frame["stay"] = pd.to_timedelta([90, None], "s")
+    frame.to_parquet(tmp_path / "t.parquet")
+    found = one(tmp_path / "t.parquet")
+    assert found.variables == ("x", "stay")
+    np.testing.assert_array_equal(found.values, np.array([[1, 2], [90, np.nan]], np.float32))
+
+
 def test_an_index_of_several_columns_is_kept(tmp_path: Path) -> None:
     index = pd.MultiIndex.from_tuples([("a", 0), ("a", 5), ("b", 0)], names=["patient", "time"])
     pd.DataFrame({"x": [1.0, 2.0, 3.0]}, index).to_parquet(tmp_path / "t.parquet")

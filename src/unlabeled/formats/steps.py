@@ -166,8 +166,12 @@ def _wide(
     columns = [str(c) for c in frame.columns if c not in taken]
     values = np.empty((len(columns), len(frame)), np.float32)
     for column in columns:
-        numbers = pd.to_numeric(frame[column], errors="coerce")
-        if numbers.isna().all() and frame[column].notna().any():
+        cells = frame[column]
+        if pd.api.types.is_datetime64_any_dtype(cells):
+            continue  # dates, not numbers
+        spans = pd.api.types.is_timedelta64_dtype(cells)
+        numbers = cells.dt.total_seconds() if spans else pd.to_numeric(cells, errors="coerce")
+        if numbers.isna().all() and cells.notna().any():
             continue  # words, not numbers
         if column.lower() in STATIC and numbers.nunique() <= 1:
             static[column] = float(numbers.dropna().iloc[0]) if numbers.notna().any() else np.nan
