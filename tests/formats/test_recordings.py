@@ -283,6 +283,10 @@ def test_a_separator_at_the_end_of_each_line_shifts_no_value(tmp_path: Path, sig
     assert found.times is not None and found.times.tolist() == [0, 5]
 
 
+def test_a_space_behind_the_separator_makes_no_other_variable(tmp_path: Path) -> None:
+    assert one(written(tmp_path / "t.csv", "time, HR , RR\n0, 1, 2\n")).variables == ("HR", "RR")
+
+
 def test_names_of_columns_may_hold_separators(tmp_path: Path) -> None:
     found = one(written(tmp_path / "t.csv", 'time,"Flow, max","Heat; max","Heat, max"\n0,1,2,3\n1,3,4,5\n'))
     assert found.variables == ("Flow, max", "Heat; max", "Heat, max")

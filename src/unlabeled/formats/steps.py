@@ -32,13 +32,13 @@ def read(path: Path) -> Mapping[str, Recording]:
     Raises:
         Unreadable: when it is no table of numbers over time.
     """
-    frame = _frame(path)
+    frame = _frame(path).rename(columns=lambda c: str(c).strip())
     lower: dict[str, str] = {}
     for column in frame.columns:
-        name = str(column).strip().lower()
+        name = column.lower()
         if name in lower:
             raise Unreadable(f'two of its columns are called "{name}"')
-        lower[name] = str(column)
+        lower[name] = column
     found = {what: lower[w] if (w := _first(words, lower)) else None for what, words in WORDS.items()}
     at, taken, note = _times(frame, lower, found["time"])  # of the whole file, so that one rule reads its dates
     parts: list[tuple[str, pd.DataFrame, np.ndarray | None]] = [("", frame, at)]
