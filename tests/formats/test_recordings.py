@@ -287,6 +287,19 @@ def test_a_space_behind_the_separator_makes_no_other_variable(tmp_path: Path) ->
     assert one(written(tmp_path / "t.csv", "time, HR , RR\n0, 1, 2\n")).variables == ("HR", "RR")
 
 
+def test_a_decimal_comma_may_come_late(tmp_path: Path) -> None:
+    lines = "".join(f"{second};37;ward 1\n" for second in range(40))
+    found = one(written(tmp_path / "t.csv", f"time;heat;place\n{lines}40;36,5;ward 1\n"))
+    assert found.values[0, -1] == 36.5 and found.notes == ()
+    found = one(written(tmp_path / "u.csv", f"time;heat;flow\n{lines.replace('ward 1', '0.5')}40;36,5;0.5\n"))
+    assert np.isnan(found.values[0, -1]) and found.notes == ("1 cells that hold no number count as missing",)
+
+
+def test_words_among_numbers_are_missing_and_told(tmp_path: Path) -> None:
+    for text in ("time,x\n0,1\n1,<0.5\n2,3\n", "time,variable,value\n0,x,1\n1,x,<0.5\n2,x,3\n"):
+        assert one(written(tmp_path / "t.csv", text)).notes == ("1 cells that hold no number count as missing",)
+
+
 def test_names_of_columns_may_hold_separators(tmp_path: Path) -> None:
     found = one(written(tmp_path / "t.csv", 'time,"Flow, max","Heat; max","Heat, max"\n0,1,2,3\n1,3,4,5\n'))
     assert found.variables == ("Flow, max", "Heat; max", "Heat, max")

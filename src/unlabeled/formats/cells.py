@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 LOOKED_AT = 20  # lines below the head that tell the decimal sign
 LONGEST = 1 << 20  # bytes of a line that are looked at
 COMMA, POINT = (re.compile(rf"[+-]?\d+{sign}\d+") for sign in (",", r"\."))
@@ -59,6 +61,14 @@ def _parted(line: str, between: str) -> tuple[str, ...]:
     except csv.Error:  # a cell that is very long
         cells = line.strip("\r\n").split(between)
     return tuple(cell.strip() for cell in cells)
+
+
+def commas(frame: pd.DataFrame) -> bool:
+    """Whether numbers of a table (T, columns) that was read with points have decimal commas: some do, none a point."""
+    points = any((frame[c].dropna() % 1 != 0).any() for c in frame.select_dtypes("float"))
+    cells = [frame[c].dropna().astype("str").str.strip() for c in frame.select_dtypes(["object", "str"])]
+    found = [any(c.str.fullmatch(sign.pattern).any() for c in cells) for sign in (COMMA, POINT)]
+    return found[0] and not (found[1] or points)
 
 
 def _decimal(cells: list[str]) -> str:

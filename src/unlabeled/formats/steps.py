@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from unlabeled.formats import Unreadable, times
-from unlabeled.formats.cells import layout
+from unlabeled.formats.cells import commas, layout
 from unlabeled.formats.record import Recording, made
 
 WORDS = {
@@ -93,6 +93,8 @@ def _frame(path: Path) -> pd.DataFrame:
     if mine := {w for w in (_first(WORDS["id"], names), _variable(names)) if w}:  # 007 is another id than 7
         words = {c: "str" for c in reading(nrows=0).columns if str(c).strip().lower() in mine}
     frame = reading(decimal=how.decimal, dtype=words)
+    if how.between != "," and how.decimal == "." and commas(frame.drop(columns=list(words))):  # below the first lines
+        frame = reading(decimal=",", dtype=words)
     empty = [c for c in frame.columns if str(c).startswith("Unnamed: ") and frame[c].isna().all()]
     if empty:  # spreadsheets end their lines with separators, and their tables with lines of them
         frame = frame.drop(columns=empty).dropna(how="all")
@@ -164,7 +166,7 @@ def _wide(
     names: list[str] = []
     static: dict[str, float] = {}
     columns = [str(c) for c in frame.columns if c not in taken]
-    values = np.empty((len(columns), len(frame)), np.float32)
+    values, odd = np.empty((len(columns), len(frame)), np.float32), 0
     for column in columns:
         cells = frame[column]
         if pd.api.types.is_datetime64_any_dtype(cells):
@@ -173,6 +175,7 @@ def _wide(
         numbers = cells.dt.total_seconds() if spans else pd.to_numeric(cells, errors="coerce")
         if numbers.isna().all() and cells.notna().any():
             continue  # words, not numbers
+        odd += int((numbers.isna() & cells.notna()).sum())
         if column.lower() in STATIC and numbers.nunique() <= 1:
             static[column] = float(numbers.dropna().iloc[0]) if numbers.notna().any() else np.nan
             continue
@@ -181,7 +184,8 @@ def _wide(
     if not names:
         raise Unreadable("none of its columns holds numbers")
     marks = _marks(frame[found["label"]]) if found["label"] else None
-    return made(values[: len(names)], tuple(names), at, marks=marks, static=static)
+    out = made(values[: len(names)], tuple(names), at, marks=marks, static=static)
+    return replace(out, notes=(*out.notes, f"{odd:,} cells that hold no number count as missing")) if odd else out
 
 
 def _marks(cells: "pd.Series") -> np.ndarray:
@@ -195,6 +199,7 @@ def _marks(cells: "pd.Series") -> np.ndarray:
 def _long(frame: pd.DataFrame, found: Mapping[str, str | None], at: np.ndarray) -> Recording:
     variable, value = (str(found[k]) for k in ("variable", "value"))
     x = pd.to_numeric(frame[value], errors="coerce").to_numpy(np.float64)
+    odd = int((np.isnan(x) & frame[value].notna().to_numpy()).sum())
     codes, words = pd.factorize(_words(frame[variable]))
     usable = ~np.isnan(at) & (codes >= 0) & np.array([*(w not in NAMELESS for w in words), False])[codes]
     told_once = np.array([*(w.lower() in STATIC for w in words), False])[codes] & (at == np.nanmin(at, initial=np.inf))
@@ -215,6 +220,6 @@ def _long(frame: pd.DataFrame, found: Mapping[str, str | None], at: np.ndarray) 
     label = cells.pop() if len(cells) == 1 else None
     out = made(values, tuple(str(words[k]) for k in known), steps, label, static=static)
     lost = int((np.isnan(at) | (codes < 0)).sum())
-    return (
-        replace(out, notes=(*out.notes, f"{lost:,} rows without a time or a variable were left out")) if lost else out
-    )
+    notes = [f"{lost:,} rows without a time or a variable were left out"] if lost else []
+    notes += [f"{odd:,} cells that hold no number count as missing"] if odd else []
+    return replace(out, notes=(*out.notes, *notes))
