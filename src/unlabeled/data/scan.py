@@ -103,8 +103,8 @@ def _folder(root: Path) -> Table:
     trees = _walk(root)
     shared = trees.pop("")
     named = {m: t for m, t in trees.items() if len(t)}
-    if not named and len(shared) == 1 and (files := sorted(root.glob("*.npz"))):
-        return _file(files[0])
+    if not named and len(shared) == 1 and (alone := shared.folders.get("", [""])[0]).lower().endswith(".npz"):
+        return _file(root / alone)
     if len(shared) > FEW * sum(map(len, named.values())):
         named |= _looked_into(root, shared)
     if not named:
