@@ -90,6 +90,11 @@ def test_a_flat_folder_has_no_labels(tmp_path: Path, folder: str) -> None:
     assert (table.form, table.classes, len(table.rows("unlabeled"))) == ("flat folder", [], 2)
 
 
+def test_a_folder_whose_name_ends_like_a_picture_is_a_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "lot.tif/1.png", "lot.tif/2.png", "other/3.png")
+    assert scan(tmp_path).items["path"].tolist() == ["lot.tif/1.png", "lot.tif/2.png", "other/3.png"]
+
+
 def test_a_wrapping_folder_is_stepped_into(tmp_path: Path) -> None:
     table = scan(touch(tmp_path, "archive/train/a/1.png", "archive/test/a/2.png"))
     assert table.form == "train and test folders"

@@ -186,7 +186,7 @@ def _walk(root: Path) -> dict[str, _Tree]:
                 continue
             dot = name.rfind(".")
             suffix = name[dot:].lower() if dot > 0 else ""
-            if suffix in mine:
+            if suffix in mine and not entry.is_dir():
                 names.setdefault(mine[suffix], []).append(name)
             elif suffix in shared and not entry.is_dir():
                 names.setdefault("", []).append(name)
