@@ -1,6 +1,7 @@
 """Every form in which data lie on disk is found, and nothing else is taken for one."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,15 @@ def test_a_flat_folder_has_no_labels(tmp_path: Path, folder: str) -> None:
 def test_a_folder_whose_name_ends_like_a_picture_is_a_folder(tmp_path: Path) -> None:
     touch(tmp_path, "lot.tif/1.png", "lot.tif/2.png", "other/3.png")
     assert scan(tmp_path).items["path"].tolist() == ["lot.tif/1.png", "lot.tif/2.png", "other/3.png"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_no_text_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png")
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/a/caf\xe9.png"))).touch()
+    table = scan(tmp_path)
+    assert table.items["path"].tolist() == ["a/1.png"]
+    assert table.notes == ("other files were left aside: 1 whose names are no UTF-8",)
 
 
 def test_a_wrapping_folder_is_stepped_into(tmp_path: Path) -> None:

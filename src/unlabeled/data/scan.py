@@ -184,6 +184,9 @@ def _walk(root: Path) -> dict[str, _Tree]:
             name = entry.name
             if name[0] in "._" and (name[0] == "." or name == "__MACOSX"):
                 continue
+            if not name.isascii() and any("\ud800" <= c <= "\udfff" for c in name):
+                rest.others["whose names are no UTF-8"] += 1
+                continue
             dot = name.rfind(".")
             suffix = name[dot:].lower() if dot > 0 else ""
             if suffix in mine and not entry.is_dir():
