@@ -2,6 +2,7 @@
 
 import os
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,13 @@ def test_a_name_that_is_no_text_is_told_and_the_rest_is_read(tmp_path: Path) -> 
     table = scan(tmp_path)
     assert table.items["path"].tolist() == ["a/1.png"]
     assert table.notes == ("other files were left aside: 1 whose names are no UTF-8",)
+
+
+def test_one_word_in_two_ways_of_writing_is_one_class(tmp_path: Path) -> None:
+    composed, parted = (unicodedata.normalize(form, "Käse") for form in ("NFC", "NFD"))
+    table = scan(touch(tmp_path, f"train/{composed}/1.png", f"test/{parted}/2.png"))
+    assert table.classes == [composed]
+    assert all((tmp_path / path).is_file() for path in table.items["path"])
 
 
 def test_a_wrapping_folder_is_stepped_into(tmp_path: Path) -> None:

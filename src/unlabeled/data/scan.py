@@ -6,6 +6,7 @@ What a file is its suffix tells, or, where several kinds of items share that, a 
 """
 
 import os
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -252,6 +253,7 @@ def _shape(tree: _Tree, what: str) -> tuple[str, pd.DataFrame, list[str]]:
             split = "unlabeled" if label is None else "train"
             if label is not None:
                 inner.setdefault(label, set()).add("/".join(parts[1:2]))
+        label = unicodedata.normalize("NFC", label) if label else label  # Macs write ä as two letters
         prefix = f"{folder}/" if folder else ""
         paths += [prefix + name for name in names]
         labels += [label] * len(names)
