@@ -113,6 +113,15 @@ def test_one_word_in_two_ways_of_writing_is_one_class(tmp_path: Path) -> None:
     assert all((tmp_path / path).is_file() for path in table.items["path"])
 
 
+def test_a_folder_of_images_in_each_split_is_no_class(tmp_path: Path) -> None:
+    table = scan(touch(tmp_path, "train/images/1.png", "val/images/2.png", "test/images/3.png", "train/labels/1.txt"))
+    assert told(table) == {
+        "test/images/3.png": (None, "test"),
+        "train/images/1.png": (None, "unlabeled"),
+        "val/images/2.png": (None, "val"),
+    }
+
+
 def test_a_wrapping_folder_is_stepped_into(tmp_path: Path) -> None:
     table = scan(touch(tmp_path, "archive/train/a/1.png", "archive/test/a/2.png"))
     assert table.form == "train and test folders"

@@ -258,6 +258,9 @@ def _shape(tree: _Tree, what: str) -> tuple[str, pd.DataFrame, list[str]]:
         paths += [prefix + name for name in names]
         labels += [label] * len(names)
         splits += [split or "unlabeled"] * len(names)
+    if with_splits and len(only := {label for label in labels if label}) == 1 and only.pop().lower() in PLAIN_WORDS:
+        labels = [None] * len(labels)  # train/images, test/images
+        splits = ["unlabeled" if split == "train" else split for split in splits]
     notes = [f"the {n:,} {what} in {name}/ beside the splits were left aside" for name, n in skipped.items()]
     common = set.intersection(*inner.values()) if len(inner) > 1 else set()
     if len(common) > 1:
