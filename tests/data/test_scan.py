@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from unlabeled.data.scan import scan
+from unlabeled.data.splits import holdout
 from unlabeled.data.table import Table
 from unlabeled.errors import UserError
 
@@ -189,6 +190,23 @@ def test_another_folder_joins_without_labels(tmp_path: Path) -> None:
     added = table.items["path"].iloc[table.rows("unlabeled")]
     assert [(table.folder / p).resolve() for p in added] == [tmp_path / "big" / "x/3.png", tmp_path / "big" / "y/4.png"]
     assert table.items["label"].iloc[table.rows("unlabeled")].isna().all()
+
+
+def test_unlabelled_items_keep_their_groups_so_that_none_is_learnt_from_and_tested_on(tmp_path: Path) -> None:
+    touch(tmp_path, "lab/1.png", "lab/2.png", "lab/3.png", "lab/4.png", "more/5.png", "more/6.png")
+    lines = "1.png,a,p1\n2.png,b,p1\n3.png,a,p2\n4.png,b,p2\n"
+    (tmp_path / "lab" / "m.csv").write_text(f"path,label,patient\n{lines}")
+    (tmp_path / "more" / "m.csv").write_text("path,patient,site\n5.png,p1,x\n6.png,p2,y\n")
+    table = scan(tmp_path / "lab", unlabeled=tmp_path / "more")
+    assert table.items["domain"].dropna().tolist() == ["x", "y"]
+    parted = holdout(table).items
+    assert parted.groupby("group")["split"].agg(lambda s: len({x == "test" for x in s})).tolist() == [1, 1]
+
+
+def test_another_folder_of_other_items_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "lab/a/1.png", "sounds/1.wav")
+    with pytest.raises(UserError, match=r"holds sounds, and .* pictures"):
+        scan(tmp_path / "lab", unlabeled=tmp_path / "sounds")
 
 
 def test_another_folder_inside_or_around_is_taken_once(tmp_path: Path) -> None:

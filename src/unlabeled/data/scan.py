@@ -350,13 +350,17 @@ def _tidy(path: str) -> str:
 def _beside(table: Table, other: Path) -> Table:
     """Add the items of another folder as unlabelled ones; a picture that lies in both is taken once."""
     more = scan(other)
+    if more.modality != table.modality:
+        found, wanted = kind(more.modality).what, kind(table.modality).what
+        raise UserError(f"{other} holds {found}, and {table.root} {wanted}", f"give --unlabeled a folder of {wanted}")
     here, there = table.folder.resolve(), more.folder.resolve()
     items = table.items
     if there.is_relative_to(here):
         prefix = "" if there == here else there.relative_to(here).as_posix() + "/"
         items = items[~(items["path"].str.startswith(prefix) & (items["split"] != "test"))] if prefix else items
     mine = {str(here / p) for p in items["path"]}
-    added = [p for p in (str(there / p) for p in more.items["path"]) if p not in mine]
-    both = pd.concat([items, frame(added, ["unlabeled"] * len(added))], ignore_index=True)
+    paths = [str(there / p) for p in more.items["path"]]
+    new = more.items.assign(path=paths, label=None, split="unlabeled")[[p not in mine for p in paths]]
+    both = pd.concat([items, new.astype(items.dtypes)], ignore_index=True)
     notes = (*table.notes, *more.notes)
     return Table(table.root, f"{table.form}, and unlabelled from {other}", table.modality, both, table.broken, notes)
