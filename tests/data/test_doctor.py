@@ -1,6 +1,7 @@
 """The doctor finds what was planted, and is quiet about data that are well."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,15 @@ def test_nearly_equal_pictures_across_the_test_split(well: Path, how: str) -> No
     report = examine(scan(well))
     assert kinds(report, "warning") == ["leak"]
     assert (report.facts["near_duplicates"], report.facts["near_duplicates_across_splits"]) == (1, 1)
+
+
+def test_copies_are_told_without_asking_for_the_test_items_at_each(well: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(20):
+        shutil.copy(well / f"train/a/{i}.png", well / f"train/a/copy{i}.png")
+    asked, rows = [], Table.rows
+    monkeypatch.setattr(Table, "rows", lambda *a, **k: asked.append(a) or rows(*a, **k))
+    assert examine(scan(well)).facts["duplicates"] == 20
+    assert len(asked) < 10
 
 
 def test_near_pairs_agree_with_all_pairs() -> None:

@@ -186,16 +186,15 @@ def copies(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
     same = _equal(table, seen)
     first = {row: rows[0] for rows in same for row in rows}
     single = np.array([i for i, row in enumerate(seen.rows.tolist()) if first.get(row, row) == row], dtype=np.int64)
-    tests = np.isin(seen.rows, table.rows("test"))
+    of_test = table.rows("test")
+    tests, apart = np.isin(seen.rows, of_test), set(of_test.tolist())
     pixels = likeness.unit(likeness.grey(seen.thumbs))
     near = likeness.near_pairs(pixels, single, single)
     over = likeness.near_pairs(pixels, single[tests[single]], single[~tests[single]])
     near = np.unique(np.sort(np.concatenate([near, over]), axis=1), axis=0)
     near = seen.rows[near]
     exact = np.array([(rows[0], other) for rows in same for other in rows[1:]], dtype=np.int64).reshape(-1, 2)
-    crossing = np.array(
-        [pair for rows in same for pair in _across(rows, set(table.rows("test").tolist()))], dtype=np.int64
-    ).reshape(-1, 2)
+    crossing = np.array([pair for rows in same for pair in _across(rows, apart)], dtype=np.int64).reshape(-1, 2)
     is_test = (table.items["split"] == "test").to_numpy()
     near_crossing = near[is_test[near[:, 0]] != is_test[near[:, 1]]]
     labels = table.labels
