@@ -206,6 +206,9 @@ def test_neighbours_that_are_alike_are_told_until_groups_are_named(tmp_path: Pat
     told = examine(scan(tmp_path))
     assert [f.severity for f in told.findings if f.kind == "order"] == ["warning"]
     assert told.facts["order"]["alike"] < 0.2
+    (tmp_path / "121.png").write_text("no picture")  # one broken file hides nothing
+    assert [f.severity for f in examine(scan(tmp_path)).findings if f.kind == "order"] == ["warning"]
+    (tmp_path / "121.png").unlink()
     listed = pd.DataFrame(rows, columns=["path", "label", "group"])
     listed.to_csv(tmp_path / "m.csv", index=False)
     assert not [f for f in examine(scan(tmp_path / "m.csv")).findings if f.kind == "order"]

@@ -297,7 +297,8 @@ def signs(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
 def neighbours(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
     """Whether the order of names carries groups, where none is named; no test item is looked at."""
     learn = np.flatnonzero(np.isin(seen.rows, table.rows(*LEARN)))
-    if table.items["group"].notna().any() or len(seen.rows) < len(table):  # of a sample files do not follow one another
+    looked_at = len(seen.rows) + len(seen.broken)
+    if table.items["group"].notna().any() or looked_at < len(table):  # of a sample files do not follow one another
         return [], {}
     pixels = likeness.unit(likeness.grey(seen.thumbs[learn]), 16)
     found = order.look(table.items["path"].iloc[seen.rows[learn]].tolist(), lambda some: pixels[some])
