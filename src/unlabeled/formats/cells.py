@@ -36,8 +36,8 @@ class Layout:
         return list(range(len(self.head))) if self.trailing else None
 
 
-def layout(path: Path) -> Layout:
-    """The layout that the first lines of a table tell.
+def layout(path: Path, errors: str = "strict") -> Layout:
+    """The layout that the first lines of a table tell; `errors` says what bytes of the first that are no UTF-8 become.
 
     Raises:
         OSError: when it cannot be opened.
@@ -45,7 +45,7 @@ def layout(path: Path) -> Layout:
     """
     with path.open("rb") as file:
         head, *below = [file.readline(LONGEST) for _ in range(1 + LOOKED_AT)]
-    first = head.decode("utf-8-sig")
+    first = head.decode("utf-8-sig", errors)
     plain = re.sub(r'"[^"]*"', "", first)
     between = "\t" if "\t" in plain else ";" if plain.count(";") > plain.count(",") else ","
     names = _parted(first, between)
