@@ -47,6 +47,14 @@ def test_a_column_is_found_by_what_it_holds(tmp_path: Path) -> None:
     assert table.modality == "text" and len(table.classes) == 3
 
 
+def test_a_title_that_begins_with_test_is_no_split(tmp_path: Path) -> None:
+    for kind in ("good", "bad"):
+        (tmp_path / kind).mkdir()
+        for title in ("cat-food", "test-of-courage", "dog-days"):
+            (tmp_path / kind / f"{title}.txt").write_text(f"{SENTENCES[0]} {kind} {title}")
+    assert scan(tmp_path).items["split"].tolist() == ["train"] * 6
+
+
 def test_semicolons_part_the_label_from_the_text(tmp_path: Path) -> None:
     many().to_csv(tmp_path / "notes.csv", index=False, sep=";")
     table = scan(tmp_path / "notes.csv")
