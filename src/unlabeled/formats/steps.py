@@ -4,14 +4,13 @@ value); CSV, TSV or Parquet, one recording a file or many with an id.
 
 from collections.abc import Container, Hashable, Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from unlabeled.formats import Unreadable, times
-from unlabeled.formats.cells import commas, layout
+from unlabeled.formats.cells import Layout, commas, layout
 from unlabeled.formats.record import Recording, made
 
 WORDS = {
@@ -85,22 +84,27 @@ def _frame(path: Path) -> pd.DataFrame:
         twice = next(n for n in names if names.count(n) > 1)
         raise Unreadable(f'two of its columns are called "{twice}"')
     how = layout(path)
-    reading = partial(
-        pd.read_csv, path, sep=how.between, encoding="utf-8-sig", na_values=["?"],
-        index_col=False if how.trailing else None, usecols=how.own,
-    )  # fmt: skip
     words: dict[Hashable, str] = {}
     if mine := {w for w in (_first(WORDS["id"], names), _variable(names)) if w}:  # 007 is another id than 7
-        words = {c: "str" for c in reading(nrows=0).columns if str(c).strip().lower() in mine}
-    frame = reading(decimal=how.decimal, dtype=words)
+        words = {c: "str" for c in _cells(path, how, rows=0).columns if str(c).strip().lower() in mine}
+    frame = _cells(path, how, how.decimal, words)
     if how.between != "," and how.decimal == "." and commas(frame.drop(columns=list(words))):  # below the first lines
-        frame = reading(decimal=",", dtype=words)
+        frame = _cells(path, how, ",", words)
     empty = [c for c in frame.columns if str(c).startswith("Unnamed: ") and frame[c].isna().all()]
     if empty:  # spreadsheets end their lines with separators, and their tables with lines of them
         frame = frame.drop(columns=empty).dropna(how="all")
     if how.head and not how.head[0] and str(frame.columns[0]).startswith("Unnamed: "):  # pandas' own numbers or dates
         frame = _dated(frame, frame.iloc[:, 0], frame.iloc[:, 1:])
     return frame.reset_index(drop=True)  # where lines are longer than their head, pandas takes their first cells away
+
+
+def _cells(
+    path: Path, how: Layout, decimal: str = ".", words: Mapping[Hashable, str] | None = None, rows: int | None = None
+) -> pd.DataFrame:
+    return pd.read_csv(
+        path, sep=how.between, decimal=decimal, encoding="utf-8-sig", na_values=["?"], dtype=dict(words or {}),
+        nrows=rows, index_col=False if how.trailing else None, usecols=how.own,
+    )  # fmt: skip
 
 
 def _dated(frame: pd.DataFrame, index: "pd.Series", rest: pd.DataFrame) -> pd.DataFrame:

@@ -233,7 +233,7 @@ def _parquet(path: Path, most: int | None) -> pd.DataFrame:
 
 
 def _json(path: Path, most: int | None) -> pd.DataFrame:
-    found = []
+    found: list[object] = []
     with path.open("rb") as file:
         while line := file.readline(LONGEST_LINE):
             try:
