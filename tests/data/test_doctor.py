@@ -1,6 +1,7 @@
 """The doctor finds what was planted, and is quiet about data that are well."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,15 @@ def test_nearly_equal_pictures_across_the_test_split(well: Path, how: str) -> No
     report = examine(scan(well))
     assert kinds(report, "warning") == ["leak"]
     assert (report.facts["near_duplicates"], report.facts["near_duplicates_across_splits"]) == (1, 1)
+
+
+def test_copies_are_told_without_asking_for_the_test_items_at_each(well: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(20):
+        shutil.copy(well / f"train/a/{i}.png", well / f"train/a/copy{i}.png")
+    asked, rows = [], Table.rows
+    monkeypatch.setattr(Table, "rows", lambda *a, **k: asked.append(a) or rows(*a, **k))
+    assert examine(scan(well)).facts["duplicates"] == 20
+    assert len(asked) < 10
 
 
 def test_near_pairs_agree_with_all_pairs() -> None:
@@ -196,6 +206,9 @@ def test_neighbours_that_are_alike_are_told_until_groups_are_named(tmp_path: Pat
     told = examine(scan(tmp_path))
     assert [f.severity for f in told.findings if f.kind == "order"] == ["warning"]
     assert told.facts["order"]["alike"] < 0.2
+    (tmp_path / "121.png").write_text("no picture")  # one broken file hides nothing
+    assert [f.severity for f in examine(scan(tmp_path)).findings if f.kind == "order"] == ["warning"]
+    (tmp_path / "121.png").unlink()
     listed = pd.DataFrame(rows, columns=["path", "label", "group"])
     listed.to_csv(tmp_path / "m.csv", index=False)
     assert not [f for f in examine(scan(tmp_path / "m.csv")).findings if f.kind == "order"]

@@ -51,6 +51,10 @@ def test_numbers_are_read_as_people_read_them_and_folders_are_apart() -> None:
     assert [run.tolist() for run in order.runs(names)] == [[1, 0], [4, 3, 2]]
 
 
+def test_small_raised_digits_are_letters() -> None:
+    assert [run.tolist() for run in order.runs(["1²2.png", "1²10.png", "1①1.png"])] == [[0, 1, 2]]
+
+
 def test_blocks_are_neighbours_and_never_leave_their_folder() -> None:
     names = [f"{folder}/{i}.png" for folder in "ab" for i in range(100)]
     found = order.blocks(names, 10)

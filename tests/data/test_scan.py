@@ -1,6 +1,8 @@
 """Every form in which data lie on disk is found, and nothing else is taken for one."""
 
 import os
+import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image
 
 from unlabeled.data.scan import scan
+from unlabeled.data.splits import holdout
 from unlabeled.data.table import Table
 from unlabeled.errors import UserError
 
@@ -90,6 +93,36 @@ def test_a_flat_folder_has_no_labels(tmp_path: Path, folder: str) -> None:
     assert (table.form, table.classes, len(table.rows("unlabeled"))) == ("flat folder", [], 2)
 
 
+def test_a_folder_whose_name_ends_like_a_picture_is_a_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "lot.tif/1.png", "lot.tif/2.png", "other/3.png")
+    assert scan(tmp_path).items["path"].tolist() == ["lot.tif/1.png", "lot.tif/2.png", "other/3.png"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_no_text_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png")
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/a/caf\xe9.png"))).touch()
+    table = scan(tmp_path)
+    assert table.items["path"].tolist() == ["a/1.png"]
+    assert table.notes == ("other files were left aside: 1 whose names are no UTF-8",)
+
+
+def test_one_word_in_two_ways_of_writing_is_one_class(tmp_path: Path) -> None:
+    composed, parted = (unicodedata.normalize(form, "Käse") for form in ("NFC", "NFD"))
+    table = scan(touch(tmp_path, f"train/{composed}/1.png", f"test/{parted}/2.png"))
+    assert table.classes == [composed]
+    assert all((tmp_path / path).is_file() for path in table.items["path"])
+
+
+def test_a_folder_of_images_in_each_split_is_no_class(tmp_path: Path) -> None:
+    table = scan(touch(tmp_path, "train/images/1.png", "val/images/2.png", "test/images/3.png", "train/labels/1.txt"))
+    assert told(table) == {
+        "test/images/3.png": (None, "test"),
+        "train/images/1.png": (None, "unlabeled"),
+        "val/images/2.png": (None, "val"),
+    }
+
+
 def test_a_wrapping_folder_is_stepped_into(tmp_path: Path) -> None:
     table = scan(touch(tmp_path, "archive/train/a/1.png", "archive/test/a/2.png"))
     assert table.form == "train and test folders"
@@ -157,6 +190,23 @@ def test_another_folder_joins_without_labels(tmp_path: Path) -> None:
     added = table.items["path"].iloc[table.rows("unlabeled")]
     assert [(table.folder / p).resolve() for p in added] == [tmp_path / "big" / "x/3.png", tmp_path / "big" / "y/4.png"]
     assert table.items["label"].iloc[table.rows("unlabeled")].isna().all()
+
+
+def test_unlabelled_items_keep_their_groups_so_that_none_is_learnt_from_and_tested_on(tmp_path: Path) -> None:
+    touch(tmp_path, "lab/1.png", "lab/2.png", "lab/3.png", "lab/4.png", "more/5.png", "more/6.png")
+    lines = "1.png,a,p1\n2.png,b,p1\n3.png,a,p2\n4.png,b,p2\n"
+    (tmp_path / "lab" / "m.csv").write_text(f"path,label,patient\n{lines}")
+    (tmp_path / "more" / "m.csv").write_text("path,patient,site\n5.png,p1,x\n6.png,p2,y\n")
+    table = scan(tmp_path / "lab", unlabeled=tmp_path / "more")
+    assert table.items["domain"].dropna().tolist() == ["x", "y"]
+    parted = holdout(table).items
+    assert parted.groupby("group")["split"].agg(lambda s: len({x == "test" for x in s})).tolist() == [1, 1]
+
+
+def test_another_folder_of_other_items_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "lab/a/1.png", "sounds/1.wav")
+    with pytest.raises(UserError, match=r"holds sounds, and .* pictures"):
+        scan(tmp_path / "lab", unlabeled=tmp_path / "sounds")
 
 
 def test_another_folder_inside_or_around_is_taken_once(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from unlabeled.errors import UserError
+from unlabeled.verbs.embed import embed
 from unlabeled.verbs.scan import scan
 
 
@@ -36,6 +37,15 @@ def test_nothing_readable_is_still_a_report(tmp_path: Path) -> None:
 def test_a_wrong_path_is_one_line() -> None:
     with pytest.raises(UserError, match="there is no such file or folder"):
         scan("no/such/folder")
+
+
+def test_where_features_go_is_made_ready_before_they_are_computed(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="gone"):
+        embed(str(tmp_path / "gone"), str(tmp_path), out=str(tmp_path / "new" / "x.csv"))
+    assert (tmp_path / "new").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write to"):
+        embed(str(tmp_path / "gone"), str(tmp_path), out=str(tmp_path / "file" / "x.csv"))
 
 
 def test_torch_is_not_needed(digits: Path) -> None:

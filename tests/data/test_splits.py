@@ -1,5 +1,6 @@
 """Splits are stratified, nested and drawn by seed, and no group is ever on both sides."""
 
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -110,6 +111,18 @@ def test_draws_take_whole_groups() -> None:
         assert set(draw[0.2]) <= set(draw[0.5])
         for chosen in draw.values():
             assert all(np.isin(np.flatnonzero(groups == g), chosen).all() for g in set(groups[chosen]))
+
+
+def test_draws_of_many_groups_do_not_look_at_all_for_each() -> None:
+    """A class that most groups have and one is of: that one was looked for again at each of the others."""
+    groups = np.repeat(np.arange(40_000), 3)
+    labels = np.tile([0, 0, 0, 0, 0, 1], 20_000)
+    labels[:3] = 1
+    began = time.process_time()
+    for seed in range(3):
+        [taken] = splits.nested_draws(labels, np.arange(len(labels)), [0.1], 1, seed, groups)
+        assert set(labels[taken[0.1]]) == {0, 1}
+    assert time.process_time() - began < 5
 
 
 def test_draws_refuse_more_labels_than_there_are() -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ from PIL import Image
 
 from unlabeled.data import store
 from unlabeled.data.scan import scan
+from unlabeled.data.series import SeriesPrep
 from unlabeled.data.store import Prep, build, plan
-from unlabeled.data.table import Table
+from unlabeled.data.table import Table, frame
 from unlabeled.errors import UserError
-from unlabeled.formats import picture
+from unlabeled.formats import picture, recording, sound, text
 
 
 @pytest.fixture
@@ -98,6 +100,27 @@ def test_a_second_run_opens_and_a_changed_file_is_decoded_again(
     _, new = build(scan(hurt), Prep(8, 1), cache=tmp_path, progress=False)
     assert (new.array[0] == 77).all()
     assert not (items.array[0] == 77).all()
+
+
+@pytest.mark.parametrize("suffix", sorted(sound.SUFFIXES | recording.SUFFIXES | text.SUFFIXES))
+def test_every_part_of_a_file_is_known_to_change_with_it(suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"a{suffix.upper()}"
+    file.touch()
+    parts = [file.name + part for part in ("#3", "#bed#1", "#bed#1@0+8", "@0+8")]
+    table = Table(tmp_path, "", "series", frame(parts, ["train"] * len(parts)))
+    before = [store.key(replace(table, items=table.items.iloc[[i]]), SeriesPrep(8, 2, 1.0, ("x",))) for i in range(4)]
+    file.write_text("changed")
+    after = [store.key(replace(table, items=table.items.iloc[[i]]), SeriesPrep(8, 2, 1.0, ("x",))) for i in range(4)]
+    assert not set(before) & set(after)
+
+
+def test_arrays_may_end_in_capitals(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (4, 8, 8), dtype=np.uint8)
+    with (tmp_path / "X.NPZ").open("wb") as file:
+        np.savez(file, x=x)
+    for path in (tmp_path, tmp_path / "X.NPZ"):
+        _, found = build(scan(path), Prep(8, 1), cache=tmp_path / "cache", progress=False)
+        assert np.array_equal(found.array[:, 0], x)
 
 
 def test_plan_follows_the_pictures(steel: Path, tmp_path: Path) -> None:

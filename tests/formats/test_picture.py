@@ -80,6 +80,26 @@ def test_a_turned_photo_stands_upright(tmp_path: Path) -> None:
     assert upright[-3:].min() > 215
 
 
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 3)])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_turned_tiffs_stand_upright_whatever_their_depth(
+    tmp_path: Path, turn: int, shape: tuple[int, ...], kind: type
+) -> None:
+    pixels = RNG.integers(0, 256, shape).astype(kind) * (257 if kind is np.uint16 else 1)
+    tag = [(0x0112, "H", 1, turn, True)]
+    how = "rgb" if len(shape) == 3 else "minisblack"
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric=how, extratags=tag)
+    upright = [
+        pixels, pixels[:, ::-1], pixels[::-1, ::-1], pixels[::-1], pixels.swapaxes(0, 1),
+        np.rot90(pixels, -1), np.rot90(pixels.swapaxes(0, 1), 2), np.rot90(pixels),
+    ][turn - 1]  # fmt: skip
+    look = picture.look(tmp_path / "a.tif")
+    assert (look.height, look.width) == upright.shape[:2]
+    wanted = upright if len(shape) == 3 else np.repeat(upright[..., None], 3, 2)
+    assert np.array_equal(picture.whole(tmp_path / "a.tif", 1000), (wanted // (257 if kind is np.uint16 else 1)))
+
+
 def test_a_whole_picture_keeps_its_shape(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -32,6 +32,39 @@ def test_ts_lines_are_recordings_of_their_own_lengths(tmp_path: Path) -> None:
     assert found["1"].values.shape == (2, 2)
 
 
+def test_an_index_without_a_name_is_the_time_or_nothing(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
+    frame.to_csv(tmp_path / "numbered.csv")
+    assert one(tmp_path / "numbered.csv").variables == ("x",)
+    frame.index = pd.DatetimeIndex(["2024-02-01", "2024-02-02", "2024-02-05"])
+    frame.to_csv(tmp_path / "dated.csv")
+    frame.to_parquet(tmp_path / "dated.parquet")
+    for name in ("dated.csv", "dated.parquet"):
+        found = one(tmp_path / name)
+        assert found.variables == ("x",)
+        assert found.times is not None and np.diff(found.times).tolist() == [86400, 3 * 86400]
+    frame.index = pd.Index(["first", "second", "third"])
+    frame.to_csv(tmp_path / "called.csv")
+    assert one(tmp_path / "called.csv").times is None
+
+
+def test_dates_beside_the_time_are_no_measurements(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"time": [0.0, 1.0], "x": [1.0, 2.0]})
+    frame["admitted"] = pd.to_datetime(["2024-02-01", None])
+    frame["stay"] = pd.to_timedelta([90, None], "s")
+    frame.to_parquet(tmp_path / "t.parquet")
+    found = one(tmp_path / "t.parquet")
+    assert found.variables == ("x", "stay")
+    np.testing.assert_array_equal(found.values, np.array([[1, 2], [90, np.nan]], np.float32))
+
+
+def test_an_index_of_several_columns_is_kept(tmp_path: Path) -> None:
+    index = pd.MultiIndex.from_tuples([("a", 0), ("a", 5), ("b", 0)], names=["patient", "time"])
+    pd.DataFrame({"x": [1.0, 2.0, 3.0]}, index).to_parquet(tmp_path / "t.parquet")
+    found = read(tmp_path / "t.parquet")
+    assert {k: r.times.tolist() if r.times is not None else None for k, r in found.items()} == {"a": [0, 5], "b": [0]}
+
+
 @pytest.mark.parametrize(
     "text, reason",
     [
@@ -77,9 +110,29 @@ def test_a_long_table_is_laid_out_by_variable(tmp_path: Path, suffix: str) -> No
     assert list(found.static) == ["Age"] and np.isnan(found.static["Age"])  # -1 stands for unknown
 
 
+def test_rows_of_a_long_table_without_a_name_or_a_time_are_left_out_and_told(tmp_path: Path) -> None:
+    lines = "time,itemid,value,label\n0,220045,80,1\n1,,999,\n2,220210,20,\n,220210,7,\n"
+    found = one(written(tmp_path / "t.csv", lines))
+    assert found.variables == ("220045", "220210") and found.label == "1"
+    np.testing.assert_array_equal(found.values, np.array([[80, np.nan], [np.nan, 20]], np.float32))
+    assert found.notes == ("2 rows without a time or a variable were left out",)
+
+
 def test_a_table_with_ids_holds_several_recordings(tmp_path: Path) -> None:
     file = written(tmp_path / "all.csv", "id,time,value\n7,0,1\n7,1,2\n9,0,3\n")
     assert {k: r.values.tolist() for k, r in read(file).items()} == {"7": [[1, 2]], "9": [[3]]}
+
+
+def test_ids_are_words_and_keep_their_zeros(tmp_path: Path) -> None:
+    found = read(written(tmp_path / "a.csv", "id,time,x\n10,0,1\n007,0,2\n7,0,3\n007,1,4\n"))
+    assert {k: r.values.tolist() for k, r in found.items()} == {"007": [[2, 4]], "7": [[3]], "10": [[1]]}
+    large = read(written(tmp_path / "b.csv", "id,time,x\n9007199254740993,0,1\n9007199254740992,0,2\n,0,3\n"))
+    assert list(large) == ["9007199254740992", "9007199254740993"]
+    assert large["9007199254740993"].notes == ("1 rows of its file have no id and were left out",)
+    pd.DataFrame({"id": [17, None, 3], "x": [1.0, 2.0, 3.0]}).to_parquet(tmp_path / "c.parquet")
+    assert list(read(tmp_path / "c.parquet")) == ["3", "17"]
+    with pytest.raises(Unreadable, match="none of its rows has an id"):
+        read(written(tmp_path / "d.csv", "id,x\n,1\n,2\n"))
 
 
 def test_times_out_of_order_are_sorted_and_told(tmp_path: Path) -> None:
@@ -221,6 +274,35 @@ def test_times_are_read_some_rows_at_a_time(
 def test_times_follow_their_rows_where_lines_are_longer_than_their_head(tmp_path: Path) -> None:
     found = read(written(tmp_path / "t.csv", "id,time,x\n5,a,0,1\n6,b,0,2\n7,b,1,3\n"))
     assert {k: (r.times.tolist() if r.times is not None else None) for k, r in found.items()} == {"a": [0], "b": [0, 1]}
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+def test_a_separator_at_the_end_of_each_line_shifts_no_value(tmp_path: Path, sign: str) -> None:
+    found = one(written(tmp_path / "t.csv", "time,a,b\n0,1,2,\n5,3,4,\n".replace(",", sign)))
+    assert found.variables == ("a", "b") and found.values.tolist() == [[1, 3], [2, 4]]
+    assert found.times is not None and found.times.tolist() == [0, 5]
+
+
+def test_a_space_behind_the_separator_makes_no_other_variable(tmp_path: Path) -> None:
+    assert one(written(tmp_path / "t.csv", "time, HR , RR\n0, 1, 2\n")).variables == ("HR", "RR")
+
+
+def test_a_decimal_comma_may_come_late(tmp_path: Path) -> None:
+    lines = "".join(f"{second};37;ward 1\n" for second in range(40))
+    found = one(written(tmp_path / "t.csv", f"time;heat;place\n{lines}40;36,5;ward 1\n"))
+    assert found.values[0, -1] == 36.5 and found.notes == ()
+    found = one(written(tmp_path / "u.csv", f"time;heat;flow\n{lines.replace('ward 1', '0.5')}40;36,5;0.5\n"))
+    assert np.isnan(found.values[0, -1]) and found.notes == ("1 cells that hold no number count as missing",)
+
+
+def test_words_among_numbers_are_missing_and_told(tmp_path: Path) -> None:
+    for text in ("time,x\n0,1\n1,<0.5\n2,3\n", "time,variable,value\n0,x,1\n1,x,<0.5\n2,x,3\n"):
+        assert one(written(tmp_path / "t.csv", text)).notes == ("1 cells that hold no number count as missing",)
+
+
+def test_names_of_columns_may_hold_separators(tmp_path: Path) -> None:
+    found = one(written(tmp_path / "t.csv", 'time,"Flow, max","Heat; max","Heat, max"\n0,1,2,3\n1,3,4,5\n'))
+    assert found.variables == ("Flow, max", "Heat; max", "Heat, max")
 
 
 def test_what_is_remembered_does_not_grow_with_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

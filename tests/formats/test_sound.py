@@ -82,3 +82,13 @@ def test_a_missing_reader_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sound, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"unlabeled\[audio\]"):
         sound.read("a.wav")
+
+
+def test_a_stream_without_a_length_is_refused_before_it_is_cut(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.flac", 0.1 * np.random.default_rng(0).normal(size=8_000), 8_000)
+    data = bytearray((tmp_path / "a.flac").read_bytes())
+    data[21] &= 0xF0  # what a program writes that cannot go back to the head: 0 samples
+    data[22:26] = bytes(4)
+    (tmp_path / "a.flac").write_bytes(data)
+    with pytest.raises(Unreadable, match="does not tell how long it is"):
+        sound.look(tmp_path / "a.flac")

@@ -28,6 +28,24 @@ def test_columns_are_known_by_other_words(tmp_path: Path, suffix: str) -> None:
     assert out["group"].tolist() == ["NA", "7"]
 
 
+@pytest.mark.parametrize("text", ["path;label\na.png;cat\nb.png;dog\n", "path,label\na.png,cat,\nb.png,dog,\n"])
+def test_spreadsheets_write_semicolons_and_separators_at_the_ends(tmp_path: Path, text: str) -> None:
+    (tmp_path / "m.csv").write_text(text)
+    assert manifest.read(tmp_path / "m.csv").to_dict("list") == {"path": ["a.png", "b.png"], "label": ["cat", "dog"]}
+
+
+def test_of_two_columns_of_one_name_the_first_counts(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path,Label,label\na.png,cat,0\n")
+    assert manifest.read(tmp_path / "m.csv").to_dict("list") == {"path": ["a.png"], "label": ["cat"]}
+
+
+def test_whole_numbers_beside_empty_cells_stay_whole(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"path": ["a.csv", "b.csv"], "label": [3, None], "first": [0, None], "end": [8, None]})
+    frame.to_parquet(tmp_path / "m.parquet")
+    found = manifest.read(tmp_path / "m.parquet")
+    assert [found[c].iloc[0] for c in ("label", "first", "end")] == ["3", "0", "8"]
+
+
 def test_a_table_without_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("height,width\n1,2\n")
     with pytest.raises(UserError, match=r"no column that names files.*height, width"):

@@ -47,6 +47,29 @@ def test_a_column_is_found_by_what_it_holds(tmp_path: Path) -> None:
     assert table.modality == "text" and len(table.classes) == 3
 
 
+def test_a_title_that_begins_with_test_is_no_split(tmp_path: Path) -> None:
+    for kind in ("good", "bad"):
+        (tmp_path / kind).mkdir()
+        for title in ("cat-food", "test-of-courage", "dog-days"):
+            (tmp_path / kind / f"{title}.txt").write_text(f"{SENTENCES[0]} {kind} {title}")
+    assert scan(tmp_path).items["split"].tolist() == ["train"] * 6
+
+
+def test_semicolons_part_the_label_from_the_text(tmp_path: Path) -> None:
+    many().to_csv(tmp_path / "notes.csv", index=False, sep=";")
+    table = scan(tmp_path / "notes.csv")
+    assert table.classes == ["money", "sea", "sport"]
+    assert said(table.folder, table.items["path"][1]) == many()["text"][1]
+
+
+@pytest.mark.parametrize(("mark", "words"), [(b"", 20_000), (b"\xef\xbb\xbf", 3)])
+def test_lines_of_json_may_begin_with_a_book_or_a_byte_order_mark(tmp_path: Path, mark: bytes, words: int) -> None:
+    rows = [{"text": "word " * words, "label": "long"}, {"text": "so it goes", "label": "short"}]
+    (tmp_path / "notes.jsonl").write_bytes(mark + "\n".join(map(json.dumps, rows)).encode())
+    table = scan(tmp_path)
+    assert table.modality == "text" and table.items["label"].tolist() == ["long", "short"]
+
+
 def test_files_named_after_splits_and_columns_that_tell_them(tmp_path: Path) -> None:
     many().to_csv(tmp_path / "train.csv", index=False)
     many(9).assign(author="wells").to_csv(tmp_path / "test.csv", index=False)

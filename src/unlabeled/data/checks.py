@@ -186,16 +186,15 @@ def copies(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
     same = _equal(table, seen)
     first = {row: rows[0] for rows in same for row in rows}
     single = np.array([i for i, row in enumerate(seen.rows.tolist()) if first.get(row, row) == row], dtype=np.int64)
-    tests = np.isin(seen.rows, table.rows("test"))
+    of_test = table.rows("test")
+    tests, apart = np.isin(seen.rows, of_test), set(of_test.tolist())
     pixels = likeness.unit(likeness.grey(seen.thumbs))
     near = likeness.near_pairs(pixels, single, single)
     over = likeness.near_pairs(pixels, single[tests[single]], single[~tests[single]])
     near = np.unique(np.sort(np.concatenate([near, over]), axis=1), axis=0)
     near = seen.rows[near]
     exact = np.array([(rows[0], other) for rows in same for other in rows[1:]], dtype=np.int64).reshape(-1, 2)
-    crossing = np.array(
-        [pair for rows in same for pair in _across(rows, set(table.rows("test").tolist()))], dtype=np.int64
-    ).reshape(-1, 2)
+    crossing = np.array([pair for rows in same for pair in _across(rows, apart)], dtype=np.int64).reshape(-1, 2)
     is_test = (table.items["split"] == "test").to_numpy()
     near_crossing = near[is_test[near[:, 0]] != is_test[near[:, 1]]]
     labels = table.labels
@@ -298,7 +297,8 @@ def signs(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
 def neighbours(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
     """Whether the order of names carries groups, where none is named; no test item is looked at."""
     learn = np.flatnonzero(np.isin(seen.rows, table.rows(*LEARN)))
-    if table.items["group"].notna().any() or len(seen.rows) < len(table):  # of a sample files do not follow one another
+    looked_at = len(seen.rows) + len(seen.broken)
+    if table.items["group"].notna().any() or looked_at < len(table):  # of a sample files do not follow one another
         return [], {}
     pixels = likeness.unit(likeness.grey(seen.thumbs[learn]), 16)
     found = order.look(table.items["path"].iloc[seen.rows[learn]].tolist(), lambda some: pixels[some])

@@ -107,7 +107,7 @@ def blocks(paths: Sequence[str], length: int) -> np.ndarray:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """Numbers in a name by their value, what is between them by its letters."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _ranks(likeness: np.ndarray) -> dict[int, np.ndarray]:

@@ -6,6 +6,7 @@ What a file is its suffix tells, or, where several kinds of items share that, a 
 """
 
 import os
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,8 +104,8 @@ def _folder(root: Path) -> Table:
     trees = _walk(root)
     shared = trees.pop("")
     named = {m: t for m, t in trees.items() if len(t)}
-    if not named and len(shared) == 1 and (files := sorted(root.glob("*.npz"))):
-        return _file(files[0])
+    if not named and len(shared) == 1 and (alone := shared.folders.get("", [""])[0]).lower().endswith(".npz"):
+        return _file(root / alone)
     if len(shared) > FEW * sum(map(len, named.values())):
         named |= _looked_into(root, shared)
     if not named:
@@ -184,9 +185,12 @@ def _walk(root: Path) -> dict[str, _Tree]:
             name = entry.name
             if name[0] in "._" and (name[0] == "." or name == "__MACOSX"):
                 continue
+            if not name.isascii() and any("\ud800" <= c <= "\udfff" for c in name):
+                rest.others["whose names are no UTF-8"] += 1
+                continue
             dot = name.rfind(".")
             suffix = name[dot:].lower() if dot > 0 else ""
-            if suffix in mine:
+            if suffix in mine and not entry.is_dir():
                 names.setdefault(mine[suffix], []).append(name)
             elif suffix in shared and not entry.is_dir():
                 names.setdefault("", []).append(name)
@@ -249,10 +253,14 @@ def _shape(tree: _Tree, what: str) -> tuple[str, pd.DataFrame, list[str]]:
             split = "unlabeled" if label is None else "train"
             if label is not None:
                 inner.setdefault(label, set()).add("/".join(parts[1:2]))
+        label = unicodedata.normalize("NFC", label) if label else label  # Macs write ä as two letters
         prefix = f"{folder}/" if folder else ""
         paths += [prefix + name for name in names]
         labels += [label] * len(names)
         splits += [split or "unlabeled"] * len(names)
+    if with_splits and len(only := {label for label in labels if label}) == 1 and only.pop().lower() in PLAIN_WORDS:
+        labels = [None] * len(labels)  # train/images, test/images
+        splits = ["unlabeled" if split == "train" else split for split in splits]
     notes = [f"the {n:,} {what} in {name}/ beside the splits were left aside" for name, n in skipped.items()]
     common = set.intersection(*inner.values()) if len(inner) > 1 else set()
     if len(common) > 1:
@@ -342,13 +350,17 @@ def _tidy(path: str) -> str:
 def _beside(table: Table, other: Path) -> Table:
     """Add the items of another folder as unlabelled ones; a picture that lies in both is taken once."""
     more = scan(other)
+    if more.modality != table.modality:
+        found, wanted = kind(more.modality).what, kind(table.modality).what
+        raise UserError(f"{other} holds {found}, and {table.root} {wanted}", f"give --unlabeled a folder of {wanted}")
     here, there = table.folder.resolve(), more.folder.resolve()
     items = table.items
     if there.is_relative_to(here):
         prefix = "" if there == here else there.relative_to(here).as_posix() + "/"
         items = items[~(items["path"].str.startswith(prefix) & (items["split"] != "test"))] if prefix else items
     mine = {str(here / p) for p in items["path"]}
-    added = [p for p in (str(there / p) for p in more.items["path"]) if p not in mine]
-    both = pd.concat([items, frame(added, ["unlabeled"] * len(added))], ignore_index=True)
+    paths = [str(there / p) for p in more.items["path"]]
+    new = more.items.assign(path=paths, label=None, split="unlabeled")[[p not in mine for p in paths]]
+    both = pd.concat([items, new.astype(items.dtypes)], ignore_index=True)
     notes = (*table.notes, *more.notes)
     return Table(table.root, f"{table.form}, and unlabelled from {other}", table.modality, both, table.broken, notes)

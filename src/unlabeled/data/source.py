@@ -12,8 +12,8 @@ import numpy as np
 from unlabeled.data.table import Table
 from unlabeled.formats import npz, picture
 
-ENDINGS = "ts|csv|tsv|txt|md|jsonl|parquet|pq|npz|wav|flac|ogg|opus|mp3|aif|aiff|au|caf|w64"
-PLACE = re.compile(rf"(?i)\.({ENDINGS})(?=#[^#]*$|@\d+\+\d+$|$)")
+ENDINGS = "ts|csv|tsv|txt|md|jsonl|parquet|pq|npz|wav|flac|ogg|oga|opus|mp3|aif|aiff|aifc|au|caf|w64"
+PLACE = re.compile(rf"(?i)\.({ENDINGS})(?=#|@\d+\+\d+$|$)")
 
 
 def file_of(path: str) -> str:
@@ -40,7 +40,7 @@ class Source:
         """The file of an item, and its row in it (-1 for a picture of its own)."""
         path = os.path.join(self.folder, self.paths[row])  # noqa: PTH118 (a million of them)
         name, mark, number = path.rpartition("#")
-        return (name, int(number)) if mark and name.endswith(".npz") else (path, -1)
+        return (name, int(number)) if mark and name[-4:].lower() == ".npz" else (path, -1)
 
     def look(self, row: int) -> picture.Look:
         """Facts and thumbnail of one item."""

@@ -160,10 +160,12 @@ def _order(y: np.ndarray, units: np.ndarray, random: np.random.Generator) -> tup
     for c in np.unique(kind):
         own = shuffled[kind[shuffled] == c]
         place[own] = (np.arange(len(own)) + random.uniform(0.25, 0.75)) / len(own)
-    missing = set(np.flatnonzero(table.sum(axis=0)).tolist())
+    missing, kinds = set(np.flatnonzero(table.sum(axis=0)).tolist()), set(kind.tolist())
     for unit in shuffled:  # the first units are those that show every class once
+        if not missing:
+            break
         new = missing & set(np.flatnonzero(table[unit]).tolist())
-        if kind[unit] in new or (new and not any(kind[u] in new for u in shuffled)):
+        if kind[unit] in new or (new and not new & kinds):
             first[unit] = True
             missing -= new
     sequence = np.lexsort((place, ~first))

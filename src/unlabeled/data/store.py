@@ -30,7 +30,7 @@ from unlabeled.progress import Bar, Silent, bar
 if TYPE_CHECKING:
     from torch import Tensor
 
-VERSION = 1  # of the decoding; another number, other caches
+VERSION = 2  # of the decoding; another number, other caches
 SAMPLE = 64  # pictures that `plan` looks at
 CHUNK_BYTES = 1 << 22
 
@@ -235,7 +235,7 @@ def key(table: Table, prep: Preparation) -> str:
     digest = hashlib.sha256(f"{VERSION} {prep} {table.folder.resolve()}\n".encode())
     stamps: dict[str, str] = {}
     for path in table.items["path"]:
-        file = path if prep.what == "pictures" and ".npz#" not in path else file_of(path)
+        file = path if prep.what == "pictures" and ".npz#" not in path.lower() else file_of(path)
         if file not in stamps:
             try:
                 status = os.stat(os.path.join(table.folder, file))  # noqa: PTH116, PTH118 (a million of them)

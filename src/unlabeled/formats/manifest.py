@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from unlabeled.errors import UserError
+from unlabeled.formats.cells import layout
 
 SUFFIXES = frozenset((".csv", ".tsv", ".parquet", ".pq"))
 WORDS = {
@@ -33,12 +34,16 @@ def read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             frame = pd.read_parquet(path)
+            whole = [c for c in frame.select_dtypes("float") if (frame[c].dropna() % 1 == 0).all()]
+            frame = frame.astype(dict.fromkeys(whole, "Int64"))  # 3 beside an empty cell is no 3.0
             frame = frame.astype("str").where(frame.notna())
         else:
-            between = "\t" if path.suffix.lower() == ".tsv" else ","
+            how = layout(path)
             frame = pd.read_csv(
-                path, dtype="str", keep_default_na=False, na_values=[""], sep=between, encoding="utf-8-sig"
-            )
+                path, dtype="str", keep_default_na=False, na_values=[""], encoding="utf-8-sig",
+                sep="\t" if path.suffix.lower() == ".tsv" else how.between,
+                index_col=False if how.trailing else None, usecols=how.own,
+            )  # fmt: skip
     except (OSError, ValueError) as fault:  # pandas' and pyarrow's own errors are ValueErrors
         raise UserError(
             f"cannot read the manifest {path}: {str(fault).splitlines()[0]}", "give a CSV or Parquet table"
@@ -49,7 +54,7 @@ def read(path: Path) -> pd.DataFrame:
         found = next((lower[word] for word in words if word in lower), None)
         if found is not None:
             names[found] = name
-    frame = frame.rename(columns=names)
+    frame = frame.drop(columns=[c for c in names.values() if c in frame and c not in names]).rename(columns=names)
     if "path" not in frame:
         columns = ", ".join(map(str, frame.columns)) or "none"
         raise UserError(f"{path} has no column that names files (it has: {columns})", 'call that column "path"')

@@ -42,6 +42,7 @@ FAULTS = (
     Image.DecompressionBombError,
 )
 ORIENTATION = 0x0112  # EXIF tag
+TURNS = {number: Image.Transpose(turn) for number, turn in zip(range(2, 9), (0, 3, 1, 5, 4, 6, 2), strict=True)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +75,8 @@ def look(path: str | Path, side: int = 32) -> Look:
         if picture.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8):
             width, height = height, width
         planes = _load(picture, file, side)
+        if not isinstance(picture, JpegImageFile):  # all of it was decoded, and stands upright
+            width, height = planes[0].size
         small = _array([_square(p, side, "squash") for p in planes], 8).transpose(1, 2, 0)
     return Look(width, height, 1 if is_grey(small) else 3, 16 if planes[0].mode == "F" else 8, _rgb(small))
 
@@ -187,7 +190,8 @@ def _load(picture: Image.Image, file: BinaryIO, side: int) -> Planes:
     if not isinstance(picture, JpegImageFile):
         tags = picture.tag_v2 if isinstance(picture, TiffImagePlugin.TiffImageFile) else {}
         if not picture.mode or (picture.mode in ("RGB", "RGBA") and 16 in np.atleast_1d(tags.get(258, 8))):
-            return _tiff(file)
+            turn = TURNS.get(picture.getexif().get(ORIENTATION, 1) if picture.mode else 1)
+            return [plane if turn is None else plane.transpose(turn) for plane in _tiff(file)]
     else:
         picture.draft(None, (2 * side, 2 * side))
         if picture.width * picture.height > LIMIT:

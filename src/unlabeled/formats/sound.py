@@ -17,6 +17,7 @@ from unlabeled.formats import Unreadable
 SUFFIXES = frozenset(
     (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64")
 )
+ENDLESS = 1 << 62  # samples: what libsndfile says of a stream whose end nobody wrote down
 BLOCK = 1 << 20  # samples that are read at once: what a header promises is not believed
 
 
@@ -103,9 +104,10 @@ def _opened(path: str | Path) -> Any:
         raise Unreadable(_words(fault)) from None
     except OSError as fault:
         raise Unreadable(fault.strerror or "it cannot be opened") from None
-    if not file.frames:
+    if not 0 < file.frames < ENDLESS:
         file.close()
-        raise Unreadable("there is no sound in it: it has 0 samples")
+        none = "there is no sound in it: it has 0 samples"
+        raise Unreadable("its header does not tell how long it is: save it again" if file.frames else none)
     return file
 
 

@@ -2,7 +2,7 @@
 value); CSV, TSV or Parquet, one recording a file or many with an id.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Hashable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from unlabeled.formats import Unreadable, times
-from unlabeled.formats.cells import layout
+from unlabeled.formats.cells import Layout, commas, layout
 from unlabeled.formats.record import Recording, made
 
 WORDS = {
@@ -31,29 +31,32 @@ def read(path: Path) -> Mapping[str, Recording]:
     Raises:
         Unreadable: when it is no table of numbers over time.
     """
-    frame = _frame(path)
+    frame = _frame(path).rename(columns=lambda c: str(c).strip())
     lower: dict[str, str] = {}
     for column in frame.columns:
-        name = str(column).strip().lower()
+        name = column.lower()
         if name in lower:
             raise Unreadable(f'two of its columns are called "{name}"')
-        lower[name] = str(column)
-    found = {what: next((lower[w] for w in words if w in lower), None) for what, words in WORDS.items()}
+        lower[name] = column
+    found = {what: lower[w] if (w := _first(words, lower)) else None for what, words in WORDS.items()}
     at, taken, note = _times(frame, lower, found["time"])  # of the whole file, so that one rule reads its dates
     parts: list[tuple[str, pd.DataFrame, np.ndarray | None]] = [("", frame, at)]
+    notes = [note] if note else []
     if found["id"]:
-        groups = frame.groupby(found["id"], sort=True)
-        parts = [(str(k), part, None if at is None else at[part.index.to_numpy()]) for k, part in groups]
+        groups = _by_id(frame, found["id"])
+        parts = [(key, part, None if at is None else at[part.index.to_numpy()]) for key, part in groups]
+        if lacking := len(frame) - sum(len(part) for _, part in groups):
+            notes.append(f"{lacking:,} rows of its file have no id and were left out")
     long = found["variable"] and found["value"]
     out, faults = {}, []
     for key, part, own in parts:
         try:
             one = _long(part, found, own) if long and own is not None else _wide(part, found, own, taken)
-            out[key] = replace(one, notes=(*one.notes, note)) if note else one
+            out[key] = replace(one, notes=(*one.notes, *notes))
         except Unreadable as fault:
             faults.append(f"{key}: {fault}" if key else str(fault))
     if not out:
-        raise Unreadable(faults[0])
+        raise Unreadable(faults[0] if faults else "none of its rows has an id")
     return out
 
 
@@ -64,7 +67,7 @@ def columns(path: Path) -> list[str]:
             import pyarrow.parquet as pq
 
             return [str(n).strip().lower() for n in pq.read_schema(path).names]
-        return [cell.strip('"').strip().lower() for cell in layout(path).head]
+        return [cell.lower() for cell in layout(path).head]
     except (OSError, ValueError):
         return []
 
@@ -72,17 +75,77 @@ def columns(path: Path) -> list[str]:
 def _frame(path: Path) -> pd.DataFrame:
     if path.suffix.lower() in (".parquet", ".pq"):
         frame = pd.read_parquet(path)
-        return frame.reset_index(drop=frame.index.name is None)
+        if any(name is not None for name in frame.index.names):
+            return frame.reset_index()
+        rest = frame.reset_index(drop=True)
+        return _dated(rest, frame.index.to_series().reset_index(drop=True), rest)
     names = [n for n in columns(path) if n]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise Unreadable(f'two of its columns are called "{twice}"')
     how = layout(path)
-    frame = pd.read_csv(path, sep=how.between, decimal=how.decimal, encoding="utf-8-sig", na_values=["?"])
+    words: dict[Hashable, str] = {}
+    if mine := {w for w in (_first(WORDS["id"], names), _variable(names)) if w}:  # 007 is another id than 7
+        words = {c: "str" for c in _cells(path, how, rows=0).columns if str(c).strip().lower() in mine}
+    frame = _cells(path, how, how.decimal, words)
+    if how.between != "," and how.decimal == "." and commas(frame.drop(columns=list(words))):  # below the first lines
+        frame = _cells(path, how, ",", words)
     empty = [c for c in frame.columns if str(c).startswith("Unnamed: ") and frame[c].isna().all()]
     if empty:  # spreadsheets end their lines with separators, and their tables with lines of them
         frame = frame.drop(columns=empty).dropna(how="all")
+    if how.head and not how.head[0] and str(frame.columns[0]).startswith("Unnamed: "):  # pandas' own numbers or dates
+        frame = _dated(frame, frame.iloc[:, 0], frame.iloc[:, 1:])
     return frame.reset_index(drop=True)  # where lines are longer than their head, pandas takes their first cells away
+
+
+def _cells(
+    path: Path, how: Layout, decimal: str = ".", words: Mapping[Hashable, str] | None = None, rows: int | None = None
+) -> pd.DataFrame:
+    return pd.read_csv(
+        path, sep=how.between, decimal=decimal, encoding="utf-8-sig", na_values=["?"], dtype=dict(words or {}),
+        nrows=rows, index_col=False if how.trailing else None, usecols=how.own,
+    )  # fmt: skip
+
+
+def _dated(frame: pd.DataFrame, index: "pd.Series", rest: pd.DataFrame) -> pd.DataFrame:
+    """A table whose rows have an index without a name: dates in it are the times where no column tells them, numbers
+    of rows are nothing, and other numbers stay.
+    """
+    if pd.api.types.is_integer_dtype(index):
+        return rest
+    named = {str(c).strip().lower() for c in rest.columns}
+    if pd.api.types.is_numeric_dtype(index) or named & {*WORDS["time"]}:
+        return frame
+    try:
+        known = not np.isnan(times.read(index)[0]).any()
+    except Unreadable:
+        known = False
+    return rest.assign(time=index) if known else frame
+
+
+def _first(words: Iterable[str], there: Container[str]) -> str:
+    """The first of some words that is there, or ""."""
+    return next((w for w in words if w in there), "")
+
+
+def _variable(names: Container[str]) -> str:
+    """The column that names the variables of a long table, or ""."""
+    return _first(WORDS["variable"], names) if _first(WORDS["value"], names) else ""
+
+
+def _words(cells: "pd.Series") -> "pd.Series":
+    """Cells as text, whole numbers without a point; missing ones stay missing."""
+    if pd.api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all():
+        cells = cells.astype("Int64")
+    return cells.astype("str").str.strip()
+
+
+def _by_id(frame: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each id, in the order of the numbers where all ids are such; rows without an id are left out."""
+    parts = [(str(key), part) for key, part in frame.groupby(_words(frame[column]), sort=False)]
+    numbers = pd.to_numeric(pd.Series([key for key, _ in parts], dtype="str"), errors="coerce").tolist()
+    known = not np.isnan(numbers).any()
+    return [parts[i] for i in sorted(range(len(parts)), key=lambda i: (numbers[i] if known else 0, parts[i][0]))]
 
 
 def _times(
@@ -107,11 +170,16 @@ def _wide(
     names: list[str] = []
     static: dict[str, float] = {}
     columns = [str(c) for c in frame.columns if c not in taken]
-    values = np.empty((len(columns), len(frame)), np.float32)
+    values, odd = np.empty((len(columns), len(frame)), np.float32), 0
     for column in columns:
-        numbers = pd.to_numeric(frame[column], errors="coerce")
-        if numbers.isna().all() and frame[column].notna().any():
+        cells = frame[column]
+        if pd.api.types.is_datetime64_any_dtype(cells):
+            continue  # dates, not numbers
+        spans = pd.api.types.is_timedelta64_dtype(cells)
+        numbers = cells.dt.total_seconds() if spans else pd.to_numeric(cells, errors="coerce")
+        if numbers.isna().all() and cells.notna().any():
             continue  # words, not numbers
+        odd += int((numbers.isna() & cells.notna()).sum())
         if column.lower() in STATIC and numbers.nunique() <= 1:
             static[column] = float(numbers.dropna().iloc[0]) if numbers.notna().any() else np.nan
             continue
@@ -120,7 +188,8 @@ def _wide(
     if not names:
         raise Unreadable("none of its columns holds numbers")
     marks = _marks(frame[found["label"]]) if found["label"] else None
-    return made(values[: len(names)], tuple(names), at, marks=marks, static=static)
+    out = made(values[: len(names)], tuple(names), at, marks=marks, static=static)
+    return replace(out, notes=(*out.notes, f"{odd:,} cells that hold no number count as missing")) if odd else out
 
 
 def _marks(cells: "pd.Series") -> np.ndarray:
@@ -134,9 +203,10 @@ def _marks(cells: "pd.Series") -> np.ndarray:
 def _long(frame: pd.DataFrame, found: Mapping[str, str | None], at: np.ndarray) -> Recording:
     variable, value = (str(found[k]) for k in ("variable", "value"))
     x = pd.to_numeric(frame[value], errors="coerce").to_numpy(np.float64)
-    codes, words = pd.factorize(frame[variable].astype(str).str.strip())
-    usable = ~np.isnan(at) & np.array([w not in NAMELESS for w in words])[codes]
-    told_once = np.array([w.lower() in STATIC for w in words])[codes] & (at == np.nanmin(at, initial=np.inf))
+    odd = int((np.isnan(x) & frame[value].notna().to_numpy()).sum())
+    codes, words = pd.factorize(_words(frame[variable]))
+    usable = ~np.isnan(at) & (codes >= 0) & np.array([*(w not in NAMELESS for w in words), False])[codes]
+    told_once = np.array([*(w.lower() in STATIC for w in words), False])[codes] & (at == np.nanmin(at, initial=np.inf))
     static: dict[str, float] = {}
     for i in np.flatnonzero(usable & told_once):
         static.setdefault(str(words[codes[i]]), float(x[i]) if x[i] >= 0 else np.nan)  # -1 is "unknown" there
@@ -150,6 +220,10 @@ def _long(frame: pd.DataFrame, found: Mapping[str, str | None], at: np.ndarray) 
     np.add.at(count, (column, row), 1)
     with np.errstate(invalid="ignore"):
         values = total / count
-    cells = set(frame[found["label"]].dropna().astype(str)) if found["label"] else set()
+    cells = set(_words(frame[found["label"]]).dropna()) if found["label"] else set()
     label = cells.pop() if len(cells) == 1 else None
-    return made(values, tuple(str(words[k]) for k in known), steps, label, static=static)
+    out = made(values, tuple(str(words[k]) for k in known), steps, label, static=static)
+    lost = int((np.isnan(at) | (codes < 0)).sum())
+    notes = [f"{lost:,} rows without a time or a variable were left out"] if lost else []
+    notes += [f"{odd:,} cells that hold no number count as missing"] if odd else []
+    return replace(out, notes=(*out.notes, *notes))

@@ -4,7 +4,6 @@ and the rest is read.
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +14,8 @@ import pandas as pd
 
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, manifest
-from unlabeled.formats.recording import guard_lines
+from unlabeled.formats.cells import layout
+from unlabeled.formats.recording import LONGEST_LINE, guard_lines
 
 PLAIN = frozenset((".txt", ".md"))
 TABLES = frozenset((".csv", ".tsv", ".parquet", ".pq", ".jsonl"))
@@ -216,10 +216,11 @@ def _table(path: Path, most: int | None = None) -> pd.DataFrame:
         return _parquet(path, most)
     if suffix == ".jsonl":
         return _json(path, most)
-    tab = suffix == ".tsv"
+    how = layout(path, "surrogateescape")
     return pd.read_csv(
-        path, dtype=object, sep="\t" if tab else ",", keep_default_na=False, na_values=[""], nrows=most,
-        encoding="utf-8-sig", encoding_errors="surrogateescape",
+        path, dtype=object, sep="\t" if suffix == ".tsv" else how.between, keep_default_na=False, na_values=[""],
+        nrows=most, encoding="utf-8-sig", encoding_errors="surrogateescape",
+        index_col=False if how.trailing else None, usecols=how.own,
     )  # fmt: skip
 
 
@@ -232,11 +233,11 @@ def _parquet(path: Path, most: int | None) -> pd.DataFrame:
 
 
 def _json(path: Path, most: int | None) -> pd.DataFrame:
-    found = []
+    found: list[object] = []
     with path.open("rb") as file:
-        for line in file:
+        while line := file.readline(LONGEST_LINE):
             try:
-                row = json.loads(line.decode("utf-8", "surrogateescape"))
+                row = json.loads(line.decode("utf-8" if found else "utf-8-sig", "surrogateescape"))
             except ValueError:
                 row = {}  # a document without a text, which is told as such
             found.append(row if isinstance(row, dict) else {"text": row if isinstance(row, str) else ""})
@@ -249,14 +250,12 @@ def _head(path: Path) -> pd.DataFrame:
     """The first rows of a table; an endless line is not read to its end."""
     if path.suffix.lower() in (".parquet", ".pq"):
         return _parquet(path, ROWS)
-    with path.open("rb") as file:
-        lines = [file.readline(SNIFF)]
-        rest = file.read(SNIFF)
     if path.suffix.lower() == ".jsonl":
-        row = json.loads(lines[0].decode("utf-8", "surrogateescape"))
-        return pd.DataFrame([row] if isinstance(row, dict) else {"text": [str(row)]}, dtype=object)
-    names = re.split("\t" if path.suffix.lower() == ".tsv" else ",", lines[0].decode("utf-8-sig", "replace").strip())
-    names = [n.strip().strip('"') for n in names]
+        return _json(path, 1)
+    with path.open("rb") as file:
+        file.readline(SNIFF)
+        rest = file.read(SNIFF)
+    names = list(layout(path, "replace").head)
     if {n.lower() for n in names} & {*TEXT, *(c for pair in PAIRS for c in pair)} or not rest:
         return pd.DataFrame(columns=names)
     return _table(path, ROWS)

@@ -57,6 +57,11 @@ def embed(run: str, data: str, *, out: str | None = None, device: str = "auto") 
     file = Path(out) if out else None
     if file and file.suffix not in (".parquet", ".csv", ".npz"):
         raise UserError(f'cannot write "{file.name}"', "take a name that ends in .parquet, .csv or .npz")
+    if file:  # told before the work and not behind it
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as fault:
+            raise UserError(f"cannot write to {file.parent}: {fault.strerror}", "take another --out") from None
     trained = Run.open(run)
     place = open_device(Training(device=device))
     recipe = trained.recipe

@@ -15,6 +15,8 @@ from unlabeled.data.table import SPLIT_WORDS, Table, frame
 from unlabeled.data.texts import TextPrep
 from unlabeled.formats import Unreadable, text
 
+MOSTLY = 0.5  # share of the plain files without a split in their names from which on such a word is one of a title
+
 
 class Text(Kind):
     """Documents, or windows of long ones."""
@@ -40,10 +42,14 @@ class Text(Kind):
         """One row a document: rows of tables, and lines of plain files that are lists; labels and splits that a table,
         or a file's name, tells count where the folders tell none.
         """
-        rows, named = [], {_split_of(path) for path in items["path"]}
+        ends = items["path"].map(_split_of)
+        plain = items["path"].map(lambda path: Path(texts.place(path)[0]).suffix.lower() in text.PLAIN).astype(bool)
+        titles = bool(ends[plain].isna().mean() > MOSTLY)  # test-of-courage.txt is a title
+        rows, named = [], set(ends[~plain] if titles else ends)
         for item in items.astype(object).where(items.notna(), None).to_dict("records"):
             file, key, _, count = texts.place(item["path"])
-            suffix, split = Path(file).suffix.lower(), _split_of(file)
+            suffix = Path(file).suffix.lower()
+            split = None if titles and suffix in text.PLAIN else _split_of(file)
             item["split"] = split if split and item["split"] in ("train", "unlabeled") else item["split"]
             listed = suffix in text.PLAIN and item["label"] is None and (len(items) == 1 or split is not None)
             several = suffix in text.TABLES or (listed and text.lists(folder / file))
