@@ -1,5 +1,6 @@
 """What a person reads after `unlabeled scan`."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -51,3 +52,10 @@ def test_where_features_go_is_made_ready_before_they_are_computed(tmp_path: Path
 def test_torch_is_not_needed(digits: Path) -> None:
     code = f"import sys, unlabeled; unlabeled.scan({str(digits)!r}); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_next_command_can_be_copied_where_names_have_spaces(digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "my photos").symlink_to(digits)
+    last = scan(str(tmp_path / "my photos")).lines()[-1]
+    assert last.startswith("next: ")
+    assert shlex.split(last)[3] == str(tmp_path / "my photos")

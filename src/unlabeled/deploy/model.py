@@ -1,5 +1,6 @@
 """A model as it is used: items in, a table with label, probabilities, label set, strangeness and abstention out."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -224,14 +225,14 @@ def load_model(path: str | Path, *, engine: Choice = "auto", threads: int = 0, c
     if finds_faults(path):
         raise UserError(
             f"{path} is a detector of faults, not a model that knows classes",
-            f"run: unlabeled detect {path} --on ITEMS, or unlabeled serve {path}",
+            f"run: unlabeled detect {shlex.quote(str(path))} --on ITEMS, or unlabeled serve {shlex.quote(str(path))}",
         )
     found = Bundle.open(path)
     limits = Limits.of(found.facts, None if coverage is None else found.reference(), coverage)
     if engine == "onnx":
         file = found.onnx()
         if file is None:
-            raise UserError(f"{path} holds no model.onnx", f"run: unlabeled export {path} ITEMS/")
+            raise UserError(f"{path} holds no model.onnx", f"run: unlabeled export {shlex.quote(str(path))} ITEMS/")
         return Model(found.facts, Onnx(file, threads=threads), limits, found)
     from unlabeled.deploy.engines.torch import Torch
 

@@ -4,6 +4,7 @@ resumes to the same numbers.
 
 import hashlib
 import json
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -99,7 +100,8 @@ class Run:
         ]
         if last:
             text.append(f"loss {last['loss']:.4f}, {last['items_per_second']:.0f} items/s, {last['health']}")
-        text.append(f"next: unlabeled evaluate {self.folder} {self.config['data']} --labels 0.1")
+        where = shlex.join([str(self.folder), str(self.config["data"])])
+        text.append(f"next: unlabeled evaluate {where} --labels 0.1")
         return text
 
 

@@ -1,5 +1,6 @@
 """What `finetune` and `bundle` share: from an encoder and labelled items to a bundle on disk."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,7 +41,8 @@ class Made:
         facts, folder = self.bundle.facts, self.bundle.folder
         out = [worth(facts["test"])] if "test" in facts else []
         out += [f"mind: {note}" for note in facts["notes"]]
-        return [*out, f"card: {folder / 'card.html'}", f"next: unlabeled predict {folder} NEW_ITEMS/ -o out.parquet"]
+        then = f"next: unlabeled predict {shlex.quote(str(folder))} NEW_ITEMS/ -o out.parquet"
+        return [*out, f"card: {folder / 'card.html'}", then]
 
 
 def place(out: str | None, data: str) -> Path:

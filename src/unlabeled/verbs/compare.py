@@ -1,5 +1,6 @@
 """Which method is worth it on these data, with how many labels, how sure."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,7 +46,8 @@ class Comparison:
         wide = wide.sort_values(next(iter(wide.columns)), ascending=False)
         for name, row in zip(wide.index.map(", ".join), wide.to_numpy(), strict=True):
             out.append(f"{name:<36}" + "".join(f"{v:>8.3f}" for v in row))
-        return [*out, "", f"open {self.report}", f"for a model to use: unlabeled bundle {self.folder}"]
+        then = f"for a model to use: unlabeled bundle {shlex.quote(str(self.folder))}"
+        return [*out, "", f"open {self.report}", then]
 
 
 def compare(
@@ -109,7 +111,7 @@ def compare(
         draws=draws,
         budget=budget,
         device=device,
-        command=f"unlabeled compare --config {folder / 'config.yaml'}",
+        command=shlex.join(["unlabeled", "compare", "--config", str(folder / "config.yaml")]),
     )
     settings = {"data": data, "methods": list(methods), "labels": list(labels), "seeds": seeds, "draws": draws}
     settings |= {"protocols": list(protocols), "setup": replace(setup, out=str(folder)), "budget": budget}

@@ -1,5 +1,6 @@
 """What lies in a folder, and what is wrong with it."""
 
+import shlex
 from dataclasses import dataclass
 
 from unlabeled.data import doctor
@@ -85,7 +86,7 @@ class ScanResult:
         return out
 
     def _next(self) -> str:
-        root = self.table.root
+        root = shlex.quote(str(self.table.root))
         if len(self.table) < 2:
             return ""
         labelled = len(self.report.facts["classes"]) > 1 or any(f.kind == "marks" for f in self.report.findings)
