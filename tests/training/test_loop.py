@@ -16,12 +16,16 @@ from torch import nn
 
 from unlabeled import UserError, catalog
 from unlabeled.blocks.causal import Equations
+from unlabeled.data.store import Store
 from unlabeled.encoders import _build
-from unlabeled.methods import Facts
+from unlabeled.methods import Batch, Facts, Method
+from unlabeled.modalities import Modality
+from unlabeled.modalities.image import Image
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.training import checkpoint, optim
+from unlabeled.training.devices import Device
 from unlabeled.training.health import Health, effective_rank, spread
-from unlabeled.training.loop import order
+from unlabeled.training.loop import Items, order, train
 from unlabeled.training.run import Run
 from unlabeled.verbs.pretrain import pretrain
 
@@ -46,6 +50,37 @@ def test_schedule_by_hand() -> None:
     assert found[:2] == [0.5, 1.0]
     assert found[2:] == pytest.approx([0.5 * (1 + math.cos(math.pi * k / 8)) for k in range(8)])
     assert optim.factor(9, 10, 0.2, "constant") == 1.0
+
+
+class Mean(Method):
+    """A loss that is the mean over items, so that micro-batches must change nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = _build.build(_build.spec("cnn(width=2, stages=1)"), 1, 8).eval()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def views(self, batch: Batch, modality: Modality) -> torch.Tensor:
+        return modality.plain(batch.x).mean((1, 2, 3))
+
+    def loss(self, views: torch.Tensor) -> torch.Tensor:
+        return (self.weight * views).square().mean()
+
+
+@pytest.mark.parametrize("accumulate", [2, 3, 4, 5])
+def test_micro_batches_of_unequal_length_weigh_each_item_alike(accumulate: int) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 1, 8, 8), np.uint8)
+    pictures[0] = 255  # one that shows which weight it had
+    found = []
+    for pieces in (1, accumulate):
+        training = Training(batch_size=5, accumulate=pieces, device="cpu", precision="fp32", threads=1)
+        method, device = Mean(), Device(torch.device("cpu"), torch.float32, 1)
+        optimizer = torch.optim.SGD([method.weight], lr=1.0)
+        items, looks = Items(Store(pictures), np.arange(5)), Image(size=8)
+        [step] = train(method, optimizer, items, looks, steps=1, training=training, device=device, seed=0)
+        assert method.weight.grad is not None
+        found.append((float(step.loss), float(method.weight.grad)))
+    assert found[1] == pytest.approx(found[0], rel=1e-5)
 
 
 def test_lars_by_hand() -> None:
