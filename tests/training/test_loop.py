@@ -26,7 +26,7 @@ from unlabeled.training import checkpoint, optim
 from unlabeled.training.devices import Device
 from unlabeled.training.health import Health, effective_rank, spread
 from unlabeled.training.loop import Items, order, train
-from unlabeled.training.run import Run
+from unlabeled.training.run import CONFIG, METRICS, Run
 from unlabeled.verbs.pretrain import pretrain
 
 
@@ -132,6 +132,12 @@ def test_optimizer_state_survives_the_disk(kind: str, tmp_path: Path) -> None:
     assert checkpoint.load(tmp_path / "c.safetensors", two, resumed) == {"step": 1}
     step(two, resumed, 2)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def test_a_diary_whose_last_line_was_torn_by_a_kill_is_read_without_it(tmp_path: Path) -> None:
+    (tmp_path / CONFIG).write_text("{}")
+    (tmp_path / METRICS).write_text('{"step": 10, "loss": 1.0}\n{"step": 20, "lo')
+    assert Run.open(tmp_path).metrics() == [{"step": 10, "loss": 1.0}]
 
 
 def test_a_failed_save_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
