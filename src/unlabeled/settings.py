@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from unlabeled.errors import UserError
+
 
 def option(default: Any, text: str) -> Any:
     """A dataclass field that carries its own help text."""
@@ -38,6 +40,16 @@ class Training:
     precision: Literal["auto", "fp32", "bf16"] = option("auto", "bf16 where the machine multiplies it faster")
     device: str = option("auto", "auto, cpu, cuda or cuda:N")
     threads: int = option(0, "CPU threads; 0 takes the cores that other processes leave free")
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("batch_size", 1, None), ("lr", 0, None), ("weight_decay", 0, None), ("warmup", 0, 1),
+            ("accumulate", 1, None), ("threads", 0, None),
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if value is not None and (value < low or (high is not None and value > high)):
+                wanted = f"{low} or more" if high is None else f"a number from {low} to {high}"
+                raise UserError(f"{name} is {value:g}", f"give {wanted}")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from unlabeled.modalities import Modality
 from unlabeled.modalities.image import Image
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.training import checkpoint, optim
-from unlabeled.training.devices import Device
+from unlabeled.training.devices import Device, open_device
 from unlabeled.training.health import Health, effective_rank, spread
 from unlabeled.training.loop import Items, order, train
 from unlabeled.training.run import CONFIG, METRICS, Run
@@ -138,6 +139,28 @@ def test_a_diary_whose_last_line_was_torn_by_a_kill_is_read_without_it(tmp_path:
     (tmp_path / CONFIG).write_text("{}")
     (tmp_path / METRICS).write_text('{"step": 10, "loss": 1.0}\n{"step": 20, "lo')
     assert Run.open(tmp_path).metrics() == [{"step": 10, "loss": 1.0}]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"accumulate": 0}, "accumulate is 0"),
+        ({"batch_size": -4}, "batch_size is -4"),
+        ({"lr": -1.0}, "lr is -1"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1"),
+        ({"warmup": 5.0}, "warmup is 5"),
+        ({"threads": -2}, "threads is -2"),
+    ],
+)
+def test_settings_out_of_their_range_are_one_line(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Training(**wrong)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cpu:x"])
+def test_a_device_that_there_is_not_is_one_line(name: str) -> None:
+    with pytest.raises(UserError, match=f'device "{name}"'):
+        open_device(Training(device=name, threads=1))
 
 
 def test_a_failed_save_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
