@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
 from unlabeled.errors import UserError
+from unlabeled.protocols import check_finite, check_pairs
 
 
 class Cluster:
@@ -36,8 +37,14 @@ class Cluster:
         seed: int = 0,
         unlabelled: np.ndarray | None = None,
     ) -> Self:
-        """Find the heaps among all training features (M, D), then name them by the labelled ones (N, D)."""
+        """Find the heaps among all training features (M, D), then name them by the labelled ones (N, D).
+
+        Raises:
+            UserError: when features and labels do not fit together, or features are not finite.
+        """
+        check_pairs(np.asarray(x), y)
         pool = np.asarray(x if unlabelled is None or len(unlabelled) < len(x) else unlabelled, np.float32)
+        check_finite(pool)
         classes = len(np.unique(y))
         count = min(self.heaps or classes, len(pool))
         self.means = KMeans(count, n_init=self.starts, random_state=seed).fit(_unit(pool))
