@@ -22,7 +22,7 @@ from unlabeled.encoders import _build
 from unlabeled.methods import Batch, Facts, Method
 from unlabeled.modalities import Modality
 from unlabeled.modalities.image import Image
-from unlabeled.settings import Budget, Setup, Training
+from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.training import checkpoint, optim
 from unlabeled.training.devices import Device, open_device
 from unlabeled.training.health import Health, effective_rank, spread
@@ -142,19 +142,24 @@ def test_a_diary_whose_last_line_was_torn_by_a_kill_is_read_without_it(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("group", "wrong", "words"),
     [
-        ({"accumulate": 0}, "accumulate is 0"),
-        ({"batch_size": -4}, "batch_size is -4"),
-        ({"lr": -1.0}, "lr is -1"),
-        ({"weight_decay": -0.1}, "weight_decay is -0.1"),
-        ({"warmup": 5.0}, "warmup is 5"),
-        ({"threads": -2}, "threads is -2"),
+        (Training, {"accumulate": 0}, "accumulate is 0"),
+        (Training, {"batch_size": -4}, "batch_size is -4"),
+        (Training, {"lr": -1.0}, "lr is -1"),
+        (Training, {"weight_decay": -0.1}, "weight_decay is -0.1"),
+        (Training, {"warmup": 5.0}, "warmup is 5"),
+        (Training, {"threads": -2}, "threads is -2"),
+        (Augmentation, {"crop": -1.0}, "crop is -1; give a number from 0 to 1"),
+        (Augmentation, {"ratio": 0.0}, "ratio is 0; give 1 or more"),
+        (Augmentation, {"vertical_flip": 5.0}, "vertical_flip is 5"),
+        (Augmentation, {"permute": -3}, "permute is -3"),
+        (Setup, {"seed": -1}, "seed is -1"),
     ],
 )
-def test_settings_out_of_their_range_are_one_line(wrong: dict[str, Any], words: str) -> None:
+def test_settings_out_of_their_range_are_one_line(group: type, wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
-        Training(**wrong)
+        group(**wrong)
 
 
 @pytest.mark.parametrize("name", ["gpu", "cpu:x"])
