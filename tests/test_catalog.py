@@ -199,3 +199,11 @@ def test_what_is_written_reads_back(settings: dict[str, Any]) -> None:
 @given(st.lists(st.sampled_from(["a", "b(x=1)", "c(x=(1, 2), y=[3, 4])"]), max_size=5))
 def test_split_is_the_inverse_of_joining(parts: list[str]) -> None:
     assert values.split(",".join(parts)) == parts
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, 12345678901234567891, -(2**60) - 1])
+def test_whole_numbers_of_many_digits_stay_what_they_are(number: int) -> None:
+    assert values.read("int", str(number), "--seed") == values.read("int", number, "--seed") == number
+    assert values.read("int", "1e3", "--steps") == 1000
+    with pytest.raises(UserError, match="--seed got '--3'"):
+        values.read("int", "--3", "--seed")

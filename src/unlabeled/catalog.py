@@ -155,7 +155,10 @@ def load(folder: str, name: str) -> Any:
 
 
 def read_spec(text: str | Mapping[str, Any] | Spec) -> Spec:
-    """Read `name`, `name(key=value, ...)` or a mapping with `name` and settings; check nothing.
+    """Read `name`, `name(key=value, ...)` or a mapping with `name` and settings; names and values are not checked.
+
+    Raises:
+        UserError: when it cannot be read so, or a setting stands twice.
 
     >>> read_spec("vit(width=256)")
     Spec(name='vit', settings={'width': 256})
@@ -166,14 +169,18 @@ def read_spec(text: str | Mapping[str, Any] | Spec) -> Spec:
         if "name" not in text:
             raise UserError(f"settings without a name were given: {dict(text)}", 'add "name: ..."')
         return Spec(str(text["name"]), {str(k): v for k, v in text.items() if k != "name"})
+    if not isinstance(text, str):
+        raise UserError(f"{text!r} was given where a name belongs", 'write one such as "simclr(temperature=0.5)"')
     if "(" not in text or text.endswith(".py"):
         return Spec(text.strip(), {})
     name, _, inner = text.partition("(")
     name = name.strip()
     try:
         call = ast.parse(f"f({inner}", mode="eval").body
-        if not isinstance(call, ast.Call) or call.args:
+        if not isinstance(call, ast.Call) or call.args or not isinstance(call.func, ast.Name):
             raise ValueError
+        if len({k.arg for k in call.keywords}) < len(call.keywords):
+            raise UserError(f'a setting stands twice in "{text}"', "keep the one that counts")
         return Spec(name, {str(k.arg): _typed(k.value) for k in call.keywords})
     except (SyntaxError, ValueError):
         raise UserError(f'cannot read "{text}"', f'write it as "{name}(setting=value, other=value)"') from None

@@ -88,6 +88,8 @@ class Signature:
                 near = difflib.get_close_matches(name, self.flags, n=1)
                 remedy = f'did you mean "{near[0]}"' if near else f'see "unlabeled {self.verb.name} --help"'
                 raise UserError(f'{where(key)} is not a setting of "{self.verb.name}"', remedy)
+            if name in taken:
+                raise UserError(f"{where(key)} is given twice, with - and with _", "keep the one that counts")
             taken[name] = values.read(self.flags[name].parameter.annotation, value, where(key))
         return taken
 
@@ -122,19 +124,38 @@ def read(path: Path) -> dict[str, Any]:
     """Read a config file, YAML or JSON, with names as the flags have them.
 
     Raises:
-        UserError: when it is not there, or does not hold names with values.
+        UserError: when it is not there, does not hold names with values, or holds a name twice.
     """
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        twice = _twice(yaml.compose(text, yaml.SafeLoader))
+        content = yaml.safe_load(text)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}", "check the path of the config file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {' '.join(str(error).split())}", "mend that line of the YAML") from None
+    if twice:
+        raise UserError(f'"{twice}" stands twice in {path}', "keep the one that counts")
     if not isinstance(content, dict):
         raise UserError(f"{path} does not hold names with values", 'write lines such as "epochs: 100"')
     return {str(key): value for key, value in content.items()}
+
+
+def _twice(node: Any, seen: frozenset[int] = frozenset()) -> str:
+    """The first name that a mapping of a YAML document holds twice, else ""; of two a reader would keep the last."""
+    if node is None or isinstance(node.value, str) or id(node) in seen:
+        return ""
+    names, parts = set[str](), []
+    for part in node.value:
+        name, inner = part if isinstance(part, tuple) else (None, part)
+        if name is not None and isinstance(name.value, str):
+            if name.value in names:
+                return name.value
+            names.add(name.value)
+        parts.append(inner)
+    return next((name for part in parts if (name := _twice(part, seen | {id(node)}))), "")
 
 
 def dump(mapping: Mapping[str, Any], path: Path) -> None:

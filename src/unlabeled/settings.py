@@ -3,14 +3,34 @@
 Nothing heavy is imported here: `unlabeled --help` reads this file.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from unlabeled.errors import UserError
 
 
 def option(default: Any, text: str) -> Any:
     """A dataclass field that carries its own help text."""
     return field(default=default, metadata={"help": text})
+
+
+def check(group: Any, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """Refuse fields of a group of settings that are outside their range; those that are None were left open.
+
+    Args:
+        group: of settings.
+        ranges: smallest and largest number of each field that is looked at.
+
+    Raises:
+        UserError: for the first field outside its range.
+    """
+    for name, (low, high) in ranges.items():
+        value = getattr(group, name)
+        if value is not None and not low <= value <= high:
+            wanted = f"{low:g} or more" if math.isinf(high) else f"a number from {low:g} to {high:g}"
+            raise UserError(f"{name} is {value:g}", f"give {wanted}")
 
 
 @dataclass(frozen=True)
@@ -38,6 +58,10 @@ class Training:
     precision: Literal["auto", "fp32", "bf16"] = option("auto", "bf16 where the machine multiplies it faster")
     device: str = option("auto", "auto, cpu, cuda or cuda:N")
     threads: int = option(0, "CPU threads; 0 takes the cores that other processes leave free")
+
+    def __post_init__(self) -> None:
+        least = {"batch_size": 1, "lr": 0, "weight_decay": 0, "accumulate": 1, "threads": 0}
+        check(self, {name: (low, math.inf) for name, low in least.items()} | {"warmup": (0, 1)})
 
 
 @dataclass(frozen=True)
@@ -82,6 +106,9 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "interventions", tuple(self.interventions))  # JSON and YAML bring lists
+        shares = ("crop", "horizontal_flip", "vertical_flip", "jitter", "blur", "cutout", "warp", "drop")
+        least = {"ratio": 1, "rotation": 0, "noise": 0, "pitch": 0, "permute": 0}
+        check(self, dict.fromkeys(shares, (0, 1)) | {name: (low, math.inf) for name, low in least.items()})
 
 
 @dataclass(frozen=True)
@@ -103,6 +130,9 @@ class Setup:
     seed: int = option(0, "of weights, order, views and draws")
     unlabeled: str | None = option(None, "another folder of items without labels, to learn from as well")
     out: str | None = option(None, "folder for the results; named after data and method when not given")
+
+    def __post_init__(self) -> None:
+        check(self, {"seed": (0, 2**63 - 1)})
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,10 @@ def _list(name: str, inner: ast.expr, raw: Any, what: str) -> Any:
 
 
 def _whole(raw: Any, what: str) -> int:
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        return raw
+    if isinstance(raw, str) and re.fullmatch(r"[+-]?\d+", raw.strip()):
+        return int(raw)  # a float would round what has more than 15 digits
     number = _number(raw, what, "a whole number, such as 3")
     if number != int(number):
         raise _misfit(raw, what, "a whole number, such as 3")
@@ -175,6 +180,8 @@ def _text(raw: Any, what: str) -> str:
         return call(str(raw["name"]), {str(k): v for k, v in raw.items() if k != "name"})
     if isinstance(raw, Mapping | list | tuple | None):
         raise _misfit(raw, what, "one word")
+    if isinstance(raw, bool):  # YAML's reading of yes, no, on and off
+        raise _misfit(raw, what, "one word, in quotes if it is yes, no, on or off")
     return str(raw)
 
 

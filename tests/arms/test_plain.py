@@ -48,7 +48,16 @@ def test_statistics_are_those_of_what_was_measured() -> None:
     expected = [ordered[round(q * (len(known) - 1))] for q in (0.25, 0.5, 0.75)]
     assert [first, middle, third] == pytest.approx(expected, rel=1e-5)
     slope = made.features(there, np.array([7]), look)[0][7]
-    assert np.sign(slope) == np.sign(scipy_stats.linregress(np.flatnonzero(~np.isnan(x)), known).slope)
+    assert slope == pytest.approx(scipy_stats.linregress(np.flatnonzero(~np.isnan(x)), known).slope, rel=1e-4)
+
+
+def test_the_slope_is_that_of_what_was_measured_wherever_it_stands() -> None:
+    x = np.full((2, 2, 40), np.nan, np.float32)
+    x[:, 0] = 1
+    x[0, 1, 20:] = 2 * np.arange(20)  # the second half alone
+    x[1, 1, 30:32] = [0, 3]  # two moments
+    made, look = catalog.load("arms", "statistics")(), Series(size=40, channels=2, missing=True)
+    assert made.features(Store(x), np.arange(2), look)[:, 7].tolist() == pytest.approx([2.0, 3.0])
 
 
 def test_gaps_never_see_a_value() -> None:

@@ -21,6 +21,14 @@ def test_more_heaps_than_classes_take_their_majority() -> None:
     assert named(np.array([[3.0, 1], [0, 2], [5, 1]])).tolist() == [[1, 0], [0, 1], [1, 0]]
 
 
+def test_a_heap_without_labels_takes_the_name_of_its_nearest_and_not_of_the_first_class() -> None:
+    angle = np.linspace(0.01, np.pi, 400)
+    x, y = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32), (angle > np.pi / 2).astype(int)
+    few = np.r_[10:14, 386:390]  # the heaps in between have no label
+    called = Cluster(heaps=20).fit(x[few], y[few], unlabelled=x).predict(x).argmax(1)
+    assert (called == y).mean() > 0.9
+
+
 def test_digits_fall_into_heaps_and_labels_only_name_them() -> None:
     digits = load_digits()
     x, y = digits.data.astype(np.float32), digits.target

@@ -45,6 +45,14 @@ def test_a_poor_encoder_becomes_better_than_its_probe(ready: Prepared, recipe: R
     assert all(torch.equal(v, before[k]) for k, v in encoder.state_dict().items())
 
 
+def test_a_frozen_encoder_stays_as_it_was_with_its_batch_norms(ready: Prepared, recipe: Recipe, device: Device) -> None:
+    rows = ready.labelled[::20]
+    encoder, y = recipe.build_encoder(), ready.table.labels[rows]
+    before = {k: v.clone() for k, v in encoder.state_dict().items()}
+    fit = Finetune(steps=3, encoder_lr=0.0).fit(encoder, Items(ready.store, rows), y, recipe.looks(), device)
+    assert not [k for k, v in fit.encoder.state_dict().items() if not torch.equal(v, before[k])]
+
+
 def test_a_rate_that_diverged_is_never_chosen_and_trials_part_no_group(
     ready: Prepared, recipe: Recipe, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:

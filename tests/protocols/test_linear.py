@@ -13,7 +13,9 @@ from unlabeled.data.splits import inner_folds
 from unlabeled.errors import UserError
 from unlabeled.protocols import linear
 from unlabeled.protocols._logistic import Problems, solve
+from unlabeled.protocols.cluster import Cluster
 from unlabeled.protocols.linear import Linear
+from unlabeled.protocols.propagate import Propagate
 
 Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -203,3 +205,14 @@ def test_wrong_input_is_told(digits: Split) -> None:
     broken[3, 5] = np.inf
     with pytest.raises(UserError, match="features of 1 of 400 items are not finite"):
         Linear().fit(broken, y)
+
+
+@pytest.mark.parametrize("protocol", [Linear, Propagate, Cluster])
+@pytest.mark.parametrize("broken", ["labelled", "unlabelled"])
+def test_features_that_are_no_numbers_are_one_line(protocol: type, broken: str) -> None:
+    """Of the unlabelled ones too, which standardise, spread labels or make heaps."""
+    x = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    y, few = np.arange(10) % 2, x[:10].copy()
+    (few if broken == "labelled" else x)[3, 1] = np.nan
+    with pytest.raises(UserError, match=r"the features of 1 of \d+ items are not finite"):
+        protocol().fit(few, y, unlabelled=x)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +17,17 @@ from torch import nn
 
 from unlabeled import UserError, catalog
 from unlabeled.blocks.causal import Equations
+from unlabeled.data.store import Store
 from unlabeled.encoders import _build
-from unlabeled.methods import Facts
-from unlabeled.settings import Budget, Setup, Training
+from unlabeled.methods import Batch, Facts, Method
+from unlabeled.modalities import Modality
+from unlabeled.modalities.image import Image
+from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.training import checkpoint, optim
+from unlabeled.training.devices import Device, open_device
 from unlabeled.training.health import Health, effective_rank, spread
-from unlabeled.training.loop import order
-from unlabeled.training.run import Run
+from unlabeled.training.loop import Items, order, train
+from unlabeled.training.run import CONFIG, METRICS, Run
 from unlabeled.verbs.pretrain import pretrain
 
 
@@ -46,6 +51,37 @@ def test_schedule_by_hand() -> None:
     assert found[:2] == [0.5, 1.0]
     assert found[2:] == pytest.approx([0.5 * (1 + math.cos(math.pi * k / 8)) for k in range(8)])
     assert optim.factor(9, 10, 0.2, "constant") == 1.0
+
+
+class Mean(Method):
+    """A loss that is the mean over items, so that micro-batches must change nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = _build.build(_build.spec("cnn(width=2, stages=1)"), 1, 8).eval()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def views(self, batch: Batch, modality: Modality) -> torch.Tensor:
+        return modality.plain(batch.x).mean((1, 2, 3))
+
+    def loss(self, views: torch.Tensor) -> torch.Tensor:
+        return (self.weight * views).square().mean()
+
+
+@pytest.mark.parametrize("accumulate", [2, 3, 4, 5])
+def test_micro_batches_of_unequal_length_weigh_each_item_alike(accumulate: int) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 1, 8, 8), np.uint8)
+    pictures[0] = 255  # one that shows which weight it had
+    found = []
+    for pieces in (1, accumulate):
+        training = Training(batch_size=5, accumulate=pieces, device="cpu", precision="fp32", threads=1)
+        method, device = Mean(), Device(torch.device("cpu"), torch.float32, 1)
+        optimizer = torch.optim.SGD([method.weight], lr=1.0)
+        items, looks = Items(Store(pictures), np.arange(5)), Image(size=8)
+        [step] = train(method, optimizer, items, looks, steps=1, training=training, device=device, seed=0)
+        assert method.weight.grad is not None
+        found.append((float(step.loss), float(method.weight.grad)))
+    assert found[1] == pytest.approx(found[0], rel=1e-5)
 
 
 def test_lars_by_hand() -> None:
@@ -97,6 +133,39 @@ def test_optimizer_state_survives_the_disk(kind: str, tmp_path: Path) -> None:
     assert checkpoint.load(tmp_path / "c.safetensors", two, resumed) == {"step": 1}
     step(two, resumed, 2)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def test_a_diary_whose_last_line_was_torn_by_a_kill_is_read_without_it(tmp_path: Path) -> None:
+    (tmp_path / CONFIG).write_text("{}")
+    (tmp_path / METRICS).write_text('{"step": 10, "loss": 1.0}\n{"step": 20, "lo')
+    assert Run.open(tmp_path).metrics() == [{"step": 10, "loss": 1.0}]
+
+
+@pytest.mark.parametrize(
+    ("group", "wrong", "words"),
+    [
+        (Training, {"accumulate": 0}, "accumulate is 0"),
+        (Training, {"batch_size": -4}, "batch_size is -4"),
+        (Training, {"lr": -1.0}, "lr is -1"),
+        (Training, {"weight_decay": -0.1}, "weight_decay is -0.1"),
+        (Training, {"warmup": 5.0}, "warmup is 5"),
+        (Training, {"threads": -2}, "threads is -2"),
+        (Augmentation, {"crop": -1.0}, "crop is -1; give a number from 0 to 1"),
+        (Augmentation, {"ratio": 0.0}, "ratio is 0; give 1 or more"),
+        (Augmentation, {"vertical_flip": 5.0}, "vertical_flip is 5"),
+        (Augmentation, {"permute": -3}, "permute is -3"),
+        (Setup, {"seed": -1}, "seed is -1"),
+    ],
+)
+def test_settings_out_of_their_range_are_one_line(group: type, wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        group(**wrong)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cpu:x"])
+def test_a_device_that_there_is_not_is_one_line(name: str) -> None:
+    with pytest.raises(UserError, match=f'device "{name}"'):
+        open_device(Training(device=name, threads=1))
 
 
 def test_a_failed_save_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,8 +40,9 @@ class Statistics(Plain):
         ordered = np.sort(np.where(known, x, np.inf), 2)  # what is missing goes to the end
         at = [np.minimum((q * (some - 1)).round().astype(int), x.shape[2] - 1) for q in (0, 0.25, 0.5, 0.75, 1)]
         quantiles = [np.take_along_axis(ordered, a[..., None], 2)[..., 0] for a in at]
-        time = np.arange(x.shape[2]) - 0.5 * (x.shape[2] - 1)
-        slope = (centred * time).sum(2) / np.maximum((known * time**2).sum(2), 1)
+        time = np.arange(x.shape[2])
+        when = np.where(known, time - ((known * time).sum(2) / some)[..., None], 0)  # about the middle of what is known
+        slope = (centred * when).sum(2) / np.maximum((when**2).sum(2), 1e-9)
         end = x.shape[2] - 1 - known[..., ::-1].argmax(2)
         last = np.take_along_axis(filled, end[..., None], 2)[..., 0]
         rms = np.sqrt((filled**2).sum(2) / some)

@@ -4,6 +4,8 @@ from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
+from unlabeled.errors import UserError
+
 
 @runtime_checkable
 class FeatureProtocol(Protocol):
@@ -29,3 +31,27 @@ class FeatureProtocol(Protocol):
         seen in `fit`.
         """
         ...
+
+
+def check_finite(x: np.ndarray) -> None:
+    """Refuse features (N, D) of which some are no numbers.
+
+    Raises:
+        UserError: when there are any; it tells of how many items.
+    """
+    broken = int((~np.isfinite(x).all(1)).sum())
+    if broken:
+        raise UserError(f"the features of {broken} of {len(x)} items are not finite", "look at the run's health")
+
+
+def check_pairs(x: np.ndarray, y: np.ndarray) -> None:
+    """Refuse features (N, D) and class numbers (N,) that do not belong together, and features that are no numbers.
+
+    Raises:
+        UserError: when shapes do not fit, there is no item, or features are not finite.
+    """
+    if x.ndim != 2 or len(x) != len(y) or not len(x):
+        raise UserError(
+            f"features of shape {x.shape} came with {len(y)} labels", "give features (N, D) and a label for each"
+        )
+    check_finite(x)

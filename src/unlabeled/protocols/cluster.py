@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
 from unlabeled.errors import UserError
+from unlabeled.protocols import check_finite, check_pairs
 
 
 class Cluster:
@@ -36,15 +37,21 @@ class Cluster:
         seed: int = 0,
         unlabelled: np.ndarray | None = None,
     ) -> Self:
-        """Find the heaps among all training features (M, D), then name them by the labelled ones (N, D)."""
+        """Find the heaps among all training features (M, D), then name them by the labelled ones (N, D).
+
+        Raises:
+            UserError: when features and labels do not fit together, or features are not finite.
+        """
+        check_pairs(np.asarray(x), y)
         pool = np.asarray(x if unlabelled is None or len(unlabelled) < len(x) else unlabelled, np.float32)
+        check_finite(pool)
         classes = len(np.unique(y))
         count = min(self.heaps or classes, len(pool))
         self.means = KMeans(count, n_init=self.starts, random_state=seed).fit(_unit(pool))
         codes = np.unique(y, return_inverse=True)[1]
         votes = np.zeros((count, classes))
         np.add.at(votes, (self.means.predict(_unit(x)), codes), 1)
-        self.names = named(votes)
+        self.names = named(votes, self.means.cluster_centers_)
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -56,18 +63,24 @@ def _unit(x: np.ndarray) -> np.ndarray:
     return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12), np.float32)
 
 
-def named(votes: np.ndarray) -> np.ndarray:
+def named(votes: np.ndarray, centres: np.ndarray | None = None) -> np.ndarray:
     """The class of each heap as rows of 0 and 1 (K, C), from how many of its items have which label (K, C).
 
-    With as many heaps as classes each is given one, so that most labels fit; of more heaps each takes its majority.
+    With as many heaps as classes each is given one, so that most labels fit; of more heaps each takes its majority,
+    and one without any label the name of the nearest that has some, by the centres (K, D) where they are given.
 
     >>> named(np.array([[5, 4], [6, 0]])).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """
     out = np.zeros(votes.shape)
-    out[np.arange(len(votes)), votes.argmax(1)] = 1
     if len(votes) <= votes.shape[1]:
         heap, name = linear_sum_assignment(-votes)
-        out[heap] = 0
         out[heap, name] = 1
+        return out
+    told = votes.argmax(1)
+    known = np.flatnonzero(votes.sum(1) > 0)
+    if centres is not None and len(known):
+        far = np.square(centres[:, None] - centres[known]).sum(2)
+        told = told[known[far.argmin(1)]]
+    out[np.arange(len(votes)), told] = 1
     return out

@@ -247,7 +247,7 @@ class Finetune:
             parts += optim.groups(device.place(term), self.weight_decay, rate[0])
         optimizer = optim.build(parts, settings, 1.0)
         targets = torch.from_numpy(y).to(device.device)
-        net.train()
+        net.train(rate[1] > 0)  # a frozen encoder's batch norms stay at rest too
         head.train(self.batch_size > 1 and len(items) > 1)  # one item has no spread
         steps = self._steps(len(items))
         whole = nn.ModuleList(m for m in (net, head, term) if m is not None)

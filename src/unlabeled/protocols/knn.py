@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from unlabeled.errors import UserError
 from unlabeled.objectives._product import product
+from unlabeled.protocols import check_pairs
 
 HELD = 8_000_000  # similarities that are held at once, 32 MB
 HEAP = 32  # labelled items whose largest similarity is looked at first
@@ -70,13 +71,7 @@ class Knn:
             UserError: when features and labels do not fit together, or features are not finite.
         """
         x = np.asarray(x, np.float32)
-        if x.ndim != 2 or len(x) != len(y) or not len(x):
-            raise UserError(
-                f"features of shape {x.shape} came with {len(y)} labels", "give features (N, D) and a label for each"
-            )
-        if not np.isfinite(x).all():
-            broken = int((~np.isfinite(x).all(1)).sum())
-            raise UserError(f"the features of {broken} of {len(x)} items are not finite", "look at the run's health")
+        check_pairs(x, y)
         self.classes, codes = np.unique(y, return_inverse=True)
         self.neighbours = min(len(x), self.k or min(20, max(1, round(len(x) / len(self.classes)))))
         self._bank = functional.normalize(torch.from_numpy(x), dim=1)

@@ -17,6 +17,7 @@ from torch.nn import functional
 from unlabeled.data.splits import inner_folds
 from unlabeled.errors import UserError
 from unlabeled.objectives._product import product
+from unlabeled.protocols import check_finite, check_pairs
 from unlabeled.protocols._logistic import Problems, solve
 
 WEAKEST, STRONGEST = 1e-4, 1e3  # strength times N: what one item's pull is set against
@@ -71,17 +72,12 @@ class Linear:
             UserError: when features and labels do not fit together, are not finite, or show one class only.
         """
         x = np.asarray(x, np.float64)
-        if x.ndim != 2 or len(x) != len(y):
-            raise UserError(
-                f"features of shape {x.shape} came with {len(y)} labels", "give features (N, D) and a label for each"
-            )
-        if not np.isfinite(x).all():
-            broken = int((~np.isfinite(x).all(1)).sum())
-            raise UserError(f"the features of {broken} of {len(x)} items are not finite", "look at the run's health")
+        check_pairs(x, y)
         self.classes, codes = np.unique(y, return_inverse=True)
         if len(self.classes) < 2:
             raise UserError(f"the {len(x)} labelled items show one class only", "label some items of another class")
         base = x if unlabelled is None else np.asarray(unlabelled, np.float64)
+        check_finite(base)
         self.mean, spread = base.mean(0), base.std(0)
         self.scale = np.where(spread > 1e-7 * (1 + np.abs(self.mean)), spread, 1.0)
         z, axes = _principal(torch.from_numpy((x - self.mean) / (self.scale * x.shape[1] ** 0.5)))

@@ -14,6 +14,7 @@ from scipy.sparse.linalg import cg
 from sklearn.neighbors import kneighbors_graph
 
 from unlabeled.errors import UserError
+from unlabeled.protocols import check_finite, check_pairs
 from unlabeled.protocols.linear import Linear
 
 
@@ -50,11 +51,16 @@ class Propagate:
             seed: of the unlabelled items that take part.
             unlabelled: (M, D) features of training items; those of `x` may be among them. Without any, or when all
                 of them are labelled, this is the linear probe.
+
+        Raises:
+            UserError: when features and labels do not fit together, are not finite, or show one class only.
         """
+        check_pairs(np.asarray(x), y)
         pool = np.zeros((0, x.shape[1]), np.float32) if unlabelled is None else np.asarray(unlabelled)
         if len(pool) <= len(x):
             self.probe = Linear().fit(x, y, groups=groups, seed=seed, unlabelled=unlabelled)
             return self
+        check_finite(pool)
         drawn = np.random.default_rng([seed, 5]).permutation(len(pool))[: self.most]
         whole = np.concatenate([np.asarray(x, np.float32), pool[np.sort(drawn)]])
         classes, codes = np.unique(y, return_inverse=True)

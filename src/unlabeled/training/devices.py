@@ -79,7 +79,7 @@ def open_device(training: Training) -> Device:
     """Choose device, precision and threads; join the process group when started by torchrun.
 
     Raises:
-        UserError: when a CUDA device is asked for and there is none, or the precision does not fit.
+        UserError: when a CUDA device is asked for and there is none, or a device of which torch does not know.
     """
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
@@ -88,7 +88,10 @@ def open_device(training: Training) -> Device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"device {name} was asked for and torch sees no CUDA device", "take --device cpu")
-    device = torch.device(f"cuda:{local}" if name == "cuda" else name)
+    try:
+        device = torch.device(f"cuda:{local}" if name == "cuda" else name)
+    except RuntimeError:
+        raise UserError(f'there is no device "{name}"', "take auto, cpu, cuda or cuda:N") from None
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if world > 1 and not dist.is_initialized():

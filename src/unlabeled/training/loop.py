@@ -159,7 +159,7 @@ def train(
             pieces = np.array_split(np.arange(len(mine)), min(training.accumulate, len(mine)))
             for number, piece in enumerate(pieces):
                 views = method.views(_batch(raw, mine, piece, items, device), looks)
-                last = number == len(pieces) - 1
+                last, share = number == len(pieces) - 1, len(piece) / len(mine)
                 wait_for_ranks = (
                     nullcontext() if last or not isinstance(model, DistributedDataParallel) else model.no_sync()
                 )
@@ -168,11 +168,11 @@ def train(
                         parts = model(views)
                     if not isinstance(parts, dict):
                         parts = {"": parts}
-                    loss = torch.stack([p.float() for p in parts.values()]).sum() / len(pieces)
+                    loss = torch.stack([p.float() for p in parts.values()]).sum() * share
                     torch.autograd.backward(loss)
                 total += loss.detach()
                 for name, part in parts.items():
-                    sums[name] = sums.get(name, 0) + part.detach() / len(pieces)
+                    sums[name] = sums.get(name, 0) + part.detach() * share
             optimizer.step()
             method.after_step((step + 1) / steps)
             sums.pop("", None)

@@ -71,9 +71,10 @@ class Run:
         return self.step >= self.recipe.steps
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of `metrics.jsonl`, oldest first."""
+        """The lines of `metrics.jsonl`, oldest first; one that a kill or a full disk tore is no line."""
         path = self.folder / METRICS
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
+        whole = path.read_text("utf-8").rpartition("\n")[0] if path.is_file() else ""
+        return [json.loads(line) for line in whole.splitlines()]
 
     def modality(self) -> Modality:
         """The views of this run."""
