@@ -30,7 +30,7 @@ from unlabeled.progress import Bar, Silent, bar
 if TYPE_CHECKING:
     from torch import Tensor
 
-VERSION = 2  # of the decoding; another number, other caches
+VERSION = 3  # of the decoding; another number, other caches
 SAMPLE = 64  # pictures that `plan` looks at
 CHUNK_BYTES = 1 << 22
 
