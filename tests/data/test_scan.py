@@ -250,3 +250,18 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot look into"):
         scan(tmp_path)
     (tmp_path / "a").chmod(0o700)
+
+
+@pytest.mark.parametrize("disk", ["NFC", "NFD"])
+def test_manifests_name_files_in_either_form_of_letters(tmp_path: Path, disk: str) -> None:
+    other = {"NFC": "NFD", "NFD": "NFC"}[disk]
+    names = [unicodedata.normalize(disk, f"Käse/ü{i}.png") for i in range(4)]  # type: ignore[arg-type]
+    touch(tmp_path, *names, "mask.png")
+    told_as = [unicodedata.normalize(other, name) for name in names]  # type: ignore[arg-type]
+    pd.DataFrame({"path": told_as, "label": list("aabb")}).to_csv(tmp_path / "list.csv", index=False)
+    assert scan(tmp_path).form == "manifest list.csv"
+    assert scan(tmp_path).items["path"].tolist() == [*names, "mask.png"]
+    assert scan(tmp_path / "list.csv").items["path"].tolist() == names
+    (tmp_path / "far").mkdir()
+    pd.DataFrame({"path": [str(tmp_path / n) for n in told_as] + ["ö.png"]}).to_csv(tmp_path / "far/l.csv", index=False)
+    assert scan(tmp_path / "far/l.csv").items["path"].tolist() == [*(str(tmp_path / n) for n in names), "ö.png"]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from unlabeled.data.kinds import kind, kind_of, kinds
-from unlabeled.data.source import file_of
+from unlabeled.data.source import file_of, spelled
 from unlabeled.data.table import SPLIT_WORDS, SPLITS, Table, frame
 from unlabeled.errors import UserError
 from unlabeled.formats import arrays, cells, manifest, npz
@@ -302,7 +302,7 @@ def _own_manifest(root: Path, name: str, tree: _Tree) -> pd.DataFrame | None:
         return None
     known = {f"{folder}/{n}" if folder else n for folder, names in tree.folders.items() for n in names}
     told = {"label", "split", "group", "domain"} & set(listed.columns)
-    paths = listed["path"].dropna().map(_tidy)
+    paths = pd.Series(spelled([_tidy(p) for p in listed["path"].dropna()], root), dtype="str")
     twice = paths.duplicated().any() and not {"first", "end"} <= set(listed.columns)
     if not told or paths.empty or twice or paths.isin(known).mean() < 0.9:
         return None
@@ -311,7 +311,9 @@ def _own_manifest(root: Path, name: str, tree: _Tree) -> pd.DataFrame | None:
         return items
     named = set(items["path"])
     for column in listed.columns.difference(["path", "label", "group", "domain", "split"]):
-        named |= set(listed[column].dropna().map(_tidy))  # masks and other companions are not items of their own
+        named |= set(
+            spelled([_tidy(p) for p in listed[column].dropna()], root)
+        )  # masks and other companions are not items of their own
     rest = sorted(known - named)
     return pd.concat([items, frame(rest, ["unlabeled"] * len(rest))], ignore_index=True) if rest else items
 
@@ -343,7 +345,7 @@ def _items(listed: pd.DataFrame, path: Path) -> pd.DataFrame:
         else:
             split = "train"
         splits.append("unlabeled" if split == "train" and not isinstance(label, str) else split)
-    paths = [_tidy(p) for p in listed["path"]]
+    paths = spelled([_tidy(p) for p in listed["path"]], path.parent)
     if {"first", "end"} <= set(listed.columns):
         ends = zip(paths, listed["first"], listed["end"], strict=True)
         try:

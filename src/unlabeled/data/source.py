@@ -1,9 +1,11 @@
 """Where the items of a table come from: files of their own, or rows of an array file."""
 
 import os
+import posixpath
 import re
+import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +26,39 @@ def file_of(path: str) -> str:
     """
     found = PLACE.search(path)
     return path[: found.end()] if found else path
+
+
+def spelled(paths: Sequence[str], folder: Path) -> list[str]:
+    """Paths as the files on disk are named: Macs write ä as two letters, and a table that names such a file as one.
+
+    Only names that are not there as they stand are looked for, each folder once.
+    """
+    inside: dict[str, dict[str, str]] = {}
+
+    def known(relative: str) -> dict[str, str]:
+        if relative not in inside:
+            try:
+                names = os.listdir(folder / relative)  # noqa: PTH208 (names alone, not a Path for each)
+            except OSError:
+                names = []
+            inside[relative] = {unicodedata.normalize("NFC", name): name for name in names}
+        return inside[relative]
+
+    def on_disk(path: str) -> str:
+        file = file_of(path)
+        if path.isascii() or os.path.lexists(folder / file):
+            return path
+        there = ""
+        for part in file.split("/"):
+            name = part
+            if part and not os.path.lexists(folder / there / part):
+                name = known(there).get(unicodedata.normalize("NFC", part), "")
+                if not name:
+                    return path
+            there = posixpath.join(there, name) if name else there or "/"
+        return there + path[len(file) :]
+
+    return [on_disk(path) for path in paths]
 
 
 class Source:
