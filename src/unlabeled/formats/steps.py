@@ -88,7 +88,7 @@ def _frame(path: Path) -> pd.DataFrame:
         raise Unreadable(f'two of its columns are called "{twice}"')
     how = layout(path)
     words: dict[Hashable, str] = {}
-    if mine := {w for w in (_first(WORDS["id"], names), _variable(names)) if w}:  # 007 is another id than 7
+    if mine := {w for w in (*(_first(WORDS[k], names) for k in ("id", "label")), _variable(names)) if w}:  # 007 is no 7
         words = {c: "str" for c in table(path, how, {}, rows=0).columns if str(c).strip().lower() in mine}
     frame = table(path, how, words)
     if how.between != "," and how.decimal == "." and commas(frame.drop(columns=list(words))):  # below the first lines
@@ -188,10 +188,18 @@ def _wide(
 
 def _marks(cells: "pd.Series") -> np.ndarray:
     """Labels (T,) as text, None where there is none; each word is there once, however many steps bear it."""
-    whole = pd.api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all()
-    codes, words = pd.factorize(cells)
-    told = (words.astype(np.int64) if whole else words).astype(str)
-    return np.array([*told, None], dtype=object)[codes]
+    codes, found = pd.factorize(cells)
+    words = pd.Series(found)
+    if not pd.api.types.is_numeric_dtype(words):
+        words = words.astype("str")
+        numbers = pd.to_numeric(words, errors="coerce")
+        if words.str.lower().isin(("true", "false")).all():
+            words = words.str.capitalize()
+        elif numbers.notna().all() and not words.str.match(r"\s*[+-]?0\d").any():  # 01 is a name, 1.0 a number
+            words = numbers
+    if pd.api.types.is_float_dtype(words) and (words % 1 == 0).all():
+        words = words.astype(np.int64)
+    return np.array([*map(str, words.tolist()), None], dtype=object)[codes]
 
 
 def _long(frame: pd.DataFrame, found: Mapping[str, str | None], at: np.ndarray) -> Recording:
@@ -214,7 +222,7 @@ def _long(frame: pd.DataFrame, found: Mapping[str, str | None], at: np.ndarray) 
     np.add.at(count, (column, row), 1)
     with np.errstate(invalid="ignore"):
         values = total / count
-    cells = set(_words(frame[found["label"]]).dropna()) if found["label"] else set()
+    cells = set(_marks(frame[found["label"]])) - {None} if found["label"] else set()
     label = cells.pop() if len(cells) == 1 else None
     out = made(values, tuple(str(words[k]) for k in known), steps, label, static=static)
     lost = int((np.isnan(at) | (codes < 0)).sum())
