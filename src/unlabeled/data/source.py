@@ -82,6 +82,11 @@ class Source:
         file, inner = self.split(row)
         return picture.look(file) if inner < 0 else picture.look_at(self.arrays[file][inner])
 
+    def may_be_coloured(self, row: int) -> bool:
+        """Whether there is room for colour in one item, from its head alone; raises Unreadable."""
+        file, inner = self.split(row)
+        return picture.may_be_coloured(file) if inner < 0 else self.arrays[file].ndim > 3  # (N, H, W, C)
+
     def read(self, row: int, size: int, channels: int, fit: picture.Fit, bits: int) -> np.ndarray:
         """One item (channels, size, size); arguments as for `picture.read`."""
         file, inner = self.split(row)

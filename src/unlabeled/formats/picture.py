@@ -88,6 +88,17 @@ def look_at(pixels: np.ndarray, side: int = 32) -> Look:
     return Look(width, height, 1 if is_grey(small) else 3, 16 if pixels.dtype == np.uint16 else 8, _rgb(small))
 
 
+def may_be_coloured(path: str | Path) -> bool:
+    """Whether a file's head leaves room for colour; its pixels are not decoded, and may be grey all the same.
+
+    Raises:
+        Unreadable: with the reason in words.
+    """
+    with _told(path), Path(path).open("rb") as file:
+        mode = _open(file).mode
+    return mode not in ("1", "L", "LA", "La") and not mode.startswith(("I", "F"))
+
+
 def is_grey(pixels: np.ndarray) -> bool:
     """Whether the channels (..., C) uint8 are equal but for rounding."""
     return pixels.shape[-1] == 1 or int((pixels.max(-1).astype(int) - pixels.min(-1)).max()) <= 2

@@ -8,7 +8,8 @@ import pandas as pd
 
 from unlabeled.data import pictures
 from unlabeled.data.kinds import Examined, Kind
-from unlabeled.data.store import Prep, Preparation, Store, plan, survey
+from unlabeled.data.store import Prep, Preparation, Store, plan
+from unlabeled.data.survey import survey
 from unlabeled.data.table import Table
 from unlabeled.errors import UserError
 from unlabeled.formats import arrays, picture
@@ -63,4 +64,4 @@ class Image(Kind):
 
 def suitable_size(table: Table) -> int:
     """The pictures' own typical shorter side, rounded up to eights, at least 16 and at most 64 pixels."""
-    return min(64, max(16, -(-survey(table).side // 8) * 8))
+    return min(64, max(16, -(-survey(table, colour=False).side // 8) * 8))
