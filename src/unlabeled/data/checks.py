@@ -161,6 +161,12 @@ def shapes(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
     if len(bits) > 1:
         text = f"{bits[16]:,} pictures have 16 bits and {bits[8]:,} have 8; all are read with 16"
         out.append(Finding("bits", "warning", text))
+    reach = Counter(look.reach for look in looks)
+    if reach[1] and reach[65535]:
+        text = f"{reach[1]:,} pictures hold floats up to 1, which count as white, and {reach[65535]:,} hold larger ones"
+        out.append(
+            Finding("bits", "warning", f"{text}; save all as whole numbers of 16 bits, so that dark ones stay dark")
+        )
     flat = seen.rows[np.ptp(seen.thumbs.reshape(len(seen.thumbs), -1), axis=1) <= 2]
     facts["constant"] = len(flat)
     if len(flat):
