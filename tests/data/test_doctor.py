@@ -216,3 +216,13 @@ def test_neighbours_that_are_alike_are_told_until_groups_are_named(tmp_path: Pat
         (tmp_path / f"{number}.png").rename(tmp_path / f"s{other}.png")
     listed.assign(path=[f"s{i}.png" for i in range(120)]).drop(columns="group").to_csv(tmp_path / "m.csv", index=False)
     assert not [f for f in examine(scan(tmp_path / "m.csv")).findings if f.kind == "order"]
+
+
+def test_floats_up_to_one_among_larger_ones_are_told(tmp_path: Path) -> None:
+    for i in range(4):
+        Image.fromarray(np.full((12, 12), 0.5 if i == 3 else 500.0 * (1 + i), np.float32)).save(tmp_path / f"{i}.tif")
+    found = [f.text for f in doctor.examine(scan(tmp_path)).findings if f.kind == "bits"]
+    assert found == [
+        "1 pictures hold floats up to 1, which count as white, and 3 hold larger ones; "
+        "save all as whole numbers of 16 bits, so that dark ones stay dark"
+    ]

@@ -250,3 +250,29 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot look into"):
         scan(tmp_path)
     (tmp_path / "a").chmod(0o700)
+
+
+@pytest.mark.parametrize("disk", ["NFC", "NFD"])
+def test_manifests_name_files_in_either_form_of_letters(tmp_path: Path, disk: str) -> None:
+    other = {"NFC": "NFD", "NFD": "NFC"}[disk]
+    names = [unicodedata.normalize(disk, f"Käse/ü{i}.png") for i in range(4)]  # type: ignore[arg-type]
+    touch(tmp_path, *names, "mask.png")
+    told_as = [unicodedata.normalize(other, name) for name in names]  # type: ignore[arg-type]
+    pd.DataFrame({"path": told_as, "label": list("aabb")}).to_csv(tmp_path / "list.csv", index=False)
+    assert scan(tmp_path).form == "manifest list.csv"
+    assert scan(tmp_path).items["path"].tolist() == [*names, "mask.png"]
+    assert scan(tmp_path / "list.csv").items["path"].tolist() == names
+    (tmp_path / "far").mkdir()
+    pd.DataFrame({"path": [str(tmp_path / n) for n in told_as] + ["ö.png"]}).to_csv(tmp_path / "far/l.csv", index=False)
+    assert scan(tmp_path / "far/l.csv").items["path"].tolist() == [*(str(tmp_path / n) for n in names), "ö.png"]
+
+
+def test_several_array_files_are_one_clear_line(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        np.savez(tmp_path / f"{name}.npz", x=np.zeros((3, 8, 8), np.uint8), y=[0, 1, 1])
+    with pytest.raises(UserError, match=r"holds 2 \.npz files of pictures .*one is read at a time; give one of them"):
+        scan(tmp_path)
+    pd.DataFrame({"path": ["a.npz"], "label": ["x"]}).to_csv(tmp_path / "list.csv", index=False)
+    with pytest.raises(UserError, match="give that file itself"):
+        scan(tmp_path / "list.csv")
+    assert len(scan(tmp_path / "a.npz")) == 3

@@ -13,6 +13,7 @@ from unlabeled.data.prepare import prepare, read_prep
 from unlabeled.data.scan import scan
 from unlabeled.data.table import Broken
 from unlabeled.errors import UserError
+from unlabeled.formats import recording
 from unlabeled.formats.record import made
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.study.plan import method_and_encoder
@@ -232,3 +233,14 @@ def test_a_given_list_may_name_several_ranges_of_one_file(tmp_path: Path) -> Non
     found = scan(tmp_path / "parts.csv").items
     assert found["path"].tolist() == ["a.csv@0+20", "a.csv@20+10", "a.csv@30+10"]
     assert found["split"].tolist() == ["unlabeled", "val", "test"]
+
+
+@pytest.mark.parametrize(("mark", "key"), [("01", "01"), ("01", "1"), ("1", "01"), ("1", "1")])
+def test_marks_with_noughts_find_their_names(tmp_path: Path, mark: str, key: str) -> None:
+    rows = [f"{t},{t % 3},{mark if t < 60 else '10'}" for t in range(120)]
+    (tmp_path / "a.csv").write_text("\n".join(["time,x,label", *rows]))
+    (tmp_path / "names.csv").write_bytes(f"id,name\n{key},K\xe4se\n10,walk\n".encode("cp1252"))
+    windows, _ = series.ready(scan(tmp_path), 20, 20, 1.0)
+    assert windows.items["label"].tolist() == ["Käse"] * 3 + ["walk"] * 3
+    marks = recording.read(tmp_path / "a.csv")[""].marks
+    assert marks is not None and set(marks) == {mark, "10"}

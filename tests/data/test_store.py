@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from unlabeled.data import store
+from unlabeled.data import doctor, store, survey
 from unlabeled.data.scan import scan
 from unlabeled.data.series import SeriesPrep
 from unlabeled.data.store import Prep, build, plan
@@ -144,7 +144,7 @@ def test_a_cache_of_the_wrong_length_does_not_count(hurt: Path, tmp_path: Path) 
 KILLED = """
 import sys
 from pathlib import Path
-from unlabeled.data import store
+from unlabeled.data import doctor, store, survey
 from unlabeled.data.scan import scan
 store.CHUNK_BYTES = 64 * 5
 slow = store.Source.read
@@ -198,7 +198,7 @@ def test_a_disk_that_is_too_small_is_told_before_it_starts(
 FULL = """
 import resource, sys
 from pathlib import Path
-from unlabeled.data import store
+from unlabeled.data import doctor, store, survey
 from unlabeled.data.scan import scan
 from unlabeled.errors import UserError
 store.CHUNK_BYTES = 64 * 10
@@ -259,3 +259,28 @@ def test_two_at_once_decode_once(hurt: Path, tmp_path: Path, monkeypatch: pytest
         (_, a), (_, b) = pool.map(once, range(2))
     assert len(decoded) == 1
     assert np.array_equal(a.array, b.array)
+
+
+@pytest.mark.parametrize(("mode", "colours"), [("L", 1), ("RGB", 1), ("RGB", 0)])
+def test_a_few_coloured_pictures_among_many_grey_ones_are_seen(tmp_path: Path, mode: str, colours: int) -> None:
+    for i in range(400):
+        Image.fromarray(np.full((8, 8), i % 250, np.uint8)).convert(mode).save(tmp_path / f"{i:03}.png")
+    for i in range(colours):  # none of the 64 that tell the sizes
+        Image.fromarray(np.eye(8, dtype=np.uint8)[..., None] * np.array([255, 0, 9], np.uint8)).save(
+            tmp_path / f"{203 + i}.png"
+        )
+    table = scan(tmp_path)
+    found = plan(table, 8)
+    assert found.channels == (3 if colours else 1)
+    told = next(f.text for f in doctor.examine(table).findings if f.kind == "channels")
+    assert told.endswith("all are read as coloured") == bool(colours)
+
+
+def test_what_scan_says_of_colour_is_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "OPENED", 2)
+    for i in range(200):
+        Image.new("RGB", (8, 8), (i, 0, 9) if i == 102 else (i, i, i)).save(tmp_path / f"{i:03}.png")
+    table = scan(tmp_path)
+    assert plan(table, 8).channels == 1
+    told = next(f.text for f in doctor.examine(table).findings if f.kind == "channels")
+    assert "all are read as grey" in told

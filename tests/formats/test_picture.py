@@ -191,3 +191,11 @@ def test_arrays_are_treated_like_files(tmp_path: Path) -> None:
     assert np.array_equal(picture.square(COLOUR, 7, 3), picture.read(path, 7))
     assert np.array_equal(picture.square(COLOUR, 7, 1), picture.read(path, 7, channels=1))
     assert np.array_equal(picture.look_at(COLOUR).thumb, picture.look(path).thumb)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_a_nearly_black_channel_stays_so(tmp_path: Path, kind: type) -> None:
+    pixels = np.zeros((12, 12, 3), kind)
+    pixels[..., 0], pixels[..., 1] = 40_000, 1
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
+    assert picture.read(tmp_path / "a.tif", 12, bits=16)[:, 0, 0].tolist() == [40_000, 1, 0]

@@ -364,3 +364,19 @@ def test_a_file_that_is_no_text_tells_so(tmp_path: Path) -> None:
     file.write_bytes(b"time,x\n0,\xff\xfe\n" * 3)
     with pytest.raises(Unreadable):
         read(file)
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"),
+    [
+        (["01", "02", ""], ["01", "02", None]),
+        (["1.0", "2", ""], ["1", "2", None]),
+        (["0.5", "1", "NA"], ["0.5", "1.0", None]),
+        (["TRUE", "False", "true"], ["True", "False", "True"]),
+        (["a", "1", ""], ["a", "1", None]),
+    ],
+)
+def test_marks_are_words(tmp_path: Path, told: list[str], wanted: list[str | None]) -> None:
+    (tmp_path / "a.csv").write_text("\n".join(["time,x,label", *(f"{i},1,{mark}" for i, mark in enumerate(told))]))
+    marks = read(tmp_path / "a.csv")[""].marks
+    assert marks is not None and marks.tolist() == wanted

@@ -159,6 +159,7 @@ def test_bad_documents_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
 
 def test_bad_rows_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
     lines = [b"text,label", *(f"{SENTENCES[i % 3]} {i},{'ab'[i % 2]}".encode() for i in range(40))]
+    lines[1] = "café au lait,a".encode()  # so that the other one is a fault and no cp1252
     lines += [b"caf\xe9 noir,a", b'"",b']
     (tmp_path / "train.csv").write_bytes(b"\n".join(lines))
     prepared = prepare(tmp_path)

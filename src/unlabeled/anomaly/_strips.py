@@ -12,7 +12,8 @@ import pandas as pd
 from unlabeled import progress
 from unlabeled.anomaly import _threshold
 from unlabeled.anomaly._masks import GOOD
-from unlabeled.data.series import Grids, SeriesPrep, mark_names, one, place
+from unlabeled.data.naming import mark_names, name_of
+from unlabeled.data.series import Grids, SeriesPrep, one, place
 from unlabeled.data.table import Broken, Table
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable
@@ -140,7 +141,7 @@ def strips(table: Table, prep: SeriesPrep) -> dict[str, Strip]:
 
 def _named(marks: np.ndarray, names: Mapping[str, str] | None) -> np.ndarray:
     """Marks (L,) as text, by a table of names where there is one."""
-    return marks if names is None else _each(marks, lambda mark: names.get(str(mark)))
+    return marks if names is None else _each(marks, lambda mark: name_of(str(mark), names))
 
 
 def _each(words: np.ndarray, change: Callable[[Any], str | None]) -> np.ndarray:

@@ -52,12 +52,14 @@ class Seen:
         thumbs: (M, 32, 32, 3) uint8.
         looks: sizes, channels and depth of all of them or of some.
         broken: items that could not be read.
+        channels: with which all of them are stored, 1 or 3; 0 where that is not known.
     """
 
     rows: np.ndarray
     thumbs: np.ndarray
     looks: list[picture.Look]
     broken: tuple[Broken, ...] = ()
+    channels: int = 0
 
 
 def spread(rows: np.ndarray, most: int) -> np.ndarray:
@@ -144,13 +146,27 @@ def shapes(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
         text = f"{long / len(looks):.0%} of the pictures are twice as long as wide, and a square distorts them"
         out.append(Finding("sizes", "info", f"{text}; consider to crop or pad them beforehand"))
     if len(channels) > 1:
-        text = f"{channels[1]:,} grey pictures among {channels[3]:,} coloured ones; all are read as coloured"
-        out.append(Finding("channels", "info", text))
+        grey = seen.channels == 1
+        text = f"{channels[1]:,} grey pictures among {channels[3]:,} coloured ones; all are read as "
+        text += "grey, as so few are not: take the coloured ones out" if grey else "coloured"
+        out.append(Finding("channels", "warning" if grey else "info", text))
+    elif 1 in channels and seen.channels == 3:
+        out.append(
+            Finding(
+                "channels", "info", "the pictures looked at are grey, a few others are not; all are read as coloured"
+            )
+        )
     elif 1 in channels:
         out.append(Finding("channels", "info", "all pictures are grey; views change no hue"))
     if len(bits) > 1:
         text = f"{bits[16]:,} pictures have 16 bits and {bits[8]:,} have 8; all are read with 16"
         out.append(Finding("bits", "warning", text))
+    reach = Counter(look.reach for look in looks)
+    if reach[1] and reach[65535]:
+        text = f"{reach[1]:,} pictures hold floats up to 1, which count as white, and {reach[65535]:,} hold larger ones"
+        out.append(
+            Finding("bits", "warning", f"{text}; save all as whole numbers of 16 bits, so that dark ones stay dark")
+        )
     flat = seen.rows[np.ptp(seen.thumbs.reshape(len(seen.thumbs), -1), axis=1) <= 2]
     facts["constant"] = len(flat)
     if len(flat):

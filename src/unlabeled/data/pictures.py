@@ -1,6 +1,8 @@
 """What the doctor looks at in pictures: sizes and depth, copies, signs that give a class away; on small thumbnails."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,9 @@ from unlabeled.data import checks
 from unlabeled.data.checks import Finding, Seen, spread
 from unlabeled.data.source import Source, silent, workers
 from unlabeled.data.store import Store
+from unlabeled.data.survey import survey
 from unlabeled.data.table import Broken, Table
+from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, picture
 from unlabeled.progress import bar
 
@@ -26,6 +30,8 @@ def examine(table: Table, store: Store | None) -> tuple[list[Finding], dict[str,
         text = f"{facts['looked_at']:,} of the {len(table):,} items were looked at, evenly drawn"
         findings.append(Finding("sample", "info", text))
     if len(seen.rows):
+        with suppress(UserError):  # none of a small sample can be read
+            seen = replace(seen, channels=survey(table).channels if store is None else store.shape[0])
         for check in (checks.shapes, checks.copies, checks.signs, checks.neighbours):
             found, more = check(table, seen)
             findings += found

@@ -14,10 +14,10 @@ from pathlib import Path
 import pandas as pd
 
 from unlabeled.data.kinds import kind, kind_of, kinds
-from unlabeled.data.source import file_of
+from unlabeled.data.source import file_of, spelled
 from unlabeled.data.table import SPLIT_WORDS, SPLITS, Table, frame
 from unlabeled.errors import UserError
-from unlabeled.formats import arrays, manifest, npz
+from unlabeled.formats import arrays, cells, manifest, npz
 
 PLAIN_WORDS = frozenset(
     ("images", "imgs", "img", "image", "pictures", "photos", "data", "frames", "jpg", "jpeg", "png")
@@ -73,12 +73,12 @@ def _file(path: Path) -> Table:
     if modality:
         items, _ = kind(modality).items(frame([path.name], ["unlabeled"]), path.parent)
         form = "one file" if [path.name] == items["path"].tolist() else f"one file of {kind(modality).what}"
-        return Table(path, form, modality, items)
+        return Table(path, form, modality, items, notes=_encoded(modality, [path]))
     if suffix in manifest.SUFFIXES:
         items = _listed(manifest.read(path), path)
         modality = _modality_of(items, path.parent)
         items, _ = kind(modality).items(items, path.parent)
-        return Table(path, "manifest", modality, items)
+        return Table(path, "manifest", modality, items, notes=tuple(filter(None, [cells.note(path)])))
     raise UserError(
         f"cannot scan {path}: it is neither an item that is known, nor a manifest or .npz file",
         "give the folder of the items",
@@ -153,10 +153,23 @@ def _table(root: Path, modality: str, tree: _Tree) -> Table:
         if listed is not None:
             tree.others = +(tree.others - Counter([Path(name).suffix.lower()]))  # the list itself was not left aside
             items, _ = own.items(listed, root)
-            return Table(root, f"manifest {name}", modality, items, notes=_notes(tree, len(listed)))
+            return Table(
+                root,
+                f"manifest {name}",
+                modality,
+                items,
+                notes=(*filter(None, [cells.note(root / name)]), *_notes(tree, len(listed))),
+            )
     form, found, skipped = _shape(tree, own.what)
     items, told = own.items(found, root)
-    return Table(root, told or form, modality, items, notes=(*skipped, *_notes(tree, None)))
+    read_as = _encoded(modality, [root / file for file in found["path"].tolist()])
+    return Table(root, told or form, modality, items, notes=(*skipped, *read_as, *_notes(tree, None)))
+
+
+def _encoded(modality: str, files: list[Path]) -> tuple[str, ...]:
+    """How tables of texts were read where that is no matter of course; recordings tell it themselves."""
+    tables = [f for f in files if f.suffix.lower() in (".csv", ".tsv")] if modality == "text" else []
+    return tuple(filter(None, map(cells.note, tables)))
 
 
 def _walk(root: Path) -> dict[str, _Tree]:
@@ -289,7 +302,7 @@ def _own_manifest(root: Path, name: str, tree: _Tree) -> pd.DataFrame | None:
         return None
     known = {f"{folder}/{n}" if folder else n for folder, names in tree.folders.items() for n in names}
     told = {"label", "split", "group", "domain"} & set(listed.columns)
-    paths = listed["path"].dropna().map(_tidy)
+    paths = pd.Series(spelled([_tidy(p) for p in listed["path"].dropna()], root), dtype="str")
     twice = paths.duplicated().any() and not {"first", "end"} <= set(listed.columns)
     if not told or paths.empty or twice or paths.isin(known).mean() < 0.9:
         return None
@@ -298,7 +311,9 @@ def _own_manifest(root: Path, name: str, tree: _Tree) -> pd.DataFrame | None:
         return items
     named = set(items["path"])
     for column in listed.columns.difference(["path", "label", "group", "domain", "split"]):
-        named |= set(listed[column].dropna().map(_tidy))  # masks and other companions are not items of their own
+        named |= set(
+            spelled([_tidy(p) for p in listed[column].dropna()], root)
+        )  # masks and other companions are not items of their own
     rest = sorted(known - named)
     return pd.concat([items, frame(rest, ["unlabeled"] * len(rest))], ignore_index=True) if rest else items
 
@@ -330,7 +345,7 @@ def _items(listed: pd.DataFrame, path: Path) -> pd.DataFrame:
         else:
             split = "train"
         splits.append("unlabeled" if split == "train" and not isinstance(label, str) else split)
-    paths = [_tidy(p) for p in listed["path"]]
+    paths = spelled([_tidy(p) for p in listed["path"]], path.parent)
     if {"first", "end"} <= set(listed.columns):
         ends = zip(paths, listed["first"], listed["end"], strict=True)
         try:

@@ -7,7 +7,7 @@ step 240 on. Windows are cut inside the recordings of one split and never reach 
 import re
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from unlabeled.data.naming import common, mark_names
 from unlabeled.data.table import Broken, Table
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, recording, steps
@@ -27,7 +28,6 @@ PLACE = re.compile(
 )
 WINDOW, LONGEST = 128, 512  # steps of a window where the data do not say; longest recording that is taken whole
 MOST, LARGEST = 64, 1 << 28  # recordings that are remembered, and their bytes
-PURE = 0.9  # share of a window's steps that must bear one label for the window to bear it
 OFF = 0.25  # steps that the rows of an even recording may lie off the grid
 SPARSE = 50  # times that a grid may have more steps than the recording has measurements
 NICE = (1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800,
@@ -306,7 +306,7 @@ def cut(table: Table, size: int, stride: int, seen: Survey) -> Table:
                 continue
             label = own
             if label is None and marks is not None:
-                label = _mark(marks[part], names)
+                label = common(marks[part], names)
             split = item["split"]
             if split in ("train", "unlabeled"):
                 split = "unlabeled" if label is None else "train"
@@ -315,26 +315,6 @@ def cut(table: Table, size: int, stride: int, seen: Survey) -> Table:
     word = f"windows of {size} steps"
     items = pd.DataFrame(rows, columns=["path", "label", "group", "domain", "split"]).astype("str")
     return replace(table, items=items, form=table.form if len(items) == len(table) else f"{table.form}, {word}")
-
-
-def mark_names(folder: Path) -> Mapping[str, str] | None:
-    """Names of labels that are told as numbers, from a table `id,name` beside the recordings; None where there is none.
-
-    With such a table, what it calls unlabelled, and what it does not name, is no label.
-    """
-    for file in sorted(folder.glob("*.csv")):
-        if steps.columns(file) == ["id", "name"]:
-            table = pd.read_csv(file, dtype=str)
-            out = {str(k).strip(): str(v).strip() for k, v in table.to_numpy()}
-            return {k: v for k, v in out.items() if v.lower() not in ("unlabelled", "unlabeled", "none", "unknown", "")}
-    return None
-
-
-def _mark(marks: np.ndarray, names: Mapping[str, str] | None) -> str | None:
-    [(word, count)] = Counter(marks.tolist()).most_common(1)
-    if word is None or count < PURE * len(marks):
-        return None
-    return str(word) if names is None else names.get(str(word))
 
 
 def ready(table: Table, size: int, stride: int, step: float) -> tuple[Table, SeriesPrep]:

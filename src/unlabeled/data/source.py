@@ -1,9 +1,11 @@
 """Where the items of a table come from: files of their own, or rows of an array file."""
 
 import os
+import posixpath
 import re
+import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +28,39 @@ def file_of(path: str) -> str:
     return path[: found.end()] if found else path
 
 
+def spelled(paths: Sequence[str], folder: Path) -> list[str]:
+    """Paths as the files on disk are named: Macs write ä as two letters, and a table that names such a file as one.
+
+    Only names that are not there as they stand are looked for, each folder once.
+    """
+    inside: dict[str, dict[str, str]] = {}
+
+    def known(relative: str) -> dict[str, str]:
+        if relative not in inside:
+            try:
+                names = os.listdir(folder / relative)  # noqa: PTH208 (names alone, not a Path for each)
+            except OSError:
+                names = []
+            inside[relative] = {unicodedata.normalize("NFC", name): name for name in names}
+        return inside[relative]
+
+    def on_disk(path: str) -> str:
+        file = file_of(path)
+        if path.isascii() or os.path.lexists(folder / file):
+            return path
+        there = ""
+        for part in file.split("/"):
+            name = part
+            if part and not os.path.lexists(folder / there / part):
+                name = known(there).get(unicodedata.normalize("NFC", part), "")
+                if not name:
+                    return path
+            there = posixpath.join(there, name) if name else there or "/"
+        return there + path[len(file) :]
+
+    return [on_disk(path) for path in paths]
+
+
 class Source:
     """Where the items of a table come from: files, or rows of array files, which are loaded at once."""
 
@@ -46,6 +81,11 @@ class Source:
         """Facts and thumbnail of one item."""
         file, inner = self.split(row)
         return picture.look(file) if inner < 0 else picture.look_at(self.arrays[file][inner])
+
+    def may_be_coloured(self, row: int) -> bool:
+        """Whether there is room for colour in one item, from its head alone; raises Unreadable."""
+        file, inner = self.split(row)
+        return picture.may_be_coloured(file) if inner < 0 else self.arrays[file].ndim > 3  # (N, H, W, C)
 
     def read(self, row: int, size: int, channels: int, fit: picture.Fit, bits: int) -> np.ndarray:
         """One item (channels, size, size); arguments as for `picture.read`."""

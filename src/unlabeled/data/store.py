@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from unlabeled.data.source import Source, file_of, silent, workers
+from unlabeled.data.survey import survey
 from unlabeled.data.table import Broken, Table
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable
@@ -30,8 +31,7 @@ from unlabeled.progress import Bar, Silent, bar
 if TYPE_CHECKING:
     from torch import Tensor
 
-VERSION = 2  # of the decoding; another number, other caches
-SAMPLE = 64  # pictures that `plan` looks at
+VERSION = 3  # of the decoding; another number, other caches
 CHUNK_BYTES = 1 << 22
 
 Reasons = list[tuple[str, str]]  # paths, and why each cannot be read
@@ -93,15 +93,6 @@ class Prep:
         """What reads an item of the table by its row: (channels, size, size)."""
         source, bits = Source(table), 16 if self.dtype == "uint16" else 8
         return lambda row: source.read(row, self.size, self.channels, self.fit, bits)
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What a sample of the pictures is like: typical shorter side in pixels, channels 1 or 3, bits 8 or 16."""
-
-    side: int
-    channels: int
-    bits: int
 
 
 class Store:
@@ -169,30 +160,6 @@ def plan(table: Table, size: int, rows: np.ndarray | None = None) -> Prep:
     """
     seen = survey(table, rows)
     return Prep(max(size, min(2 * size, seen.side)), seen.channels, dtype="uint16" if seen.bits == 16 else "uint8")
-
-
-def survey(table: Table, rows: np.ndarray | None = None) -> Survey:
-    """Look at a sample of the items: side, channels and depth; raises UserError when none can be read."""
-    rows = np.arange(len(table)) if rows is None else np.asarray(rows)
-    some = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(np.int64))]
-    source = Source(table)
-    looks, last = [], ""
-    with silent():
-        for row in some.tolist():
-            try:
-                looks.append(source.look(row))
-            except Unreadable as fault:
-                last = f" ({source.paths[row]}: {fault})"
-    if not looks:
-        raise UserError(
-            f"none of {len(some)} pictures in {table.root} can be read{last}",
-            "check that they are pictures, and that paths in a manifest lie beside it",
-        )
-    return Survey(
-        side=int(np.median([min(look.width, look.height) for look in looks])),
-        channels=max(look.channels for look in looks),
-        bits=max(look.bits for look in looks),
-    )
 
 
 def build(table: Table, prep: Preparation, *, cache: Path | None = None, progress: bool = True) -> tuple[Table, Store]:

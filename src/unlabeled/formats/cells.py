@@ -1,7 +1,10 @@
-"""How a table of text parts its cells, and whether a comma or a point stands in its numbers."""
+"""How a table of text parts its cells, whether a comma or a point stands in its numbers, and what its bytes say: UTF-8
+first, UTF-16 where a mark tells so, else cp1252 where that is safe.
+"""
 
 import csv
 import re
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +12,15 @@ import pandas as pd
 
 LOOKED_AT = 20  # lines below the head that tell the decimal sign
 LONGEST = 1 << 20  # bytes of a line that are looked at
+BLOCK = 1 << 24  # bytes that are looked at together
+MARKS = (b"\xff\xfe", b"\xfe\xff")  # with which UTF-16 begins
+SEVERAL = re.compile(
+    rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
+)  # UTF-8 beyond ASCII
+BEYOND = re.compile(rb"[\x80-\xff]")
+NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f\x81\x8d\x8f\x90\x9d]")  # what no text in cp1252 holds
+CHANCE = 0.05  # share of the bytes beyond ASCII in cp1252 that may look like UTF-8: “CAFÉ”
+NOTE = "is not in UTF-8 and was read as cp1252: look at its names, or save it in UTF-8"
 COMMA, POINT = (re.compile(rf"[+-]?\d+{sign}\d+") for sign in (",", r"\."))
 
 
@@ -36,23 +48,121 @@ class Layout:
         return list(range(len(self.head))) if self.trailing else None
 
 
-def layout(path: Path, errors: str = "strict") -> Layout:
-    """The layout that the first lines of a table tell; `errors` says what bytes of the first that are no UTF-8 become.
+def layout(path: Path) -> Layout:
+    """The layout that the first lines of a table tell.
 
     Raises:
         OSError: when it cannot be opened.
-        UnicodeDecodeError: when its first line is no UTF-8.
+        UnicodeError: when it begins as UTF-16 and does not go on so.
     """
-    with path.open("rb") as file:
-        head, *below = [file.readline(LONGEST) for _ in range(1 + LOOKED_AT)]
-    first = head.decode("utf-8-sig", errors)
+    if wide(path):
+        with path.open(encoding="utf-16", newline="") as words:
+            first, *below = [words.readline(LONGEST) for _ in range(1 + LOOKED_AT)]
+    else:
+        with path.open("rb") as file:
+            first, *below = [_said(file.readline(LONGEST)) for _ in range(1 + LOOKED_AT)]
     plain = re.sub(r'"[^"]*"', "", first)
     between = "\t" if "\t" in plain else ";" if plain.count(";") > plain.count(",") else ","
     names = _parted(first, between)
-    cells = [_parted(line.decode("utf-8", "replace"), between) for line in below if line.strip()]
+    cells = [_parted(line, between) for line in below if line.strip()]
     decimal = "." if between == "," else _decimal([cell for line in cells for cell in line])
     trailing = bool(cells) and all(len(line) == 1 + len(names) and not line[-1] for line in cells)
     return Layout(between, decimal, names, cells[0] if cells else (), trailing)
+
+
+def table(
+    path: Path,
+    how: Layout,
+    dtype: type | str | Mapping[Hashable, str],
+    *,
+    plain: bool = False,
+    rows: int | None = None,
+    damaged: bool = False,
+) -> pd.DataFrame:
+    """A table of text as pandas reads it.
+
+    Args:
+        path: the file.
+        how: its layout.
+        dtype: types of the columns, or of all.
+        plain: whether empty cells alone are missing; else `NA`, `?` and the like are too.
+        rows: that are read, all when not given.
+        damaged: whether bytes that are no text are kept (as Python's surrogates) instead of refused.
+
+    Raises:
+        OSError: when it cannot be opened.
+        ValueError: when it is no table, or no text.
+    """
+
+    def read(encoding: str, errors: str) -> pd.DataFrame:
+        return pd.read_csv(
+            path, sep=how.between, decimal=how.decimal, dtype=dtype, nrows=rows, encoding=encoding,
+            encoding_errors=errors, keep_default_na=not plain, na_values=[""] if plain else ["?"],
+            index_col=False if how.trailing else None, usecols=how.own,
+        )  # fmt: skip
+
+    if wide(path):
+        return read("utf-16", "strict")
+    try:
+        return read("utf-8-sig", "strict")
+    except UnicodeDecodeError:
+        try:
+            return read(encoding(path), "strict")
+        except ValueError:
+            if not damaged:
+                raise
+            return read("utf-8-sig", "surrogateescape")
+
+
+def wide(path: Path) -> bool:
+    """Whether a file begins with the mark of UTF-16; raises OSError when it cannot be opened."""
+    with path.open("rb") as file:
+        return file.read(2) in MARKS
+
+
+def encoding(path: Path) -> str:
+    """What the bytes of a file of text say: `utf-8-sig`, `utf-16` or `cp1252`.
+
+    Raises:
+        OSError: when it cannot be opened.
+        ValueError: when it is none of them, or partly one and partly another.
+    """
+    if wide(path):
+        return "utf-16"
+    several = beyond = odd = 0
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            block += file.readline(LONGEST)  # letters of several bytes stay together
+            try:
+                several += len(block) - len(block.decode())
+            except UnicodeDecodeError:
+                rest = SEVERAL.sub(b"", block)
+                several += len(SEVERAL.findall(block))
+                beyond += len(BEYOND.findall(rest))
+                odd += NO_TEXT.search(rest) is not None
+    if not beyond:
+        return "utf-8-sig"
+    if odd:
+        raise ValueError("it is text neither in UTF-8 nor in cp1252: save it in UTF-8")
+    if several > CHANCE * beyond:
+        raise ValueError("it is partly in UTF-8 and partly not: save it in UTF-8")
+    return "cp1252"
+
+
+def note(path: Path) -> str:
+    """What to tell of how a table of text was read, or ""; nothing of a file that cannot be read."""
+    try:
+        return f"{path.name} {NOTE}" if encoding(path) == "cp1252" else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _said(line: bytes) -> str:
+    """A line in UTF-8, else in cp1252, whatever else it holds."""
+    try:
+        return line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return line.decode("cp1252", "replace")
 
 
 def _parted(line: str, between: str) -> tuple[str, ...]:

@@ -4,12 +4,13 @@ and says what is known of each.
 The columns may be called by any of the words in `WORDS`; the first that is there counts.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from unlabeled.errors import UserError
-from unlabeled.formats.cells import layout
+from unlabeled.formats.cells import layout, table
 
 SUFFIXES = frozenset((".csv", ".tsv", ".parquet", ".pq"))
 WORDS = {
@@ -39,11 +40,10 @@ def read(path: Path) -> pd.DataFrame:
             frame = frame.astype("str").where(frame.notna())
         else:
             how = layout(path)
-            frame = pd.read_csv(
-                path, dtype="str", keep_default_na=False, na_values=[""], encoding="utf-8-sig",
-                sep="\t" if path.suffix.lower() == ".tsv" else how.between,
-                index_col=False if how.trailing else None, usecols=how.own,
-            )  # fmt: skip
+            how = (
+                replace(how, between="\t", decimal=".") if path.suffix.lower() == ".tsv" else replace(how, decimal=".")
+            )
+            frame = table(path, how, "str", plain=True)
     except (OSError, ValueError) as fault:  # pandas' and pyarrow's own errors are ValueErrors
         raise UserError(
             f"cannot read the manifest {path}: {str(fault).splitlines()[0]}", "give a CSV or Parquet table"

@@ -41,6 +41,7 @@ FAULTS = (
     zlib.error,
     Image.DecompressionBombError,
 )
+REACH = "reach"  # under which a plane tells how far its file's floats go
 ORIENTATION = 0x0112  # EXIF tag
 TURNS = {number: Image.Transpose(turn) for number, turn in zip(range(2, 9), (0, 3, 1, 5, 4, 6, 2), strict=True)}
 
@@ -54,6 +55,7 @@ class Look:
         channels: 1 when all pixels are grey (also in a colour file), else 3.
         bits: 8 or 16 per channel.
         thumb: (side, side, 3) uint8.
+        reach: 1 or 65,535 where the file holds floats that were read as going so far, else 0.
     """
 
     width: int
@@ -61,6 +63,7 @@ class Look:
     channels: int
     bits: int
     thumb: np.ndarray
+    reach: int = 0
 
 
 def look(path: str | Path, side: int = 32) -> Look:
@@ -78,7 +81,8 @@ def look(path: str | Path, side: int = 32) -> Look:
         if not isinstance(picture, JpegImageFile):  # all of it was decoded, and stands upright
             width, height = planes[0].size
         small = _array([_square(p, side, "squash") for p in planes], 8).transpose(1, 2, 0)
-    return Look(width, height, 1 if is_grey(small) else 3, 16 if planes[0].mode == "F" else 8, _rgb(small))
+    reach = int(planes[0].info.get(REACH, 0))
+    return Look(width, height, 1 if is_grey(small) else 3, 16 if planes[0].mode == "F" else 8, _rgb(small), reach)
 
 
 def look_at(pixels: np.ndarray, side: int = 32) -> Look:
@@ -86,6 +90,17 @@ def look_at(pixels: np.ndarray, side: int = 32) -> Look:
     small = square(pixels, side, 1 if pixels.ndim == 2 else 3).transpose(1, 2, 0)
     height, width = pixels.shape[:2]
     return Look(width, height, 1 if is_grey(small) else 3, 16 if pixels.dtype == np.uint16 else 8, _rgb(small))
+
+
+def may_be_coloured(path: str | Path) -> bool:
+    """Whether a file's head leaves room for colour; its pixels are not decoded, and may be grey all the same.
+
+    Raises:
+        Unreadable: with the reason in words.
+    """
+    with _told(path), Path(path).open("rb") as file:
+        mode = _open(file).mode
+    return mode not in ("1", "L", "LA", "La") and not mode.startswith(("I", "F"))
 
 
 def is_grey(pixels: np.ndarray) -> bool:
@@ -200,7 +215,7 @@ def _load(picture: Image.Image, file: BinaryIO, side: int) -> Planes:
     if picture.getexif().get(ORIENTATION, 1) != 1:
         picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith(("I", "F")):
-        return [_deep(picture)]
+        return _deep([np.asarray(picture.convert("F"))], picture.mode == "F")
     if picture.mode in ("LA", "RGBA", "PA", "La", "RGBa") or "transparency" in picture.info:
         grey = picture.mode in ("L", "LA", "La")
         over = picture.convert("RGBA")
@@ -210,16 +225,16 @@ def _load(picture: Image.Image, file: BinaryIO, side: int) -> Planes:
     return [picture]
 
 
-def _deep(picture: Image.Image) -> Image.Image:
-    """One grey plane of more than 8 bits as floats from 0 to 65,535."""
-    plane = picture.convert("F")
-    values = np.asarray(plane)
-    low, high = float(values.min()), float(values.max())
-    if picture.mode == "F" and low >= 0 and high <= 1:
-        return Image.fromarray(values * np.float32(65535))
+def _deep(values: list[np.ndarray], floats: bool) -> Planes:
+    """Planes (H, W) float32 of more than 8 bits, from 0 to 65,535; a file's floats up to 1 are spread."""
+    low, high = float(np.min([v.min() for v in values])), float(np.max([v.max() for v in values]))  # NaN stays
     if not (low >= 0 and high <= 65535):
         raise ValueError(f"its values run from {low:g} to {high:g}, not from 0 to 65,535")
-    return plane
+    spread = floats and high <= 1
+    planes = [Image.fromarray(v * np.float32(65535) if spread else v) for v in values]
+    if floats:
+        planes[0].info[REACH] = 1 if spread else 65535
+    return planes
 
 
 def _tiff(file: BinaryIO) -> Planes:
@@ -235,7 +250,7 @@ def _tiff(file: BinaryIO) -> Planes:
     if pixels.dtype == np.uint8:
         return [Image.fromarray(pixels[..., :3] if pixels.ndim == 3 else pixels)]
     planes = np.atleast_3d(pixels).transpose(2, 0, 1)[:3]
-    return [_deep(Image.fromarray(p.astype(np.float32))) for p in planes]
+    return _deep([p.astype(np.float32) for p in planes], pixels.dtype.kind == "f")
 
 
 def _with_channels(planes: Planes, channels: int) -> Planes:

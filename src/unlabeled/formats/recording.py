@@ -70,7 +70,7 @@ def _read(path: str) -> Mapping[str, Recording]:
         return ts.read(Path(path)) if suffix == ".ts" else steps.read(Path(path))
     except UserError as fault:
         raise Unreadable(fault.wrong) from None
-    except UnicodeDecodeError:
+    except UnicodeError:
         raise Unreadable("it is not text in UTF-8") from None
     except (OSError, ValueError, KeyError, IndexError, ArithmeticError) as fault:
         raise Unreadable((str(fault).splitlines() or [type(fault).__name__])[0]) from None

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from unlabeled.formats import Unreadable, times
-from unlabeled.formats.cells import Layout, commas, layout
+from unlabeled.formats.cells import NOTE, commas, encoding, layout, table
 from unlabeled.formats.record import Recording, made
 
 WORDS = {
@@ -42,6 +42,9 @@ def read(path: Path) -> Mapping[str, Recording]:
     at, taken, note = _times(frame, lower, found["time"])  # of the whole file, so that one rule reads its dates
     parts: list[tuple[str, pd.DataFrame, np.ndarray | None]] = [("", frame, at)]
     notes = [note] if note else []
+    notes += (
+        [f"its file {NOTE}"] if path.suffix.lower() not in (".parquet", ".pq") and encoding(path) == "cp1252" else []
+    )
     if found["id"]:
         groups = _by_id(frame, found["id"])
         parts = [(key, part, None if at is None else at[part.index.to_numpy()]) for key, part in groups]
@@ -85,26 +88,17 @@ def _frame(path: Path) -> pd.DataFrame:
         raise Unreadable(f'two of its columns are called "{twice}"')
     how = layout(path)
     words: dict[Hashable, str] = {}
-    if mine := {w for w in (_first(WORDS["id"], names), _variable(names)) if w}:  # 007 is another id than 7
-        words = {c: "str" for c in _cells(path, how, rows=0).columns if str(c).strip().lower() in mine}
-    frame = _cells(path, how, how.decimal, words)
+    if mine := {w for w in (*(_first(WORDS[k], names) for k in ("id", "label")), _variable(names)) if w}:  # 007 is no 7
+        words = {c: "str" for c in table(path, how, {}, rows=0).columns if str(c).strip().lower() in mine}
+    frame = table(path, how, words)
     if how.between != "," and how.decimal == "." and commas(frame.drop(columns=list(words))):  # below the first lines
-        frame = _cells(path, how, ",", words)
+        frame = table(path, replace(how, decimal=","), words)
     empty = [c for c in frame.columns if str(c).startswith("Unnamed: ") and frame[c].isna().all()]
     if empty:  # spreadsheets end their lines with separators, and their tables with lines of them
         frame = frame.drop(columns=empty).dropna(how="all")
     if how.head and not how.head[0] and str(frame.columns[0]).startswith("Unnamed: "):  # pandas' own numbers or dates
         frame = _dated(frame, frame.iloc[:, 0], frame.iloc[:, 1:])
     return frame.reset_index(drop=True)  # where lines are longer than their head, pandas takes their first cells away
-
-
-def _cells(
-    path: Path, how: Layout, decimal: str = ".", words: Mapping[Hashable, str] | None = None, rows: int | None = None
-) -> pd.DataFrame:
-    return pd.read_csv(
-        path, sep=how.between, decimal=decimal, encoding="utf-8-sig", na_values=["?"], dtype=dict(words or {}),
-        nrows=rows, index_col=False if how.trailing else None, usecols=how.own,
-    )  # fmt: skip
 
 
 def _dated(frame: pd.DataFrame, index: "pd.Series", rest: pd.DataFrame) -> pd.DataFrame:
@@ -194,10 +188,18 @@ def _wide(
 
 def _marks(cells: "pd.Series") -> np.ndarray:
     """Labels (T,) as text, None where there is none; each word is there once, however many steps bear it."""
-    whole = pd.api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all()
-    codes, words = pd.factorize(cells)
-    told = (words.astype(np.int64) if whole else words).astype(str)
-    return np.array([*told, None], dtype=object)[codes]
+    codes, found = pd.factorize(cells)
+    words = pd.Series(found)
+    if not pd.api.types.is_numeric_dtype(words):
+        words = words.astype("str")
+        numbers = pd.to_numeric(words, errors="coerce")
+        if words.str.lower().isin(("true", "false")).all():
+            words = words.str.capitalize()
+        elif numbers.notna().all() and not words.str.match(r"\s*[+-]?0\d").any():  # 01 is a name, 1.0 a number
+            words = numbers
+    if pd.api.types.is_float_dtype(words) and (words % 1 == 0).all():
+        words = words.astype(np.int64)
+    return np.array([*map(str, words.tolist()), None], dtype=object)[codes]
 
 
 def _long(frame: pd.DataFrame, found: Mapping[str, str | None], at: np.ndarray) -> Recording:
@@ -220,7 +222,7 @@ def _long(frame: pd.DataFrame, found: Mapping[str, str | None], at: np.ndarray) 
     np.add.at(count, (column, row), 1)
     with np.errstate(invalid="ignore"):
         values = total / count
-    cells = set(_words(frame[found["label"]]).dropna()) if found["label"] else set()
+    cells = set(_marks(frame[found["label"]])) - {None} if found["label"] else set()
     label = cells.pop() if len(cells) == 1 else None
     out = made(values, tuple(str(words[k]) for k in known), steps, label, static=static)
     lost = int((np.isnan(at) | (codes < 0)).sum())

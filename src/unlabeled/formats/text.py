@@ -5,7 +5,7 @@ and the rest is read.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +14,7 @@ import pandas as pd
 
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, manifest
-from unlabeled.formats.cells import layout
+from unlabeled.formats.cells import layout, table
 from unlabeled.formats.recording import LONGEST_LINE, guard_lines
 
 PLAIN = frozenset((".txt", ".md"))
@@ -216,12 +216,9 @@ def _table(path: Path, most: int | None = None) -> pd.DataFrame:
         return _parquet(path, most)
     if suffix == ".jsonl":
         return _json(path, most)
-    how = layout(path, "surrogateescape")
-    return pd.read_csv(
-        path, dtype=object, sep="\t" if suffix == ".tsv" else how.between, keep_default_na=False, na_values=[""],
-        nrows=most, encoding="utf-8-sig", encoding_errors="surrogateescape",
-        index_col=False if how.trailing else None, usecols=how.own,
-    )  # fmt: skip
+    how = layout(path)
+    how = replace(how, between="\t" if suffix == ".tsv" else how.between, decimal=".")
+    return table(path, how, object, plain=True, rows=most, damaged=True)
 
 
 def _parquet(path: Path, most: int | None) -> pd.DataFrame:
@@ -255,7 +252,7 @@ def _head(path: Path) -> pd.DataFrame:
     with path.open("rb") as file:
         file.readline(SNIFF)
         rest = file.read(SNIFF)
-    names = list(layout(path, "replace").head)
+    names = list(layout(path).head)
     if {n.lower() for n in names} & {*TEXT, *(c for pair in PAIRS for c in pair)} or not rest:
         return pd.DataFrame(columns=names)
     return _table(path, ROWS)

@@ -20,7 +20,8 @@ from unlabeled.data.prepare import LEARN, Prepared
 from unlabeled.data.scan import scan
 from unlabeled.data.series import SeriesPrep
 from unlabeled.data.splits import unit_numbers
-from unlabeled.data.store import Prep, Preparation, Store, build, survey
+from unlabeled.data.store import Prep, Preparation, Store, build
+from unlabeled.data.survey import survey
 from unlabeled.data.table import Table
 from unlabeled.encoders import _build
 from unlabeled.errors import UserError

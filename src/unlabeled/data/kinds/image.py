@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pandas as pd
+
 from unlabeled.data import pictures
 from unlabeled.data.kinds import Examined, Kind
-from unlabeled.data.store import Prep, Preparation, Store, plan, survey
+from unlabeled.data.store import Prep, Preparation, Store, plan
+from unlabeled.data.survey import survey
 from unlabeled.data.table import Table
+from unlabeled.errors import UserError
 from unlabeled.formats import arrays, picture
 
 
@@ -22,6 +26,23 @@ class Image(Kind):
     def claims(self, path: Path) -> bool:
         """Whether an array file holds pictures: what names no series does."""
         return not arrays.holds_series(path)
+
+    def items(self, items: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, str]:
+        """The pictures as they are; array files that hold many are read one at a time, with all their rows.
+
+        Raises:
+            UserError: when array files stand where pictures should.
+        """
+        files = items["path"][items["path"].str.lower().str.endswith(".npz")]
+        if len(files):
+            one = len(files) == 1
+            raise UserError(
+                f"{folder} holds {len(files):,} .npz file{'' if one else 's'} of pictures ({files.iloc[0]}"
+                f"{'' if one else ', ...'}), and one is read at a time",
+                f"give {'that file itself' if one else 'one of them'}, or put all pictures into one file as x_train, "
+                "y_train, x_test, y_test",
+            )
+        return items, ""
 
     def read(self, values: Mapping[str, Any]) -> Preparation:
         """How pictures are brought to one shape."""
@@ -43,4 +64,4 @@ class Image(Kind):
 
 def suitable_size(table: Table) -> int:
     """The pictures' own typical shorter side, rounded up to eights, at least 16 and at most 64 pixels."""
-    return min(64, max(16, -(-survey(table).side // 8) * 8))
+    return min(64, max(16, -(-survey(table, colour=False).side // 8) * 8))
