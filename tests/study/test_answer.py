@@ -156,3 +156,11 @@ def test_of_many_methods_each_has_to_show_more() -> None:
     found = answer(Tables(frame, frame, pd.DataFrame(gaps, columns=columns)), plan, FACTS)
     assert any(d.startswith("m1 learned something") for d in found.details)
     assert any(d.startswith("m2 may have learned something") and "20 methods" in d for d in found.details)
+
+
+def test_labels_saved_are_told_with_the_digits_that_tell_them_apart() -> None:
+    results, plan = study_of(fitted=0.99)
+    summed = results.summary.copy()
+    summed.loc[(summed["arm"] == "supervised") & (summed["metric"] == "accuracy"), "mean"] = [0.88, 0.96]
+    said = answer(Tables(results.table, summed, results.differences), plan, FACTS).sentence
+    assert said.endswith("supervised training needs about 18 labels for that, 1.8 times as many.")

@@ -239,7 +239,11 @@ def _saved(accuracy: pd.DataFrame, kinds: Mapping[str, str], mine: pd.DataFrame,
         return f"supervised training does not get there with all {most} labels"
     if need <= few:
         return "supervised training gets there with no more labels"
-    return f"supervised training needs about {round(need)} labels for that, {need / few:.0f} times as many"
+    times = need / few
+    return (
+        f"supervised training needs about {count(round(need), 'label')} for that, "
+        f"{times:.{0 if times >= 3 else 1}f} times as many"
+    )
 
 
 def _verdicts(
