@@ -14,7 +14,7 @@ from PIL import Image
 from unlabeled.report import crossing, plots
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.pictures import sheet
-from unlabeled.report.sections import answer, budget, classes, maps, samples, table
+from unlabeled.report.sections import answer, budget, classes, maps, ranking, samples, table
 
 
 @pytest.mark.parametrize("name", ["words", "pictures", "plots", "folder"])
@@ -63,6 +63,17 @@ def test_a_contender_that_was_not_compared_is_not_called_beaten(tmp_path: Path) 
     rows = [("simclr", "linear", 10, 0.9), ("mae", "linear", 10, 0.8), ("random", "linear", 10, 0.5)]
     study = tables(tmp_path, rows, [("simclr", "mae", 10, 0.05, 0.15)])
     assert marks(study, 10) == {"simclr": "tied", "mae": "", "random": "tied"}
+
+
+def test_nobody_is_called_beaten_where_there_are_too_few_items_for_an_interval(tmp_path: Path) -> None:
+    nan, names = float("nan"), ("simclr", "mae", "vae", "random")
+    rows: list[Row] = [(name, "linear", 10, 0.9 - i / 10) for i, name in enumerate(names)]
+    study = tables(tmp_path, rows, [("simclr", name, 10, nan, nan) for name in names[1:]])
+    assert set(marks(study, 10).values()) == {"tied"}
+    found = ranking.section(study)
+    assert found is not None
+    behind = found.facts["lists"][0]["rows"][1:]
+    assert all(row["level"] and row["interval"] == "" for row in behind)
 
 
 def test_nothing_is_marked_without_differences(tmp_path: Path) -> None:

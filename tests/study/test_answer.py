@@ -1,5 +1,6 @@
 """What the answer says where accuracy would mislead, and where an arm was stopped too early to be judged."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -9,6 +10,7 @@ from unlabeled.stats import too_short
 from unlabeled.study.answer import answer, uneven
 from unlabeled.study.plan import Arm
 from unlabeled.study.record import Tables
+from unlabeled.verbs.evaluate import Evaluation
 
 
 def summary(rows: list[tuple[str, str, int, str, float]]) -> pd.DataFrame:
@@ -164,3 +166,21 @@ def test_labels_saved_are_told_with_the_digits_that_tell_them_apart() -> None:
     summed.loc[(summed["arm"] == "supervised") & (summed["metric"] == "accuracy"), "mean"] = [0.88, 0.96]
     said = answer(Tables(results.table, summed, results.differences), plan, FACTS).sentence
     assert said.endswith("supervised training needs about 18 labels for that, 1.8 times as many.")
+
+
+def test_what_a_method_learned_is_not_judged_without_an_interval() -> None:
+    results, plan = study_of(fitted=0.99)
+    nan = float("nan")
+    row = ("simclr", "random", "linear", "linear", 10, 0.3, nan, nan)
+    pairs = pd.DataFrame([row], columns=list(results.differences.columns))
+    found = answer(Tables(results.table, results.summary, pairs), plan, FACTS)
+    assert "Whether simclr learned something cannot be told: there are too few test items." in found.details
+    assert not any("nan" in d for d in found.details)
+
+
+def test_an_evaluation_on_one_item_has_no_interval() -> None:
+    rows = [("simclr", 1.0, 10, "linear", m, 1.0, float("nan"), float("nan")) for m in ("accuracy", "macro_f1")]
+    columns = ["arm", "share", "labels", "protocol", "metric", "mean", "low", "high"]
+    frame = pd.DataFrame(rows, columns=columns)
+    shown = Evaluation(Path("e"), frame, frame, frame).lines()
+    assert "1.000 (too few items)" in shown[1] and not any("nan" in line for line in shown)

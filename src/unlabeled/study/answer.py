@@ -265,6 +265,9 @@ def _verdicts(
             continue
         worst = min(rows, key=lambda r: float(r["low"]))
         gain, low = float(worst["difference"]), float(worst["low"])
+        if pd.isna(low):
+            out.append(f"Whether {arm} learned something cannot be told: there are too few test items.")
+            continue
         span = f"{100 * gain:+.1f} points, {100 * low:+.1f} to {100 * worst['high']:+.1f}"
         if gain - wider * (gain - low) > 0:
             text = f"{arm} learned something: its frozen features beat random weights at {int(few)} labels by {span}."
