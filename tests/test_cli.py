@@ -224,6 +224,23 @@ def test_a_full_disk_is_one_line(verb: str, capsys: pytest.CaptureFixture[str]) 
     assert words.startswith("the disk is full while writing big.bin; free some space")
 
 
+def test_a_place_that_cannot_be_written_to_is_one_line(
+    verb: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "answer.json").write_text('{"sentence": "a: b"}')
+    (tmp_path / "there").mkdir()
+    words = {
+        tmp_path / "there": "Is a directory",
+        tmp_path / "show.py" / "page.html": "File exists",
+        tmp_path / f"{'long' * 80}.html": "File name too long",
+    }
+    for out, why in words.items():
+        told = refused(capsys, "report", str(tmp_path / "study"), "-o", str(out))
+        assert told.startswith(f"cannot use {tmp_path}") and f": {why}; give another path" in told
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["show.py", "study", "there"]
+
+
 def test_a_bug_is_one_line_and_a_file(verb: str, tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(SOURCE), "TMPDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-m", "unlabeled", verb, "bug"], capture_output=True, text=True, env=env)
