@@ -17,6 +17,7 @@ from unlabeled.data.splits import unit_numbers
 from unlabeled.data.stream import stream
 from unlabeled.data.table import Table
 from unlabeled.deploy import fairness, figures
+from unlabeled.deploy.card import show
 from unlabeled.deploy.engines import gathered
 from unlabeled.deploy.figures import doubts
 from unlabeled.deploy.model import Model, load_model, worth
@@ -203,7 +204,8 @@ def _marked(parts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _percent(figure: dict[str, Any]) -> str:
-    return f"{100 * figure['value']:.1f} % ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})"
+    value, ends = show(figure, True)
+    return f"{value} ({ends or 'too few for an interval'})"
 
 
 def _raw(model: Model, table: Table, rows: np.ndarray) -> np.ndarray:
