@@ -11,10 +11,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from unlabeled.deploy import card
+from unlabeled.deploy.model import worth
 from unlabeled.report import crossing, plots
+from unlabeled.report.blocks import Cell, percent
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.pictures import sheet
 from unlabeled.report.sections import answer, budget, classes, maps, ranking, samples, table
+from unlabeled.report.words import METRICS
 
 
 @pytest.mark.parametrize("name", ["words", "pictures", "plots", "folder"])
@@ -105,6 +109,15 @@ def test_curve_shows_the_interval_as_distances_from_the_mean(tmp_path: Path) -> 
         [2, 2]
     )
     assert trace["x"] == pytest.approx([10, 1000], rel=0.05)
+
+
+def test_no_mistake_is_rounded_away() -> None:
+    shown = {"value": 0.9996, "low": 0.9991, "high": 1.0}
+    assert METRICS["accuracy"].show(0.9996) == "99.96" and METRICS["accuracy"].show(1.0) == "100.0"
+    assert percent(*shown.values()) == Cell("99.96", "99.9 to 100.0") and percent(-0.0004, sign=True).value == "−0.0"
+    assert card.show(shown, True) == ("99.96 %", "99.9 to 100.0")
+    test = dict.fromkeys(("accuracy", "ece", "coverage", "abstained"), shown) | {"n": 2500, "size": {"value": 1.0}}
+    assert "right on 99.96 % (99.9 to 100.0)" in worth(test)
 
 
 def test_one_number_of_labels_makes_no_curve(tmp_path: Path) -> None:

@@ -184,3 +184,9 @@ def test_an_evaluation_on_one_item_has_no_interval() -> None:
     frame = pd.DataFrame(rows, columns=columns)
     shown = Evaluation(Path("e"), frame, frame, frame).lines()
     assert "1.000 (too few items)" in shown[1] and not any("nan" in line for line in shown)
+
+
+def test_only_what_is_always_right_is_called_100_percent() -> None:
+    said = race({10: (0.2, 0.1, 0.3)}, {10: 0.9967})
+    assert said.startswith("Take mine with a linear probe: with 10 labels it is right on 99.7 % (98 to 102)")
+    assert "right on 100 % (98 to 102)" in race({10: (0.2, 0.1, 0.3)}, {10: 1.0})

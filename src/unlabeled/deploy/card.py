@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from unlabeled import progress
 from unlabeled.confidence.conformal import expected
 from unlabeled.confidence.ensemble import ENOUGH
 
@@ -118,7 +119,7 @@ def show(figure: Mapping[str, float | None], share: bool) -> tuple[str, str]:
     """
 
     def one(value: float | None) -> str:
-        return "not defined" if value is None else f"{100 * value:.1f}" if share else f"{value:.3f}"
+        return "not defined" if value is None else progress.in_percent(value) if share else f"{value:.3f}"
 
     value = one(figure["value"])
     known = figure["value"] is not None and figure["low"] is not None

@@ -15,6 +15,7 @@ from unlabeled.deploy.engines import Answers, Engine, gathered
 from unlabeled.deploy.engines.onnx import Onnx
 from unlabeled.deploy.similar import Neighbours
 from unlabeled.errors import UserError
+from unlabeled.progress import in_percent
 
 if TYPE_CHECKING:  # a server needs none of these, and pandas alone takes a second to import
     import pandas as pd
@@ -179,15 +180,15 @@ class Model:
 def worth(test: Mapping[str, Any]) -> str:
     """The figures on test items in a sentence."""
 
-    def share(name: str) -> str:
+    def told(name: str) -> str:
         f = test[name]
-        ends = "too few for an interval" if f["low"] is None else f"{100 * f['low']:.1f} to {100 * f['high']:.1f}"
-        return f"{100 * f['value']:.1f} % ({ends})"
+        ends = "too few for an interval" if f["low"] is None else f"{in_percent(f['low'])} to {in_percent(f['high'])}"
+        return f"{in_percent(f['value'])} % ({ends})"
 
     return (
-        f"on {test['n']} test items right on {share('accuracy')}, calibration error {share('ece')}, label sets hold "
-        f"the truth in {share('coverage')} with {test['size']['value']:.2f} classes each, no answer on "
-        f"{share('abstained')}"
+        f"on {test['n']} test items right on {told('accuracy')}, calibration error {told('ece')}, label sets hold "
+        f"the truth in {told('coverage')} with {test['size']['value']:.2f} classes each, no answer on "
+        f"{told('abstained')}"
     )
 
 

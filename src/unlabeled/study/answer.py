@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from unlabeled import stats
-from unlabeled.progress import count
+from unlabeled.progress import count, in_percent
 from unlabeled.study.plan import Arm
 from unlabeled.study.record import Tables
 
@@ -76,7 +76,7 @@ def uneven(summary: pd.DataFrame, majority: tuple[str, float] | None) -> list[st
         return []
     name, share = majority
     ranks = summary[(summary["metric"] == "auroc") & summary["mean"].notna()]
-    told = f'{100 * share:.0f} % of the training labels are "{name}"'
+    told = f'{in_percent(share, 0)} % of the training labels are "{name}"'
     out = [f"{told}, and always saying so is that often right: mind AUROC."]
     for labels in sorted({ranks["labels"].min(), ranks["labels"].max()} if len(ranks) else ()):
         best = ranks[ranks["labels"] == labels].sort_values("mean").iloc[-1]
@@ -106,8 +106,8 @@ def _words(protocol: str) -> str:
 
 
 def _percent(row: Mapping[Any, Any]) -> str:
-    ends = "" if pd.isna(row["low"]) else f" ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
-    return f"{100 * row['mean']:.0f} %{ends}"
+    ends = "" if pd.isna(row["low"]) else f" ({in_percent(row['low'], 0)} to {in_percent(row['high'], 0)})"
+    return f"{in_percent(row['mean'], 0)} %{ends}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -161,7 +161,7 @@ def _answer(
     n, right, said = whole["n"], whole["accuracy"], whole["answered_accuracy"]
     sentence = f"Right on {_percent(right)} of {count(n, 'item')}"
     silent = whole["abstained"]["value"]
-    sentence += f"; no answer on {100 * silent:.1f} %" if silent else ""
+    sentence += f"; no answer on {progress.in_percent(silent)} %" if silent else ""
     sentence += f", and where it answers right on {_percent(said)}" if silent and said["value"] is not None else ""
     details = [
         f"Label sets hold the truth in {_percent(whole['coverage'])}; {100 * model.limits.coverage:g} % were promised.",
