@@ -120,6 +120,14 @@ def test_no_mistake_is_rounded_away() -> None:
     assert "right on 99.96 % (99.9 to 100.0)" in worth(test)
 
 
+def test_names_in_a_sentence_keep_their_capitals(tmp_path: Path) -> None:
+    rows = [("simclr", "linear", n, 0.9) for n in (10, 100)] + [
+        ("supervised[R50]", "finetune", n, 0.5) for n in (10, 100)
+    ]
+    found = crossing.find(tables(tmp_path, rows, []))
+    assert found is not None and "Supervised[R50] with fine-tuning does not get there" in found.sentence()
+
+
 def test_one_number_of_labels_makes_no_curve(tmp_path: Path) -> None:
     with pytest.raises(Absent, match="one number of labels"):
         budget.section(tables(tmp_path, [("simclr", "linear", 10, 0.8)], []))

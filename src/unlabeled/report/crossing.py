@@ -34,7 +34,7 @@ class Crossing:
     def sentence(self) -> str:
         """The same in words."""
         start = f"With {count(self.few, 'label')} {self.method.phrase} is right on {in_percent(self.score)} %. "
-        rival = self.supervised.phrase.capitalize()
+        rival = self.supervised.phrase[:1].upper() + self.supervised.phrase[1:]  # names keep their capitals
         if self.labels is None:
             return start + f"{rival} does not get there with all {count(self.most, 'label')}."
         if self.labels <= self.few:
