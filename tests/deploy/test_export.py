@@ -15,6 +15,7 @@ import torch
 import unlabeled as ul
 from unlabeled import cli
 from unlabeled.deploy import export
+from unlabeled.deploy.bundle import Bundle
 from unlabeled.deploy.engines import Answers
 from unlabeled.deploy.engines.onnx import Onnx
 from unlabeled.settings import Budget, Handover, Setup, Training
@@ -117,6 +118,13 @@ def test_eight_bits_tell_their_cost(model: Path, digits: Path, tmp_path: Path) -
     assert sorted(p.name for p in tmp_path.iterdir()) == ["small.onnx"]
     with pytest.raises(ul.UserError, match="take --to onnx"):
         ul.export(str(model), str(digits), int8=True, to="torch")
+
+
+@pytest.mark.parametrize("items", [-1, 0])
+def test_no_items_prove_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, items: int) -> None:
+    monkeypatch.setattr(Bundle, "open", lambda folder: Bundle(Path(folder), {}))
+    with pytest.raises(ul.UserError, match=f"{items} items were to prove it on; give one or more"):
+        ul.export("m.ul", str(tmp_path), items=items)
 
 
 def test_a_further_file_leaves_the_one_that_is_served_alone(

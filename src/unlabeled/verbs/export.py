@@ -87,6 +87,8 @@ def export(
         raise UserError(
             f"{target} is the float32 file that {made.folder.name} is served by", "take another --out for 8 bits"
         )
+    if items < 1:
+        raise UserError(f"{items} items were to prove it on", "give one or more")
     samples = collect(made, data, items)
     if to == "torch":
         return Exported(target, torch_file(made, samples, target), None)
