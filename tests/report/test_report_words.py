@@ -15,6 +15,7 @@ from unlabeled.deploy import card
 from unlabeled.deploy.model import worth
 from unlabeled.report import crossing, plots
 from unlabeled.report.blocks import Cell, percent
+from unlabeled.report.explained import story
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.pictures import sheet
 from unlabeled.report.sections import answer, budget, classes, maps, ranking, samples, table
@@ -191,3 +192,12 @@ def test_tiles_speak_of_labels_saved_only_where_a_method_wins(tmp_path: Path) ->
     assert tile["value"] == "> 100 ×" and tile["note"] == "1,000 labels are not enough for it"
     rows = [("simclr", "linear", 10, 0.5), ("pca", "linear", 10, 0.9), ("supervised", "finetune", 10, 0.4)]
     assert answer._saved(tables(tmp_path, rows, [])) == []
+
+
+def test_names_with_hyphens_stay_as_they_are() -> None:
+    item = {"name": "site-2/img-001.png", "label": "hot-rolled"}
+    one = {"kind": "class", "class": "hot-rolled", "probability": 0.9, "model": "my-run", "items": [item]}
+    whole = story._sentence(one | {"explainers": []})
+    assert whole.startswith("hot-rolled, probability 0.90: that is what my-run says of img-001.png, and it is labelled")
+    two = {"kind": "nearness", "cosine": -0.5, "nearer_than": 0.1, "items": [item, item], "explainers": []}
+    assert story._sentence(two).startswith("Not near, cosine −0.50: img-001.png and img-001.png are nearer")
