@@ -168,6 +168,7 @@ def test_a_file_holds_the_same_names_and_flags_win(verb: str, capsys: pytest.Cap
     [
         ("epoch: 3", '"epoch" in s.yaml is not a setting of "show.py"; did you mean "epochs".'),
         ("epochs: [1, 2]", '"epochs" in s.yaml got [1, 2]; give a number, such as 0.5.'),
+        (f"epochs: {'9' * 400}", '"epochs" in s.yaml got 999'),
         ("just words", "s.yaml does not hold names with values"),
         ("a: [1", "cannot read s.yaml: while parsing"),
     ],
