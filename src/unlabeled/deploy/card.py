@@ -76,13 +76,15 @@ class Card:
 
     def markdown(self) -> str:
         """The card as Markdown."""
-        out = [f"# {self.title}", ""]
+        out = [f"# {_plain(self.title)}", ""]
         for part in self.parts:
             out += [f"## {part.title}", ""]
-            out += [line for text in part.text for line in (text, "")]
+            out += [line for text in part.text for line in (_plain(text), "")]
             if part.rows:
                 out += ["| " + " | ".join(part.head) + " |", "|" + "---|" * len(part.head)]
-                out += ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in part.rows] + [""]
+                out += ["| " + " | ".join(_plain(c).replace("|", "\\|") for c in row) + " |" for row in part.rows] + [
+                    ""
+                ]
             if part.code:
                 out += ["```console", part.code, "```", ""]
         return "\n".join(out)
@@ -109,6 +111,11 @@ class Card:
             '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
             f"<title>{safe(self.title)}: model card</title><style>{STYLE}</style>\n" + "\n".join(out) + "\n</html>\n"
         )
+
+
+def _plain(text: str) -> str:
+    """Text for Markdown in one line, in which no name of a class is taken for HTML."""
+    return " ".join(text.splitlines()).replace("<", "\\<")
 
 
 def show(figure: Mapping[str, float | None], share: bool) -> tuple[str, str]:
