@@ -176,6 +176,7 @@ def test_a_file_holds_the_same_names_and_flags_win(verb: str, capsys: pytest.Cap
         ("method: [simclr]", "['simclr'] was given where a name belongs"),
         ("encoder: 18", "18 was given where a name belongs"),
         ("device: off", '"device" in s.yaml got False; give one word, in quotes if it is yes, no, on or off.'),
+        (f"epochs: {'9' * 400}", '"epochs" in s.yaml got 999'),
         ("just words", "s.yaml does not hold names with values"),
         ("a: [1", "cannot read s.yaml: while parsing"),
     ],
@@ -230,6 +231,23 @@ def test_ctrl_c_in_a_real_process(verb: str) -> None:
 def test_a_full_disk_is_one_line(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = refused(capsys, verb, "full", code=1)
     assert words.startswith("the disk is full while writing big.bin; free some space")
+
+
+def test_a_place_that_cannot_be_written_to_is_one_line(
+    verb: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "answer.json").write_text('{"sentence": "a: b"}')
+    (tmp_path / "there").mkdir()
+    words = {
+        tmp_path / "there": "Is a directory",
+        tmp_path / "show.py" / "page.html": "File exists",
+        tmp_path / f"{'long' * 80}.html": "File name too long",
+    }
+    for out, why in words.items():
+        told = refused(capsys, "report", str(tmp_path / "study"), "-o", str(out))
+        assert told.startswith(f"cannot use {tmp_path}") and f": {why}; give another path" in told
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["show.py", "study", "there"]
 
 
 def test_a_bug_is_one_line_and_a_file(verb: str, tmp_path: Path) -> None:

@@ -45,6 +45,9 @@ METAVARS: Mapping[str, str] = {
     "tuple": "X,Y,...",
     "Sequence": "A,B,...",
 }
+PLACES = (  # what is wrong with a path that was given
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG
+)  # fmt: skip
 SHORT: Mapping[str, str] = {"out": "-o", "output": "-o", "count": "-n"}
 
 
@@ -179,6 +182,9 @@ def run(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
+        path = error.filename2 or error.filename
+        if error.errno in PLACES and path:
+            return _tell(f"cannot use {path}: {error.strerror}; give another path, or mend this one.", 2)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = f" while writing {error.filename}" if error.filename else ""

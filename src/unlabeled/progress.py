@@ -84,6 +84,20 @@ def count(n: float, one: str, many: str = "") -> str:
     return f"{n:,.0f} {one if n == 1 else many or one + 's'}"
 
 
+def in_percent(value: float, digits: int = 1) -> str:
+    """A share in percent, without the sign of it; only what is exactly all or nothing is written as 100 or 0.
+
+    >>> in_percent(0.873), in_percent(0.9996), in_percent(0.9967, 0), in_percent(1), in_percent(0.00001)
+    ('87.3', '99.96', '99.7', '100.0', '<0.01')
+    """
+    for more in range(2):
+        text = f"{100 * value:.{digits + more}f}"
+        if not 0 < value < 1 or float(text) not in (0, 100):
+            return text
+    end = 10.0 ** -(digits + 1)
+    return f"<{end:g}" if value < 0.5 else f">{100 - end:g}"
+
+
 def duration(seconds: float) -> str:
     """Seconds in words.
 

@@ -161,7 +161,7 @@ def _number(raw: Any, what: str, wanted: str) -> float:
         raise _misfit(raw, what, wanted)
     try:
         number = float(raw)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise _misfit(raw, what, wanted) from None
     if number != number or abs(number) == float("inf"):
         raise _misfit(raw, what, wanted)

@@ -215,3 +215,13 @@ def test_a_model_that_never_answers_is_told_so() -> None:
         SimpleNamespace(limits=silent, facts=PROMISES), whole, fairness.table(found, y, silent, {}), None, ()
     )
     assert told["sentence"].endswith("no answer on 100.0 %.")
+
+
+def test_one_item_alone_is_measured_without_an_interval() -> None:
+    found, y, _ = drawn(1, 0, 0.0)
+    whole = figures.figures(found, y, LIMITS)
+    told = _answer(
+        SimpleNamespace(limits=LIMITS, facts=PROMISES), whole, fairness.table(found, y, LIMITS, {}), None, ()
+    )
+    assert told["sentence"].startswith(("Right on 100.0 % (too few for", "Right on 0.0 % (too few for"))
+    assert "nan" not in json.dumps(told) and "None" not in json.dumps(told)

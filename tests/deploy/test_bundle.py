@@ -1,6 +1,7 @@
 """Bundles: what is written is what is read, damage is told in one line, and promises are kept on the test items."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from unlabeled.data.prepare import prepare
 from unlabeled.data.splits import nested_draws
 from unlabeled.data.store import Prep
 from unlabeled.deploy import bundle, strange
+from unlabeled.deploy.card import Card, Part
 from unlabeled.deploy.model import load_model
 from unlabeled.deploy.parts import part
 from unlabeled.deploy.views.image import View
@@ -224,6 +226,28 @@ def test_predict_takes_whatever_is_in_hand(model: Path, digits: Path, tmp_path: 
     for wrong, words in ((pd.DataFrame({"file": []}), 'no column "path"'), ([], "nothing was given"), (3, "kind int")):
         with pytest.raises(ul.UserError, match=words):
             loaded.predict(wrong)
+
+
+def test_what_cannot_be_read_has_no_neighbours(model: Path, digits: Path, tmp_path: Path) -> None:
+    loaded, good = ul.load(str(model)), next((digits / "test").rglob("*.png"))
+    broken = [tmp_path / f"{i}.png" for i in range(2)]
+    for file in broken:
+        file.write_bytes(b"no picture")
+    assert loaded.embed(broken).shape == (2, 96) and np.isnan(loaded.embed(broken)).all()
+    assert loaded.similar(broken).empty and "item" in loaded.similar(broken)
+    near = loaded.similar([broken[0], good], 3)
+    assert near["item"].tolist() == [1, 1, 1] and near["similarity"].notna().all()
+    with pytest.raises(ul.UserError, match="0 neighbours were asked for; ask for one or more"):
+        loaded.similar(good, 0)
+
+
+def test_no_name_of_a_class_is_html_in_the_card() -> None:
+    rows = [("<img src=x onerror=alert(1)>", "a|b"), ("two\nlines", "1")]
+    card = Card("<b>x</b>", (Part("By class", ("Classes: <i>.",), ("class", "n"), rows),))
+    text = card.markdown()
+    assert re.search(r"(?<!\\)<", text) is None and r"| \<img src=x onerror=alert(1)> | a\|b |" in text
+    assert "| two lines | 1 |" in text
+    assert "<img" not in card.html() and "&lt;img" in card.html()
 
 
 def test_predictions_stream_into_a_table(model: Path, digits: Path, tmp_path: Path) -> None:

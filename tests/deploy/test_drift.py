@@ -63,8 +63,12 @@ def test_the_energy_distance_against_a_loop() -> None:
 def test_too_little_is_refused() -> None:
     with pytest.raises(ul.UserError, match="give 20 or more"):
         drift.compare(drawn(60, 0), drawn(10, 1), LIMITS)
-    with pytest.raises(ul.UserError, match="false-alarm rate"):
-        drift.compare(drawn(60, 0), drawn(60, 1), LIMITS, rate=1e-4)
+    for rate in (1e-4, 1.5):
+        with pytest.raises(ul.UserError, match=r"false-alarm rate .* give 0\.001 or more, and less than 1"):
+            drift.compare(drawn(60, 0), drawn(60, 1), LIMITS, rate=rate)
+    for items in (-5, 0, 19):
+        with pytest.raises(ul.UserError, match=f"{items} items were to be compared; give 20 or more"):
+            ul.drift("m.ul", "new/", items=items)
 
 
 def test_the_server_sets_new_items_against_the_reference_of_every_class() -> None:

@@ -1,9 +1,11 @@
 """The exported file answers as torch does, alone, and without torch; a file that does not is never left behind."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ import torch
 import unlabeled as ul
 from unlabeled import cli
 from unlabeled.deploy import export
+from unlabeled.deploy.bundle import Bundle
 from unlabeled.deploy.engines import Answers
 from unlabeled.deploy.engines.onnx import Onnx
 from unlabeled.settings import Budget, Handover, Setup, Training
@@ -115,6 +118,40 @@ def test_eight_bits_tell_their_cost(model: Path, digits: Path, tmp_path: Path) -
     assert sorted(p.name for p in tmp_path.iterdir()) == ["small.onnx"]
     with pytest.raises(ul.UserError, match="take --to onnx"):
         ul.export(str(model), str(digits), int8=True, to="torch")
+
+
+@pytest.mark.parametrize("items", [-1, 0])
+def test_no_items_prove_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, items: int) -> None:
+    monkeypatch.setattr(Bundle, "open", lambda folder: Bundle(Path(folder), {}))
+    with pytest.raises(ul.UserError, match=f"{items} items were to prove it on; give one or more"):
+        ul.export("m.ul", str(tmp_path), items=items)
+
+
+def test_a_further_file_leaves_the_one_that_is_served_alone(
+    model: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnx
+
+    copy = tmp_path / "m.ul"
+    shutil.copytree(model, copy)
+    was = {p.name: p.read_bytes() for p in copy.iterdir()}
+    write = export._write_onnx
+
+    def otherwise(net: Any, made: Any, some: Any, part: Path) -> None:
+        """As another version of torch would write it."""
+        write(net, made, some, part)
+        proto = onnx.load(str(part))
+        proto.producer_version = "another"
+        part.write_bytes(proto.SerializeToString())
+
+    monkeypatch.setattr(export, "_write_onnx", otherwise)
+    ul.export(str(copy), str(digits), items=4, out=str(copy / "again.onnx"))
+    (copy / "again.onnx").unlink()
+    assert {p.name: p.read_bytes() for p in copy.iterdir()} == was
+    ul.load(str(copy), engine="onnx")
+    with pytest.raises(ul.UserError, match=r"is the float32 file that m\.ul is served by; take another --out"):
+        ul.export(str(copy), str(digits), items=40, int8=True, out=str(copy / "model.onnx"))
+    assert {p.name: p.read_bytes() for p in copy.iterdir()} == was
 
 
 def test_a_program_of_torch(model: Path, digits: Path, tmp_path: Path) -> None:

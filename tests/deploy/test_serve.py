@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import unlabeled as ul
+from unlabeled import cli
 
 pytest.importorskip("fastapi")
 from asking import CHROMIUM, FLAGS, MULTIPART, bomb, post
@@ -150,6 +151,22 @@ def test_a_bug_inside_shows_nothing_outside(model: Path, digits: Path, monkeypat
     with TestClient(build(Classes(loaded), Bounds()), raise_server_exceptions=False) as client:  # type: ignore[arg-type]
         answer = post(client, "/predict", next((digits / "test").rglob("*.png")).read_bytes())
     assert answer.status_code == 500 and answer.json() == {"error": "the server failed"}
+
+
+def test_an_address_that_cannot_be_had_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        wrong = {
+            f"--port {port}": f"cannot listen on 127.0.0.1:{port}: Address already in use; take another",
+            "--port 70000": "--port got 70000; give one of 0 to 65535.",
+            "--port -1": "--port got -1; give",
+            "--host 192.0.2.1": "cannot listen on 192.0.2.1:8000: Cannot assign requested address; take another",
+        }
+        for words, told in wrong.items():
+            assert cli.run(["serve", "no.ul", *words.split()]) == 2
+            assert capsys.readouterr().err.startswith(f"unlabeled: {told}")
+    assert cli.run(["serve", "no.ul", "--host", "localhost", "--port", str(port)]) == 2
+    assert capsys.readouterr().err.startswith("unlabeled: no.ul is not there")
 
 
 def test_what_knows_classes_has_no_false_alarms(model: Path) -> None:

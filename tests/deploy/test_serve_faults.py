@@ -239,7 +239,9 @@ def test_what_a_detector_has_not_is_said_in_a_line(place: Path, monkeypatch: pyt
         bare.setattr(deploy_model, "find_spec", lambda name: None)
         ul.load(kept)
     monkeypatch.setattr(uvicorn.Server, "run", lambda self: None)
-    assert ul.serve(str(place / "found" / "detector.safetensors")).items == 0, "its file does as well as its folder"
+    assert ul.serve(str(place / "found" / "detector.safetensors"), port=0).items == 0, (
+        "its file does as well as its folder"
+    )
 
 
 @contextlib.contextmanager

@@ -11,10 +11,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from unlabeled.deploy import card
+from unlabeled.deploy.model import worth
 from unlabeled.report import crossing, plots
+from unlabeled.report.blocks import Cell, percent
+from unlabeled.report.explained import story
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.pictures import sheet
-from unlabeled.report.sections import answer, budget, classes, maps, samples, table
+from unlabeled.report.sections import answer, budget, classes, maps, ranking, samples, table
+from unlabeled.report.words import METRICS
 
 
 @pytest.mark.parametrize("name", ["words", "pictures", "plots", "folder"])
@@ -65,6 +70,17 @@ def test_a_contender_that_was_not_compared_is_not_called_beaten(tmp_path: Path) 
     assert marks(study, 10) == {"simclr": "tied", "mae": "", "random": "tied"}
 
 
+def test_nobody_is_called_beaten_where_there_are_too_few_items_for_an_interval(tmp_path: Path) -> None:
+    nan, names = float("nan"), ("simclr", "mae", "vae", "random")
+    rows: list[Row] = [(name, "linear", 10, 0.9 - i / 10) for i, name in enumerate(names)]
+    study = tables(tmp_path, rows, [("simclr", name, 10, nan, nan) for name in names[1:]])
+    assert set(marks(study, 10).values()) == {"tied"}
+    found = ranking.section(study)
+    assert found is not None
+    behind = found.facts["lists"][0]["rows"][1:]
+    assert all(row["level"] and row["interval"] == "" for row in behind)
+
+
 def test_nothing_is_marked_without_differences(tmp_path: Path) -> None:
     study = tables(tmp_path, [("simclr", "linear", 10, 0.9), ("mae", "linear", 10, 0.8)], [])
     assert set(marks(study, 10).values()) == {""}
@@ -94,6 +110,23 @@ def test_curve_shows_the_interval_as_distances_from_the_mean(tmp_path: Path) -> 
         [2, 2]
     )
     assert trace["x"] == pytest.approx([10, 1000], rel=0.05)
+
+
+def test_no_mistake_is_rounded_away() -> None:
+    shown = {"value": 0.9996, "low": 0.9991, "high": 1.0}
+    assert METRICS["accuracy"].show(0.9996) == "99.96" and METRICS["accuracy"].show(1.0) == "100.0"
+    assert percent(*shown.values()) == Cell("99.96", "99.9 to 100.0") and percent(-0.0004, sign=True).value == "−0.0"
+    assert card.show(shown, True) == ("99.96 %", "99.9 to 100.0")
+    test = dict.fromkeys(("accuracy", "ece", "coverage", "abstained"), shown) | {"n": 2500, "size": {"value": 1.0}}
+    assert "right on 99.96 % (99.9 to 100.0)" in worth(test)
+
+
+def test_names_in_a_sentence_keep_their_capitals(tmp_path: Path) -> None:
+    rows = [("simclr", "linear", n, 0.9) for n in (10, 100)] + [
+        ("supervised[R50]", "finetune", n, 0.5) for n in (10, 100)
+    ]
+    found = crossing.find(tables(tmp_path, rows, []))
+    assert found is not None and "Supervised[R50] with fine-tuning does not get there" in found.sentence()
 
 
 def test_one_number_of_labels_makes_no_curve(tmp_path: Path) -> None:
@@ -159,3 +192,12 @@ def test_tiles_speak_of_labels_saved_only_where_a_method_wins(tmp_path: Path) ->
     assert tile["value"] == "> 100 ×" and tile["note"] == "1,000 labels are not enough for it"
     rows = [("simclr", "linear", 10, 0.5), ("pca", "linear", 10, 0.9), ("supervised", "finetune", 10, 0.4)]
     assert answer._saved(tables(tmp_path, rows, [])) == []
+
+
+def test_names_with_hyphens_stay_as_they_are() -> None:
+    item = {"name": "site-2/img-001.png", "label": "hot-rolled"}
+    one = {"kind": "class", "class": "hot-rolled", "probability": 0.9, "model": "my-run", "items": [item]}
+    whole = story._sentence(one | {"explainers": []})
+    assert whole.startswith("hot-rolled, probability 0.90: that is what my-run says of img-001.png, and it is labelled")
+    two = {"kind": "nearness", "cosine": -0.5, "nearer_than": 0.1, "items": [item, item], "explainers": []}
+    assert story._sentence(two).startswith("Not near, cosine −0.50: img-001.png and img-001.png are nearer")

@@ -1,5 +1,6 @@
 """What the answer says where accuracy would mislead, and where an arm was stopped too early to be judged."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -9,6 +10,7 @@ from unlabeled.stats import too_short
 from unlabeled.study.answer import answer, uneven
 from unlabeled.study.plan import Arm
 from unlabeled.study.record import Tables
+from unlabeled.verbs.evaluate import Evaluation
 
 
 def summary(rows: list[tuple[str, str, int, str, float]]) -> pd.DataFrame:
@@ -156,3 +158,35 @@ def test_of_many_methods_each_has_to_show_more() -> None:
     found = answer(Tables(frame, frame, pd.DataFrame(gaps, columns=columns)), plan, FACTS)
     assert any(d.startswith("m1 learned something") for d in found.details)
     assert any(d.startswith("m2 may have learned something") and "20 methods" in d for d in found.details)
+
+
+def test_labels_saved_are_told_with_the_digits_that_tell_them_apart() -> None:
+    results, plan = study_of(fitted=0.99)
+    summed = results.summary.copy()
+    summed.loc[(summed["arm"] == "supervised") & (summed["metric"] == "accuracy"), "mean"] = [0.88, 0.96]
+    said = answer(Tables(results.table, summed, results.differences), plan, FACTS).sentence
+    assert said.endswith("supervised training needs about 18 labels for that, 1.8 times as many.")
+
+
+def test_what_a_method_learned_is_not_judged_without_an_interval() -> None:
+    results, plan = study_of(fitted=0.99)
+    nan = float("nan")
+    row = ("simclr", "random", "linear", "linear", 10, 0.3, nan, nan)
+    pairs = pd.DataFrame([row], columns=list(results.differences.columns))
+    found = answer(Tables(results.table, results.summary, pairs), plan, FACTS)
+    assert "Whether simclr learned something cannot be told: there are too few test items." in found.details
+    assert not any("nan" in d for d in found.details)
+
+
+def test_an_evaluation_on_one_item_has_no_interval() -> None:
+    rows = [("simclr", 1.0, 10, "linear", m, 1.0, float("nan"), float("nan")) for m in ("accuracy", "macro_f1")]
+    columns = ["arm", "share", "labels", "protocol", "metric", "mean", "low", "high"]
+    frame = pd.DataFrame(rows, columns=columns)
+    shown = Evaluation(Path("e"), frame, frame, frame).lines()
+    assert "1.000 (too few items)" in shown[1] and not any("nan" in line for line in shown)
+
+
+def test_only_what_is_always_right_is_called_100_percent() -> None:
+    said = race({10: (0.2, 0.1, 0.3)}, {10: 0.9967})
+    assert said.startswith("Take mine with a linear probe: with 10 labels it is right on 99.7 % (98 to 102)")
+    assert "right on 100 % (98 to 102)" in race({10: (0.2, 0.1, 0.3)}, {10: 1.0})

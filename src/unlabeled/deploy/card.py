@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from unlabeled import progress
 from unlabeled.confidence.conformal import expected
 from unlabeled.confidence.ensemble import ENOUGH
 
@@ -75,13 +76,15 @@ class Card:
 
     def markdown(self) -> str:
         """The card as Markdown."""
-        out = [f"# {self.title}", ""]
+        out = [f"# {_plain(self.title)}", ""]
         for part in self.parts:
             out += [f"## {part.title}", ""]
-            out += [line for text in part.text for line in (text, "")]
+            out += [line for text in part.text for line in (_plain(text), "")]
             if part.rows:
                 out += ["| " + " | ".join(part.head) + " |", "|" + "---|" * len(part.head)]
-                out += ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in part.rows] + [""]
+                out += ["| " + " | ".join(_plain(c).replace("|", "\\|") for c in row) + " |" for row in part.rows] + [
+                    ""
+                ]
             if part.code:
                 out += ["```console", part.code, "```", ""]
         return "\n".join(out)
@@ -110,6 +113,11 @@ class Card:
         )
 
 
+def _plain(text: str) -> str:
+    """Text for Markdown in one line, in which no name of a class is taken for HTML."""
+    return " ".join(text.splitlines()).replace("<", "\\<")
+
+
 def show(figure: Mapping[str, float | None], share: bool) -> tuple[str, str]:
     """A figure and its 95 % interval in words.
 
@@ -118,7 +126,7 @@ def show(figure: Mapping[str, float | None], share: bool) -> tuple[str, str]:
     """
 
     def one(value: float | None) -> str:
-        return "not defined" if value is None else f"{100 * value:.1f}" if share else f"{value:.3f}"
+        return "not defined" if value is None else progress.in_percent(value) if share else f"{value:.3f}"
 
     value = one(figure["value"])
     known = figure["value"] is not None and figure["low"] is not None

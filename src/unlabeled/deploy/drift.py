@@ -100,7 +100,9 @@ def compare(
     if min(sizes) < FEWEST:
         raise UserError(f"{sizes[1]} new and {sizes[0]} reference items were given", f"give {FEWEST} or more of each")
     if not 1 / (permutations + 1) <= rate < 1:
-        raise UserError(f"a false-alarm rate of {rate} was asked for", f"give {1 / (permutations + 1):g} or more")
+        raise UserError(
+            f"a false-alarm rate of {rate} was asked for", f"give {1 / (permutations + 1):g} or more, and less than 1"
+        )
     both = {k: np.concatenate([reference[k], new[k]]) for k in ("features", "probabilities", "strangeness")}
     near = -_distances(scaled(both["features"], reference["features"]))
     odd = limits.strange(both["strangeness"]).astype(np.float64)

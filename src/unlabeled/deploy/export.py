@@ -75,7 +75,7 @@ def onnx_file(made: Bundle, samples: Samples, target: Path) -> Parity:
     Args:
         made: the bundle.
         samples: items to prove it on.
-        target: the file; inside the bundle's folder its sum is written beside it.
+        target: the file; the bundle's own `model.onnx` has its sum written beside it.
 
     Raises:
         UserError: when onnx is not installed, or the file does not answer as torch does; nothing is left then.
@@ -185,7 +185,7 @@ def stamp(proto: Any, facts: dict[str, Any]) -> None:
 
 
 def _sum(made: Bundle, target: Path) -> None:
-    if target.parent.resolve() == made.folder.resolve():
+    if target.resolve() == (made.folder / bundle.ONNX).resolve():
         told = {"sum": bundle.digest(target), "of": made.facts["sum"]}
         with beside(made.folder / bundle.ONNX_SUM) as part:
             part.write_text(json.dumps(told), "utf-8")

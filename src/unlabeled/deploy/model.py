@@ -15,6 +15,7 @@ from unlabeled.deploy.engines import Answers, Engine, gathered
 from unlabeled.deploy.engines.onnx import Onnx
 from unlabeled.deploy.similar import Neighbours
 from unlabeled.errors import UserError
+from unlabeled.progress import in_percent
 
 if TYPE_CHECKING:  # a server needs none of these, and pandas alone takes a second to import
     import pandas as pd
@@ -74,7 +75,7 @@ class Model:
         return pd.concat(parts, ignore_index=True)
 
     def embed(self, x: Any) -> np.ndarray:
-        """Features (N, D) float32 of items; rows of nan for what cannot be read."""
+        """Features (N, D) float32 of items; rows of nan for what cannot be read, also where that is all of them."""
         from unlabeled.data.prepare import as_stored
         from unlabeled.deploy.inputs import table_of
 
@@ -85,21 +86,34 @@ class Model:
                 if found is not None:
                     out = out if out.size else np.full((len(table), found.features.shape[1]), np.nan, np.float32)
                     out[chunk.rows] = found.features
+            if not out.size:
+                taken = self.facts["input"]
+                one = self.engine.run(np.zeros((1, *taken["shape"]), taken["dtype"]))
+                out = np.full((len(table), one.features.shape[1]), np.nan, np.float32)
         return out
 
     def similar(self, x: Any, k: int = 5) -> "pd.DataFrame":
-        """The k items that were learnt from which are most like each item: item, rank, neighbour, similarity, label."""
+        """The k items that were learnt from which are most like each item: item, rank, neighbour, similarity, label.
+
+        What cannot be read has no neighbours and no rows.
+
+        Raises:
+            UserError: when k is less than 1.
+        """
         import pandas as pd
 
+        if k < 1:
+            raise UserError(f"{k} neighbours were asked for", "ask for one or more")
         features = self.embed(x)
+        read = np.flatnonzero(np.isfinite(features).all(1))
         numbers, alike = self.neighbours().nearest(features, k)
         labels = self.neighbours().labels
         rows = [
             {"item": i, "rank": r, "neighbour": int(n), "similarity": float(a), "label": self.classes[labels[n]]}
-            for i in range(len(features))
+            for i in read.tolist()
             for r, (n, a) in enumerate(zip(numbers[i], alike[i], strict=True))
         ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=["item", "rank", "neighbour", "similarity", "label"])
 
     def neighbours(self) -> Neighbours:
         """The items that the bundle remembers.
@@ -179,15 +193,15 @@ class Model:
 def worth(test: Mapping[str, Any]) -> str:
     """The figures on test items in a sentence."""
 
-    def share(name: str) -> str:
+    def told(name: str) -> str:
         f = test[name]
-        ends = "too few for an interval" if f["low"] is None else f"{100 * f['low']:.1f} to {100 * f['high']:.1f}"
-        return f"{100 * f['value']:.1f} % ({ends})"
+        ends = "too few for an interval" if f["low"] is None else f"{in_percent(f['low'])} to {in_percent(f['high'])}"
+        return f"{in_percent(f['value'])} % ({ends})"
 
     return (
-        f"on {test['n']} test items right on {share('accuracy')}, calibration error {share('ece')}, label sets hold "
-        f"the truth in {share('coverage')} with {test['size']['value']:.2f} classes each, no answer on "
-        f"{share('abstained')}"
+        f"on {test['n']} test items right on {told('accuracy')}, calibration error {told('ece')}, label sets hold "
+        f"the truth in {told('coverage')} with {test['size']['value']:.2f} classes each, no answer on "
+        f"{told('abstained')}"
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from unlabeled.progress import in_percent
 from unlabeled.report.plots import Spec, figure, numbers
 from unlabeled.report.words import COLOURS, label
 
@@ -114,7 +115,6 @@ def percent(value: float, low: float = float("nan"), high: float = float("nan"),
     """
     if not math.isfinite(value):
         return Cell("–")
-    form = "{:+.1f}" if sign else "{:.1f}"
     known = math.isfinite(low) and math.isfinite(high)
-    small = f"{form.format(100 * low)} to {form.format(100 * high)}" if known else ""
-    return Cell(form.format(100 * value).replace("-", "−"), small.replace("-", "−"))
+    shown, *ends = (f"{100 * v:+.1f}" if sign else in_percent(v) for v in ((value, low, high) if known else (value,)))
+    return Cell(shown.replace("-", "−"), " to ".join(ends).replace("-", "−"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unlabeled import stats
-from unlabeled.progress import count
+from unlabeled.progress import count, in_percent
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.words import METHODS, Contender
 
@@ -33,8 +33,8 @@ class Crossing:
 
     def sentence(self) -> str:
         """The same in words."""
-        start = f"With {count(self.few, 'label')} {self.method.phrase} is right on {100 * self.score:.1f} %. "
-        rival = self.supervised.phrase.capitalize()
+        start = f"With {count(self.few, 'label')} {self.method.phrase} is right on {in_percent(self.score)} %. "
+        rival = self.supervised.phrase[:1].upper() + self.supervised.phrase[1:]  # names keep their capitals
         if self.labels is None:
             return start + f"{rival} does not get there with all {count(self.most, 'label')}."
         if self.labels <= self.few:

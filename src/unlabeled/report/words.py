@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from unlabeled.progress import in_percent
+
 METHODS = "method"
 PLAIN = ("pca", "statistics", "kernels", "gaps")  # rules without learning
 BASELINES: Mapping[str, str] = {k: k for k in ("supervised", "random", *PLAIN)}  # kind: CSS colour
@@ -38,7 +40,7 @@ class Metric:
         """
         if not math.isfinite(value):
             return "–"
-        return f"{100 * value:.1f}" if self.share else f"{value:.3f}"
+        return in_percent(value) if self.share else f"{value:.3f}"
 
 
 METRICS: Mapping[str, Metric] = {

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from unlabeled import stats
-from unlabeled.progress import count
+from unlabeled.progress import count, in_percent
 from unlabeled.study.plan import Arm
 from unlabeled.study.record import Tables
 
@@ -76,7 +76,7 @@ def uneven(summary: pd.DataFrame, majority: tuple[str, float] | None) -> list[st
         return []
     name, share = majority
     ranks = summary[(summary["metric"] == "auroc") & summary["mean"].notna()]
-    told = f'{100 * share:.0f} % of the training labels are "{name}"'
+    told = f'{in_percent(share, 0)} % of the training labels are "{name}"'
     out = [f"{told}, and always saying so is that often right: mind AUROC."]
     for labels in sorted({ranks["labels"].min(), ranks["labels"].max()} if len(ranks) else ()):
         best = ranks[ranks["labels"] == labels].sort_values("mean").iloc[-1]
@@ -106,8 +106,8 @@ def _words(protocol: str) -> str:
 
 
 def _percent(row: Mapping[Any, Any]) -> str:
-    ends = "" if pd.isna(row["low"]) else f" ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
-    return f"{100 * row['mean']:.0f} %{ends}"
+    ends = "" if pd.isna(row["low"]) else f" ({in_percent(row['low'], 0)} to {in_percent(row['high'], 0)})"
+    return f"{in_percent(row['mean'], 0)} %{ends}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +239,11 @@ def _saved(accuracy: pd.DataFrame, kinds: Mapping[str, str], mine: pd.DataFrame,
         return f"supervised training does not get there with all {most} labels"
     if need <= few:
         return "supervised training gets there with no more labels"
-    return f"supervised training needs about {round(need)} labels for that, {need / few:.0f} times as many"
+    times = need / few
+    return (
+        f"supervised training needs about {count(round(need), 'label')} for that, "
+        f"{times:.{0 if times >= 3 else 1}f} times as many"
+    )
 
 
 def _verdicts(
@@ -261,6 +265,9 @@ def _verdicts(
             continue
         worst = min(rows, key=lambda r: float(r["low"]))
         gain, low = float(worst["difference"]), float(worst["low"])
+        if pd.isna(low):
+            out.append(f"Whether {arm} learned something cannot be told: there are too few test items.")
+            continue
         span = f"{100 * gain:+.1f} points, {100 * low:+.1f} to {100 * worst['high']:+.1f}"
         if gain - wider * (gain - low) > 0:
             text = f"{arm} learned something: its frozen features beat random weights at {int(few)} labels by {span}."

@@ -17,6 +17,7 @@ from unlabeled.data.splits import unit_numbers
 from unlabeled.data.stream import stream
 from unlabeled.data.table import Table
 from unlabeled.deploy import fairness, figures
+from unlabeled.deploy.card import show
 from unlabeled.deploy.engines import gathered
 from unlabeled.deploy.figures import doubts
 from unlabeled.deploy.model import Model, load_model, worth
@@ -160,7 +161,7 @@ def _answer(
     n, right, said = whole["n"], whole["accuracy"], whole["answered_accuracy"]
     sentence = f"Right on {_percent(right)} of {count(n, 'item')}"
     silent = whole["abstained"]["value"]
-    sentence += f"; no answer on {100 * silent:.1f} %" if silent else ""
+    sentence += f"; no answer on {progress.in_percent(silent)} %" if silent else ""
     sentence += f", and where it answers right on {_percent(said)}" if silent and said["value"] is not None else ""
     details = [
         f"Label sets hold the truth in {_percent(whole['coverage'])}; {100 * model.limits.coverage:g} % were promised.",
@@ -203,7 +204,8 @@ def _marked(parts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _percent(figure: dict[str, Any]) -> str:
-    return f"{100 * figure['value']:.1f} % ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})"
+    value, ends = show(figure, True)
+    return f"{value} ({ends or 'too few for an interval'})"
 
 
 def _raw(model: Model, table: Table, rows: np.ndarray) -> np.ndarray:

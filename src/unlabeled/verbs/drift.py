@@ -9,7 +9,7 @@ import numpy as np
 from unlabeled import progress
 from unlabeled.data.prepare import as_stored
 from unlabeled.data.scan import scan
-from unlabeled.deploy.drift import Drift, compare
+from unlabeled.deploy.drift import FEWEST, Drift, compare
 from unlabeled.deploy.engines import Answers, gathered
 from unlabeled.deploy.model import Model, load_model
 from unlabeled.errors import UserError
@@ -79,6 +79,8 @@ def drift(
     Example:
         unlabeled drift steel.ul new/ --rate 0.01
     """
+    if items < FEWEST:
+        raise UserError(f"{items} items were to be compared", f"give {FEWEST} or more")
     loaded = load_model(model, engine=engine)
     if loaded.bundle is None:
         raise UserError(f"{model} holds no reference to compare with", "give the .ul folder")

@@ -48,7 +48,9 @@ class Evaluation:
         wide = wide[wide["mean", "accuracy"].notna()]  # pairs that no fit stands for
         for key, row in zip(wide.index.to_list(), wide.to_dict("records"), strict=True):
             labels, arm, protocol = key
-            accuracy = f"{row['mean', 'accuracy']:.3f} ({row['low', 'accuracy']:.3f} to {row['high', 'accuracy']:.3f})"
+            low, high = row["low", "accuracy"], row["high", "accuracy"]
+            ends = f"{low:.3f} to {high:.3f}" if low == low else "too few items"  # not a number for one item or group
+            accuracy = f"{row['mean', 'accuracy']:.3f} ({ends})"
             out.append(f"{int(labels):>7} {arm:<24} {protocol:<{uses}} {accuracy:<24} {row['mean', 'macro_f1']:.3f}")
         out += [f"mind: {name} diverged, and its answers count as wrong" for name in self.diverged]
         return [*out, f"tables and predictions: {self.folder}"]

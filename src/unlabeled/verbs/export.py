@@ -83,6 +83,12 @@ def export(
     if to == "torch" or int8:
         usual = stem.with_name(stem.name + (".pt2" if to == "torch" else "-int8.onnx"))
     target = Path(out) if out else usual
+    if int8 and target.resolve() == (made.folder / ONNX).resolve():
+        raise UserError(
+            f"{target} is the float32 file that {made.folder.name} is served by", "take another --out for 8 bits"
+        )
+    if items < 1:
+        raise UserError(f"{items} items were to prove it on", "give one or more")
     samples = collect(made, data, items)
     if to == "torch":
         return Exported(target, torch_file(made, samples, target), None)

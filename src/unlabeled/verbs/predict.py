@@ -175,4 +175,4 @@ def _plain(value: Any) -> Any:
 def _line(row: dict[Any, Any]) -> str:
     if row["abstain"]:
         return f"{row['path']}: no answer, {row['why']}"
-    return f"{row['path']}: {row['label']} ({100 * row['confidence']:.0f} %)"
+    return f"{row['path']}: {row['label']} ({progress.in_percent(row['confidence'], 0)} %)"

@@ -1,5 +1,7 @@
 """A model or a detector of faults behind HTTP, with a page to drop pictures on."""
 
+import errno
+import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -64,6 +66,7 @@ def serve(
         unlabeled serve unlabeled-good-faults
     """
     need("fastapi", "uvicorn", "multipart", extra="serve")
+    free(host, port)
     offer = offered(model, engine, threads, false_alarms)
     import uvicorn
 
@@ -89,6 +92,36 @@ def serve(
     with suppress(KeyboardInterrupt):  # Ctrl-C is how it is stopped
         uvicorn.Server(listening).run()
     return Served(sum(app.desk.counts.requests.values()), app.desk.batcher.items)
+
+
+def free(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened on, before a model is loaded.
+
+    Raises:
+        UserError: when there is no such host or port, or another program has it.
+    """
+    if not 0 <= port <= 65535:
+        raise UserError(f"--port got {port}", "give one of 0 to 65535")
+    try:
+        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        failed = [error for place in places if (error := _bound(*place)) is not None]
+        if len(failed) == len(places) or any(error.errno == errno.EADDRINUSE for error in failed):
+            raise failed[0]
+    except OSError as error:
+        raise UserError(f"cannot listen on {host}:{port}: {error.strerror}", "take another --host or --port") from None
+
+
+def _bound(family: int, kind: int, protocol: int, _: str, address: Any) -> OSError | None:
+    """What is wrong with an address, of which a name can have several; None where it can be listened on."""
+    try:
+        with socket.socket(family, kind, protocol) as found:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # both as uvicorn does
+            if family == socket.AF_INET6:
+                found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            found.bind(address)
+    except OSError as error:
+        return error
+    return None
 
 
 def offered(

@@ -37,11 +37,12 @@ def _sentence(f: Mapping[str, Any]) -> str:
             f"training items as usual, farther than {100 * f['farther_than']:.0f} % of them. "
         )
     else:
+        cosine = f"{f['cosine']:.2f}".replace("-", "−")  # in no name: that would be another file's
         head = (
-            f"{'Near' if f['cosine'] > 0 else 'Not near'}, cosine {f['cosine']:.2f}: {name} and {short(f['items'][1])} "
+            f"{'Near' if f['cosine'] > 0 else 'Not near'}, cosine {cosine}: {name} and {short(f['items'][1])} "
             f"are nearer than {100 * f['nearer_than']:.0f} % of the pairs of training items. "
         )
-    return head.replace("-", "−") + _believed(f)
+    return head + _believed(f)
 
 
 def _believed(f: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The methods in order at each number of labels, and how far each is behind the first, by paired intervals."""
 
+import math
 from typing import Any
 
 from unlabeled.report.folder import Study
@@ -34,6 +35,7 @@ def _rows(study: Study, labels: int) -> list[dict[str, Any]]:
         )
         if gap is not None:
             out[-1]["gap"] = f"{100 * gap['difference']:.1f}"
-            out[-1]["interval"] = f"{100 * gap['low']:.1f} to {100 * gap['high']:.1f}"
-            out[-1]["level"] = bool(gap["low"] <= 0)
+            known = math.isfinite(gap["low"]) and math.isfinite(gap["high"])
+            out[-1]["interval"] = f"{100 * gap['low']:.1f} to {100 * gap['high']:.1f}" if known else ""
+            out[-1]["level"] = not gap["low"] > 0  # without an interval nothing is beaten
     return out

@@ -67,5 +67,5 @@ def _marks(study: Study, labels: int) -> dict[Contender, str]:
     gaps = {c: study.difference(first, c, labels) for _, c in ranked[1:]}
     if all(gap is None for gap in gaps.values()):
         return {}
-    level = [c for c, gap in gaps.items() if gap is None or gap["low"] <= 0]
+    level = [c for c, gap in gaps.items() if gap is None or not gap["low"] > 0]  # without an interval nothing is beaten
     return {first: "tied"} | dict.fromkeys(level, "tied") if level else {first: "best"}
