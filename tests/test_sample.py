@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -40,3 +42,32 @@ def test_a_method_that_cannot_draw_says_so(digits: Path, tmp_path: Path) -> None
     run = ul.pretrain(str(digits), method="simclr", setup=setup, **QUICK)
     with pytest.raises(UserError, match="simclr learns but cannot draw"):
         ul.sample(str(run.folder))
+
+
+def test_series_are_tables_in_their_own_units(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    (tmp_path / "pumps").mkdir()
+    for i in range(24):
+        steps = 40 + i % 3 * 4
+        flow = 300 + 20 * np.sin(np.arange(steps) / 4 + random.uniform(0, 6))
+        heat = np.where(random.uniform(size=steps) < 0.3, np.nan, 60 + random.normal(size=steps))
+        table = pd.DataFrame({"time": 5.0 * np.arange(steps), "flow": flow, "heat": heat})
+        table.to_csv(tmp_path / "pumps" / f"{i}.csv", index=False)
+    setup = Setup(encoder="tcn(width=8, stages=2)", size=40, out=str(tmp_path / "run"))
+    run = ul.pretrain(
+        str(tmp_path / "pumps"), method="vae", setup=setup, training=QUICK["training"], budget=Budget(steps=60)
+    )
+    drawn = ul.sample(str(run.folder), count=10, out=str(tmp_path / "drawn"))
+    assert drawn.what == "series" and drawn.lines()[1] == f"to look at: {tmp_path / 'drawn.png'}"
+    tables = [pd.read_parquet(file) for file in drawn.files]
+    assert len(tables) == 10 and all(list(t.columns) == ["time", "flow", "heat"] for t in tables)
+    assert all(np.allclose(np.diff(t["time"]), 5) for t in tables)
+    flow = np.concatenate([t["flow"] for t in tables])
+    assert 250 < np.nanmean(flow) < 350  # in its own unit, not in spreads
+    told = pq.read_schema(drawn.files[0]).metadata
+    assert told[b"Synthetic"] == b"yes" and b"vae, seed 0" in told[b"Source"]
+    with Image.open(tmp_path / "drawn.png") as sheet:
+        assert sheet.size == (8 * 100, 2 * 100) and sheet.info["Synthetic"] == "yes"
+    assert ul.scan(str(tmp_path / "drawn")).table.modality == "series"  # they can be learnt from
+    again = ul.sample(str(run.folder), count=10, out=str(tmp_path / "again"))
+    pd.testing.assert_frame_equal(pd.read_parquet(again.files[9]), tables[9])

@@ -194,7 +194,7 @@ class Series(Modality):
         out[:, values] += std * torch.randn_like(view[:, values])
         return out
 
-    def measured(self, view: Tensor) -> Tensor | None:
+    def measured(self, view: Tensor) -> Tensor:
         """1 for values that were measured and for what tells the recording's length, 0 for values that are missing, and
         little for what tells which are.
         """
@@ -227,6 +227,11 @@ class Series(Modality):
     def natural(self, view: Tensor) -> Tensor:
         """The inverse of `normalise`."""
         return self._swapped(view, lambda v: v * self.std.to(view.device) + self.mean.to(view.device))
+
+    def values(self, view: Tensor) -> Tensor:
+        """The variables of views (B, V, T) in their own units, NaN where nothing was measured and behind the end."""
+        known = self.measured(view)[:, 1 : 1 + self.variables] > 0.5
+        return self.natural(view)[:, 1 : 1 + self.variables].masked_fill(~known, float("nan"))
 
     def show(self, view: Tensor) -> np.ndarray:
         """Views as curves, the variables in colours above each other: (B, 96, 96, 3) uint8; gaps stay open."""

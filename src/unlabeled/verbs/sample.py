@@ -1,9 +1,10 @@
-"""New pictures or texts from a generative model, marked as what they are."""
+"""New pictures, series or texts from a generative model, marked as what they are."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ import torch
 import unlabeled
 from unlabeled import progress
 from unlabeled.errors import UserError
+from unlabeled.modalities.series import Series
 from unlabeled.modalities.text import Text, as_text
 from unlabeled.training.run import Run
 
@@ -19,22 +21,25 @@ AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Samples:
-    """Pictures or texts that were drawn.
+    """Pictures, series or texts that were drawn.
 
     Args:
-        files: one PNG a picture, or one plain file a text.
+        files: one PNG a picture, one Parquet table a series, or one plain file a text.
         method: what drew them.
         what: what they are.
+        sheet: a picture of all series, beside their folder.
     """
 
     files: tuple[Path, ...]
     method: str
     what: str = "pictures"
+    sheet: Path | None = None
 
     def lines(self) -> list[str]:
         """What a person wants to know."""
         return [
             f"{len(self.files)} synthetic {self.what} by {self.method} in {self.files[0].parent}/",
+            *([] if self.sheet is None else [f"to look at: {self.sheet}"]),
             "each says so in its name and in itself; keep them out of test data",
         ]
 
@@ -42,8 +47,9 @@ class Samples:
 def sample(run: str, *, count: int = 64, out: str | None = None, seed: int = 0) -> Samples:
     """Draw new items from a run of a generative method, to look at or to fill up a rare class.
 
-    From vae and gan come pictures, from causal_lm texts. Every file is named synthetic-... and says the same within
-    (PNG metadata, first line), so that no one takes it for real.
+    From vae and gan come pictures, from a vae of series tables over time in the variables' own units, with one picture
+    of all of them, from causal_lm texts. Every file is named synthetic-... and says the same within (metadata of the
+    PNG or Parquet file, first line), so that no one takes it for real.
 
     Args:
         run: folder of a run.
@@ -57,9 +63,6 @@ def sample(run: str, *, count: int = 64, out: str | None = None, seed: int = 0) 
     Example:
         unlabeled sample unlabeled-steel-vae -n 64 -o drawn/
     """
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
     if count < 1:
         raise UserError(f"{count} items were asked for", "give a number of 1 or more")
     trained = Run.open(run)
@@ -77,28 +80,83 @@ def sample(run: str, *, count: int = 64, out: str | None = None, seed: int = 0) 
     folder.mkdir(parents=True, exist_ok=True)
     if looks.space == 0:
         return _texts(as_text(looks), draw, chance, count, folder, f"{name}-s{seed}")
-    mark = PngInfo()
-    for key, text in (
-        ("Title", "synthetic picture"),
-        ("Synthetic", "yes"),
-        ("Source", f"{name}, seed {seed}, run {trained.folder.name}"),
-        ("Software", f"unlabeled {unlabeled.__version__}"),
-    ):
-        mark.add_text(key, text)
+    told = {
+        "Synthetic": "yes",
+        "Source": f"{name}, seed {seed}, run {trained.folder.name}",
+        "Software": f"unlabeled {unlabeled.__version__}",
+    }
+    if isinstance(looks, Series):
+        return _series(looks, draw, chance, (count, folder, f"{name}-s{seed}"), trained.recipe.prep, told)
     files: list[Path] = []
     with progress.bar("draw", count) as bar:
         for at in range(0, count, AT_ONCE):
             with torch.no_grad():
                 pictures = looks.show(draw(AT_ONCE, chance))[: count - at]
             for picture in pictures:
-                file = folder / f"synthetic-{name}-s{seed}-{len(files):05d}.png"
                 shown = picture if trained.recipe.channels == 3 else np.ascontiguousarray(picture[..., 0])
-                beside = folder / f".{file.name}.{os.getpid()}.part"
-                Image.fromarray(shown).save(beside, format="PNG", pnginfo=mark)
-                beside.replace(file)
-                files.append(file)
+                files.append(folder / f"synthetic-{name}-s{seed}-{len(files):05d}.png")
+                _write_picture(files[-1], shown, told | {"Title": "synthetic picture"})
             bar.advance(len(pictures))
     return Samples(tuple(files), name)
+
+
+def _write_picture(file: Path, picture: np.ndarray, told: Mapping[str, str]) -> None:
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    mark = PngInfo()
+    for key, text in told.items():
+        mark.add_text(key, text)
+    beside = file.with_name(f".{file.name}.{os.getpid()}.part")
+    Image.fromarray(picture).save(beside, format="PNG", pnginfo=mark)
+    beside.replace(file)
+
+
+def _series(
+    looks: Series,
+    draw: Callable[[int, torch.Generator], torch.Tensor],
+    chance: torch.Generator,
+    where: tuple[int, Path, str],
+    prep: Mapping[str, Any],
+    told: Mapping[str, str],
+) -> Samples:
+    """One Parquet table a series with a row a step, and one picture of all of them beside the folder."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    count, folder, name = where
+    names, still, step = [*prep["variables"], *prep["statics"]], len(prep["variables"]), float(prep["step"]) or 1.0
+    files: list[Path] = []
+    drawn: list[np.ndarray] = []
+    with progress.bar("draw", count) as bar:
+        for at in range(0, count, AT_ONCE):
+            with torch.no_grad():
+                views = draw(AT_ONCE, chance)[: count - at]
+            drawn += list(looks.show(views))
+            values, inside = looks.values(views), views[:, 0] > 0.5
+            values[:, still:] = values[:, still:].nanmean(2, keepdim=True)
+            for table, there in zip(values.numpy(), inside.numpy(), strict=True):
+                length = max(1, int(np.flatnonzero(there).max(initial=-1)) + 1)
+                columns = {"time": step * np.arange(length)} | dict(zip(names, table[:, :length], strict=True))
+                files.append(folder / f"synthetic-{name}-{len(files):05d}.parquet")
+                beside = files[-1].with_suffix(".part")
+                pq.write_table(pa.table(columns).replace_schema_metadata(dict(told)), beside)
+                beside.replace(files[-1])
+            bar.advance(len(views))
+    sheet = folder.with_name(folder.name + ".png")
+    _write_picture(sheet, _sheet(drawn), {**told, "Title": "synthetic series"})
+    return Samples(tuple(files), name.rpartition("-s")[0], "series", sheet)
+
+
+def _sheet(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures (H, W, 3) side by side, eight in a row, on white."""
+    high, wide, _ = pictures[0].shape
+    rows = -(-len(pictures) // 8)
+    out = np.full((rows * (high + 4), min(8, len(pictures)) * (wide + 4), 3), 255, np.uint8)
+    for i, picture in enumerate(pictures):
+        y, x = i // 8 * (high + 4), i % 8 * (wide + 4)
+        out[y : y + high, x : x + wide] = picture
+    return out
 
 
 def _texts(
