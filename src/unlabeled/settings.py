@@ -174,3 +174,7 @@ class Serving:
     connections: int = option(512, "connections at once; further ones are told 503")
     batch: int = option(16, "most items computed together")
     key: str = option("", "requests must bring it in the header X-API-Key")
+
+    def __post_init__(self) -> None:
+        whole = ("max_bytes", "max_pixels", "queue", "connections", "batch")
+        check(self, dict.fromkeys(whole, (1, math.inf)) | {"timeout": (0.001, math.inf)})

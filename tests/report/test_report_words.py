@@ -14,6 +14,7 @@ from PIL import Image
 from unlabeled.deploy import card
 from unlabeled.deploy.model import worth
 from unlabeled.report import crossing, plots
+from unlabeled.report.ahead import page as ahead
 from unlabeled.report.blocks import Cell, percent
 from unlabeled.report.explained import story
 from unlabeled.report.folder import Absent, Study
@@ -201,3 +202,11 @@ def test_names_with_hyphens_stay_as_they_are() -> None:
     assert whole.startswith("hot-rolled, probability 0.90: that is what my-run says of img-001.png, and it is labelled")
     two = {"kind": "nearness", "cosine": -0.5, "nearer_than": 0.1, "items": [item, item], "explainers": []}
     assert story._sentence(two).startswith("Not near, cosine −0.50: img-001.png and img-001.png are nearer")
+
+
+@pytest.mark.parametrize(
+    ("by", "value", "words"),
+    [("horizon", 1, "1 step"), ("horizon", 1000, "1,000 steps"), ("share", 0.125, "12.5 % hidden")],
+)
+def test_columns_of_what_comes_next_and_what_is_missing_are_headed_aright(by: str, value: float, words: str) -> None:
+    assert ahead.Told({}, pd.DataFrame(), by, np.empty(0), {}, None, "", ()).head(value) == words

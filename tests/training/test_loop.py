@@ -22,7 +22,7 @@ from unlabeled.encoders import _build
 from unlabeled.methods import Batch, Facts, Method
 from unlabeled.modalities import Modality
 from unlabeled.modalities.image import Image
-from unlabeled.settings import Augmentation, Budget, Setup, Training
+from unlabeled.settings import Augmentation, Budget, Serving, Setup, Training
 from unlabeled.training import checkpoint, optim
 from unlabeled.training.devices import Device, open_device
 from unlabeled.training.health import Health, effective_rank, spread
@@ -155,6 +155,9 @@ def test_a_diary_whose_last_line_was_torn_by_a_kill_is_read_without_it(tmp_path:
         (Augmentation, {"vertical_flip": 5.0}, "vertical_flip is 5"),
         (Augmentation, {"permute": -3}, "permute is -3"),
         (Setup, {"seed": -1}, "seed is -1"),
+        (Serving, {"batch": 0}, "batch is 0; give 1 or more"),
+        (Serving, {"queue": -1}, "queue is -1"),
+        (Serving, {"timeout": 0.0}, "timeout is 0"),
     ],
 )
 def test_settings_out_of_their_range_are_one_line(group: type, wrong: dict[str, Any], words: str) -> None:

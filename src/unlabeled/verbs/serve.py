@@ -66,6 +66,8 @@ def serve(
         unlabeled serve unlabeled-good-faults
     """
     need("fastapi", "uvicorn", "multipart", extra="serve")
+    if threads < 0:
+        raise UserError(f"--threads got {threads}", "give 0 or more")
     free(host, port)
     offer = offered(model, engine, threads, false_alarms)
     import uvicorn
@@ -86,7 +88,7 @@ def serve(
         app, host=host, port=port, http=Connection, ws="none", log_level="warning", server_header=False,
         limit_concurrency=serving.connections, timeout_graceful_shutdown=10,
     )  # fmt: skip
-    progress.say(f"{offer.name} on http://{host}:{port}")
+    progress.say(f"{offer.name} on http://{f'[{host}]' if ':' in host else host}:{port}")
     if host not in ("127.0.0.1", "localhost", "::1") and not serving.key:
         progress.say("mind: everyone who reaches this address can use it; give --key")
     with suppress(KeyboardInterrupt):  # Ctrl-C is how it is stopped

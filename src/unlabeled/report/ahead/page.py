@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unlabeled import progress
 from unlabeled.report import page
 from unlabeled.report.ahead import curves, errors
 from unlabeled.report.blocks import colours
@@ -50,7 +51,7 @@ class Told:
 
     def head(self, value: float) -> str:
         """A column's heading."""
-        return f"{value:,} steps" if self.by == "horizon" else f"{value:.0%} hidden"
+        return progress.count(value, "step") if self.by == "horizon" else f"{100 * value:g} % hidden"
 
 
 def write(found: Told, target: Path, name: str) -> Path:
