@@ -97,7 +97,9 @@ def test_results_on_other_items_or_labels_are_not_taken_for_these(tmp_path: Path
         one = prepared(np.array(labels), [None] * 4, paths)
         full = {"learning": np.arange(2), "labelled": np.arange(2), "test": np.arange(2, 4)}
         held = np.full((4, 1, 2, 2), value, np.uint8)
-        store = SimpleNamespace(batch=lambda rows: torch.from_numpy(held[rows]))
+        store = type(
+            "Held", (), {"__len__": lambda self: 4, "batch": lambda self, rows: torch.from_numpy(held[rows])}
+        )()
         table = type("Named", (), {"__len__": lambda self: 4, "items": one.table.items})()
         return cast(Prepared, SimpleNamespace(table=table, store=store, **full))
 
