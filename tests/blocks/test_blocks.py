@@ -16,7 +16,9 @@ from unlabeled.blocks.prototypes import Prototypes
 from unlabeled.blocks.queue import Queue
 from unlabeled.blocks.teacher import SLOWEST, Teacher
 from unlabeled.encoders import _build
+from unlabeled.encoders.cnn import CNN
 from unlabeled.methods import Batch
+from unlabeled.methods.cpc import CPC
 from unlabeled.methods.moco import MoCo
 from unlabeled.modalities.image import Image
 from unlabeled.objectives.queue_nce import queue_nce
@@ -171,3 +173,10 @@ def test_prototypes_can_rest() -> None:
     prototypes = Prototypes(4, 3)
     prototypes(torch.randn(2, 4), learn=False).sum().backward()
     assert prototypes.weight.grad is not None and not prototypes.weight.grad.any()
+
+
+def test_a_net_that_sees_maps_has_no_places_in_time() -> None:
+    with pytest.raises(
+        UserError, match="cpc looks ahead in time, and the encoder sees maps or pictures; take --encoder tcn"
+    ):
+        CPC(CNN(1, 32, width=4))

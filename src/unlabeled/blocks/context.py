@@ -17,8 +17,10 @@ def places(encoder: Encoder, *, method: str, least: int) -> int:
         least: places that it needs.
 
     Raises:
-        UserError: when there are fewer.
+        UserError: when there are fewer, or the encoder sees no time.
     """
+    if encoder.space != 1:
+        raise UserError(f"{method} looks ahead in time, and the encoder sees maps or pictures", "take --encoder tcn")
     was = encoder.training
     encoder.eval()
     with torch.no_grad():
