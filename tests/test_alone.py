@@ -1,10 +1,11 @@
+import errno
 import multiprocessing
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from unlabeled.alone import LOCK, alone
 from unlabeled.errors import UserError
@@ -36,7 +37,7 @@ def test_another_process_is_kept_out_until_it_ends(other: multiprocessing.Proces
         alone(tmp_path),
     ):
         pass
-    with alone(tmp_path, mine=False):  # a process of the same group
+    with alone(tmp_path, lead=False):  # a process of the same group
         pass
     os.kill(other.pid or 0, signal.SIGKILL)
     other.join()
@@ -51,15 +52,33 @@ def test_an_error_frees_the_folder(tmp_path: Path) -> None:
         assert (tmp_path / "new" / LOCK).is_file()
 
 
-@pytest.mark.parametrize("error", [NotImplementedError("no flock here"), OSError("no locks available")])
-def test_a_file_system_without_locks_is_told_and_used(
-    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_file_system_without_locks_is_told_and_used_and_nothing_outlives_a_kill(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise error
+    if sys.platform == "win32":
+        pytest.skip("locks are made otherwise there")
+    import fcntl
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.delenv("UNLABELED_QUIET", raising=False)
-    monkeypatch.setattr(FileLock, "acquire", fail)
-    with alone(tmp_path):
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with alone(tmp_path), alone(tmp_path):  # no marker of the first stands in the way of the second
         pass
-    assert f"mind: other processes cannot be kept out of {tmp_path}: {error}" in capsys.readouterr().err
+    told = f"mind: other processes cannot be kept out of {tmp_path}: its file system knows no locks\n"
+    assert capsys.readouterr().err == 2 * told
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_a_folder_that_cannot_be_written_to_is_no_folder_without_locks(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: str, *_: object) -> int:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(OSError, match=LOCK) as told, alone(tmp_path):
+        raise AssertionError("it went on, beside whoever holds the lock")
+    assert told.value.errno == number
