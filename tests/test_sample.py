@@ -44,7 +44,7 @@ def test_a_method_that_cannot_draw_says_so(digits: Path, tmp_path: Path) -> None
         ul.sample(str(run.folder))
 
 
-def test_series_are_tables_in_their_own_units(tmp_path: Path) -> None:
+def test_series_are_tables_in_their_own_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     (tmp_path / "pumps").mkdir()
     for i in range(24):
@@ -58,7 +58,7 @@ def test_series_are_tables_in_their_own_units(tmp_path: Path) -> None:
         str(tmp_path / "pumps"), method="vae", setup=setup, training=QUICK["training"], budget=Budget(steps=60)
     )
     drawn = ul.sample(str(run.folder), count=10, out=str(tmp_path / "drawn"))
-    assert drawn.what == "series" and drawn.lines()[1] == f"to look at: {tmp_path / 'drawn.png'}"
+    assert drawn.what == "series" and drawn.lines()[1] == f"to look at: {tmp_path / 'synthetic-drawn.png'}"
     tables = [pd.read_parquet(file) for file in drawn.files]
     assert len(tables) == 10 and all(list(t.columns) == ["time", "flow", "heat"] for t in tables)
     assert all(np.allclose(np.diff(t["time"]), 5) for t in tables)
@@ -66,8 +66,11 @@ def test_series_are_tables_in_their_own_units(tmp_path: Path) -> None:
     assert 250 < np.nanmean(flow) < 350  # in its own unit, not in spreads
     told = pq.read_schema(drawn.files[0]).metadata
     assert told[b"Synthetic"] == b"yes" and b"vae, seed 0" in told[b"Source"]
-    with Image.open(tmp_path / "drawn.png") as sheet:
+    with Image.open(tmp_path / "synthetic-drawn.png") as sheet:
         assert sheet.size == (8 * 100, 2 * 100) and sheet.info["Synthetic"] == "yes"
     assert ul.scan(str(tmp_path / "drawn")).table.modality == "series"  # they can be learnt from
-    again = ul.sample(str(run.folder), count=10, out=str(tmp_path / "again"))
+    (tmp_path / "again").mkdir()
+    monkeypatch.chdir(tmp_path / "again")
+    again = ul.sample(str(run.folder), count=10, out=".")
+    assert again.sheet == tmp_path / "synthetic-again.png"
     pd.testing.assert_frame_equal(pd.read_parquet(again.files[9]), tables[9])

@@ -150,16 +150,17 @@ def test_a_block_in_pieces_is_the_same_block(items: int, masked: bool, monkeypat
         torch.testing.assert_close(ours.grad, theirs.grad, msg=name)
 
 
-def test_one_mask_for_all_items_goes_to_every_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("shape", [(1, 1, 9, 9), (9, 9)])
+def test_one_mask_for_all_items_goes_to_every_piece(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:  # and with as many items as places it is no mask an item
     from timm.models.vision_transformer import Block
 
     plain = Block(16, 2)
     fast = accelerate(copy.deepcopy(plain), device=CPU)
     monkeypatch.setattr("unlabeled.encoders._fast.KEPT", 9 * 16 * 4 * 4)
-    x, mask = torch.randn(4, 9, 16), torch.rand(1, 1, 9, 9) > 0.3
-    torch.testing.assert_close(
-        fast(x, mask | torch.eye(9, dtype=torch.bool)), plain(x, mask | torch.eye(9, dtype=torch.bool))
-    )
+    x, mask = torch.randn(9, 9, 16), (torch.rand(shape) > 0.3) | torch.eye(9, dtype=torch.bool)
+    torch.testing.assert_close(fast(x, mask), plain(x, mask))
 
 
 def test_a_transformer_keeps_its_names_when_its_blocks_go_in_pieces() -> None:

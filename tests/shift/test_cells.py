@@ -137,7 +137,7 @@ def test_what_measuring_strangers_would_refuse_is_refused_before(tmp_path: Path)
     Image.fromarray(np.zeros((8, 8), "uint8"), "L").save(tmp_path / "one.png")
     pd.DataFrame({"time": range(20), "a": range(20)}).to_csv(tmp_path / "series" / "a.csv", index=False)
     strangers.check(made, [np.arange(6)], [str(tmp_path / "one.png")])
-    with pytest.raises(UserError, match="holds series items, and the data image"):
+    with pytest.raises(UserError, match="holds recordings, and the data pictures; give folders of pictures"):
         strangers.check(made, [np.arange(6)], [str(tmp_path / "series")])
     with pytest.raises(UserError, match="leave one of each class"):
         strangers.check(made, [np.arange(4)], [str(tmp_path / "one.png")])

@@ -311,9 +311,8 @@ def _own_manifest(root: Path, name: str, tree: _Tree) -> pd.DataFrame | None:
         return items
     named = set(items["path"])
     for column in listed.columns.difference(["path", "label", "group", "domain", "split"]):
-        named |= set(
-            spelled([_tidy(p) for p in listed[column].dropna()], root)
-        )  # masks and other companions are not items of their own
+        beside = [_tidy(p) for p in listed[column].dropna()]  # masks and other companions are not items of their own
+        named |= set(spelled(beside, root))
     rest = sorted(known - named)
     return pd.concat([items, frame(rest, ["unlabeled"] * len(rest))], ignore_index=True) if rest else items
 

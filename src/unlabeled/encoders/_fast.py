@@ -81,7 +81,9 @@ class _InPieces(nn.Module):
             whole: Tensor = super().forward(x, attn_mask, is_causal)
             return whole
         some = -(-len(x) // pieces)
-        masks = [attn_mask] * pieces if attn_mask is None or len(attn_mask) != len(x) else torch.split(attn_mask, some)
+        masks: tuple[Tensor | None, ...] = (attn_mask,) * pieces
+        if attn_mask is not None and attn_mask.ndim == 4 and len(attn_mask) == len(x):  # (B, 1 or heads, 1 or T, T)
+            masks = torch.split(attn_mask, some)
         parts = zip(torch.split(x, some), masks, strict=False)  # fewer where the last items fit in one piece less
         return torch.cat([super(_InPieces, self).forward(part, mask, is_causal) for part, mask in parts])
 

@@ -40,9 +40,8 @@ def read(path: Path) -> pd.DataFrame:
             frame = frame.astype("str").where(frame.notna())
         else:
             how = layout(path)
-            how = (
-                replace(how, between="\t", decimal=".") if path.suffix.lower() == ".tsv" else replace(how, decimal=".")
-            )
+            between = "\t" if path.suffix.lower() == ".tsv" else how.between
+            how = replace(how, between=between, decimal=".")
             frame = table(path, how, "str", plain=True)
     except (OSError, ValueError) as fault:  # pandas' and pyarrow's own errors are ValueErrors
         raise UserError(

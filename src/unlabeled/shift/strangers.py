@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from unlabeled import catalog, metrics, progress, stats
+from unlabeled.data import kinds
 from unlabeled.data.prepare import Prepared
 from unlabeled.data.scan import scan
 from unlabeled.data.splits import inner_folds, unit_numbers
@@ -82,7 +83,8 @@ def check(prepared: Prepared, draws: Sequence[np.ndarray], texts: Sequence[str])
         if not Path(folder).exists():
             raise UserError(f"there is no {folder}", "give folders of strangers: --ood near=cats/,far=noise/")
         if (found := scan(folder).modality) != prepared.table.modality:
-            raise UserError(f"{folder} holds {found} items, and the data {prepared.table.modality}", "give such")
+            here, wanted = (kinds.kind(m).what for m in (found, prepared.table.modality))
+            raise UserError(f"{folder} holds {here}, and the data {wanted}", f"give folders of {wanted}")
     for draw, rows in enumerate(draws):
         fit, _ = split(prepared, rows, draw)
         if len(fit) == len(np.unique(prepared.table.labels[fit])):

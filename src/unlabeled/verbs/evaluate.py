@@ -49,7 +49,7 @@ class Evaluation:
         for key, row in zip(wide.index.to_list(), wide.to_dict("records"), strict=True):
             labels, arm, protocol = key
             low, high = row["low", "accuracy"], row["high", "accuracy"]
-            ends = f"{low:.3f} to {high:.3f}" if low == low else "too few items"  # not a number for one item or group
+            ends = f"{low:.3f} to {high:.3f}" if pd.notna(low) else "too few items"
             accuracy = f"{row['mean', 'accuracy']:.3f} ({ends})"
             out.append(f"{int(labels):>7} {arm:<24} {protocol:<{uses}} {accuracy:<24} {row['mean', 'macro_f1']:.3f}")
         out += [f"mind: {name} diverged, and its answers count as wrong" for name in self.diverged]

@@ -86,7 +86,7 @@ def sample(run: str, *, count: int = 64, out: str | None = None, seed: int = 0) 
         "Software": f"unlabeled {unlabeled.__version__}",
     }
     if isinstance(looks, Series):
-        return _series(looks, draw, chance, (count, folder, f"{name}-s{seed}"), trained.recipe.prep, told)
+        return _series(looks, draw, chance, count, folder, f"{name}-s{seed}", trained.recipe.prep, told)
     files: list[Path] = []
     with progress.bar("draw", count) as bar:
         for at in range(0, count, AT_ONCE):
@@ -116,7 +116,9 @@ def _series(
     looks: Series,
     draw: Callable[[int, torch.Generator], torch.Tensor],
     chance: torch.Generator,
-    where: tuple[int, Path, str],
+    count: int,
+    folder: Path,
+    name: str,
     prep: Mapping[str, Any],
     told: Mapping[str, str],
 ) -> Samples:
@@ -124,7 +126,6 @@ def _series(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    count, folder, name = where
     names, still, step = [*prep["variables"], *prep["statics"]], len(prep["variables"]), float(prep["step"]) or 1.0
     files: list[Path] = []
     drawn: list[np.ndarray] = []
@@ -143,7 +144,8 @@ def _series(
                 pq.write_table(pa.table(columns).replace_schema_metadata(dict(told)), beside)
                 beside.replace(files[-1])
             bar.advance(len(views))
-    sheet = folder.with_name(folder.name + ".png")
+    where = folder.resolve()
+    sheet = where.parent / f"synthetic-{where.name}.png"
     _write_picture(sheet, _sheet(drawn), {**told, "Title": "synthetic series"})
     return Samples(tuple(files), name.rpartition("-s")[0], "series", sheet)
 
