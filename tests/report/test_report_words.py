@@ -2,8 +2,10 @@
 
 import base64
 import doctest
+import html
 import importlib
 import io
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from unlabeled.report.ahead import page as ahead
 from unlabeled.report.blocks import Cell, percent
 from unlabeled.report.explained import story
 from unlabeled.report.folder import Absent, Study
+from unlabeled.report.page import write
 from unlabeled.report.pictures import sheet
 from unlabeled.report.sections import answer, budget, classes, maps, ranking, samples, table
 from unlabeled.report.words import METRICS
@@ -210,3 +213,10 @@ def test_names_with_hyphens_stay_as_they_are() -> None:
 )
 def test_columns_of_what_comes_next_and_what_is_missing_are_headed_aright(by: str, value: float, words: str) -> None:
     assert ahead.Told({}, pd.DataFrame(), by, np.empty(0), {}, None, "", ()).head(value) == words
+
+
+def test_the_first_screen_says_what_to_do_next(study: Path) -> None:
+    spaced = study.rename(study.with_name("my study"))
+    told = answer.section(Study(spaced)).facts["then"]
+    assert shlex.split(told) == ["unlabeled", "bundle", str(spaced)]
+    assert f">{told}<" in html.unescape(write(spaced).read_text("utf-8"))

@@ -1,6 +1,7 @@
 """The answer: the one sentence that a person needs, the figures that carry it, and what it does not show."""
 
 import math
+import shlex
 from typing import Any
 
 from unlabeled.progress import count
@@ -26,6 +27,7 @@ def section(study: Study) -> Section:
         "details": [str(x) for x in found.get("details", ())],
         "limits": [str(x) for x in found.get("limits", ())],
         "about": when + took,
+        "then": shlex.join(["unlabeled", "bundle", str(study.path)]),
     }
     return Section(facts)
 
