@@ -73,7 +73,7 @@ def _file(path: Path) -> Table:
     if modality:
         items, _ = kind(modality).items(frame([path.name], ["unlabeled"]), path.parent)
         form = "one file" if [path.name] == items["path"].tolist() else f"one file of {kind(modality).what}"
-        return Table(path, form, modality, items, notes=_encoded(modality, [path]))
+        return Table(path, form, modality, items, notes=_encoded(modality, path.parent, [path.name]))
     if suffix in manifest.SUFFIXES:
         items = _listed(manifest.read(path), path)
         modality = _modality_of(items, path.parent)
@@ -162,14 +162,14 @@ def _table(root: Path, modality: str, tree: _Tree) -> Table:
             )
     form, found, skipped = _shape(tree, own.what)
     items, told = own.items(found, root)
-    read_as = _encoded(modality, [root / file for file in found["path"].tolist()])
+    read_as = _encoded(modality, root, found["path"].tolist())
     return Table(root, told or form, modality, items, notes=(*skipped, *read_as, *_notes(tree, None)))
 
 
-def _encoded(modality: str, files: list[Path]) -> tuple[str, ...]:
+def _encoded(modality: str, root: Path, names: list[str]) -> tuple[str, ...]:
     """How tables of texts were read where that is no matter of course; recordings tell it themselves."""
-    tables = [f for f in files if f.suffix.lower() in (".csv", ".tsv")] if modality == "text" else []
-    return tuple(filter(None, map(cells.note, tables)))
+    tables = [n for n in names if n.lower().endswith((".csv", ".tsv"))] if modality == "text" else []
+    return tuple(filter(None, (cells.note(root / name) for name in tables)))
 
 
 def _walk(root: Path) -> dict[str, _Tree]:
