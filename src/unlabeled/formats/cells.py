@@ -31,21 +31,26 @@ class Layout:
     Args:
         between: a tab, a semicolon or a comma.
         decimal: a point or a comma.
-        head: the cells of the first line.
+        raw: the cells of the first line with the spaces around them, as pandas calls the columns.
         second: the cells of the line below; none where there is no such line.
         trailing: whether the lines below end with one separator more than the first.
     """
 
     between: str
     decimal: str
-    head: tuple[str, ...]
+    raw: tuple[str, ...]
     second: tuple[str, ...]
     trailing: bool = False
 
     @property
+    def head(self) -> tuple[str, ...]:
+        """The cells of the first line."""
+        return tuple(cell.strip() for cell in self.raw)
+
+    @property
     def own(self) -> list[int] | None:
         """The numbers of the columns that have a name, where lines are longer than that by a separator; else None."""
-        return list(range(len(self.head))) if self.trailing else None
+        return list(range(len(self.raw))) if self.trailing else None
 
 
 def layout(path: Path) -> Layout:
@@ -64,7 +69,7 @@ def layout(path: Path) -> Layout:
     plain = re.sub(r'"[^"]*"', "", first)
     between = "\t" if "\t" in plain else ";" if plain.count(";") > plain.count(",") else ","
     names = _parted(first, between)
-    cells = [_parted(line, between) for line in below if line.strip()]
+    cells = [tuple(c.strip() for c in _parted(line, between)) for line in below if line.strip()]
     decimal = "." if between == "," else _decimal([cell for line in cells for cell in line])
     trailing = bool(cells) and all(len(line) == 1 + len(names) and not line[-1] for line in cells)
     return Layout(between, decimal, names, cells[0] if cells else (), trailing)
@@ -167,10 +172,9 @@ def _said(line: bytes) -> str:
 
 def _parted(line: str, between: str) -> tuple[str, ...]:
     try:
-        cells = next(csv.reader([line.strip("\r\n")], delimiter=between), [])
+        return tuple(next(csv.reader([line.strip("\r\n")], delimiter=between), ()))
     except csv.Error:  # a cell that is very long
-        cells = line.strip("\r\n").split(between)
-    return tuple(cell.strip() for cell in cells)
+        return tuple(line.strip("\r\n").split(between))
 
 
 def commas(frame: pd.DataFrame) -> bool:

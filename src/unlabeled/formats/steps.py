@@ -82,14 +82,13 @@ def _frame(path: Path) -> pd.DataFrame:
             return frame.reset_index()
         rest = frame.reset_index(drop=True)
         return _dated(rest, frame.index.to_series().reset_index(drop=True), rest)
-    names = [n for n in columns(path) if n]
+    how = layout(path)
+    names = [cell.lower() for cell in how.head if cell]
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise Unreadable(f'two of its columns are called "{twice}"')
-    how = layout(path)
-    words: dict[Hashable, str] = {}
-    if mine := {w for w in (*(_first(WORDS[k], names) for k in ("id", "label")), _variable(names)) if w}:  # 007 is no 7
-        words = {c: "str" for c in table(path, how, {}, rows=0).columns if str(c).strip().lower() in mine}
+    mine = {w for w in (*(_first(WORDS[k], names) for k in ("id", "label")), _variable(names)) if w}  # 007 is no 7
+    words: dict[Hashable, str] = {cell: "str" for cell in how.raw if cell.strip().lower() in mine}
     frame = table(path, how, words)
     if how.between != "," and how.decimal == "." and commas(frame.drop(columns=list(words))):  # below the first lines
         frame = table(path, replace(how, decimal=","), words)
