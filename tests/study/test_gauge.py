@@ -12,6 +12,7 @@ from unlabeled import UserError, compare, gauge, pretrain, sample
 from unlabeled.data.texts import TextPrep, said
 from unlabeled.data.tokens import opened
 from unlabeled.deploy.inputs import table_of
+from unlabeled.methods.causal_lm import CausalLM
 from unlabeled.metrics import retrieval, spearman
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.study.words import bits_per_byte, pairs
@@ -130,6 +131,15 @@ def test_bits_per_byte_are_those_of_every_token_once(notes: Path, tmp_path: Path
         gauge(str(lossy.folder), str(book))
     texts = sample(str(made.folder), count=2, out=str(tmp_path / "new"))
     assert texts.what == "texts" and "synthetic" in texts.files[0].read_text().splitlines()[0]
+
+
+def test_a_written_text_ends_where_it_says_so(notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = run(notes, "causal_lm", tmp_path / "run", encoder=GPT)
+    look = made.modality()
+    two = look.ids(["the old ship"], 6)[0], look.ids(["the match"], 6)[0, 1:]  # an end stands between them
+    monkeypatch.setattr(CausalLM, "sample", lambda self, count, chance: torch.cat(two).expand(count, -1))
+    texts = sample(str(made.folder), count=1, out=str(tmp_path / "new"))
+    assert texts.files[0].read_text().splitlines()[1:] == ["the old ship"]
 
 
 def test_methods_for_pictures_and_arms_for_texts_in_one_comparison(notes: Path, tmp_path: Path) -> None:

@@ -149,6 +149,15 @@ class Text(Modality):
         )
         return [text.strip() for text in out]
 
+    def drawn(self, view: Tensor) -> Tensor:
+        """Views (B, T) up to the first token that ends a text, 0 behind it: what comes there was never learnt.
+
+        >>> Text(size=6).drawn(torch.tensor([[1, 9, 8, 2, 7, 6]])).tolist()
+        [[1, 9, 8, 0, 0, 0]]
+        """
+        ended = (view[:, 1:] == self.sep).cumsum(1) > 0
+        return torch.cat([view[:, :1], view[:, 1:].masked_fill(ended, 0)], 1)
+
     def pieces(self, view: Tensor) -> list[list[str]]:
         """What each token of views (B, T) says, up to the items' ends; "" for those that say nothing."""
         rows, read = (view % words.SEGMENT).cpu(), opened(self.tokenizer)
