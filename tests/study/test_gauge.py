@@ -18,6 +18,7 @@ from unlabeled.settings import Budget, Setup, Training
 from unlabeled.study.words import bits_per_byte, pairs
 from unlabeled.training.devices import open_device
 from unlabeled.training.run import Run
+from unlabeled.verbs.gauge import Gauge
 
 SMALL, GPT = "bert(width=16, depth=1, heads=2)", "gpt(width=16, depth=1, heads=2)"
 TRAINING = Training(batch_size=16, threads=1, precision="fp32", device="cpu")
@@ -105,6 +106,24 @@ def test_likeness_of_scored_pairs(notes: Path, tmp_path: Path) -> None:
         gauge(str(made.folder), str(tmp_path / "odd.csv"))
 
 
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ("a ship,the sea,high", "0 pairs"),
+        ("a ship,the sea,1", "1 pairs"),
+        ("a ship,the sea,1\na team,a goal,1\n,a goal,4", "2 pairs"),
+    ],
+)
+def test_pairs_that_tell_nothing_are_refused_in_one_line(rows: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text(f"sentence1,sentence2,score\n{rows}\n")
+    with pytest.raises(UserError, match=told):
+        pairs(tmp_path / "pairs.csv")
+
+
+def test_a_score_that_is_not_defined_is_shown() -> None:
+    assert Gauge("run", "data", {"pairs": 9.0, "spearman": math.nan}).lines()[1:] == ["pairs: 9", "spearman: nan"]
+
+
 def test_what_follows_what(notes: Path, tmp_path: Path) -> None:
     for method in ("nsp", "quick_thoughts"):
         scores = gauge(str(run(notes, method, tmp_path / method).folder), str(notes)).scores
@@ -129,6 +148,10 @@ def test_bits_per_byte_are_those_of_every_token_once(notes: Path, tmp_path: Path
     lossy = run(notes, "causal_lm", tmp_path / "lossy", encoder=GPT)
     with pytest.raises(UserError, match="cased"):
         gauge(str(lossy.folder), str(book))
+    (tmp_path / "empty.txt").touch()
+    for name, told in (("none.txt", "there is no"), ("empty.txt", "it is empty"), (".", "cannot read")):
+        with pytest.raises(UserError, match=told):
+            gauge(str(made.folder), str(tmp_path / name))
     texts = sample(str(made.folder), count=2, out=str(tmp_path / "new"))
     assert texts.what == "texts" and "synthetic" in texts.files[0].read_text().splitlines()[0]
 
