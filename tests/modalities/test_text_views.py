@@ -54,6 +54,22 @@ def test_the_plain_view_says_what_the_text_said(tokenizer: str, cased: str) -> N
     assert exact.texts(exact.ids([odd])) == [odd]
 
 
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("Café Über ﬁne, ½ Ёлка", "cafe uber fine, 1⁄2 елка"),
+        ("שָׁלוֹם العَرَبِيَّة", "שלום العربية"),
+        ("नमस्ते कि कु", "नमस्ते कि कु"),
+        ("ที่นี่", "ที่นี่"),
+        ("がぎぐ パン", "がぎぐ パン"),
+        ("안녕하세요", "안녕하세요"),
+    ],
+)
+def test_accents_go_and_letters_stay_in_every_script(said: str, read: str, tokenizer: str) -> None:
+    own = opened(tokenizer)
+    assert own.decode(own.encode(said).ids).strip() == read
+
+
 def test_strong_views_are_the_text_unless_the_settings_say_more(tokenizer: str) -> None:
     look = modality(tokenizer)
     x = raw(look)

@@ -26,6 +26,10 @@ VOCABULARY = 8_000
 EIGHTHS = 8  # of a bit, in which the rarity of a token is kept
 CHUNK = 1_000  # texts that are counted at a time
 FEWEST = 4 + 256  # the special tokens and the bytes
+ACCENTS = (  # marks that `uncased` leaves out: Latin, Greek, Cyrillic, Hebrew points, Arabic vowels, emoji's variants
+    r"[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u064b-\u065f\u0670"
+    r"\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f]"
+)
 
 
 @lru_cache(maxsize=8)
@@ -61,12 +65,12 @@ def made(how: str, texts: Iterable[str]) -> tuple[str, tuple[int, int, int, int]
 
 
 def _trained(cased: bool, vocabulary: int, texts: Iterable[str]) -> str:
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     made = Tokenizer(models.BPE())
-    if not cased:
+    if not cased:  # other marks are letters: the vowels of Hindi and Thai, the voice of Japanese syllables
         made.normalizer = normalizers.Sequence(
-            [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
+            [normalizers.NFKD(), normalizers.Replace(Regex(ACCENTS), ""), normalizers.NFC(), normalizers.Lowercase()]
         )
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=not cased)
     made.decoder = decoders.ByteLevel()
