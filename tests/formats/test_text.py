@@ -12,6 +12,7 @@ from unlabeled.data import doctor
 from unlabeled.data.prepare import prepare
 from unlabeled.data.scan import scan
 from unlabeled.data.texts import said
+from unlabeled.data.tokens import opened
 from unlabeled.formats import Unreadable, text
 
 SENTENCES = ["the whale swam past the ship.", "a goal in the last minute won the match.", "shares fell on the news."]
@@ -130,6 +131,18 @@ def test_long_texts_become_windows_of_one_group(tmp_path: Path) -> None:
     ends = [said(tmp_path, p)[-1] for p in items["path"][:-1]]
     assert np.mean([e == "." for e in ends]) > 0.5  # windows end with a sentence where they can
     assert prepared.store.array.max() < 65_536 and (prepared.store.array[:, 0, 0] == 1).all()
+
+
+def test_windows_of_scripts_without_spaces_part_no_letter_and_lose_nothing(tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    book = "".join("".join(map(chr, chance.integers(0x4E00, 0x5200, 3))) + "。！"[i % 2] for i in range(400))
+    (tmp_path / "book.txt").write_text(book, "utf-8")
+    ready = prepare(tmp_path, size=64, tokenizer="uncased(vocabulary=300)")
+    parts = [said(tmp_path, path) for path in ready.table.items["path"]]
+    assert "".join(parts) == book and len(parts) > 40
+    own = opened(ready.prep.tokenizer)  # type: ignore[attr-defined]
+    assert max(len(own.encode(part).ids) for part in parts) <= 62
+    assert all(part.endswith(("。", "！")) for part in parts)
 
 
 def test_bad_documents_are_named_and_the_rest_is_read(tmp_path: Path) -> None:

@@ -121,6 +121,14 @@ def test_pairs_are_parted_behind_a_sentence(tokenizer: str) -> None:
     assert 0.4 < float(many.float().mean()) < 0.6
 
 
+def test_sentences_end_in_other_scripts_too() -> None:
+    said = ["船は大きい。鯨が海を泳いでいるのを見た", "रात ठंडी थी। सुबह हुई"]
+    look = Text(size=64, tokenizer=made("uncased(vocabulary=400)", said * 4)[0])
+    ids = look.ids(said)
+    first = [look.texts(row[None, : int(at)])[0] for row, at in zip(ids, words.cuts(ids, look.ends()), strict=True)]
+    assert first == ["船は大きい。", "रात ठंडी थी।"]
+
+
 def test_wrong_parts_are_those_that_are_allowed(tokenizer: str) -> None:
     look = modality(tokenizer)
     said = [

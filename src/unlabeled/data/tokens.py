@@ -7,7 +7,7 @@ a word that they do not know: `uncased` reads without case and accents, `cased` 
 import base64
 import json
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,20 @@ def opened(text: str) -> "Tokenizer":
     from tokenizers import Tokenizer
 
     return Tokenizer.from_str(text)
+
+
+@cache
+def spelled(letters: str) -> str:
+    """How a byte-level vocabulary spells some letters: a sign a byte.
+
+    >>> spelled("."), spelled("。")
+    ('.', 'ãĢĤ')
+    """
+    need_text()
+    from tokenizers import pre_tokenizers
+
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return "".join(part for part, _ in level.pre_tokenize_str(letters))
 
 
 def made(how: str, texts: Iterable[str]) -> tuple[str, tuple[int, int, int, int]]:
