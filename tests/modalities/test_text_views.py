@@ -1,5 +1,7 @@
 """The modality of texts: views are the text but for what the settings take away; what is corrupted is still a text."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -68,6 +70,19 @@ def test_the_plain_view_says_what_the_text_said(tokenizer: str, cased: str) -> N
 def test_accents_go_and_letters_stay_in_every_script(said: str, read: str, tokenizer: str) -> None:
     own = opened(tokenizer)
     assert own.decode(own.encode(said).ids).strip() == read
+
+
+def test_a_folder_that_cuts_and_fills_texts_up_does_neither(tokenizer: str, tmp_path: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    own = opened(tokenizer).from_str(tokenizer)
+    own.enable_truncation(8)
+    own.enable_padding(length=8, pad_id=0, pad_token="[PAD]")
+    marks = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "cls", "sep", "mask")}
+    PreTrainedTokenizerFast(tokenizer_object=own, **marks).save_pretrained(tmp_path)
+    found = opened(made(str(tmp_path), [])[0])
+    for said in ("ship", " ".join(SAID)):
+        assert found.encode(said).ids == opened(tokenizer).encode(said).ids
 
 
 def test_strong_views_are_the_text_unless_the_settings_say_more(tokenizer: str) -> None:

@@ -34,11 +34,14 @@ ACCENTS = (  # marks that `uncased` leaves out: Latin, Greek, Cyrillic, Hebrew p
 
 @lru_cache(maxsize=8)
 def opened(text: str) -> "Tokenizer":
-    """A tokenizer from its JSON, which a run keeps."""
+    """A tokenizer from its JSON, which a run keeps; it reads all of a text and fills nothing up, whatever that says."""
     need_text()
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_str(text)
+    own = Tokenizer.from_str(text)
+    own.no_truncation()  # sentence-transformers' folders ask for 128 tokens, no more and no less
+    own.no_padding()
+    return own
 
 
 @cache
