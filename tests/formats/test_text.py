@@ -63,6 +63,16 @@ def test_semicolons_part_the_label_from_the_text(tmp_path: Path) -> None:
     assert said(table.folder, table.items["path"][1]) == many()["text"][1]
 
 
+def test_marks_in_tables_of_tabs_swallow_no_rows(tmp_path: Path) -> None:
+    texts = ['"a grey ship', "the sea", '"old" tugs sail', 'it said "no"', 'a 5" nail"', "last of all"]
+    file = tmp_path / "train.tsv"
+    file.write_text("sentence\tlabel\n" + "".join(f"{t}\t{i % 2}\n" for i, t in enumerate(texts)))
+    assert [d.text for d in text.rows(file).values()] == texts
+    quoted = ['say "no"', "two\nlines\tand a tab", "plain"]
+    pd.DataFrame({"sentence": quoted, "label": [0, 1, 0]}).to_csv(tmp_path / "test.tsv", sep="\t", index=False)
+    assert [d.text for d in text.rows(tmp_path / "test.tsv").values()] == quoted
+
+
 @pytest.mark.parametrize(("mark", "words"), [(b"", 20_000), (b"\xef\xbb\xbf", 3)])
 def test_lines_of_json_may_begin_with_a_book_or_a_byte_order_mark(tmp_path: Path, mark: bytes, words: int) -> None:
     rows = [{"text": "word " * words, "label": "long"}, {"text": "so it goes", "label": "short"}]

@@ -14,7 +14,7 @@ import pandas as pd
 
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, manifest
-from unlabeled.formats.cells import layout, table
+from unlabeled.formats.cells import layout, table, unquoted
 from unlabeled.formats.recording import LONGEST_LINE, guard_lines
 
 PLAIN = frozenset((".txt", ".md"))
@@ -218,7 +218,8 @@ def _table(path: Path, most: int | None = None) -> pd.DataFrame:
         return _json(path, most)
     how = layout(path)
     how = replace(how, between="\t" if suffix == ".tsv" else how.between, decimal=".")
-    return table(path, how, object, plain=True, rows=most, damaged=True)
+    bare = how.between == "\t" and unquoted(path)
+    return table(path, how, object, plain=True, rows=most, damaged=True, bare=bare)
 
 
 def _parquet(path: Path, most: int | None) -> pd.DataFrame:
