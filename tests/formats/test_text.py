@@ -117,6 +117,20 @@ def test_documents_in_class_folders_and_a_list_of_lines(tmp_path: Path) -> None:
     assert len(scan(tmp_path / "prose.txt")) == 1
 
 
+def test_plain_files_in_utf_16_and_lines_of_any_end(tmp_path: Path) -> None:
+    (tmp_path / "sea").mkdir()
+    (tmp_path / "sea" / "a.txt").write_bytes("the whale swam past the café\r\nat noon".encode("utf-16"))
+    table = scan(tmp_path)
+    assert [said(tmp_path, p) for p in table.items["path"]] == ["the whale swam past the café\nat noon"]
+    (tmp_path / "sea" / "a.txt").write_bytes(b"\xff\xfea\0b")
+    with pytest.raises(Unreadable, match="UTF-16"):
+        said(tmp_path, "sea/a.txt")
+    for end in ("\n", "\r\n", "\r"):
+        lines = ["one\u2028two", "so it\x85 goes", "last of all"]
+        (tmp_path / "train.txt").write_bytes(end.join([*lines, ""]).encode())
+        assert [d.text for d in text.rows(tmp_path / "train.txt").values()] == lines
+
+
 def test_numbers_and_lists_of_files_are_no_texts(tmp_path: Path) -> None:
     (tmp_path / "series.csv").write_text("time,x,y\n0,1.5,2.0\n1,2.5,3.0\n")
     (tmp_path / "list.csv").write_text("path,text\na.png,what is shown on it\n")

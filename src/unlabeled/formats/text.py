@@ -4,6 +4,7 @@ and the rest is read.
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -14,7 +15,7 @@ import pandas as pd
 
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, manifest
-from unlabeled.formats.cells import layout, table, unquoted
+from unlabeled.formats.cells import MARKS, layout, table, unquoted
 from unlabeled.formats.recording import LONGEST_LINE, guard_lines
 
 PLAIN = frozenset((".txt", ".md"))
@@ -124,8 +125,9 @@ def holds_text(path: Path) -> bool:
                 head = file.read(SNIFF)
         except OSError:
             return False
-        told = [c for c in head.decode("utf-8", "replace") if not c.isspace()]
-        return b"\0" not in head and (not told or sum(c.isalpha() or c == "�" for c in told) > 0.5 * len(told))
+        far = _wide(head)
+        told = [c for c in head.decode("utf-16" if far else "utf-8", "replace") if not c.isspace()]
+        return (far or b"\0" not in head) and (not told or sum(c.isalpha() or c == "�" for c in told) > 0.5 * len(told))
     try:
         some = _head(path)
     except (OSError, ValueError, IndexError):
@@ -136,7 +138,7 @@ def holds_text(path: Path) -> bool:
 def lists(path: Path) -> bool:
     """Whether a plain file holds a document a line: several lines, and no empty ones that part paragraphs."""
     try:
-        lines = _whole(os.fspath(path), _changed(path)).splitlines()
+        lines = _lines(_whole(os.fspath(path), _changed(path)))
     except Unreadable:
         return False
     return len(lines) > 1 and sum(not line.strip() for line in lines) <= 0.02 * len(lines)
@@ -154,16 +156,31 @@ def _whole(path: str, changed: int) -> str:
     file = Path(path)
     try:
         guard_lines(file, file.suffix.lower())
-        return file.read_bytes().decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n")
+        found = file.read_bytes()
+        said = found.decode("utf-16") if _wide(found) else found.decode("utf-8-sig", "surrogateescape")
+        return said.replace("\r\n", "\n")
     except OSError as fault:
         raise Unreadable(fault.strerror or "it cannot be read") from None
+    except UnicodeDecodeError:
+        raise Unreadable("it begins as text in UTF-16 and does not go on so") from None
+
+
+def _wide(said: bytes) -> bool:
+    """Whether a plain file is in UTF-16: its mark alone may be chance, a space or an end of a line with it is none."""
+    return said[:2] in MARKS and b"\0" in said
+
+
+def _lines(whole: str) -> list[str]:
+    """The lines of a plain file; what Unicode holds for other ends of lines is part of a document."""
+    lines = re.split(r"\r\n|\r|\n", whole)
+    return lines if lines[-1] else lines[:-1]
 
 
 @lru_cache(maxsize=16)
 def _rows(path: str, changed: int) -> Mapping[str, Document]:
     file = Path(path)
     if file.suffix.lower() in PLAIN:
-        return {str(i): _document(line) for i, line in enumerate(_whole(path, changed).splitlines())}
+        return {str(i): _document(line) for i, line in enumerate(_lines(_whole(path, changed)))}
     try:
         guard_lines(file, file.suffix.lower())
         table = _table(file)
