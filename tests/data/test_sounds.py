@@ -10,8 +10,9 @@ import pytest
 import soundfile
 
 from unlabeled.data import doctor, sounds
-from unlabeled.data.prepare import prepare, read_prep
+from unlabeled.data.prepare import as_stored, prepare, read_prep
 from unlabeled.data.scan import scan
+from unlabeled.data.sounds import AudioPrep
 from unlabeled.deploy.inputs import table_of
 from unlabeled.errors import UserError
 from unlabeled.verbs.scan import scan as scan_verb
@@ -102,6 +103,17 @@ def test_long_recordings_are_cut_and_never_parted(tmp_path: Path) -> None:
     again = sounds.again(scan(root), found.prep)  # type: ignore[arg-type]
     assert set(again.items["path"]) == set(items["path"])
     assert (found.store.array[:, 0] != sounds.END).all()
+
+
+def test_what_cannot_be_read_stays_in_its_place(tmp_path: Path) -> None:
+    for name in ("a", "c"):
+        soundfile.write(tmp_path / f"{name}.wav", hiss(0.5, 8_000, 0), 8_000)
+    (tmp_path / "b.wav").write_bytes(b"no sound")
+    given = [str(tmp_path / f"{name}.wav") for name in "abc"]
+    with table_of(given, "audio") as table:
+        assert as_stored(table, AudioPrep(50, 8000)).items["path"].tolist() == given
+        halves = as_stored(table, AudioPrep(30, 8000)).items["path"].str.partition("@")[0].tolist()
+    assert halves == [given[0], given[0], given[1], given[2], given[2]]
 
 
 def test_no_sound_at_all_is_one_line(tmp_path: Path) -> None:

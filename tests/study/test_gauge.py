@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from unlabeled import UserError, compare, gauge, pretrain, sample
+from unlabeled.data.prepare import as_stored, prepare
 from unlabeled.data.texts import TextPrep, said
 from unlabeled.data.tokens import opened
 from unlabeled.deploy.inputs import table_of
@@ -181,6 +182,12 @@ def test_strings_are_texts_and_files_are_files(notes: Path, tmp_path: Path) -> N
     (tmp_path / "one.txt").write_text("the grey sea")
     with table_of([str(tmp_path / "one.txt")], "text") as table:
         assert said(table.folder, table.items["path"][0]) == "the grey sea"
+
+
+def test_a_model_answers_once_a_text_in_the_order_of_the_texts(notes: Path) -> None:
+    prep = prepare(notes, size=16).prep
+    with table_of(["the old ship " * 90, "", "the grey sea"], "text") as table:
+        assert as_stored(table, prep).items["path"].tolist() == [f"items.jsonl#{i}" for i in range(3)]
 
 
 def test_spearman_and_retrieval_against_scipy_and_a_loop() -> None:

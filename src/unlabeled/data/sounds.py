@@ -183,11 +183,12 @@ def again(table: Table, prep: AudioPrep, stride: int = 0, *, keep: bool = False)
         table: one row a recording.
         prep: of that run.
         stride: frames from one window to the next; 0 takes half a window.
-        keep: keep a row for each sound that cannot be read, behind the others, instead of naming it as broken.
+        keep: keep a row for each sound that cannot be read, in its place, instead of naming it as broken.
     """
     seen, broken = survey(table)
-    windows = cut(table.without(broken), prep, stride, seen)
     if not keep or not broken:
-        return windows
-    bad = table.items[table.items["path"].isin({b.path for b in broken})]
-    return replace(windows, items=pd.concat([windows.items, bad], ignore_index=True), broken=table.broken)
+        return cut(table.without(broken), prep, stride, seen)
+    there = ~table.items["path"].isin({b.path for b in broken}).to_numpy()
+    columns = np.zeros((3, len(table)), np.int64)  # those that cannot be read are taken for short, which stay whole
+    columns[:, there] = seen.rates, seen.channels, seen.samples
+    return cut(table, prep, stride, Survey(*columns))

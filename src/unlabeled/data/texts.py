@@ -152,14 +152,10 @@ def ready(table: Table, size: int, tokenizer: str) -> tuple[Table, TextPrep]:
     return cut(whole, texts, lengths, prep), prep
 
 
-def again(table: Table, prep: TextPrep, *, keep: bool = False) -> Table:
-    """A table of documents, cut as an earlier run has cut its own; with `keep` what cannot be read stays a row."""
+def again(table: Table, prep: TextPrep) -> Table:
+    """A table of documents, cut as an earlier run has cut its own."""
     whole, texts = readable(table)
-    out = cut(whole, texts, counted(prep, texts), prep)
-    if not keep:
-        return out
-    bad = table.items[~table.items["path"].isin(whole.items["path"])]
-    return replace(out, items=pd.concat([out.items, bad], ignore_index=True), broken=table.broken)
+    return cut(whole, texts, counted(prep, texts), prep)
 
 
 def counted(prep: TextPrep, texts: list[str]) -> np.ndarray:

@@ -101,7 +101,7 @@ def next_part(
     The data's test items are taken where it has any, else all; `only` names a file in it. Where there is one document,
     or none with two windows, what cannot be asked is left out.
     """
-    table, store = build(as_stored(scan(data), prep), prep, progress=False)
+    table, store = build(texts.again(as_stored(scan(data), prep), prep), prep, progress=False)
     rows = table.rows("test") if len(table.rows("test")) else table.rows()
     rows = rows[table.items["path"].iloc[rows].str.startswith(only).to_numpy()]
     if len(rows) < 2:

@@ -79,10 +79,12 @@ class Text(Kind):
         return items, made, made.size
 
     def again(self, table: Table, prep: Preparation, stride: int = 0, *, keep: bool = False) -> Table:
-        """The windows that an earlier run would have cut."""
+        """The windows that an earlier run would have cut; with `keep` whole documents, of which a model reads as much
+        as of the labelled ones that it was made with: an answer a document.
+        """
         if not isinstance(prep, TextPrep):
             raise TypeError(f"texts cannot be cut as {prep.what} are")
-        return texts.again(table, prep, keep=keep)
+        return table if keep else texts.again(table, prep)
 
     def examine(self, table: Table, store: Store | None) -> Examined:
         """Copies and near copies, texts on both sides of the test split, odd lengths."""
