@@ -93,6 +93,15 @@ def test_files_named_after_splits_and_columns_that_tell_them(tmp_path: Path) -> 
     assert len(scan(file).rows("test")) == 3
 
 
+def test_a_split_that_is_none_is_refused_and_not_learnt_from(tmp_path: Path) -> None:
+    frame = many().assign(split=["train"] * 40 + ["eval"] * 20)
+    frame.to_csv(tmp_path / "notes.csv", index=False)
+    with pytest.raises(UserError, match='has the split "eval"'):
+        scan(tmp_path)
+    frame.assign(split=["", *["news"] * 59]).to_csv(tmp_path / "notes.csv", index=False)  # it tells something else
+    assert scan(tmp_path).items["split"].tolist() == ["train"] * 60
+
+
 def test_pairs_give_two_texts_of_one_group_and_no_label(tmp_path: Path) -> None:
     file = tmp_path / "pairs.csv"
     pd.DataFrame({"score": [1.0, 5.0], "sentence1": SENTENCES[:2], "sentence2": SENTENCES[1:]}).to_csv(
