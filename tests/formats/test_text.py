@@ -1,6 +1,7 @@
 """Texts as they lie on disk: plain files, lines, tables; what is bad is told by name and the rest is read."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,15 @@ import pandas as pd
 import pytest
 
 from unlabeled import UserError
+from unlabeled.arms.lsa import LSA
+from unlabeled.arms.tfidf import Tfidf
 from unlabeled.data import doctor
 from unlabeled.data.prepare import prepare
 from unlabeled.data.scan import scan
 from unlabeled.data.texts import said
 from unlabeled.data.tokens import opened
 from unlabeled.formats import Unreadable, text
+from unlabeled.modalities.text import Text
 
 SENTENCES = ["the whale swam past the ship.", "a goal in the last minute won the match.", "shares fell on the news."]
 
@@ -242,3 +246,14 @@ def test_the_doctor_finds_copies_and_leaks(tmp_path: Path) -> None:
     found = {(f.kind, f.severity): f.text for f in doctor.examine(scan(tmp_path)).findings}
     assert "both sides" in found["leak", "error"] and "few words" in found["leak", "warning"]
     assert found["duplicates", "info"]
+
+
+def test_texts_without_a_word_are_told_apart(tmp_path: Path) -> None:
+    for split, signs in (("train", ["👍", "😀", "!!!", ":-)"]), ("test", ["👎", "?!"])):
+        pd.DataFrame({"text": signs, "label": ["a", "b"] * (len(signs) // 2)}).to_csv(tmp_path / f"{split}.csv")
+    assert not {f.kind for f in doctor.examine(scan(tmp_path)).findings} & {"leak", "duplicates"}
+    ready = prepare(tmp_path)
+    looks = Text.fitting(asdict(ready.prep), {"size": ready.size})  # type: ignore[call-overload]
+    for arm in (Tfidf(), LSA()):
+        found = arm.fit(ready.store, ready.learning, looks, 0).features(ready.store, ready.learning, looks)
+        assert np.isfinite(found).all() and len(np.unique(found.round(4), axis=0)) > 1

@@ -72,7 +72,8 @@ def _lengths(table: Table, lengths: np.ndarray) -> list[Finding]:
 
 def _copies(table: Table, said: list[str]) -> list[Finding]:
     tests = table.items["split"].eq("test").to_numpy()
-    paths, plain = table.items["path"].tolist(), [" ".join(re.findall(r"\w+", t.lower())) for t in said]
+    paths = table.items["path"].tolist()
+    plain = [" ".join(re.findall(r"\w+", t.lower())) or t.strip() for t in said]  # of signs alone each counts
     same: defaultdict[str, list[int]] = defaultdict(list)
     for row, t in enumerate(plain):
         same[t].append(row)
