@@ -116,6 +116,16 @@ def test_what_cannot_be_read_stays_in_its_place(tmp_path: Path) -> None:
     assert halves == [given[0], given[0], given[1], given[2], given[2]]
 
 
+def test_a_list_without_labels_tells_which_columns_may_hold_them(tmp_path: Path) -> None:
+    for i in range(2):
+        soundfile.write(tmp_path / f"{i}.wav", hiss(0.2, 8_000, i), 8_000)
+    (tmp_path / "split.csv").write_text("file,digit,speaker\n0.wav,3,ann\n1.wav,4,ben\n")
+    for given in (tmp_path, tmp_path / "split.csv"):
+        assert any("no column of split.csv" in n and "others: digit)" in n for n in scan(given).notes)
+    (tmp_path / "split.csv").write_text("file,label,speaker,take\n0.wav,,ann,1\n1.wav,,ben,2\n")
+    assert not any("no column" in n for n in scan(tmp_path).notes)
+
+
 def test_no_sound_at_all_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_text("no")
     with pytest.raises(UserError, match=r"none of the 1 sounds.*a\.wav: it is no sound"):

@@ -67,6 +67,13 @@ def test_semicolons_part_the_label_from_the_text(tmp_path: Path) -> None:
     assert said(table.folder, table.items["path"][1]) == many()["text"][1]
 
 
+def test_columns_that_may_be_labels_are_told(tmp_path: Path) -> None:
+    many().rename(columns={"label": "Class Index"}).assign(id=7).to_csv(tmp_path / "train.csv", index=False)
+    assert any('others: Class Index, id): call the one that does "label"' in n for n in scan(tmp_path).notes)
+    many().assign(id=7).to_csv(tmp_path / "train.csv", index=False)
+    assert scan(tmp_path).notes == ()
+
+
 def test_marks_in_tables_of_tabs_swallow_no_rows(tmp_path: Path) -> None:
     texts = ['"a grey ship', "the sea", '"old" tugs sail', 'it said "no"', 'a 5" nail"', "last of all"]
     file = tmp_path / "train.tsv"

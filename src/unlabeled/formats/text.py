@@ -2,6 +2,7 @@
 and the rest is read.
 """
 
+import itertools
 import json
 import os
 import re
@@ -31,6 +32,7 @@ KNOWN = {
     "domain": (*manifest.WORDS["domain"], "author", "source", "genre", "language"),
     "split": manifest.WORDS["split"],
 }
+NAMES = frozenset(itertools.chain(TEXT, *PAIRS, *KNOWN.values()))  # of columns that tell what they hold
 ASIDE = frozenset(("readme", "license", "licence", "notice", "changelog", "contributing", "authors", "copying"))
 SNIFF = 1 << 16  # bytes that tell what a file holds
 WORDY = 4  # words that a column's cells have on average before it counts as text under a name that nobody knows
