@@ -67,6 +67,14 @@ def test_semicolons_part_the_label_from_the_text(tmp_path: Path) -> None:
     assert said(table.folder, table.items["path"][1]) == many()["text"][1]
 
 
+def test_empty_lines_of_json_are_no_documents(tmp_path: Path) -> None:
+    (tmp_path / "notes.jsonl").write_text('{"text": "the sea"}\n\n{"text": "a ship"}\n\n \n')
+    assert [(d.text, d.fault) for d in text.rows(tmp_path / "notes.jsonl").values()] == [
+        ("the sea", ""),
+        ("a ship", ""),
+    ]
+
+
 def test_columns_that_may_be_labels_are_told(tmp_path: Path) -> None:
     many().rename(columns={"label": "Class Index"}).assign(id=7).to_csv(tmp_path / "train.csv", index=False)
     assert any('others: Class Index, id): call the one that does "label"' in n for n in scan(tmp_path).notes)

@@ -253,6 +253,8 @@ def _json(path: Path, most: int | None) -> pd.DataFrame:
     found: list[object] = []
     with path.open("rb") as file:
         while line := file.readline(LONGEST_LINE):
+            if not line.strip():
+                continue  # an empty line holds no document, nor a broken one
             try:
                 row = json.loads(line.decode("utf-8" if found else "utf-8-sig", "surrogateescape"))
             except ValueError:
