@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from unlabeled.data.prepare import as_stored, prepare
 from unlabeled.data.texts import TextPrep, said
 from unlabeled.data.tokens import opened
 from unlabeled.deploy.inputs import table_of
+from unlabeled.deploy.serve.reader import Reader
 from unlabeled.methods.causal_lm import CausalLM
 from unlabeled.metrics import retrieval, spearman
 from unlabeled.settings import Budget, Setup, Training
@@ -188,6 +190,8 @@ def test_a_model_answers_once_a_text_in_the_order_of_the_texts(notes: Path) -> N
     prep = prepare(notes, size=16).prep
     with table_of(["the old ship " * 90, "", "the grey sea"], "text") as table:
         assert as_stored(table, prep).items["path"].tolist() == [f"items.jsonl#{i}" for i in range(3)]
+    sent = Reader({"modality": "text", "prep": asdict(prep)}, 0).read(b"the old ship " * 90)  # type: ignore[call-overload]
+    assert sent.shape == (1, 16) and sent[0, -1] > 0
 
 
 def test_spearman_and_retrieval_against_scipy_and_a_loop() -> None:
