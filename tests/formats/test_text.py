@@ -263,6 +263,17 @@ def test_the_doctor_finds_copies_and_leaks(tmp_path: Path) -> None:
     assert found["duplicates", "info"]
 
 
+def test_the_doctor_counts_words_where_no_space_parts_them(tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    texts = ["".join(map(chr, chance.integers(0x4E00, 0x5200, 60))) + "。" for _ in range(9)]
+    pd.DataFrame({"text": texts, "label": list("abc") * 3}).to_csv(tmp_path / "train.csv", index=False)
+    near = {"text": [texts[0].replace(texts[0][-3], "船"), "夜" * 30], "label": ["a", "b"]}
+    pd.DataFrame(near).to_csv(tmp_path / "test.csv", index=False)
+    found = doctor.examine(scan(tmp_path))
+    assert found.facts["words"] == [30, 60, 60] and "lengths" not in {f.kind for f in found.findings}
+    assert any(f.kind == "leak" and "few words" in f.text for f in found.findings)
+
+
 def test_texts_without_a_word_are_told_apart(tmp_path: Path) -> None:
     for split, signs in (("train", ["👍", "😀", "!!!", ":-)"]), ("test", ["👎", "?!"])):
         pd.DataFrame({"text": signs, "label": ["a", "b"] * (len(signs) // 2)}).to_csv(tmp_path / f"{split}.csv")

@@ -15,12 +15,9 @@ from sklearn.random_projection import SparseRandomProjection
 
 from unlabeled.arms import Plain, batches
 from unlabeled.data.store import Store
+from unlabeled.data.tokens import WORD
 from unlabeled.modalities import Modality
 from unlabeled.modalities.text import as_text
-
-ALONE = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # no spaces there
-MARKS = r"\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff"  # vowels and accents inside of words
-WORD = rf"[{ALONE}]|[^\W{ALONE}]+(?:[{MARKS}]+[^\W{ALONE}]*)*"
 
 
 class Tfidf(Plain):

@@ -31,6 +31,10 @@ ACCENTS = (  # marks that `uncased` leaves out: Latin, Greek, Cyrillic, Hebrew p
     r"\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f]"
 )
 
+ALONE = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # no spaces there
+MARKS = r"\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff"  # vowels and accents inside of words
+WORD = rf"[{ALONE}]|[^\W{ALONE}]+(?:[{MARKS}]+[^\W{ALONE}]*)*"
+
 
 @lru_cache(maxsize=8)
 def opened(text: str) -> "Tokenizer":
