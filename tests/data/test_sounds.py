@@ -16,6 +16,7 @@ from unlabeled.data.sounds import AudioPrep
 from unlabeled.deploy.inputs import table_of
 from unlabeled.errors import UserError
 from unlabeled.verbs.scan import scan as scan_verb
+from unlabeled.views.sound import mel_filters, window
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +104,14 @@ def test_long_recordings_are_cut_and_never_parted(tmp_path: Path) -> None:
     again = sounds.again(scan(root), found.prep)  # type: ignore[arg-type]
     assert set(again.items["path"]) == set(items["path"])
     assert (found.store.array[:, 0] != sounds.END).all()
+
+
+@pytest.mark.parametrize("rate", [800, 1_000, 1_500, 2_000, 8_000, 16_000])
+def test_every_band_hears_something(rate: int, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", hiss(0.5, rate, 0), rate)
+    prep = prepare(tmp_path).prep
+    assert isinstance(prep, AudioPrep) and prep.rate == rate
+    assert (mel_filters(rate, window(rate)[0], prep.bands).sum(1) > 0).all()
 
 
 def test_what_cannot_be_read_stays_in_its_place(tmp_path: Path) -> None:
