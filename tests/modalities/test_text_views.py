@@ -8,9 +8,10 @@ import torch
 from sklearn.tree import DecisionTreeClassifier
 from torch import Tensor
 
+from unlabeled import catalog
 from unlabeled.blocks.couple import couple
 from unlabeled.data.tokens import made, opened, rarity
-from unlabeled.encoders._build import build, spec
+from unlabeled.encoders._build import any_size, build, looks_at, spec
 from unlabeled.errors import UserError
 from unlabeled.methods import Batch
 from unlabeled.methods.causal_lm import CausalLM
@@ -260,6 +261,15 @@ def test_settings_out_of_range_are_refused_in_words(tokenizer: str) -> None:
     ):
         with pytest.raises(UserError):
             ask()
+
+
+def test_the_catalog_knows_what_every_encoder_looks_at() -> None:
+    for name in catalog.names("encoders"):
+        kind = catalog.load("encoders", name)
+        assert looks_at(spec(name)) == (kind.space, kind.sees), name
+        assert name == "timm" or any_size(spec(name)) == kind.any_size, name
+    with pytest.raises(UserError, match="take bert, gpt"):
+        build(spec("resnet18"), 300, 16, 0)
 
 
 def test_in_batch_is_the_slow_loop() -> None:
