@@ -288,8 +288,11 @@ def test_simcse_needs_dropout_to_have_two_looks(tokenizer: str) -> None:
         torch.manual_seed(0)
         encoder = build(spec(f"bert(width=16, depth=1, heads=2, dropout={dropout})"), look.channels, 24, 0).train()
         method = SimCSE(encoder, mlm=0.0)  # type: ignore[arg-type]
-        first, second, _ = method.views(Batch(raw(look), torch.arange(6)), look)
-        assert torch.allclose(encoder(first), encoder(second)) == alike
+        views = method.views(Batch(raw(look), torch.arange(6)), look)
+        assert torch.allclose(encoder(views[0]), encoder(views[1])) == alike
+        assert ("dropout" in method.watch(views)[1]) == alike
+        cut = modality(tokenizer, crop=0.3)
+        assert not method.watch(method.views(Batch(raw(cut), torch.arange(6)), cut))[1]
 
 
 def test_common_words_weigh_little_and_marks_nothing(tokenizer: str) -> None:
