@@ -23,6 +23,7 @@ END = np.iinfo(np.int16).min  # what the store holds behind the end of a sound
 FRAMES = 100  # a second
 FASTEST = 16_000  # samples a second: what is said lies below 8 kHz
 FINE = 12_000  # samples a second from which 64 bands are taken: on fewer they part the voice's overtones
+COARSE = 1_500  # samples a second below which even some of 32 bands would hold no frequency of the transform
 LONGEST, WINDOW = 400, 200  # frames: the longest sound that is taken whole, and of a window where the data do not say
 
 
@@ -148,7 +149,8 @@ def ready(table: Table, size: int, stride: int) -> tuple[Table, AudioPrep]:
     learn = learn if learn.any() else np.ones(len(whole), bool)
     usual = Counter(seen.rates[learn].tolist()).most_common(1)[0][0]
     rate = max(800, min(FASTEST, usual // FRAMES * FRAMES))
-    prep = AudioPrep(size or _suitable(seen.seconds[learn]), rate, 64 if rate >= FINE else 32)
+    bands = 64 if rate >= FINE else 32 if rate >= COARSE else 16
+    prep = AudioPrep(size or _suitable(seen.seconds[learn]), rate, bands)
     return cut(whole, prep, stride, seen), prep
 
 
@@ -183,11 +185,12 @@ def again(table: Table, prep: AudioPrep, stride: int = 0, *, keep: bool = False)
         table: one row a recording.
         prep: of that run.
         stride: frames from one window to the next; 0 takes half a window.
-        keep: keep a row for each sound that cannot be read, behind the others, instead of naming it as broken.
+        keep: keep a row for each sound that cannot be read, in its place, instead of naming it as broken.
     """
     seen, broken = survey(table)
-    windows = cut(table.without(broken), prep, stride, seen)
     if not keep or not broken:
-        return windows
-    bad = table.items[table.items["path"].isin({b.path for b in broken})]
-    return replace(windows, items=pd.concat([windows.items, bad], ignore_index=True), broken=table.broken)
+        return cut(table.without(broken), prep, stride, seen)
+    there = ~table.items["path"].isin({b.path for b in broken}).to_numpy()
+    columns = np.zeros((3, len(table)), np.int64)  # those that cannot be read are taken for short, which stay whole
+    columns[:, there] = seen.rates, seen.channels, seen.samples
+    return cut(table, prep, stride, Survey(*columns))

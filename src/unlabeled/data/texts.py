@@ -29,6 +29,7 @@ RUNNING = 512  # tokens from which an unlabelled document counts as running text
 COVERED = 0.95  # share of the documents that the usual size holds whole
 LOOK_BACK = 0.25  # share of a window in which a sentence may end it early
 CHUNK = 1_000  # documents that are read at a time
+WIDE = "。！？．｡।"  # ends of sentences in scripts that may put no space behind them
 
 
 @dataclass(frozen=True)
@@ -151,14 +152,10 @@ def ready(table: Table, size: int, tokenizer: str) -> tuple[Table, TextPrep]:
     return cut(whole, texts, lengths, prep), prep
 
 
-def again(table: Table, prep: TextPrep, *, keep: bool = False) -> Table:
-    """A table of documents, cut as an earlier run has cut its own; with `keep` what cannot be read stays a row."""
+def again(table: Table, prep: TextPrep) -> Table:
+    """A table of documents, cut as an earlier run has cut its own."""
     whole, texts = readable(table)
-    out = cut(whole, texts, counted(prep, texts), prep)
-    if not keep:
-        return out
-    bad = table.items[~table.items["path"].isin(whole.items["path"])]
-    return replace(out, items=pd.concat([out.items, bad], ignore_index=True), broken=table.broken)
+    return cut(whole, texts, counted(prep, texts), prep)
 
 
 def counted(prep: TextPrep, texts: list[str]) -> np.ndarray:
@@ -197,7 +194,7 @@ def cut(table: Table, texts: list[str], lengths: np.ndarray, prep: TextPrep) -> 
 
 def windows(said_: str, offsets: list[tuple[int, int]], room: int) -> Iterator[tuple[int, int]]:
     """Consecutive parts of a text, in characters, of at most `room` tokens each, which end with a sentence where one
-    ends in their last quarter, else with a word.
+    ends in their last quarter, else with a word, else with a letter.
 
     Args:
         said_: the text.
@@ -206,12 +203,15 @@ def windows(said_: str, offsets: list[tuple[int, int]], room: int) -> Iterator[t
     """
     start = 0
     while start < len(offsets):
-        end = min(start + room, len(offsets))
+        # read by itself, what begins within a word may take a token more: the space that words begin with
+        end = min(start + room - int(start > 0 and not _apart(said_, offsets, start)), len(offsets))
         if end < len(offsets):
-            least = end - max(1, int(LOOK_BACK * room))
-            words = [i for i in range(end, least, -1) if _apart(said_, offsets, i)]
+            least = max(start, end - max(1, int(LOOK_BACK * room)))
+            whole = [i for i in range(end, least, -1) if offsets[i][0] >= offsets[i - 1][1]]
+            words = [i for i in whole if _apart(said_, offsets, i)]
             stops = [i for i in words if said_[offsets[i - 1][1] - 1] in ".!?\n"]
-            end = (stops or words or [end])[0]
+            stops += [i for i in whole if said_[offsets[i - 1][1] - 1] in WIDE]
+            end = max(stops or words or whole or [end])
         first, last = offsets[start][0], offsets[end - 1][1]
         if said_[first:last].strip():
             yield first, last
