@@ -11,10 +11,12 @@ import unlabeled as ul
 from unlabeled.data.prepare import prepare
 from unlabeled.deploy import strange
 from unlabeled.deploy.export import Samples, onnx_file
-from unlabeled.deploy.levels import LEAST, Levels
+from unlabeled.deploy.levels import LEAST, REAL, Levels, real_places
 from unlabeled.deploy.net import load
 from unlabeled.deploy.spectrum import Spectrum
+from unlabeled.encoders.bert import BERT
 from unlabeled.encoders.cnn import CNN
+from unlabeled.encoders.tcn import TCN
 from unlabeled.ood.mahalanobis import Mahalanobis
 from unlabeled.settings import Handover, Training
 
@@ -70,6 +72,35 @@ def test_along_the_axes_known_places_have_no_correlation_and_a_spread_of_one() -
     assert look.parts(told.shape[1] - count) == (2 * width, 2 * width, told.shape[1] - count - 4 * width)
     again = Levels(look.encoder, "texture", {k: v.numpy() for k, v in look.state().items()})
     assert torch.equal(again(views[:5]), look(views[:5]))
+
+
+def test_what_lies_behind_the_end_is_no_place() -> None:
+    torch.manual_seed(0)
+    lengths = torch.randint(8, 64, (60,))
+    lengths[:2] = torch.tensor([40, 64])
+    inside = (torch.arange(64) < lengths[:, None]).float()[:, None]
+    views = torch.cat([inside, torch.randn(60, 2, 64) * inside], 1)
+    look = Levels(TCN(3, 64, width=8, stages=1).eval(), "texture").learn([views])
+    older = Levels(look.encoder, "texture", {k: v.numpy() for k, v in look.state().items() if k != REAL})
+    with torch.no_grad():
+        places, told, before = look.encoder.tokens(views), look(views), older(views)
+    own = places[0, :40].double()
+    assert torch.allclose(
+        told[0, look.dim :][: own.shape[1]].double(), ((own - look.middle0) / look.scale0).mean(0), atol=1e-4
+    )
+    every = torch.cat([p[:n] for p, n in zip(places, lengths.tolist(), strict=True)])
+    assert torch.allclose(look.middle0, every.mean(0), atol=1e-5)
+    assert torch.allclose(told[1], before[1], atol=1e-3), "an item that fills the view is told as before"
+    widths = look.parts(told.shape[1] - look.dim)
+    spectra = [found[:, -widths[-1] :].reshape(60, 3, -1)[:, 1:].mean((1, 2)).numpy() for found in (told, before)]
+    new, old = (abs(np.corrcoef(x, lengths.numpy())[0, 1]) for x in spectra)
+    assert old > 0.7 > 0.5 > new, "noise has one power, however long it is"
+
+
+def test_the_places_of_a_text_end_with_it() -> None:
+    ids = torch.tensor([[5, 7, 9, 0, 0, 0], [5, 0, 7, 0, 0, 0], [0, 0, 0, 0, 0, 0], [1, 2, 3, 4, 5, 6]])
+    bert = BERT(50, 6, width=8, depth=1, heads=1).eval()
+    assert real_places(bert, ids, 6)[:, 0].sum(1).tolist() == [3, 3, 1, 6]
 
 
 def test_joined_distances_are_those_of_a_slow_sum() -> None:

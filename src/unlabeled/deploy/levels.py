@@ -4,7 +4,8 @@ Detectors on the last features alone miss items that differ in what the encoder 
 (2018, arXiv:1807.03888) look at several layers for that reason. Here mean and log-spread over the places are taken of
 each of the first maps twice: of its channels, and along the principal axes of the places of known items. Along the thin
 ones, where the known hardly vary, foreign texture stands out, as it does in the correlations of channels (Sastry & Oore
-2020, arXiv:1912.12510) at a fraction of the cost. The spectrum of the view itself comes beside them.
+2020, arXiv:1912.12510) at a fraction of the cost. The spectrum of the view itself comes beside them. What lies behind
+the end of a text, sound or recording is no place: else a long one would be a stranger by its length.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,12 +18,15 @@ from torch import Tensor, nn
 from unlabeled.deploy.committee import listed
 from unlabeled.deploy.spectrum import Spectrum
 from unlabeled.encoders import Encoder
+from unlabeled.encoders._time import inside_of
 from unlabeled.encoders.timm import Timm
+from unlabeled.views.words import lengths
 
 Sees = Literal["texture", "levels", "features"]
 
 STAGES = 3
 LEAST = 1e-2  # spread along an axis, in units of the known places' own; below it rounding begins to show
+REAL = "real"  # in the state of a detector that looks at what lies before the end alone; older ones look at all
 THIN = 1e-6  # share of the largest variance, below which an axis holds rounding and is left out
 
 
@@ -42,7 +46,7 @@ class Levels(nn.Module):
         super().__init__()
         self.encoder, self.sees, self.dim = encoder, sees, encoder.dim
         self.spectrum: Spectrum | None = None
-        self.maps = 0
+        self.maps, self.ended = 0, False
         if state:
             self._take({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
 
@@ -65,7 +69,8 @@ class Levels(nn.Module):
         for view in views:
             shape = tuple(view.shape[1:]) if view.is_floating_point() else ()
             for number, places in enumerate(self._maps(view)[1]):
-                flat = places.transpose(1, 2).reshape(-1, places.shape[1]).double()
+                here = real_places(self.encoder, view, places.shape[2])
+                flat = places.transpose(1, 2)[here[:, 0] > 0].double()
                 new = len(flat), flat.sum(0), flat.T @ flat
                 if number == len(sums):
                     sums.append(new)
@@ -73,6 +78,8 @@ class Levels(nn.Module):
                     n, total, square = sums[number]
                     sums[number] = n + new[0], total + new[1], square + new[2]
         found: dict[str, Tensor] = {"shape": torch.tensor(shape if Spectrum.suits(shape) else ())}
+        if self.encoder.space < 2:
+            found[REAL] = torch.tensor(True)
         for number, (n, total, square) in enumerate(sums):
             middle = total / n
             variance, axes = torch.linalg.eigh(square / n - torch.outer(middle, middle))
@@ -107,12 +114,14 @@ class Levels(nn.Module):
                 mean, spread = _stats(places)
                 told += [mean, spread]
                 continue
+            here = real_places(self.encoder, view, places.shape[2]).to(places) if self.ended else None
             away = places.float() - getattr(self, f"middle{number}")[:, None]
             for turned in (away / getattr(self, f"scale{number}")[:, None], getattr(self, f"axes{number}").T @ away):
-                mean, spread = _stats(turned)
+                mean, spread = _stats(turned, here)
                 told += [mean, (spread + LEAST).log()]
         if self.spectrum is not None:
-            told.append(self.spectrum(view.float()))
+            inside = inside_of(view).float() if self.ended and view.ndim == 3 else None
+            told.append(self.spectrum(view.float(), inside))
         return torch.cat([features, *told], 1).float()
 
     def _maps(self, view: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -130,12 +139,26 @@ class Levels(nn.Module):
     def _take(self, found: Mapping[str, Tensor]) -> None:
         for name, value in found.items():
             self.register_buffer(name, value)
-        self.maps = sum(name.startswith("axes") for name in found)
+        self.maps, self.ended = sum(name.startswith("axes") for name in found), REAL in found
         shape = tuple(int(side) for side in found["shape"])
         self.spectrum = Spectrum(shape) if shape else None
 
 
-def _stats(places: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (B, C) over places (B, C, T)."""
-    mean = places.mean(2)
-    return mean, (places - mean[:, :, None]).square().mean(2).sqrt()
+def real_places(encoder: Encoder, view: Tensor, places: int) -> Tensor:
+    """1 for each place of an encoder's map that lies before the end of the item, else 0 (B, 1, places)."""
+    if encoder.space == 1:
+        inside = inside_of(view)
+        return inside[..., :: -(-inside.shape[2] // places)]
+    if encoder.space == 0:
+        return (torch.arange(places, device=view.device) < lengths(view).clamp(min=1)[:, None])[:, None].float()
+    return torch.ones(len(view), 1, places, device=view.device)
+
+
+def _stats(places: Tensor, here: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (B, C) over places (B, C, T), or over those where `here` (B, 1, T) is 1."""
+    if here is None:
+        mean = places.mean(2)
+        return mean, (places - mean[:, :, None]).square().mean(2).sqrt()
+    many = here.sum(2)
+    mean = (places * here).sum(2) / many
+    return mean, (((places - mean[:, :, None]).square() * here).sum(2) / many).sqrt()

@@ -43,12 +43,20 @@ class Spectrum(nn.Module):
         """Whether such views have a spectrum that can be told."""
         return len(shape) in (2, 3) and all(8 <= side <= WIDEST for side in shape[1:])
 
-    def forward(self, view: Tensor) -> Tensor:
-        """Views (B, C, H, W) to (B, bands) over all channels; (B, C, T) to (B, C * bands)."""
+    def forward(self, view: Tensor, inside: Tensor | None = None) -> Tensor:
+        """Views (B, C, H, W) to (B, bands) over all channels; (B, C, T) to (B, C * bands), of the steps where `inside`
+        (B, 1, T) is 1, if it is given.
+        """
         waves = dict(self.named_buffers())
         if view.ndim == 3:
-            x = view - view.mean(2, keepdim=True)
+            if inside is None:
+                x, share = view - view.mean(2, keepdim=True), None
+            else:
+                x = (view - (view * inside).sum(2, keepdim=True) / inside.sum(2, keepdim=True)) * inside
+                bell = waves["cos0"][:, :1].square()  # at no frequency the cosine is the bell alone
+                share = (inside @ bell / bell.sum()).clamp(min=LEAST)
             power = (x @ waves["cos0"]).square() + (x @ waves["sin0"]).square()
+            power = power if share is None else power / share
             return (power @ self.masks).clamp(min=LEAST).log().flatten(1)
         x = view.mean(1)
         x = x - x.mean((1, 2), keepdim=True)
