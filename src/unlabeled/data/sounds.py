@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from unlabeled.data.table import Broken, Table
+from unlabeled.data.table import Broken, Table, complete
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, sound
 from unlabeled.progress import bar
@@ -149,7 +149,7 @@ def ready(table: Table, size: int, stride: int) -> tuple[Table, AudioPrep]:
     usual = Counter(seen.rates[learn].tolist()).most_common(1)[0][0]
     rate = max(800, min(FASTEST, usual // FRAMES * FRAMES))
     prep = AudioPrep(size or _suitable(seen.seconds[learn]), rate, 64 if rate >= FINE else 32)
-    return cut(whole, prep, stride, seen), prep
+    return cut(whole, prep, stride, seen)[0], prep
 
 
 def _suitable(seconds: np.ndarray) -> int:
@@ -158,22 +158,27 @@ def _suitable(seconds: np.ndarray) -> int:
     return max(8, -(-longest // 8) * 8) if longest <= LONGEST else WINDOW
 
 
-def cut(table: Table, prep: AudioPrep, stride: int, seen: Survey) -> Table:
-    """A table in which sounds longer than an item are cut into windows, which share their recording's group."""
-    rows = []
+def cut(table: Table, prep: AudioPrep, stride: int, seen: Survey) -> tuple[Table, np.ndarray]:
+    """A table in which sounds longer than an item are cut into windows, which share their recording's group, and the
+    row of each one's sound (M,).
+    """
+    rows, of = [], list[int]()
     known = table.items.astype(object).where(table.items.notna(), None).to_dict("records")
-    for item, length, rate in zip(known, seen.samples.tolist(), seen.rates.tolist(), strict=True):
+    for number, (item, length, rate) in enumerate(zip(known, seen.samples.tolist(), seen.rates.tolist(), strict=True)):
         width, step = prep.size * rate // FRAMES, (stride or max(1, prep.size // 2)) * rate // FRAMES
         if length <= width:
             rows.append(item)
+            of.append(number)
             continue
         file, first, _ = place(item["path"])
         group = item["group"] or item["path"]
         starts = range(first, first + length - width + 1, max(1, step))
         rows += [item | {"path": f"{file}@{start}+{width}", "group": group} for start in starts]
+        of += [number] * len(starts)
     items = pd.DataFrame(rows, columns=["path", "label", "group", "domain", "split"]).astype("str")
     word = f"windows of {prep.size / FRAMES:g} s"
-    return replace(table, items=items, form=table.form if len(items) == len(table) else f"{table.form}, {word}")
+    form = table.form if len(items) == len(table) else f"{table.form}, {word}"
+    return replace(table, items=items, form=form), np.array(of, np.int64)
 
 
 def again(table: Table, prep: AudioPrep, stride: int = 0, *, keep: bool = False) -> Table:
@@ -183,11 +188,8 @@ def again(table: Table, prep: AudioPrep, stride: int = 0, *, keep: bool = False)
         table: one row a recording.
         prep: of that run.
         stride: frames from one window to the next; 0 takes half a window.
-        keep: keep a row for each sound that cannot be read, behind the others, instead of naming it as broken.
+        keep: keep a row, where it stands, for each sound that cannot be read, instead of naming it as broken.
     """
     seen, broken = survey(table)
-    windows = cut(table.without(broken), prep, stride, seen)
-    if not keep or not broken:
-        return windows
-    bad = table.items[table.items["path"].isin({b.path for b in broken})]
-    return replace(windows, items=pd.concat([windows.items, bad], ignore_index=True), broken=table.broken)
+    windows, of = cut(table.without(broken), prep, stride, seen)
+    return complete(windows, table.places({b.path for b in broken})[of], table) if keep else windows

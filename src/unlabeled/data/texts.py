@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from unlabeled.data.table import Broken, Table
+from unlabeled.data.table import Broken, Table, complete
 from unlabeled.data.tokens import made, opened, rarity
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, text
@@ -148,17 +148,17 @@ def ready(table: Table, size: int, tokenizer: str) -> tuple[Table, TextPrep]:
     prep = replace(prep, size=size or (WINDOW if running else min(WINDOW, max(16, -(-usual // 8) * 8))))
     if prep.size < 4:
         raise UserError(f"texts of {prep.size} tokens were asked for", "give a --size of 4 or more")
-    return cut(whole, texts, lengths, prep), prep
+    return cut(whole, texts, lengths, prep)[0], prep
 
 
 def again(table: Table, prep: TextPrep, *, keep: bool = False) -> Table:
-    """A table of documents, cut as an earlier run has cut its own; with `keep` what cannot be read stays a row."""
-    whole, texts = readable(table)
-    out = cut(whole, texts, counted(prep, texts), prep)
-    if not keep:
-        return out
-    bad = table.items[~table.items["path"].isin(whole.items["path"])]
-    return replace(out, items=pd.concat([out.items, bad], ignore_index=True), broken=table.broken)
+    """A table of documents, cut as an earlier run has cut its own; with `keep` what cannot be read stays a row in its
+    place.
+    """
+    known, texts = readable(table)
+    windows, of = cut(known, texts, counted(prep, texts), prep)
+    lost = set(table.items["path"]) - set(known.items["path"])
+    return complete(windows, table.places(lost)[of], table) if keep else windows
 
 
 def counted(prep: TextPrep, texts: list[str]) -> np.ndarray:
@@ -169,8 +169,9 @@ def counted(prep: TextPrep, texts: list[str]) -> np.ndarray:
     return np.array(out, np.int64)
 
 
-def cut(table: Table, texts: list[str], lengths: np.ndarray, prep: TextPrep) -> Table:
-    """A table in which unlabelled documents that are too long are windows of consecutive words, each document a group.
+def cut(table: Table, texts: list[str], lengths: np.ndarray, prep: TextPrep) -> tuple[Table, np.ndarray]:
+    """A table in which unlabelled documents that are too long are windows of consecutive words, each document a group,
+    and the row of each one's document (M,).
 
     Args:
         table: one row a document.
@@ -181,18 +182,22 @@ def cut(table: Table, texts: list[str], lengths: np.ndarray, prep: TextPrep) -> 
     room, own = prep.size - 2, opened(prep.tokenizer)
     long = table.items["label"].isna().to_numpy() & (lengths > room)
     if not long.any():
-        return table
+        return table, np.arange(len(table))
     rows: list[dict[Hashable, object]] = []
-    for item, said_, parted in zip(table.items.astype(object).to_dict("records"), texts, long.tolist(), strict=True):
+    of: list[int] = []
+    known = table.items.astype(object).to_dict("records")
+    for number, (item, said_, parted) in enumerate(zip(known, texts, long.tolist(), strict=True)):
         if not parted or "@" in item["path"].rpartition(".")[2]:
             rows.append(item)
+            of.append(number)
             continue
         group = item["group"] if isinstance(item["group"], str) else item["path"]
         offsets = own.encode(said_, add_special_tokens=False).offsets
         for first, end in windows(said_, offsets, room):
             rows.append(item | {"path": f"{item['path']}@{first}+{end - first}", "group": group})
+            of.append(number)
     items = pd.DataFrame(rows, columns=list(table.items.columns)).astype("str")
-    return replace(table, items=items, form=f"{table.form}, windows of {prep.size} tokens")
+    return replace(table, items=items, form=f"{table.form}, windows of {prep.size} tokens"), np.array(of, np.int64)
 
 
 def windows(said_: str, offsets: list[tuple[int, int]], room: int) -> Iterator[tuple[int, int]]:
