@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageFilter
+from scipy.stats import beta
 
 import unlabeled as ul
 from unlabeled.confidence import calibration
@@ -66,7 +67,21 @@ def test_a_small_part_that_is_right_throughout_is_not_marked() -> None:
     part[right[:20]] = "lucky"  # at 90 % a part of 20 is all right in one case of eight
     table = fairness.table(found, y, LIMITS, {"site": part}, resamples=200)
     accuracy = table[(table["part"] == "lucky") & (table["metric"] == "accuracy")].iloc[0]
-    assert accuracy["value"] == accuracy["low"] == 1 and not accuracy["differs"]
+    assert accuracy["value"] == 1 and not accuracy["differs"]
+    assert accuracy["low"] == pytest.approx(beta.ppf(0.025, 20, 1)), "as far as an unseen one may differ"
+    assert accuracy["difference_low"] < 0 < accuracy["difference"] < accuracy["difference_high"]
+
+
+def test_the_share_of_right_answers_is_known_by_the_answered_ones_alone() -> None:
+    """Three of 200 items are answered, and rightly."""
+    y = np.arange(200) % 2
+    p = np.full((200, 2), 0.5)
+    p[:3] = np.eye(2)[y[:3]]
+    found = {"probabilities": p, "strangeness": np.zeros(200)}
+    limits = replace(LIMITS, quantile=np.array([0.1, 0.1]))
+    told = figures.figures(found, y, limits)["answered_accuracy"]
+    assert told["value"] == told["high"] == 1 and told["low"] == pytest.approx(beta.ppf(0.025, 3, 1))
+    assert figures.figures(found, y, limits, np.arange(200) // 4)["answered_accuracy"]["low"] is None, "one group"
 
 
 def test_recordings_that_are_alike_are_not_accused() -> None:
