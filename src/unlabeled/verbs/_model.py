@@ -14,6 +14,7 @@ from unlabeled.data.scan import scan
 from unlabeled.data.splits import nested_draws
 from unlabeled.data.store import build
 from unlabeled.deploy.bundle import Bundle
+from unlabeled.deploy.committee import one_of
 from unlabeled.deploy.net import load
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
@@ -60,12 +61,14 @@ class Model:
         prepared: its data.
         rows: (N,) of the training items.
         bank: (N, D) their features, standardised.
-        weights: (classes, D) of the linear probe on standardised features; None where there are no labels.
-        bias: (classes,).
+        weights: (classes, D) of the linear probe on standardised features, (members, classes, D) of an ensemble; None
+            where there are no labels.
+        bias: (classes,), or (members, classes).
         classes: names of the classes that the probe knows.
         labels: how many labels it was fitted on.
         notes: what is to be minded, in sentences.
         fresh: from a seed to the same encoder with random weights.
+        temperature: that the scores of the classes are divided by.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Model:
     labels: int
     notes: tuple[str, ...]
     fresh: Callable[[int], Encoder]
+    temperature: float = 1.0
 
     def random(self, seed: int) -> Lens:
         """A lens of the same kind with random weights, and what is usual among its own features."""
@@ -193,10 +197,15 @@ def of_bundle(folder: str, data: str | None, device: Device, names: Sequence[str
     lens, head = Lens.of(encoder, features), net.weight.cpu().float()
     weights = head * lens.scale  # the head reads features as they come, the lens gives them in units of their spread
     bias = net.bias.cpu().float() + head @ lens.mean
-    classes, known = tuple(bundle.facts["classes"]), prepared.table.labels >= 0
+    classes, learnt = tuple(bundle.facts["classes"]), sum(bundle.facts["data"]["counts"]["learnt"].values())
+
+    def fresh(seed: int) -> Encoder:
+        seeds = range(1000 * seed, 1000 * seed + int(bundle.facts.get("members", 1)))
+        return one_of([replace(recipe, seed=one).build_encoder() for one in seeds])
+
     return Model(
         str(bundle.facts["name"]), lens, looks, device, prepared, rows, lens.standard(features), weights, bias, classes,
-        int(known[prepared.labelled].sum()), (), lambda seed: replace(recipe, seed=seed).build_encoder(),
+        learnt, (), fresh, float(bundle.facts["temperature"]),
     )  # fmt: skip
 
 
