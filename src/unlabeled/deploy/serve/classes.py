@@ -118,7 +118,8 @@ class Classes:
             raise Refused(404, error.wrong) from None
         whole, *parts = await desk.asked([raw, *found.copies])
         label = int(whole.probabilities[0].argmax())
-        heat = occlude.told(found, whole.probabilities[0, label], np.array([p.probabilities[0, label] for p in parts]))
+        odds = occlude.odds(np.concatenate([one.probabilities for one in (whole, *parts)]), label)
+        heat = occlude.told(found, float(odds[0]), odds[1:])
         picture = uri(png(occlude.overlay(raw, heat))) if raw.ndim == 3 else None
         told = {"label": self.model.classes[label], "map": heat.round(4).tolist(), "picture": picture}
         return told | {"words": desk.reader.words(raw)}
