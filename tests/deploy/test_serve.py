@@ -23,6 +23,7 @@ pytest.importorskip("fastapi")
 from asking import CHROMIUM, FLAGS, MULTIPART, bomb, post
 from starlette.testclient import TestClient
 
+from unlabeled.deploy import serve
 from unlabeled.deploy.engines import Answers
 from unlabeled.deploy.model import load_model
 from unlabeled.deploy.serve.app import build
@@ -282,3 +283,44 @@ def test_the_page_in_a_browser(model: Path, digits: Path) -> None:
         assert "POST /predict" in page.inner_text("#routes")
         browser.close()
     assert troubles == []
+
+
+@pytest.mark.skipif(not CHROMIUM.is_file(), reason="Debian's chromium is not on this machine")
+def test_what_has_no_picture_is_explained_on_the_page() -> None:
+    """A text word by word; the files are those of the server, and its answers are given."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    folder = Path(serve.__file__).parent
+    item = {"label": "sea", "confidence": 0.9, "abstain": False, "why": "", "set": ["sea"], "strangeness": 0.5,
+            "probabilities": {"sea": 0.9, "land": 0.1}}  # fmt: skip
+    answers: dict[str, dict[str, Any]] = {
+        "/health": {"model": "notes", "modality": "text", "classes": ["land", "sea"]},
+        "/predict": {"items": [item]},
+        "/similar": {"items": [[]]},
+        "/explain": {"items": [{"label": "sea", "map": [0, 3, -1], "picture": None, "words": ["", " sailed", " on"]}]},
+    }
+    files = {"/": "page.html", "/page.js": "page.js", "/show.js": "classes.js"}
+
+    def give(route: Any) -> None:
+        path = route.request.url.partition("http://page.test")[2].partition("?")[0]
+        if path in answers:
+            route.fulfill(json=answers[path])
+        else:
+            route.fulfill(path=folder / files[path])
+
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS, timeout=240_000)
+        page = browser.new_page()
+        page.set_default_timeout(240_000)
+        page.route("**/*", give)
+        page.goto("http://page.test/")
+        page.wait_for_selector("#name:text-is('notes')")
+        assert page.inner_text("#drop").startswith("Drop texts here")
+        assert page.get_attribute("#files", "accept") is None
+        page.set_input_files("#files", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"sailed on"})
+        page.click("#found button")
+        page.wait_for_selector("#found .words")
+        assert page.inner_text("#found .words").strip() == "sailed on"
+        colours = page.eval_on_selector_all("#found .words span", "all => all.map(e => e.style.backgroundColor)")
+        assert colours[1].startswith("rgba(255, 106, 0, 0.8") and colours[2].startswith("rgba(30, 110, 255, 0.2")
+        assert page.locator("#found button").count() == 0
+        browser.close()

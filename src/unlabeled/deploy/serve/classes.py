@@ -41,8 +41,9 @@ class Classes:
         return self.model.engine.run(raw)
 
     def health(self) -> Mapping[str, Any]:
-        """Name, classes and when it was made."""
-        return {"model": self.name, "classes": self.model.classes, "created": self.model.facts["created"]}
+        """Name, of what items, classes and when it was made."""
+        told = {"model": self.name, "modality": self.input["modality"], "classes": self.model.classes}
+        return told | {"created": self.model.facts["created"]}
 
     def routes(self, desk: Desk[Answers]) -> APIRouter:
         """All that it answers."""
