@@ -58,7 +58,7 @@ class Model:
         return read_prep(self.facts["input"]["modality"], self.facts["input"]["prep"])
 
     def predict(self, x: Any) -> "pd.DataFrame":
-        """Predict items of any form; see `inputs.table_of`.
+        """Predict items of any form; see `inputs.table_of`. A file that is longer than an item is several, its windows.
 
         Returns:
             One row an item: path, label, confidence, abstain, why, set, strangeness, and `p(<class>)` for each class.
@@ -66,21 +66,19 @@ class Model:
         """
         import pandas as pd
 
-        from unlabeled.data.prepare import as_stored
-        from unlabeled.deploy.inputs import table_of
+        from unlabeled.deploy.inputs import stored, table_of
 
         with table_of(x, self.facts["input"]["modality"]) as given:
-            table = as_stored(given, self.prep)
+            table = stored(given, self.prep)
             parts = [self.frame(chunk, found, table) for chunk, found in self.stream(table)]
         return pd.concat(parts, ignore_index=True)
 
     def embed(self, x: Any) -> np.ndarray:
         """Features (N, D) float32 of items; rows of nan for what cannot be read, also where that is all of them."""
-        from unlabeled.data.prepare import as_stored
-        from unlabeled.deploy.inputs import table_of
+        from unlabeled.deploy.inputs import stored, table_of
 
         with table_of(x, self.facts["input"]["modality"]) as given:
-            table = as_stored(given, self.prep)
+            table = stored(given, self.prep)
             out: np.ndarray = np.zeros((0, 0), np.float32)
             for chunk, found in self.stream(table):
                 if found is not None:
