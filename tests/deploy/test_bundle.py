@@ -250,6 +250,21 @@ def test_no_name_of_a_class_is_html_in_the_card() -> None:
     assert "<img" not in card.html() and "&lt;img" in card.html()
 
 
+def test_items_of_one_group_stand_for_one_in_what_the_card_says_of_the_promise(model: Path) -> None:
+    facts = json.loads((model / "bundle.json").read_text())
+
+    def told(items: int, units: int | None) -> str:
+        known = {k: v for k, v in facts["conformal"].items() if k != "units"} | {"items": items}
+        known |= {} if units is None else {"units": units}
+        return next(line for line in Card.of(facts | {"conformal": known}).parts[-4].text if "stand behind" in line)
+
+    alone = told(240, None)
+    assert "240 calibration items stand behind that, with which" in alone and "86.0 and 93.5 %" in alone
+    assert told(240, 240) == alone
+    assert "behind that of 24 groups, with which" in told(240, 24) and "86.0" not in told(240, 24)
+    assert "of 5 groups, too few groups to tell how far" in told(240, 5)
+
+
 def test_predictions_stream_into_a_table(model: Path, digits: Path, tmp_path: Path) -> None:
     folder = tmp_path / "new"
     shutil.copytree(digits / "test", folder)
