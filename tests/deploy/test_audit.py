@@ -19,7 +19,7 @@ from unlabeled.deploy import fairness, figures
 from unlabeled.deploy.decide import Limits
 from unlabeled.deploy.worse import corrupted
 from unlabeled.training.recipe import Recipe
-from unlabeled.verbs.audit import _answer, _of_items
+from unlabeled.verbs.audit import Audited, _answer, _of_items
 
 PROMISES = {"conformal": {"coverage": 0.9, "items": 40}, "strangers": {"keep": 0.95}}
 LIMITS = Limits(("a", "b"), 0.9, np.array([0.6, 0.6]), 0.9)
@@ -100,6 +100,17 @@ def test_recordings_that_are_alike_are_not_accused() -> None:
     assert accused <= 5
     one = fairness.table(found, y, LIMITS, {"site": np.where(recording < 1, "x", "y")}, groups=recording, resamples=200)
     assert not one[one["part"] == "x"]["differs"].any(), "one recording is no part"
+
+
+def test_a_part_of_one_group_has_no_interval_and_says_so(tmp_path: Path) -> None:
+    found, y, _ = drawn(60, 0, 0.0)
+    patient = np.repeat(np.arange(4), 15)
+    table = fairness.table(found, y, LIMITS, {"site": np.where(patient < 1, "x", "y")}, groups=patient, resamples=50)
+    assert table[(table["part"] == "x") & (table["metric"] == "accuracy")]["low"].isna().all()
+    whole = figures.figures(found, y, LIMITS, patient)
+    lines = Audited(tmp_path, whole, table, (), None, tmp_path / "audit.html").lines()
+    assert any(line.startswith("site x") and "(one group)" in line for line in lines)
+    assert "nan" not in " ".join(lines)
 
 
 def test_small_parts_are_left_out_and_missing_values_are_a_part() -> None:
