@@ -110,7 +110,9 @@ def fit(
 def _parted(
     spec: catalog.Spec, features: np.ndarray, labels: np.ndarray, logits: np.ndarray, parts: Sequence[int]
 ) -> dict[str, np.ndarray]:
-    """A detector for each part, and what the logarithm of its score is on items that it was not fitted on."""
+    """A detector for each part, and what the logarithm of its score is on items that it was not fitted on, as far as
+    there are enough of them to be fitted without some.
+    """
     fold = np.random.default_rng(0).permutation(len(labels)) % FOLDS
     out: dict[str, np.ndarray] = {}
     usual = []
@@ -120,7 +122,11 @@ def _parted(
         held = np.zeros(len(labels))
         for f in range(FOLDS):
             learn, check = fold != f, fold == f
-            some: Any = catalog.load("ood", spec.name)(**spec.settings).fit(x[learn], labels[learn], logits[learn])
+            some: Any = catalog.load("ood", spec.name)(**spec.settings)
+            try:
+                some.fit(x[learn], labels[learn], logits[learn])
+            except UserError:  # one item a class is left, say
+                some.fit(x, labels, logits)
             held[check] = some.score(x[check], logits[check])
         told = np.log(held.clip(LEAST))
         usual.append((np.median(told), max(float(told.std()), 1e-3)))
