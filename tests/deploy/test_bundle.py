@@ -153,6 +153,15 @@ def test_few_labels_promise_little_and_say_so(run: Path, digits: Path, tmp_path:
     assert ul.load(str(tmp_path / "m.ul")).limits.quantile.tolist() == [float("inf")] * 10
 
 
+def test_two_labels_a_class_are_enough(run: Path, digits: Path, tmp_path: Path) -> None:
+    """Of which one is kept back, so that no class is seen twice."""
+    made = ul.finetune(str(run), str(digits), labels=20, out=str(tmp_path / "m.ul"), handover=Handover(onnx=False))
+    counts = made.bundle.facts["data"]["counts"]
+    assert set(counts["learnt"].values()) == set(counts["calibration"].values()) == {1}
+    found = ul.load(str(tmp_path / "m.ul")).predict(digits / "test" / "3")
+    assert np.isfinite(found["strangeness"]).all() and found["confidence"].max() < 1
+
+
 def test_damage_is_told_in_one_line(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hurt = tmp_path / "hurt.ul"
 

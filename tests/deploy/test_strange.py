@@ -124,9 +124,9 @@ def test_what_older_bundles_look_at_is_still_read_and_exported(
     assert load(made).look.sees == sees
 
 
-@pytest.mark.parametrize(("items", "classes"), [(11, 10), (3, 2), (12, 10)])
+@pytest.mark.parametrize(("items", "classes"), [(11, 10), (3, 2), (12, 10), (10, 10)])
 def test_a_few_items_make_a_detector_of_several_parts(items: int, classes: int) -> None:
-    """Where a fold would leave one of a class alone."""
+    """Where a fold would leave one of a class alone, or each is."""
     random = np.random.default_rng(0)
     y, x = np.arange(items) % classes, random.normal(size=(items, 12)).astype(np.float32)
     state = strange.fit("mahalanobis", x, y, np.zeros((items, classes), np.float32), (6, 6))

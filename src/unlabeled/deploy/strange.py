@@ -82,6 +82,8 @@ def fit(
 ) -> dict[str, np.ndarray]:
     """Fit a detector of the catalog on items that belong and give the arrays that its scores need.
 
+    Where no class has a second item, nothing is known of how the items of one class vary, and all count as one class.
+
     Args:
         kind: its name, with settings.
         features: (N, D) what it looks at.
@@ -98,6 +100,7 @@ def fit(
     if spec.name in AS_THEY_ARE:
         middle, spread = np.zeros_like(middle), np.ones_like(spread)
     features = (np.asarray(features, np.float64) - middle) / spread
+    labels = labels if np.unique(labels, return_counts=True)[1].max() > 1 else np.zeros_like(labels)
     own = catalog.Spec(spec.name, spec.settings)
     state = (
         _parted(own, features, labels, logits, parts)
