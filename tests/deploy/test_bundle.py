@@ -225,6 +225,13 @@ def test_predict_takes_whatever_is_in_hand(model: Path, digits: Path, tmp_path: 
         found = loaded.predict(other)
         assert found["label"].tolist() == from_paths["label"].tolist()
         assert np.allclose(found["confidence"], from_paths["confidence"], atol=1e-6)
+    colour = np.stack([arrays[0]] * 3, -1)
+    for one in (arrays[0], colour, colour[None], torch.from_numpy(arrays[:1]), [torch.from_numpy(colour)]):
+        assert loaded.predict(one)["confidence"].tolist() == pytest.approx(
+            from_paths["confidence"].tolist()[:1], abs=1e-5
+        )
+    with pytest.raises(ul.UserError, match="-1 threads were asked for"):
+        ul.load(str(model), threads=-1)
     assert len(loaded.predict(digits / "test" / "3")) == len(list((digits / "test" / "3").iterdir()))
     assert loaded.predict(pictures[0])["label"].tolist() == from_paths["label"].tolist()[:1]
     probabilities = from_paths[[f"p({c})" for c in loaded.classes]].to_numpy()

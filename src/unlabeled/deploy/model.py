@@ -231,6 +231,8 @@ def load_model(path: str | Path, *, engine: Choice = "auto", threads: int = 0, c
     Raises:
         UserError: when it is none, damaged, or of a version that cannot be read.
     """
+    if threads < 0:
+        raise UserError(f"{threads} threads were asked for", "give 0 or more")
     if Path(path).suffix == ".onnx":
         lone = Onnx(Path(path), threads=threads)
         return Model(lone.facts, lone, Limits.of(lone.facts, None, coverage))
