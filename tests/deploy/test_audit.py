@@ -72,6 +72,22 @@ def test_a_small_part_that_is_right_throughout_is_not_marked() -> None:
     assert accuracy["difference_low"] < 0 < accuracy["difference"] < accuracy["difference_high"]
 
 
+def test_a_calibration_error_lies_within_its_own_interval() -> None:
+    """Of an honest classifier with five classes, whatever its chance."""
+    limits = Limits(tuple("abcde"), 0.9, np.full(5, 0.9), 0.95)
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        p = random.dirichlet(np.full(5, 0.5), 200)
+        y = (p.cumsum(1) < random.uniform(size=(200, 1))).sum(1).clip(0, 4)
+        found = {"probabilities": p, "strangeness": np.zeros(200)}
+        whole = figures.figures(found, y, limits)
+        for name in ("ece", "ece_mass", "ece_class"):
+            assert 0 <= whole[name]["low"] < whole[name]["value"] < whole[name]["high"] < 0.3, name
+        parts = fairness.table(found, y, limits, {"site": np.arange(200) % 2}, resamples=200)
+        ece = parts[parts["metric"] == "ece"]
+        assert (ece["low"] < ece["value"]).all() and (ece["value"] < ece["high"]).all()
+
+
 def test_the_share_of_right_answers_is_known_by_the_answered_ones_alone() -> None:
     """Three of 200 items are answered, and rightly."""
     y = np.arange(200) % 2

@@ -98,7 +98,8 @@ def _ends(metric: str, found: np.ndarray, units: int) -> tuple[float, float]:
     """The 95 % interval of a figure of a part, from (1 + R,) the figure itself and its resamples."""
     if metric in SHARES:
         return calibration.ends(found[1:], units)
-    low, high = np.nanquantile(found[1:], [0.025, 0.975])
+    drawn = calibration.centred(found[1:], float(found[0])) if metric == "ece" else found[1:]
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
     return float(low), float(high)
 
 

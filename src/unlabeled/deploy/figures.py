@@ -11,6 +11,7 @@ from unlabeled.confidence import calibration, conformal, selective
 from unlabeled.deploy.decide import Limits
 
 Figure = dict[str, float]
+ERRORS = ("ece", "ece_mass", "ece_class")
 
 
 def figures(
@@ -130,7 +131,11 @@ def bootstrap(
 
     calibration.interval(keep, items, groups=groups, resamples=resamples)
     many, fewer = units(items, groups), of or {}
-    return {name: calibration.ends(np.array(values), fewer.get(name, many)) for name, values in found.items()}
+    whole = measure(np.arange(items))
+    drawn = {
+        k: np.array(v) if k not in ERRORS else calibration.centred(np.array(v), whole[k]) for k, v in found.items()
+    }
+    return {name: calibration.ends(values, fewer.get(name, many)) for name, values in drawn.items()}
 
 
 def _of(groups: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
