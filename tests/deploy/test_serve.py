@@ -29,7 +29,7 @@ from unlabeled.deploy.model import load_model
 from unlabeled.deploy.serve.app import build
 from unlabeled.deploy.serve.batcher import Batcher, Busy
 from unlabeled.deploy.serve.classes import Classes
-from unlabeled.deploy.serve.guard import Bounds
+from unlabeled.deploy.serve.guard import Bounds, Guard
 
 BLOCKED = """
 import sys
@@ -208,6 +208,43 @@ def test_batches_are_shared_and_a_full_queue_says_no() -> None:
     answered = [(i, f) for i, f in enumerate(found) if isinstance(f, Answers)]
     assert len(busy) == 8 and items == 12 and max(sizes) == 8
     assert all(f.probabilities.tolist() == [[i] * 3] for i, f in answered), "everyone gets its own answer"
+
+
+def test_bodies_together_are_bounded_and_a_lone_one_is_taken() -> None:
+    """While one of 80 bytes is being answered another is refused, and is taken when that one has gone."""
+    hold = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await hold.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    guard = Guard(app, Bounds(bytes=100, held=90), lambda *_: None)
+
+    async def ask(size: int) -> int:
+        said: list[Any] = []
+        parts = [b"x" * (size // 2), b"x" * (size - size // 2)]
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": parts.pop(), "more_body": bool(parts)}
+
+        async def send(message: Any) -> None:
+            said.append(message)
+
+        await guard({"type": "http", "method": "POST", "path": "/predict", "headers": []}, receive, send)
+        return int(said[0]["status"])
+
+    async def scene() -> list[int]:
+        first = asyncio.create_task(ask(80))
+        await asyncio.sleep(0)
+        refused = await ask(80)
+        small = asyncio.create_task(ask(8))
+        await asyncio.sleep(0)
+        hold.set()
+        return [await first, refused, await small, await ask(95)]
+
+    assert asyncio.run(scene()) == [200, 429, 200, 200] and not guard.held
 
 
 @contextlib.contextmanager
