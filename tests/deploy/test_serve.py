@@ -170,6 +170,18 @@ def test_an_address_that_cannot_be_had_is_one_line(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err.startswith("unlabeled: no.ul is not there")
 
 
+def test_a_model_of_few_reference_items_says_that_it_cannot_watch(
+    model: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer = Classes(load_model(model, engine="onnx"))
+    monkeypatch.setattr(offer, "reference", {k: v[:15] for k, v in offer.reference.items()})
+    with TestClient(build(offer, Bounds()), raise_server_exceptions=False) as client:  # type: ignore[arg-type]
+        for file in sorted((digits / "test").rglob("*.png"))[:24]:
+            assert post(client, "/predict", file.read_bytes()).status_code == 200
+        answer = client.get("/drift")
+    assert answer.status_code == 409 and answer.json()["error"].startswith("the model holds 15 reference items")
+
+
 def test_what_knows_classes_has_no_false_alarms(model: Path) -> None:
     with pytest.raises(ul.UserError, match="has no rate of false alarms"):
         ul.load(str(model), false_alarms=0.1)

@@ -137,6 +137,9 @@ class Classes:
         names = ("features", "probabilities", "strangeness")
         new = {k: np.concatenate([getattr(a, k) for a in last]) for k in names}
         old = {k: self.reference[f"drift/{k}"] for k in names}  # all: its first part may lack classes
-        found = drift.compare(old, new, self.model.limits, rate=rate, permutations=199)
+        try:
+            found = drift.compare(old, new, self.model.limits, rate=rate, permutations=199)
+        except UserError as error:  # the model holds too few reference items
+            raise Refused(409, error.wrong) from None
         checks = {c.name: {"reference": c.reference, "now": c.now, "p": c.p} for c in found.checks}
         return {"alarm": found.alarm, "p": found.p, "items": found.items, "sentence": found.sentence, "checks": checks}
