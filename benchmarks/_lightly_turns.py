@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 BATCH, WORKERS, LR = 64, 8, 0.06  # the workers and the learning rate are those of lightly's example
-WIDTH, DEPTH, HEADS, DECODER = 512, 6, 8, 256
+WIDTH, DEPTH, HEADS, DECODER, PREDICTOR = 512, 6, 8, 256, 192
 
 
 @dataclass
@@ -142,6 +142,59 @@ def lightly_mae(size: int, folder: Path, bf16: bool) -> Ready:
     )
 
 
+def lightly_ijepa(size: int, folder: Path, bf16: bool) -> Ready:
+    """I-JEPA from lightly's modules, masks and transform, with the paper's blocks and the width and depth of ours."""
+    import copy
+
+    from lightly.data import LightlyDataset
+    from lightly.data.ijepa_collate import IJEPAMaskCollator
+    from lightly.models import utils
+    from lightly.models.modules import MaskedVisionTransformerTIMM
+    from lightly.models.modules.ijepa_timm import IJEPAPredictorTIMM
+    from lightly.transforms.ijepa_transform import IJEPATransform
+    from timm.models.vision_transformer import VisionTransformer
+
+    grid = _grid(size)
+    kind: dict[str, Any] = {"embed_dim": WIDTH, "depth": DEPTH, "num_heads": HEADS, "num_classes": 0}
+    vit = VisionTransformer(size, size // grid, class_token=False, global_pool="avg", **kind)
+    encoder = MaskedVisionTransformerTIMM(vit=vit)
+    target = copy.deepcopy(encoder).requires_grad_(False)
+    predictor = IJEPAPredictorTIMM(
+        num_patches=grid**2, depth=2, mlp_dim=WIDTH, predictor_embed_dim=PREDICTOR, num_heads=6
+    )
+    model = nn.ModuleDict({"encoder": encoder, "predictor": predictor})
+    masks = IJEPAMaskCollator(
+        input_size=size, patch_size=size // grid, enc_mask_scale=(0.85, 1.0), pred_mask_scale=(0.15, 0.2),
+        aspect_ratio=(0.75, 1.5), nenc=1, npred=4,
+    )  # fmt: skip
+    dataset = LightlyDataset(str(folder / "train"), transform=IJEPATransform(input_size=size))
+    loader = torch.utils.data.DataLoader(
+        dataset, batch_size=BATCH, shuffle=True, drop_last=True, num_workers=WORKERS, collate_fn=masks
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1.5e-4)
+
+    def train(most: int) -> int:
+        seen = 0
+        for (images, _, _), seen_places, hidden in loader:
+            with torch.no_grad():
+                slow = nn.functional.layer_norm(target.encode(images), (WIDTH,))
+                slow = utils.repeat_interleave_batch(utils.apply_masks(slow, hidden), len(images), repeat=1)
+            context = encoder.encode(images, idx_keep=seen_places[0])
+            loss = nn.functional.smooth_l1_loss(predictor(context, seen_places, hidden), slow)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            optimizer.zero_grad()
+            utils.update_momentum(encoder, target, m=0.996)
+            seen += 1
+            if seen == most:
+                break
+        return seen
+
+    if bf16:
+        raise SystemExit("lightly's I-JEPA is compared as it comes")
+    return Ready(train, lambda split: _seen(encoder, lambda x: encoder.encode(x).mean(1), folder / split, size))
+
+
 def unlabeled(method: str, size: int, folder: Path, threads: int) -> Ready:
     """Our loop as the command line runs it, with lightly's strength of views, temperature and optimizer."""
     from unlabeled.data.prepare import prepare
@@ -154,10 +207,11 @@ def unlabeled(method: str, size: int, folder: Path, threads: int) -> Ready:
     began = time.perf_counter()
     prepared = prepare(folder, size=size)
     decode = time.perf_counter() - began
-    contrast = method != "mae"
+    contrast = method not in ("mae", "ijepa")
     known = {
         "simclr": "simclr(temperature=0.5)",
         "mae": f"mae(normalise=False, decoder_width={DECODER}, decoder_depth=2)",
+        "ijepa": f"ijepa(blocks=4, area=0.2, predictor_width={PREDICTOR}, predictor_depth=2, predictor_heads=6)",
     }
     words = known.get(method, method)
     patch = size // _grid(size)
@@ -283,7 +337,8 @@ def main() -> None:
     if kind == "unlabeled":
         ready = unlabeled(method, size, folder, threads)
     else:
-        forms: dict[str, Callable[[int, Path, bool], Ready]] = {"simclr": lightly_simclr, "mae": lightly_mae}
+        forms: dict[str, Callable[[int, Path, bool], Ready]]
+        forms = {"simclr": lightly_simclr, "mae": lightly_mae, "ijepa": lightly_ijepa}
         form = forms.get(method, partial(lightly_joint, method))
         ready = form(size, folder, kind.endswith("bf16"))
     answer: dict[str, float] = {"decode": ready.decode, "threads": torch.get_num_threads()}

@@ -54,6 +54,8 @@ BARS = {
     "mae-64": Bar("mae", 64, 14, {"lightly": 2.2}),
     "mae-224": Bar("mae", 224, 4, {"lightly": 2.2}),
     **{f"{m}-64": Bar(m, 64, 8, {"lightly": 1.5}) for m in ("moco", "byol", "simsiam", "vicreg", "swav", "dino")},
+    "ijepa-64": Bar("ijepa", 64, 8, {"lightly": 1.5}),
+    "ijepa-224": Bar("ijepa", 224, 4, {"lightly": 1.5}),
 }
 COLUMNS = (
     *("bar", "against", "threads", "lightly, images/s", "ours, images/s", "ratio", "with decoding", "must", "met"),

@@ -90,7 +90,7 @@ def news(args: argparse.Namespace, seed: int) -> dict[str, Any]:
         if "untrained" not in vectors:
             encoder = device.place(run.recipe.build_encoder())
             vectors["untrained"] = (features(encoder, looks, said, device), features(encoder, looks, asked, device))
-    counts = vectorizer().fit(said)
+    counts = vectorizer(said)
     sparse = (counts.transform(said), counts.transform(asked))
     svd = TruncatedSVD(100, random_state=seed).fit(sparse[0])
     vectors["lsa"] = tuple(svd.transform(part) for part in sparse)
@@ -118,7 +118,7 @@ def alike(args: argparse.Namespace, seed: int) -> dict[str, Any]:
         looks = views_of(run)
         out[name] = likeness(device.place(run.encoder()), looks, file, device)["spearman"]
         out.setdefault("untrained", likeness(run.recipe.build_encoder(), looks, file, device)["spearman"])
-    words = vectorizer().fit(mine)
+    words = vectorizer(mine)
     counts = words.transform(mine)
 
     def cosine(turn: Callable[[Any], Any], where: Path) -> float:

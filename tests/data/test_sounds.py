@@ -10,11 +10,13 @@ import pytest
 import soundfile
 
 from unlabeled.data import doctor, sounds
-from unlabeled.data.prepare import prepare, read_prep
+from unlabeled.data.prepare import as_stored, prepare, read_prep
 from unlabeled.data.scan import scan
+from unlabeled.data.sounds import AudioPrep
 from unlabeled.deploy.inputs import table_of
 from unlabeled.errors import UserError
 from unlabeled.verbs.scan import scan as scan_verb
+from unlabeled.views.sound import mel_filters, window
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +104,35 @@ def test_long_recordings_are_cut_and_never_parted(tmp_path: Path) -> None:
     again = sounds.again(scan(root), found.prep)  # type: ignore[arg-type]
     assert set(again.items["path"]) == set(items["path"])
     assert (found.store.array[:, 0] != sounds.END).all()
+
+
+@pytest.mark.parametrize("rate", [800, 1_000, 1_500, 2_000, 8_000, 16_000])
+def test_every_band_hears_something(rate: int, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", hiss(0.5, rate, 0), rate)
+    prep = prepare(tmp_path).prep
+    assert isinstance(prep, AudioPrep) and prep.rate == rate
+    assert (mel_filters(rate, window(rate)[0], prep.bands).sum(1) > 0).all()
+
+
+def test_what_cannot_be_read_stays_in_its_place(tmp_path: Path) -> None:
+    for name in ("a", "c"):
+        soundfile.write(tmp_path / f"{name}.wav", hiss(0.5, 8_000, 0), 8_000)
+    (tmp_path / "b.wav").write_bytes(b"no sound")
+    given = [str(tmp_path / f"{name}.wav") for name in "abc"]
+    with table_of(given, "audio") as table:
+        assert as_stored(table, AudioPrep(50, 8000)).items["path"].tolist() == given
+        halves = as_stored(table, AudioPrep(30, 8000)).items["path"].str.partition("@")[0].tolist()
+    assert halves == [given[0], given[0], given[1], given[2], given[2]]
+
+
+def test_a_list_without_labels_tells_which_columns_may_hold_them(tmp_path: Path) -> None:
+    for i in range(2):
+        soundfile.write(tmp_path / f"{i}.wav", hiss(0.2, 8_000, i), 8_000)
+    (tmp_path / "split.csv").write_text("file,digit,speaker\n0.wav,3,ann\n1.wav,4,ben\n")
+    for given in (tmp_path, tmp_path / "split.csv"):
+        assert any("no column of split.csv" in n and "others: digit)" in n for n in scan(given).notes)
+    (tmp_path / "split.csv").write_text("file,label,speaker,take\n0.wav,,ann,1\n1.wav,,ben,2\n")
+    assert not any("no column" in n for n in scan(tmp_path).notes)
 
 
 def test_no_sound_at_all_is_one_line(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("fastapi")
-from unlabeled.data.prepare import Prepared, prepare
-from unlabeled.deploy.inputs import stored, table_of
+from unlabeled.data.prepare import Prepared, as_stored, prepare
+from unlabeled.deploy.inputs import table_of
 from unlabeled.deploy.serve.reader import Reader, Refused
 
 
@@ -72,7 +72,7 @@ def test_a_text_is_cut_off_where_those_with_labels_are(tmp_path: Path) -> None:
     assert np.array_equal(reader(ready).read(texts[0].encode()), ready.store.array[0])
     assert why(reader(ready), "café".encode("latin-1")) == "the file cannot be read: it is not text in UTF-8"
     with table_of([texts[0], texts[1], "a ship"], "text") as given:
-        table = stored(given, ready.prep)
+        table = as_stored(given, ready.prep)
         assert len(table) == 3, "a row each, as features are told by place"
         found = ready.prep.reader(table)
         assert np.array_equal(found(1), ready.store.array[1])

@@ -1,6 +1,7 @@
 """Texts as they lie on disk: plain files, lines, tables; what is bad is told by name and the rest is read."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,15 @@ import pandas as pd
 import pytest
 
 from unlabeled import UserError
+from unlabeled.arms.lsa import LSA
+from unlabeled.arms.tfidf import Tfidf
 from unlabeled.data import doctor
 from unlabeled.data.prepare import prepare
 from unlabeled.data.scan import scan
 from unlabeled.data.texts import said
+from unlabeled.data.tokens import opened
 from unlabeled.formats import Unreadable, text
+from unlabeled.modalities.text import Text
 
 SENTENCES = ["the whale swam past the ship.", "a goal in the last minute won the match.", "shares fell on the news."]
 
@@ -62,6 +67,31 @@ def test_semicolons_part_the_label_from_the_text(tmp_path: Path) -> None:
     assert said(table.folder, table.items["path"][1]) == many()["text"][1]
 
 
+def test_empty_lines_of_json_are_no_documents(tmp_path: Path) -> None:
+    (tmp_path / "notes.jsonl").write_text('{"text": "the sea"}\n\n{"text": "a ship"}\n\n \n')
+    assert [(d.text, d.fault) for d in text.rows(tmp_path / "notes.jsonl").values()] == [
+        ("the sea", ""),
+        ("a ship", ""),
+    ]
+
+
+def test_columns_that_may_be_labels_are_told(tmp_path: Path) -> None:
+    many().rename(columns={"label": "Class Index"}).assign(id=7).to_csv(tmp_path / "train.csv", index=False)
+    assert any('others: Class Index, id): call the one that does "label"' in n for n in scan(tmp_path).notes)
+    many().assign(id=7).to_csv(tmp_path / "train.csv", index=False)
+    assert scan(tmp_path).notes == ()
+
+
+def test_marks_in_tables_of_tabs_swallow_no_rows(tmp_path: Path) -> None:
+    texts = ['"a grey ship', "the sea", '"old" tugs sail', 'it said "no"', 'a 5" nail"', "last of all"]
+    file = tmp_path / "train.tsv"
+    file.write_text("sentence\tlabel\n" + "".join(f"{t}\t{i % 2}\n" for i, t in enumerate(texts)))
+    assert [d.text for d in text.rows(file).values()] == texts
+    quoted = ['say "no"', "two\nlines\tand a tab", "plain"]
+    pd.DataFrame({"sentence": quoted, "label": [0, 1, 0]}).to_csv(tmp_path / "test.tsv", sep="\t", index=False)
+    assert [d.text for d in text.rows(tmp_path / "test.tsv").values()] == quoted
+
+
 @pytest.mark.parametrize(("mark", "words"), [(b"", 20_000), (b"\xef\xbb\xbf", 3)])
 def test_lines_of_json_may_begin_with_a_book_or_a_byte_order_mark(tmp_path: Path, mark: bytes, words: int) -> None:
     rows = [{"text": "word " * words, "label": "long"}, {"text": "so it goes", "label": "short"}]
@@ -80,6 +110,15 @@ def test_files_named_after_splits_and_columns_that_tell_them(tmp_path: Path) -> 
     file = tmp_path / "one.csv"
     many(6).assign(split=["train", "test"] * 3).to_csv(file, index=False)
     assert len(scan(file).rows("test")) == 3
+
+
+def test_a_split_that_is_none_is_refused_and_not_learnt_from(tmp_path: Path) -> None:
+    frame = many().assign(split=["train"] * 40 + ["eval"] * 20)
+    frame.to_csv(tmp_path / "notes.csv", index=False)
+    with pytest.raises(UserError, match='has the split "eval"'):
+        scan(tmp_path)
+    frame.assign(split=["", *["news"] * 59]).to_csv(tmp_path / "notes.csv", index=False)  # it tells something else
+    assert scan(tmp_path).items["split"].tolist() == ["train"] * 60
 
 
 def test_pairs_give_two_texts_of_one_group_and_no_label(tmp_path: Path) -> None:
@@ -106,6 +145,20 @@ def test_documents_in_class_folders_and_a_list_of_lines(tmp_path: Path) -> None:
     assert len(scan(tmp_path / "prose.txt")) == 1
 
 
+def test_plain_files_in_utf_16_and_lines_of_any_end(tmp_path: Path) -> None:
+    (tmp_path / "sea").mkdir()
+    (tmp_path / "sea" / "a.txt").write_bytes("the whale swam past the café\r\nat noon".encode("utf-16"))
+    table = scan(tmp_path)
+    assert [said(tmp_path, p) for p in table.items["path"]] == ["the whale swam past the café\nat noon"]
+    (tmp_path / "sea" / "a.txt").write_bytes(b"\xff\xfea\0b")
+    with pytest.raises(Unreadable, match="UTF-16"):
+        said(tmp_path, "sea/a.txt")
+    for end in ("\n", "\r\n", "\r"):
+        lines = ["one\u2028two", "so it\x85 goes", "last of all"]
+        (tmp_path / "train.txt").write_bytes(end.join([*lines, ""]).encode())
+        assert [d.text for d in text.rows(tmp_path / "train.txt").values()] == lines
+
+
 def test_numbers_and_lists_of_files_are_no_texts(tmp_path: Path) -> None:
     (tmp_path / "series.csv").write_text("time,x,y\n0,1.5,2.0\n1,2.5,3.0\n")
     (tmp_path / "list.csv").write_text("path,text\na.png,what is shown on it\n")
@@ -130,6 +183,18 @@ def test_long_texts_become_windows_of_one_group(tmp_path: Path) -> None:
     ends = [said(tmp_path, p)[-1] for p in items["path"][:-1]]
     assert np.mean([e == "." for e in ends]) > 0.5  # windows end with a sentence where they can
     assert prepared.store.array.max() < 65_536 and (prepared.store.array[:, 0, 0] == 1).all()
+
+
+def test_windows_of_scripts_without_spaces_part_no_letter_and_lose_nothing(tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    book = "".join("".join(map(chr, chance.integers(0x4E00, 0x5200, 3))) + "。！"[i % 2] for i in range(400))
+    (tmp_path / "book.txt").write_text(book, "utf-8")
+    ready = prepare(tmp_path, size=64, tokenizer="uncased(vocabulary=300)")
+    parts = [said(tmp_path, path) for path in ready.table.items["path"]]
+    assert "".join(parts) == book and len(parts) > 40
+    own = opened(ready.prep.tokenizer)  # type: ignore[attr-defined]
+    assert max(len(own.encode(part).ids) for part in parts) <= 62
+    assert all(part.endswith(("。", "！")) for part in parts)
 
 
 def test_bad_documents_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
@@ -196,3 +261,25 @@ def test_the_doctor_finds_copies_and_leaks(tmp_path: Path) -> None:
     found = {(f.kind, f.severity): f.text for f in doctor.examine(scan(tmp_path)).findings}
     assert "both sides" in found["leak", "error"] and "few words" in found["leak", "warning"]
     assert found["duplicates", "info"]
+
+
+def test_the_doctor_counts_words_where_no_space_parts_them(tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    texts = ["".join(map(chr, chance.integers(0x4E00, 0x5200, 60))) + "。" for _ in range(9)]
+    pd.DataFrame({"text": texts, "label": list("abc") * 3}).to_csv(tmp_path / "train.csv", index=False)
+    near = {"text": [texts[0].replace(texts[0][-3], "船"), "夜" * 30], "label": ["a", "b"]}
+    pd.DataFrame(near).to_csv(tmp_path / "test.csv", index=False)
+    found = doctor.examine(scan(tmp_path))
+    assert found.facts["words"] == [30, 60, 60] and "lengths" not in {f.kind for f in found.findings}
+    assert any(f.kind == "leak" and "few words" in f.text for f in found.findings)
+
+
+def test_texts_without_a_word_are_told_apart(tmp_path: Path) -> None:
+    for split, signs in (("train", ["👍", "😀", "!!!", ":-)"]), ("test", ["👎", "?!"])):
+        pd.DataFrame({"text": signs, "label": ["a", "b"] * (len(signs) // 2)}).to_csv(tmp_path / f"{split}.csv")
+    assert not {f.kind for f in doctor.examine(scan(tmp_path)).findings} & {"leak", "duplicates"}
+    ready = prepare(tmp_path)
+    looks = Text.fitting(asdict(ready.prep), {"size": ready.size})  # type: ignore[call-overload]
+    for arm in (Tfidf(), LSA()):
+        found = arm.fit(ready.store, ready.learning, looks, 0).features(ready.store, ready.learning, looks)
+        assert np.isfinite(found).all() and len(np.unique(found.round(4), axis=0)) > 1

@@ -54,6 +54,28 @@ def test_views_follow_from_seed_step_and_rank_and_from_no_neighbour(form: str, s
     torch.testing.assert_close(how.at(1, 2, 3).augment(changed, strength)[0], first[0], atol=1e-4, rtol=1e-4)  # type: ignore[arg-type]
 
 
+def longer(raw: Tensor) -> Tensor:
+    return torch.nn.functional.pad(raw, (0, SIZE * 80), value=END)
+
+
+def test_what_is_measured_is_the_same_however_long_the_longest_is() -> None:
+    raw, wide = items(), Audio(size=2 * SIZE, rate=RATE)
+    short, long = look("frames").measurements(raw), wide.measurements(longer(raw))
+    torch.testing.assert_close(long[..., :SIZE], short, equal_nan=True)
+    whole, _ = look("frames")._bands(*look("frames")._sound(raw[:1]))
+    torch.testing.assert_close(short[:1, 64:], torch.gradient(whole, dim=2)[0])
+
+
+@pytest.mark.parametrize(("kind", "decibels"), [("hiss", 20), ("hum", 15)])
+def test_noise_is_as_far_below_a_sound_as_it_says_however_long_the_longest_is(kind: str, decibels: float) -> None:
+    raw = longer(items())
+    worse = Audio(size=2 * SIZE, rate=RATE).at(0, 0).corrupt(raw, kind, 1)
+    for x, y in zip(raw[:, 0], worse[:, 0], strict=True):
+        own = x[x != END].double()
+        noise = y[x != END].double() - own
+        assert abs(10 * torch.log10(own.square().mean() / noise.square().mean()) - decibels) < 0.3
+
+
 @each_form
 def test_loudness_is_no_matter_and_silence_stays_silent(form: str) -> None:
     raw = items(2)

@@ -1,14 +1,17 @@
 """The modality of texts: views are the text but for what the settings take away; what is corrupted is still a text."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from sklearn.tree import DecisionTreeClassifier
 from torch import Tensor
 
+from unlabeled import catalog
 from unlabeled.blocks.couple import couple
 from unlabeled.data.tokens import made, opened, rarity
-from unlabeled.encoders._build import build, spec
+from unlabeled.encoders._build import any_size, build, looks_at, spec
 from unlabeled.errors import UserError
 from unlabeled.methods import Batch
 from unlabeled.methods.causal_lm import CausalLM
@@ -52,6 +55,35 @@ def test_the_plain_view_says_what_the_text_said(tokenizer: str, cased: str) -> N
     odd = "Ça  coûte 5 €,\n\tnon?"
     assert opened(cased).decode(opened(cased).encode(odd).ids) == odd  # no byte is lost, whatever it was trained on
     assert exact.texts(exact.ids([odd])) == [odd]
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("Café Über ﬁne, ½ Ёлка", "cafe uber fine, 1⁄2 елка"),
+        ("שָׁלוֹם العَرَبِيَّة", "שלום العربية"),
+        ("नमस्ते कि कु", "नमस्ते कि कु"),
+        ("ที่นี่", "ที่นี่"),
+        ("がぎぐ パン", "がぎぐ パン"),
+        ("안녕하세요", "안녕하세요"),
+    ],
+)
+def test_accents_go_and_letters_stay_in_every_script(said: str, read: str, tokenizer: str) -> None:
+    own = opened(tokenizer)
+    assert own.decode(own.encode(said).ids).strip() == read
+
+
+def test_a_folder_that_cuts_and_fills_texts_up_does_neither(tokenizer: str, tmp_path: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    own = opened(tokenizer).from_str(tokenizer)
+    own.enable_truncation(8)
+    own.enable_padding(length=8, pad_id=0, pad_token="[PAD]")
+    marks = {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "cls", "sep", "mask")}
+    PreTrainedTokenizerFast(tokenizer_object=own, **marks).save_pretrained(tmp_path)
+    found = opened(made(str(tmp_path), [])[0])
+    for said in ("ship", " ".join(SAID)):
+        assert found.encode(said).ids == opened(tokenizer).encode(said).ids
 
 
 def test_strong_views_are_the_text_unless_the_settings_say_more(tokenizer: str) -> None:
@@ -103,6 +135,14 @@ def test_pairs_are_parted_behind_a_sentence(tokenizer: str) -> None:
         assert same == torch.equal(joined, one[: len(joined)])
     many = torch.cat([couple(x, look.at(0, i))[1] for i in range(50)])
     assert 0.4 < float(many.float().mean()) < 0.6
+
+
+def test_sentences_end_in_other_scripts_too() -> None:
+    said = ["船は大きい。鯨が海を泳いでいるのを見た", "रात ठंडी थी। सुबह हुई"]
+    look = Text(size=64, tokenizer=made("uncased(vocabulary=400)", said * 4)[0])
+    ids = look.ids(said)
+    first = [look.texts(row[None, : int(at)])[0] for row, at in zip(ids, words.cuts(ids, look.ends()), strict=True)]
+    assert first == ["船は大きい。", "रात ठंडी थी।"]
 
 
 def test_wrong_parts_are_those_that_are_allowed(tokenizer: str) -> None:
@@ -223,6 +263,15 @@ def test_settings_out_of_range_are_refused_in_words(tokenizer: str) -> None:
             ask()
 
 
+def test_the_catalog_knows_what_every_encoder_looks_at() -> None:
+    for name in catalog.names("encoders"):
+        kind = catalog.load("encoders", name)
+        assert looks_at(spec(name)) == (kind.space, kind.sees), name
+        assert name == "timm" or any_size(spec(name)) == kind.any_size, name
+    with pytest.raises(UserError, match="take bert, gpt"):
+        build(spec("resnet18"), 300, 16, 0)
+
+
 def test_in_batch_is_the_slow_loop() -> None:
     chance = torch.Generator().manual_seed(0)
     a, b = torch.randn(5, 7, generator=chance), torch.randn(5, 7, generator=chance)
@@ -239,8 +288,11 @@ def test_simcse_needs_dropout_to_have_two_looks(tokenizer: str) -> None:
         torch.manual_seed(0)
         encoder = build(spec(f"bert(width=16, depth=1, heads=2, dropout={dropout})"), look.channels, 24, 0).train()
         method = SimCSE(encoder, mlm=0.0)  # type: ignore[arg-type]
-        first, second, _ = method.views(Batch(raw(look), torch.arange(6)), look)
-        assert torch.allclose(encoder(first), encoder(second)) == alike
+        views = method.views(Batch(raw(look), torch.arange(6)), look)
+        assert torch.allclose(encoder(views[0]), encoder(views[1])) == alike
+        assert ("dropout" in method.watch(views)[1]) == alike
+        cut = modality(tokenizer, crop=0.3)
+        assert not method.watch(method.views(Batch(raw(cut), torch.arange(6)), cut))[1]
 
 
 def test_common_words_weigh_little_and_marks_nothing(tokenizer: str) -> None:

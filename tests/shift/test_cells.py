@@ -16,6 +16,7 @@ from unlabeled.data.prepare import prepare
 from unlabeled.data.store import Prep, Store
 from unlabeled.shift import domains, representation, strangers
 from unlabeled.shift.bench import Bench
+from unlabeled.shift.story import limits
 from unlabeled.shift.subjects import Subject
 from unlabeled.study.fits import write_arrays
 from unlabeled.verbs.shift import _claim
@@ -34,6 +35,11 @@ def bench(folder: Path, domain: np.ndarray, labels: np.ndarray, test: np.ndarray
     write_arrays(folder / "features" / f"{ARM.source}.npz", {"learn": x[learning], "test": x[tested]})
     write_arrays(found.cell(ARM, "clean"), {"probabilities": np.eye(2)[labels[tested]][None]})
     return found
+
+
+def test_limits_are_told_of_items_of_any_kind() -> None:
+    told = limits({"test": 60, "seeds": 3, "draws": 1, "labels": 9, "warnings": []}, [])
+    assert len(told) == 3 and not any("picture" in sentence for sentence in told)
 
 
 @pytest.mark.parametrize(("drawn", "right"), [("AB", 0.5), ("A", 0.0)])

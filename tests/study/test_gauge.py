@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,18 @@ import pytest
 import torch
 
 from unlabeled import UserError, compare, gauge, pretrain, sample
+from unlabeled.data.prepare import as_stored, prepare
 from unlabeled.data.texts import TextPrep, said
 from unlabeled.data.tokens import opened
 from unlabeled.deploy.inputs import table_of
+from unlabeled.deploy.serve.reader import Reader
+from unlabeled.methods.causal_lm import CausalLM
 from unlabeled.metrics import retrieval, spearman
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.study.words import bits_per_byte, pairs
 from unlabeled.training.devices import open_device
 from unlabeled.training.run import Run
+from unlabeled.verbs.gauge import Gauge
 
 SMALL, GPT = "bert(width=16, depth=1, heads=2)", "gpt(width=16, depth=1, heads=2)"
 TRAINING = Training(batch_size=16, threads=1, precision="fp32", device="cpu")
@@ -104,6 +109,24 @@ def test_likeness_of_scored_pairs(notes: Path, tmp_path: Path) -> None:
         gauge(str(made.folder), str(tmp_path / "odd.csv"))
 
 
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ("a ship,the sea,high", "0 pairs"),
+        ("a ship,the sea,1", "1 pairs"),
+        ("a ship,the sea,1\na team,a goal,1\n,a goal,4", "2 pairs"),
+    ],
+)
+def test_pairs_that_tell_nothing_are_refused_in_one_line(rows: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text(f"sentence1,sentence2,score\n{rows}\n")
+    with pytest.raises(UserError, match=told):
+        pairs(tmp_path / "pairs.csv")
+
+
+def test_a_score_that_is_not_defined_is_shown() -> None:
+    assert Gauge("run", "data", {"pairs": 9.0, "spearman": math.nan}).lines()[1:] == ["pairs: 9", "spearman: nan"]
+
+
 def test_what_follows_what(notes: Path, tmp_path: Path) -> None:
     for method in ("nsp", "quick_thoughts"):
         scores = gauge(str(run(notes, method, tmp_path / method).folder), str(notes)).scores
@@ -128,8 +151,21 @@ def test_bits_per_byte_are_those_of_every_token_once(notes: Path, tmp_path: Path
     lossy = run(notes, "causal_lm", tmp_path / "lossy", encoder=GPT)
     with pytest.raises(UserError, match="cased"):
         gauge(str(lossy.folder), str(book))
+    (tmp_path / "empty.txt").touch()
+    for name, told in (("none.txt", "there is no"), ("empty.txt", "it is empty"), (".", "cannot read")):
+        with pytest.raises(UserError, match=told):
+            gauge(str(made.folder), str(tmp_path / name))
     texts = sample(str(made.folder), count=2, out=str(tmp_path / "new"))
     assert texts.what == "texts" and "synthetic" in texts.files[0].read_text().splitlines()[0]
+
+
+def test_a_written_text_ends_where_it_says_so(notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = run(notes, "causal_lm", tmp_path / "run", encoder=GPT)
+    look = made.modality()
+    two = look.ids(["the old ship"], 6)[0], look.ids(["the match"], 6)[0, 1:]  # an end stands between them
+    monkeypatch.setattr(CausalLM, "sample", lambda self, count, chance: torch.cat(two).expand(count, -1))
+    texts = sample(str(made.folder), count=1, out=str(tmp_path / "new"))
+    assert texts.files[0].read_text().splitlines()[1:] == ["the old ship"]
 
 
 def test_methods_for_pictures_and_arms_for_texts_in_one_comparison(notes: Path, tmp_path: Path) -> None:
@@ -148,6 +184,14 @@ def test_strings_are_texts_and_files_are_files(notes: Path, tmp_path: Path) -> N
     (tmp_path / "one.txt").write_text("the grey sea")
     with table_of([str(tmp_path / "one.txt")], "text") as table:
         assert said(table.folder, table.items["path"][0]) == "the grey sea"
+
+
+def test_a_model_answers_once_a_text_in_the_order_of_the_texts(notes: Path) -> None:
+    prep = prepare(notes, size=16).prep
+    with table_of(["the old ship " * 90, "", "the grey sea"], "text") as table:
+        assert as_stored(table, prep).items["path"].tolist() == [f"items.jsonl#{i}" for i in range(3)]
+    sent = Reader({"modality": "text", "prep": asdict(prep)}, 0).read(b"the old ship " * 90)  # type: ignore[call-overload]
+    assert sent.shape == (1, 16) and sent[0, -1] > 0
 
 
 def test_spearman_and_retrieval_against_scipy_and_a_loop() -> None:

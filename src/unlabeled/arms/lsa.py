@@ -29,8 +29,9 @@ class LSA(Plain):
 
     def fit(self, store: Store, rows: np.ndarray, modality: Modality, seed: int) -> Self:
         """Find the directions of the training rows."""
-        self.words = vectorizer()
-        counts = self.words.fit_transform(said(store, rows, modality))
+        texts = said(store, rows, modality)
+        self.words = vectorizer(texts)
+        counts = self.words.transform(texts)
         count = max(1, min(self.components, counts.shape[0] - 1, counts.shape[1] - 1))
         self.svd = TruncatedSVD(count, random_state=seed).fit(counts)
         square = np.random.default_rng([seed, 4]).normal(size=(count, count))

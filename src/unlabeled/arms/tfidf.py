@@ -5,6 +5,8 @@ The full vectors are as long as the vocabulary; here they are projected at rando
 that occur twice.
 """
 
+import re
+from collections.abc import Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -13,6 +15,7 @@ from sklearn.random_projection import SparseRandomProjection
 
 from unlabeled.arms import Plain, batches
 from unlabeled.data.store import Store
+from unlabeled.data.tokens import WORD
 from unlabeled.modalities import Modality
 from unlabeled.modalities.text import as_text
 
@@ -31,8 +34,9 @@ class Tfidf(Plain):
 
     def fit(self, store: Store, rows: np.ndarray, modality: Modality, seed: int) -> Self:
         """Count the words of the training rows."""
-        self.words = vectorizer()
-        counts = self.words.fit_transform(said(store, rows, modality))
+        texts = said(store, rows, modality)
+        self.words = vectorizer(texts)
+        counts = self.words.transform(texts)
         self.narrow = None
         if counts.shape[1] > self.components:
             self.narrow = SparseRandomProjection(self.components, random_state=0).fit(counts)
@@ -44,9 +48,18 @@ class Tfidf(Plain):
         return np.asarray((counts if self.narrow is None else self.narrow.transform(counts)).toarray(), np.float32)
 
 
-def vectorizer() -> TfidfVectorizer:
-    """The usual TF-IDF of words: logarithms of counts, every word of one letter or more, rows of length 1."""
-    return TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
+def vectorizer(texts: Sequence[str]) -> TfidfVectorizer:
+    """The usual TF-IDF of the words of texts: logarithms of counts, every word of one letter or more, rows of length 1.
+
+    Scripts that put no space between words give a word a letter; texts without any letter are parted by spaces.
+
+    >>> vectorizer(["old ships", "鯨が", "नमस्ते"]).get_feature_names_out().tolist()
+    ['old', 'ships', 'नमस्ते', 'が', '鯨']
+    >>> vectorizer([":-)", "!"]).get_feature_names_out().tolist()
+    ['!', ':-)']
+    """
+    pattern = WORD if any(map(re.compile(WORD).search, texts)) else r"\S+"
+    return TfidfVectorizer(sublinear_tf=True, token_pattern=pattern).fit(texts)
 
 
 def said(store: Store, rows: np.ndarray, modality: Modality) -> list[str]:

@@ -13,12 +13,14 @@ from unlabeled.data import texts
 from unlabeled.data.checks import SHOWN, Finding, spread
 from unlabeled.data.store import Store
 from unlabeled.data.table import Broken, Table
+from unlabeled.data.tokens import ALONE, WORD
 
 Facts = dict[str, Any]
 MOST = 20_000  # items that are looked at
 SHORT = 3  # words below which a text tells little
 HASHES, BANDS = 32, 8  # of the sketch that proposes near copies; bands of four find likenesses from about 0.7 on
 ALIKE = 0.8  # share of common runs of three words from which two texts are copies but for a few words
+WORDS, UNSPACED = re.compile(WORD), re.compile(f"[{ALONE}]")
 CUT = 0.05  # share of labelled texts longer than an item from which it is told
 
 
@@ -31,7 +33,7 @@ def examine(table: Table, store: Store | None) -> tuple[list[Finding], Facts, tu
     facts: Facts = {"looked_at": len(some)}
     if not said:
         return [], facts, broken
-    lengths = np.array([len(t.split()) for t in said])
+    lengths = np.array([len(WORDS.findall(t) if UNSPACED.search(t) else t.split()) for t in said])
     facts["words"] = [int(lengths.min()), int(np.median(lengths)), int(lengths.max())]
     facts["letters"] = _letters(said)
     findings = [*_copies(whole, said), *_lengths(whole, lengths)]
@@ -72,7 +74,8 @@ def _lengths(table: Table, lengths: np.ndarray) -> list[Finding]:
 
 def _copies(table: Table, said: list[str]) -> list[Finding]:
     tests = table.items["split"].eq("test").to_numpy()
-    paths, plain = table.items["path"].tolist(), [" ".join(re.findall(r"\w+", t.lower())) for t in said]
+    paths = table.items["path"].tolist()
+    plain = [" ".join(WORDS.findall(t.lower())) or t.strip() for t in said]  # of signs alone each counts
     same: defaultdict[str, list[int]] = defaultdict(list)
     for row, t in enumerate(plain):
         same[t].append(row)

@@ -139,7 +139,8 @@ def _testless(table: Table) -> bool:
 
 
 def as_stored(table: Table, prep: Preparation) -> Table:
-    """The items as a run's preparation makes them of a table: recordings are cut into its windows, pictures stay.
+    """The items as a run's preparation makes them of a table: recordings are cut into its windows, pictures and texts
+    stay whole.
 
     A recording that cannot be read stays a row, so that it is told as broken when it is decoded.
     """

@@ -17,7 +17,7 @@ from unlabeled.data.kinds import kind, kind_of, kinds
 from unlabeled.data.source import file_of, spelled
 from unlabeled.data.table import SPLIT_WORDS, SPLITS, Table, frame
 from unlabeled.errors import UserError
-from unlabeled.formats import arrays, cells, manifest, npz
+from unlabeled.formats import arrays, cells, manifest, npz, text
 
 PLAIN_WORDS = frozenset(
     ("images", "imgs", "img", "image", "pictures", "photos", "data", "frames", "jpg", "jpeg", "png")
@@ -73,12 +73,12 @@ def _file(path: Path) -> Table:
     if modality:
         items, _ = kind(modality).items(frame([path.name], ["unlabeled"]), path.parent)
         form = "one file" if [path.name] == items["path"].tolist() else f"one file of {kind(modality).what}"
-        return Table(path, form, modality, items, notes=_encoded(modality, path.parent, [path.name]))
+        return Table(path, form, modality, items, notes=_encoded(modality, path.parent, [path.name], items))
     if suffix in manifest.SUFFIXES:
         items = _listed(manifest.read(path), path)
         modality = _modality_of(items, path.parent)
         items, _ = kind(modality).items(items, path.parent)
-        return Table(path, "manifest", modality, items, notes=tuple(filter(None, [cells.note(path)])))
+        return Table(path, "manifest", modality, items, notes=_of_list(path, items))
     raise UserError(
         f"cannot scan {path}: it is neither an item that is known, nor a manifest or .npz file",
         "give the folder of the items",
@@ -158,18 +158,28 @@ def _table(root: Path, modality: str, tree: _Tree) -> Table:
                 f"manifest {name}",
                 modality,
                 items,
-                notes=(*filter(None, [cells.note(root / name)]), *_notes(tree, len(listed))),
+                notes=(*_of_list(root / name, listed), *_notes(tree, len(listed))),
             )
     form, found, skipped = _shape(tree, own.what)
     items, told = own.items(found, root)
-    read_as = _encoded(modality, root, found["path"].tolist())
+    read_as = _encoded(modality, root, found["path"].tolist(), items)
     return Table(root, told or form, modality, items, notes=(*skipped, *read_as, *_notes(tree, None)))
 
 
-def _encoded(modality: str, root: Path, names: list[str]) -> tuple[str, ...]:
-    """How tables of texts were read where that is no matter of course; recordings tell it themselves."""
+def _of_list(path: Path, items: pd.DataFrame) -> tuple[str, ...]:
+    """How a manifest was read, and what it may have meant, where neither is a matter of course."""
+    unlabelled = items["label"].isna().all()
+    return tuple(filter(None, (cells.note(path), manifest.unnamed(path) if unlabelled else "")))
+
+
+def _encoded(modality: str, root: Path, names: list[str], items: pd.DataFrame) -> tuple[str, ...]:
+    """How tables of texts were read, and what they may have meant, where neither is a matter of course; recordings tell
+    it themselves.
+    """
+    unlabelled = items["label"].isna().all() and items["group"].isna().any()  # texts of pairs are groups
     tables = [n for n in names if n.lower().endswith((".csv", ".tsv"))] if modality == "text" else []
-    return tuple(filter(None, (cells.note(root / name) for name in tables)))
+    hints = (manifest.unnamed(root / name, text.NAMES) for name in tables[:1] if unlabelled)
+    return tuple(filter(None, (*(cells.note(root / name) for name in tables), *hints)))
 
 
 def _walk(root: Path) -> dict[str, _Tree]:

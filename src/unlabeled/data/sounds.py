@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from unlabeled.data.table import Broken, Table, complete
+from unlabeled.data.table import Broken, Table
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, sound
 from unlabeled.progress import bar
@@ -23,6 +23,7 @@ END = np.iinfo(np.int16).min  # what the store holds behind the end of a sound
 FRAMES = 100  # a second
 FASTEST = 16_000  # samples a second: what is said lies below 8 kHz
 FINE = 12_000  # samples a second from which 64 bands are taken: on fewer they part the voice's overtones
+COARSE = 1_500  # samples a second below which even some of 32 bands would hold no frequency of the transform
 LONGEST, WINDOW = 400, 200  # frames: the longest sound that is taken whole, and of a window where the data do not say
 
 
@@ -148,8 +149,9 @@ def ready(table: Table, size: int, stride: int) -> tuple[Table, AudioPrep]:
     learn = learn if learn.any() else np.ones(len(whole), bool)
     usual = Counter(seen.rates[learn].tolist()).most_common(1)[0][0]
     rate = max(800, min(FASTEST, usual // FRAMES * FRAMES))
-    prep = AudioPrep(size or _suitable(seen.seconds[learn]), rate, 64 if rate >= FINE else 32)
-    return cut(whole, prep, stride, seen)[0], prep
+    bands = 64 if rate >= FINE else 32 if rate >= COARSE else 16
+    prep = AudioPrep(size or _suitable(seen.seconds[learn]), rate, bands)
+    return cut(whole, prep, stride, seen), prep
 
 
 def _suitable(seconds: np.ndarray) -> int:
@@ -158,27 +160,22 @@ def _suitable(seconds: np.ndarray) -> int:
     return max(8, -(-longest // 8) * 8) if longest <= LONGEST else WINDOW
 
 
-def cut(table: Table, prep: AudioPrep, stride: int, seen: Survey) -> tuple[Table, np.ndarray]:
-    """A table in which sounds longer than an item are cut into windows, which share their recording's group, and the
-    row of each one's sound (M,).
-    """
-    rows, of = [], list[int]()
+def cut(table: Table, prep: AudioPrep, stride: int, seen: Survey) -> Table:
+    """A table in which sounds longer than an item are cut into windows, which share their recording's group."""
+    rows = []
     known = table.items.astype(object).where(table.items.notna(), None).to_dict("records")
-    for number, (item, length, rate) in enumerate(zip(known, seen.samples.tolist(), seen.rates.tolist(), strict=True)):
+    for item, length, rate in zip(known, seen.samples.tolist(), seen.rates.tolist(), strict=True):
         width, step = prep.size * rate // FRAMES, (stride or max(1, prep.size // 2)) * rate // FRAMES
         if length <= width:
             rows.append(item)
-            of.append(number)
             continue
         file, first, _ = place(item["path"])
         group = item["group"] or item["path"]
         starts = range(first, first + length - width + 1, max(1, step))
         rows += [item | {"path": f"{file}@{start}+{width}", "group": group} for start in starts]
-        of += [number] * len(starts)
     items = pd.DataFrame(rows, columns=["path", "label", "group", "domain", "split"]).astype("str")
     word = f"windows of {prep.size / FRAMES:g} s"
-    form = table.form if len(items) == len(table) else f"{table.form}, {word}"
-    return replace(table, items=items, form=form), np.array(of, np.int64)
+    return replace(table, items=items, form=table.form if len(items) == len(table) else f"{table.form}, {word}")
 
 
 def again(table: Table, prep: AudioPrep, stride: int = 0, *, keep: bool = False) -> Table:
@@ -188,8 +185,12 @@ def again(table: Table, prep: AudioPrep, stride: int = 0, *, keep: bool = False)
         table: one row a recording.
         prep: of that run.
         stride: frames from one window to the next; 0 takes half a window.
-        keep: keep a row, where it stands, for each sound that cannot be read, instead of naming it as broken.
+        keep: keep a row for each sound that cannot be read, in its place, instead of naming it as broken.
     """
     seen, broken = survey(table)
-    windows, of = cut(table.without(broken), prep, stride, seen)
-    return complete(windows, table.places({b.path for b in broken})[of], table) if keep else windows
+    if not keep or not broken:
+        return cut(table.without(broken), prep, stride, seen)
+    there = ~table.items["path"].isin({b.path for b in broken}).to_numpy()
+    columns = np.zeros((3, len(table)), np.int64)  # those that cannot be read are taken for short, which stay whole
+    columns[:, there] = seen.rates, seen.channels, seen.samples
+    return cut(table, prep, stride, Survey(*columns))

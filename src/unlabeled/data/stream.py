@@ -24,17 +24,17 @@ class Chunk:
     broken: dict[int, Broken]
 
 
-def stream(table: Table, prep: Preparation, *, step: int = 64) -> Iterator[Chunk]:
+def stream(table: Table, prep: Preparation, *, step: int = 64, start: int = 0) -> Iterator[Chunk]:
     """Decode a table's items in threads, in order; memory does not grow with their number.
 
     Args:
         table: the items.
         prep: how they are brought to one shape.
         step: most items of a chunk.
+        start: row of the first one that is wanted.
     """
     paths = table.items["path"].tolist()
-    start = 0
-    for stop, good, bad in _chunks(table, prep, range(len(table)), step):
+    for stop, good, bad in _chunks(table, prep, range(start, len(table)), step):
         reasons = dict(bad)
         broken = {r: Broken(paths[r], reasons[paths[r]]) for r in range(start, stop) if paths[r] in reasons}
         rows = np.array([r for r in range(start, stop) if r not in broken], np.int64)

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from unlabeled.data.table import Broken, Table, complete
+from unlabeled.data.table import Broken, Table
 from unlabeled.data.tokens import made, opened, rarity
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, text
@@ -29,6 +29,7 @@ RUNNING = 512  # tokens from which an unlabelled document counts as running text
 COVERED = 0.95  # share of the documents that the usual size holds whole
 LOOK_BACK = 0.25  # share of a window in which a sentence may end it early
 CHUNK = 1_000  # documents that are read at a time
+WIDE = "。！？．｡।"  # ends of sentences in scripts that may put no space behind them
 
 
 @dataclass(frozen=True)
@@ -148,17 +149,13 @@ def ready(table: Table, size: int, tokenizer: str) -> tuple[Table, TextPrep]:
     prep = replace(prep, size=size or (WINDOW if running else min(WINDOW, max(16, -(-usual // 8) * 8))))
     if prep.size < 4:
         raise UserError(f"texts of {prep.size} tokens were asked for", "give a --size of 4 or more")
-    return cut(whole, texts, lengths, prep)[0], prep
+    return cut(whole, texts, lengths, prep), prep
 
 
-def again(table: Table, prep: TextPrep, *, keep: bool = False) -> Table:
-    """A table of documents, cut as an earlier run has cut its own; with `keep` what cannot be read stays a row in its
-    place.
-    """
-    known, texts = readable(table)
-    windows, of = cut(known, texts, counted(prep, texts), prep)
-    lost = set(table.items["path"]) - set(known.items["path"])
-    return complete(windows, table.places(lost)[of], table) if keep else windows
+def again(table: Table, prep: TextPrep) -> Table:
+    """A table of documents, cut as an earlier run has cut its own."""
+    whole, texts = readable(table)
+    return cut(whole, texts, counted(prep, texts), prep)
 
 
 def counted(prep: TextPrep, texts: list[str]) -> np.ndarray:
@@ -169,9 +166,8 @@ def counted(prep: TextPrep, texts: list[str]) -> np.ndarray:
     return np.array(out, np.int64)
 
 
-def cut(table: Table, texts: list[str], lengths: np.ndarray, prep: TextPrep) -> tuple[Table, np.ndarray]:
-    """A table in which unlabelled documents that are too long are windows of consecutive words, each document a group,
-    and the row of each one's document (M,).
+def cut(table: Table, texts: list[str], lengths: np.ndarray, prep: TextPrep) -> Table:
+    """A table in which unlabelled documents that are too long are windows of consecutive words, each document a group.
 
     Args:
         table: one row a document.
@@ -182,27 +178,23 @@ def cut(table: Table, texts: list[str], lengths: np.ndarray, prep: TextPrep) -> 
     room, own = prep.size - 2, opened(prep.tokenizer)
     long = table.items["label"].isna().to_numpy() & (lengths > room)
     if not long.any():
-        return table, np.arange(len(table))
+        return table
     rows: list[dict[Hashable, object]] = []
-    of: list[int] = []
-    known = table.items.astype(object).to_dict("records")
-    for number, (item, said_, parted) in enumerate(zip(known, texts, long.tolist(), strict=True)):
+    for item, said_, parted in zip(table.items.astype(object).to_dict("records"), texts, long.tolist(), strict=True):
         if not parted or "@" in item["path"].rpartition(".")[2]:
             rows.append(item)
-            of.append(number)
             continue
         group = item["group"] if isinstance(item["group"], str) else item["path"]
         offsets = own.encode(said_, add_special_tokens=False).offsets
         for first, end in windows(said_, offsets, room):
             rows.append(item | {"path": f"{item['path']}@{first}+{end - first}", "group": group})
-            of.append(number)
     items = pd.DataFrame(rows, columns=list(table.items.columns)).astype("str")
-    return replace(table, items=items, form=f"{table.form}, windows of {prep.size} tokens"), np.array(of, np.int64)
+    return replace(table, items=items, form=f"{table.form}, windows of {prep.size} tokens")
 
 
 def windows(said_: str, offsets: list[tuple[int, int]], room: int) -> Iterator[tuple[int, int]]:
     """Consecutive parts of a text, in characters, of at most `room` tokens each, which end with a sentence where one
-    ends in their last quarter, else with a word.
+    ends in their last quarter, else with a word, else with a letter.
 
     Args:
         said_: the text.
@@ -211,12 +203,15 @@ def windows(said_: str, offsets: list[tuple[int, int]], room: int) -> Iterator[t
     """
     start = 0
     while start < len(offsets):
-        end = min(start + room, len(offsets))
+        # read by itself, what begins within a word may take a token more: the space that words begin with
+        end = min(start + room - int(start > 0 and not _apart(said_, offsets, start)), len(offsets))
         if end < len(offsets):
-            least = end - max(1, int(LOOK_BACK * room))
-            words = [i for i in range(end, least, -1) if _apart(said_, offsets, i)]
+            least = max(start, end - max(1, int(LOOK_BACK * room)))
+            whole = [i for i in range(end, least, -1) if offsets[i][0] >= offsets[i - 1][1]]
+            words = [i for i in whole if _apart(said_, offsets, i)]
             stops = [i for i in words if said_[offsets[i - 1][1] - 1] in ".!?\n"]
-            end = (stops or words or [end])[0]
+            stops += [i for i in whole if said_[offsets[i - 1][1] - 1] in WIDE]
+            end = max(stops or words or whole or [end])
         first, last = offsets[start][0], offsets[end - 1][1]
         if said_[first:last].strip():
             yield first, last

@@ -7,7 +7,7 @@ a word that they do not know: `uncased` reads without case and accents, `cased` 
 import base64
 import json
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,15 +26,40 @@ VOCABULARY = 8_000
 EIGHTHS = 8  # of a bit, in which the rarity of a token is kept
 CHUNK = 1_000  # texts that are counted at a time
 FEWEST = 4 + 256  # the special tokens and the bytes
+ACCENTS = (  # marks that `uncased` leaves out: Latin, Greek, Cyrillic, Hebrew points, Arabic vowels, emoji's variants
+    r"[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u064b-\u065f\u0670"
+    r"\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f]"
+)
+
+ALONE = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # no spaces there
+MARKS = r"\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff"  # vowels and accents inside of words
+WORD = rf"[{ALONE}]|[^\W{ALONE}]+(?:[{MARKS}]+[^\W{ALONE}]*)*"
 
 
 @lru_cache(maxsize=8)
 def opened(text: str) -> "Tokenizer":
-    """A tokenizer from its JSON, which a run keeps."""
+    """A tokenizer from its JSON, which a run keeps; it reads all of a text and fills nothing up, whatever that says."""
     need_text()
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_str(text)
+    own = Tokenizer.from_str(text)
+    own.no_truncation()  # sentence-transformers' folders ask for 128 tokens, no more and no less
+    own.no_padding()
+    return own
+
+
+@cache
+def spelled(letters: str) -> str:
+    """How a byte-level vocabulary spells some letters: a sign a byte.
+
+    >>> spelled("."), spelled("。")
+    ('.', 'ãĢĤ')
+    """
+    need_text()
+    from tokenizers import pre_tokenizers
+
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return "".join(part for part, _ in level.pre_tokenize_str(letters))
 
 
 def made(how: str, texts: Iterable[str]) -> tuple[str, tuple[int, int, int, int]]:
@@ -61,12 +86,12 @@ def made(how: str, texts: Iterable[str]) -> tuple[str, tuple[int, int, int, int]
 
 
 def _trained(cased: bool, vocabulary: int, texts: Iterable[str]) -> str:
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     made = Tokenizer(models.BPE())
-    if not cased:
+    if not cased:  # other marks are letters: the vowels of Hindi and Thai, the voice of Japanese syllables
         made.normalizer = normalizers.Sequence(
-            [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
+            [normalizers.NFKD(), normalizers.Replace(Regex(ACCENTS), ""), normalizers.NFC(), normalizers.Lowercase()]
         )
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=not cased)
     made.decoder = decoders.ByteLevel()

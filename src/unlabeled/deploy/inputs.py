@@ -17,13 +17,9 @@ import numpy as np
 import pandas as pd
 
 from unlabeled.data.kinds import kind
-from unlabeled.data.prepare import as_stored
 from unlabeled.data.scan import scan
-from unlabeled.data.store import Preparation
 from unlabeled.data.table import Table, frame
 from unlabeled.errors import UserError
-
-SAID = "texts in memory"  # the form of a table
 
 
 @contextmanager
@@ -74,13 +70,6 @@ def _lone(x: np.ndarray, modality: str) -> bool:
     return modality == "image" and (x.ndim == 2 or (x.ndim == 3 and x.shape[2] in (3, 4) and min(x.shape[:2]) > 4))
 
 
-def stored(table: Table, prep: Preparation) -> Table:
-    """The items of a table as a model reads them: files of long recordings and texts are cut into windows, while texts
-    in memory stay one each, cut off where those were that a model learnt from with labels.
-    """
-    return table if table.form == SAID else as_stored(table, prep)
-
-
 def _paths(paths: Sequence[str], modality: str) -> Table:
     if not paths:
         raise UserError("nothing was given to predict", "give one item or more")
@@ -92,7 +81,7 @@ def _said(texts: Sequence[str], folder: Path, modality: str) -> Table:
     lines = (json.dumps({"text": text}) for text in texts)
     (folder / "items.jsonl").write_text("\n".join(lines), "utf-8")
     names = [f"items.jsonl#{i}" for i in range(len(texts))]
-    return Table(folder, SAID, modality, frame(names, ["unlabeled"] * len(names)))
+    return Table(folder, "texts", modality, frame(names, ["unlabeled"] * len(names)))
 
 
 def _written(things: Any, folder: Path, modality: str) -> Table:

@@ -66,19 +66,21 @@ class Model:
         """
         import pandas as pd
 
-        from unlabeled.deploy.inputs import stored, table_of
+        from unlabeled.data.prepare import as_stored
+        from unlabeled.deploy.inputs import table_of
 
         with table_of(x, self.facts["input"]["modality"]) as given:
-            table = stored(given, self.prep)
-            parts = [self.frame(chunk, found, table) for chunk, found in self.stream(table)]
+            table = as_stored(given, self.prep)
+            parts = list(self.frames(table))
         return pd.concat(parts, ignore_index=True)
 
     def embed(self, x: Any) -> np.ndarray:
         """Features (N, D) float32 of items; rows of nan for what cannot be read, also where that is all of them."""
-        from unlabeled.deploy.inputs import stored, table_of
+        from unlabeled.data.prepare import as_stored
+        from unlabeled.deploy.inputs import table_of
 
         with table_of(x, self.facts["input"]["modality"]) as given:
-            table = stored(given, self.prep)
+            table = as_stored(given, self.prep)
             out: np.ndarray = np.zeros((0, 0), np.float32)
             for chunk, found in self.stream(table):
                 if found is not None:
@@ -123,12 +125,17 @@ class Model:
             raise UserError("an .onnx file remembers no items", "load the .ul folder")
         return Neighbours.of(self.bundle.reference())
 
-    def stream(self, table: "Table", *, step: int = 64) -> "Iterator[tuple[Chunk, Answers | None]]":
-        """Decode and answer a table's items chunk by chunk; None where nothing of a chunk can be read."""
+    def stream(self, table: "Table", *, step: int = 64, start: int = 0) -> "Iterator[tuple[Chunk, Answers | None]]":
+        """Decode and answer a table's items from one on, chunk by chunk; None where nothing of a chunk can be read."""
         from unlabeled.data.stream import stream
 
-        for chunk in stream(table, self.prep, step=step):
+        for chunk in stream(table, self.prep, step=step, start=start):
             yield chunk, self.answer(chunk.raw) if len(chunk.rows) else None
+
+    def frames(self, table: "Table", *, start: int = 0) -> "Iterator[pd.DataFrame]":
+        """The rows of `predict`, from one on, some at a time; memory does not grow with their number."""
+        for chunk, found in self.stream(table, start=start):
+            yield self.frame(chunk, found, table)
 
     def answer(self, raw: np.ndarray) -> Answers:
         """Answers on raw items (N, ...) as the reader gives them."""
@@ -142,7 +149,7 @@ class Model:
         import pandas as pd
 
         rows = np.sort(np.concatenate([chunk.rows, np.array(list(chunk.broken), np.int64)]))
-        paths = table.items["path"].to_numpy(dtype=object)
+        paths = dict(zip(rows.tolist(), table.items["path"].array[rows].to_numpy(dtype=object), strict=True))
         told = {} if found is None else dict(zip(chunk.rows.tolist(), self.told(found), strict=True))
         nothing: dict[str, Any] = {
             "label": None,

@@ -28,6 +28,8 @@ class BERT(WordEncoder):
         UserError: when the heads do not fit the width, or a setting is out of its range.
     """
 
+    space: ClassVar[int] = 0  # the catalog reads this file alone
+    any_size = True
     causal: ClassVar[bool] = False
     architecture: ClassVar[str] = "bert"
     named: ClassVar[Mapping[str, str]] = MappingProxyType({

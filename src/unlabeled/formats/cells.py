@@ -21,6 +21,7 @@ BEYOND = re.compile(rb"[\x80-\xff]")
 NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f\x81\x8d\x8f\x90\x9d]")  # what no text in cp1252 holds
 CHANCE = 0.05  # share of the bytes beyond ASCII in cp1252 that may look like UTF-8: “CAFÉ”
 NOTE = "is not in UTF-8 and was read as cp1252: look at its names, or save it in UTF-8"
+CLOSED = re.compile(rb'"(?:[^"]|"")*"')  # a cell in quotes
 COMMA, POINT = (re.compile(rf"[+-]?\d+{sign}\d+") for sign in (",", r"\."))
 
 
@@ -83,6 +84,7 @@ def table(
     plain: bool = False,
     rows: int | None = None,
     damaged: bool = False,
+    bare: bool = False,
 ) -> pd.DataFrame:
     """A table of text as pandas reads it.
 
@@ -93,6 +95,7 @@ def table(
         plain: whether empty cells alone are missing; else `NA`, `?` and the like are too.
         rows: that are read, all when not given.
         damaged: whether bytes that are no text are kept (as Python's surrogates) instead of refused.
+        bare: whether a quotation mark is a letter like any other, as `unquoted` tells it.
 
     Raises:
         OSError: when it cannot be opened.
@@ -104,6 +107,7 @@ def table(
             path, sep=how.between, decimal=how.decimal, dtype=dtype, nrows=rows, encoding=encoding,
             encoding_errors=errors, keep_default_na=not plain, na_values=[""] if plain else ["?"],
             index_col=False if how.trailing else None, usecols=how.own,
+            quoting=csv.QUOTE_NONE if bare else csv.QUOTE_MINIMAL,
         )  # fmt: skip
 
     if wide(path):
@@ -117,6 +121,28 @@ def table(
             if not damaged:
                 raise
             return read("utf-8-sig", "surrogateescape")
+
+
+def unquoted(path: Path) -> bool:
+    """Whether quotation marks in a table of tabs are words' own: a cell begins with one that does not close it, and yet
+    every line has as many tabs as the first. Read as quotes, such marks swallow all up to the next one.
+
+    Raises:
+        OSError: when it cannot be opened.
+    """
+    tabs, own = -1, False
+    with path.open("rb") as file:
+        for line in file:
+            count = line.count(b"\t")
+            if not line.strip():
+                continue
+            tabs = count if tabs < 0 else tabs
+            if count != tabs:
+                return False
+            own = own or any(
+                not CLOSED.fullmatch(cell) for cell in line.strip(b"\r\n").split(b"\t") if cell[:1] == b'"'
+            )
+    return own
 
 
 def wide(path: Path) -> bool:

@@ -4,6 +4,8 @@ and says what is known of each.
 The columns may be called by any of the words in `WORDS`; the first that is there counts.
 """
 
+import itertools
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pandas as pd
 from unlabeled.errors import UserError
 from unlabeled.formats.cells import layout, table
 
+MOST = 6  # names of columns that are told
 SUFFIXES = frozenset((".csv", ".tsv", ".parquet", ".pq"))
 WORDS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path"),
@@ -58,3 +61,24 @@ def read(path: Path) -> pd.DataFrame:
         columns = ", ".join(map(str, frame.columns)) or "none"
         raise UserError(f"{path} has no column that names files (it has: {columns})", 'call that column "path"')
     return frame
+
+
+def unnamed(path: Path, known: Collection[str] = ()) -> str:
+    """What to tell of a table of text that names no labels: its columns whose names tell nothing, or "" where all do.
+
+    Args:
+        path: the table; of others nothing is told.
+        known: further names, in lower case, that tell what a column holds.
+    """
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        return ""
+    try:
+        head = layout(path).head
+    except (OSError, UnicodeError):
+        return ""
+    words = {*known, *itertools.chain.from_iterable(WORDS.values())}
+    odd = [name for name in head if name and name.lower() not in words]
+    if not odd or {name.lower() for name in head} & set(WORDS["label"]):
+        return ""
+    told = ", ".join(odd[:MOST]) + (", ..." if len(odd) > MOST else "")
+    return f'no column of {path.name} is known to hold labels (others: {told}): call the one that does "label"'

@@ -2,8 +2,10 @@
 and the rest is read.
 """
 
+import itertools
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -14,7 +16,7 @@ import pandas as pd
 
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, manifest
-from unlabeled.formats.cells import layout, table
+from unlabeled.formats.cells import MARKS, layout, table, unquoted
 from unlabeled.formats.recording import LONGEST_LINE, guard_lines
 
 PLAIN = frozenset((".txt", ".md"))
@@ -30,6 +32,7 @@ KNOWN = {
     "domain": (*manifest.WORDS["domain"], "author", "source", "genre", "language"),
     "split": manifest.WORDS["split"],
 }
+NAMES = frozenset(itertools.chain(TEXT, *PAIRS, *KNOWN.values()))  # of columns that tell what they hold
 ASIDE = frozenset(("readme", "license", "licence", "notice", "changelog", "contributing", "authors", "copying"))
 SNIFF = 1 << 16  # bytes that tell what a file holds
 WORDY = 4  # words that a column's cells have on average before it counts as text under a name that nobody knows
@@ -124,8 +127,9 @@ def holds_text(path: Path) -> bool:
                 head = file.read(SNIFF)
         except OSError:
             return False
-        told = [c for c in head.decode("utf-8", "replace") if not c.isspace()]
-        return b"\0" not in head and (not told or sum(c.isalpha() or c == "�" for c in told) > 0.5 * len(told))
+        far = _wide(head)
+        told = [c for c in head.decode("utf-16" if far else "utf-8", "replace") if not c.isspace()]
+        return (far or b"\0" not in head) and (not told or sum(c.isalpha() or c == "�" for c in told) > 0.5 * len(told))
     try:
         some = _head(path)
     except (OSError, ValueError, IndexError):
@@ -136,7 +140,7 @@ def holds_text(path: Path) -> bool:
 def lists(path: Path) -> bool:
     """Whether a plain file holds a document a line: several lines, and no empty ones that part paragraphs."""
     try:
-        lines = _whole(os.fspath(path), _changed(path)).splitlines()
+        lines = _lines(_whole(os.fspath(path), _changed(path)))
     except Unreadable:
         return False
     return len(lines) > 1 and sum(not line.strip() for line in lines) <= 0.02 * len(lines)
@@ -154,16 +158,31 @@ def _whole(path: str, changed: int) -> str:
     file = Path(path)
     try:
         guard_lines(file, file.suffix.lower())
-        return file.read_bytes().decode("utf-8-sig", "surrogateescape").replace("\r\n", "\n")
+        found = file.read_bytes()
+        said = found.decode("utf-16") if _wide(found) else found.decode("utf-8-sig", "surrogateescape")
+        return said.replace("\r\n", "\n")
     except OSError as fault:
         raise Unreadable(fault.strerror or "it cannot be read") from None
+    except UnicodeDecodeError:
+        raise Unreadable("it begins as text in UTF-16 and does not go on so") from None
+
+
+def _wide(said: bytes) -> bool:
+    """Whether a plain file is in UTF-16: its mark alone may be chance, a space or an end of a line with it is none."""
+    return said[:2] in MARKS and b"\0" in said
+
+
+def _lines(whole: str) -> list[str]:
+    """The lines of a plain file; what Unicode holds for other ends of lines is part of a document."""
+    lines = re.split(r"\r\n|\r|\n", whole)
+    return lines if lines[-1] else lines[:-1]
 
 
 @lru_cache(maxsize=16)
 def _rows(path: str, changed: int) -> Mapping[str, Document]:
     file = Path(path)
     if file.suffix.lower() in PLAIN:
-        return {str(i): _document(line) for i, line in enumerate(_whole(path, changed).splitlines())}
+        return {str(i): _document(line) for i, line in enumerate(_lines(_whole(path, changed)))}
     try:
         guard_lines(file, file.suffix.lower())
         table = _table(file)
@@ -218,7 +237,8 @@ def _table(path: Path, most: int | None = None) -> pd.DataFrame:
         return _json(path, most)
     how = layout(path)
     how = replace(how, between="\t" if suffix == ".tsv" else how.between, decimal=".")
-    return table(path, how, object, plain=True, rows=most, damaged=True)
+    bare = how.between == "\t" and unquoted(path)
+    return table(path, how, object, plain=True, rows=most, damaged=True, bare=bare)
 
 
 def _parquet(path: Path, most: int | None) -> pd.DataFrame:
@@ -233,6 +253,8 @@ def _json(path: Path, most: int | None) -> pd.DataFrame:
     found: list[object] = []
     with path.open("rb") as file:
         while line := file.readline(LONGEST_LINE):
+            if not line.strip():
+                continue  # an empty line holds no document, nor a broken one
             try:
                 row = json.loads(line.decode("utf-8" if found else "utf-8-sig", "surrogateescape"))
             except ValueError:

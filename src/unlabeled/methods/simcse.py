@@ -65,3 +65,9 @@ class SimCSE(Method):
             states = self.encoder.tokens(seen)[chosen]
             out["words"] = self.mlm * self.foretell.loss(states, self.encoder.table, ids[chosen])
         return out
+
+    def watch(self, views: tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor] | None]) -> tuple[dict[str, float], str]:
+        """A word where the two looks are the same, and nothing is asked."""
+        still = not any(isinstance(part, nn.Dropout) and part.p > 0 for part in self.encoder.modules())
+        same = "both looks at a text are the same: give the encoder a dropout, as bert(dropout=0.1), or --crop 0.5"
+        return {}, same if still and torch.equal(views[0], views[1]) else ""

@@ -165,6 +165,10 @@ class Modality(ABC):
         """
         return [], 0
 
+    def drawn(self, view: Tensor) -> Tensor:
+        """Views that a method has made up, in their shape, without what has no meaning; most are what they are."""
+        return view
+
     def pieces(self, view: Tensor) -> list[list[str]]:
         """What each place of rows of words says, item by item; nothing for other views."""
         return []

@@ -228,7 +228,11 @@ class Audio(Modality):
     def measurements(self, raw: Tensor) -> Tensor:
         """Log-mel bands and how they change (B, 2 * bands, T), NaN behind the end."""
         y, ends = self._bands(*self._sound(raw))
-        slope = torch.gradient(y, dim=2)[0] if y.shape[2] > 1 else torch.zeros_like(y)
+        frame = torch.arange(y.shape[2], device=y.device)
+        after = torch.minimum(frame + 1, ends[:, None].long() - 1).clamp(min=0)  # nothing is taken from behind the end
+        before = (frame - 1).clamp(min=0).expand_as(after)
+        near = [y.gather(2, at[:, None].expand_as(y)) for at in (after, before)]
+        slope = (near[0] - near[1]) / (after - before).clamp(min=1)[:, None]
         outside = sound.within(ends, y.shape[2])[:, None] < 0.5
         return torch.cat([y, slope], 1).masked_fill(outside, float("nan"))
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unlabeled.data.tokens import CLS as BEGIN
-from unlabeled.data.tokens import MASK, PAD, SEP, opened, shares
+from unlabeled.data.tokens import MASK, PAD, SEP, opened, shares, spelled
 from unlabeled.errors import UserError
 from unlabeled.modalities import Modality, check_corruption
 from unlabeled.settings import Augmentation
@@ -22,7 +22,7 @@ from unlabeled.views import draw, drawing, slips, words
 USUAL = {"crop": 1.0, "jitter": 0.0, "noise": 0.0, "cutout": 0.0}  # where the user says nothing: dropout alone
 SMALL = (0.25, 0.5)  # shares of a text that a small view keeps
 COMMON = 1e-3  # share of the tokens at which one weighs half
-ENDS = (".", "!", "?", ":", ";")
+ENDS = (".", "!", "?", ":", ";", *"。！？．｡।؟…")
 
 
 class Text(Modality):
@@ -149,6 +149,15 @@ class Text(Modality):
         )
         return [text.strip() for text in out]
 
+    def drawn(self, view: Tensor) -> Tensor:
+        """Views (B, T) up to the first token that ends a text, 0 behind it: what comes there was never learnt.
+
+        >>> Text(size=6).drawn(torch.tensor([[1, 9, 8, 2, 7, 6]])).tolist()
+        [[1, 9, 8, 0, 0, 0]]
+        """
+        ended = (view[:, 1:] == self.sep).cumsum(1) > 0
+        return torch.cat([view[:, :1], view[:, 1:].masked_fill(ended, 0)], 1)
+
     def pieces(self, view: Tensor) -> list[list[str]]:
         """What each token of views (B, T) says, up to the items' ends; "" for those that say nothing."""
         rows, read = (view % words.SEGMENT).cpu(), opened(self.tokenizer)
@@ -175,8 +184,8 @@ class Text(Modality):
 
     def ends(self, device: Any = "cpu") -> Tensor:
         """Which tokens end a sentence (V,) bool."""
-        own = opened(self.tokenizer)
-        found = [(own.id_to_token(i) or "").endswith(ENDS) for i in range(self.channels)]
+        own, ends = opened(self.tokenizer), (*ENDS, *map(spelled, ENDS))
+        found = [(own.id_to_token(i) or "").endswith(ends) for i in range(self.channels)]
         return torch.tensor(found, device=device)
 
     def noisy(self, view: Tensor, std: float) -> Tensor:

@@ -78,7 +78,8 @@ def limits(facts: Mapping[str, Any], related: Sequence[str]) -> list[str]:
         f"{count(facts['draws'], 'draw')} of {facts['labels']:,} labels stand behind the intervals"
         + (": too few seeds for a claim about another training." if facts["seeds"] < 3 else ".")
     )
-    out.append("Corruptions are drawn by a program at the size of the stored pictures; no camera has made them.")
+    drawn = "Corruptions are drawn by a program on the items as they are stored"
+    out.append(f"{drawn}; no camera, microphone or hand has made them.")
     out.append("Relative degradation flatters arms that are poor on clean items; clean accuracy stands beside it.")
     return out + list(facts["warnings"])
 

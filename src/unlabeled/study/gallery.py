@@ -88,7 +88,8 @@ def generated(folder: Path, name: str, run: Run, count: int = 24) -> None:
     if draw is None:
         return
     with torch.no_grad():
-        pictures = run.modality().show(draw(count, torch.Generator().manual_seed(0)))
+        looks = run.modality()
+        pictures = looks.show(looks.drawn(draw(count, torch.Generator().manual_seed(0))))
     write_arrays(folder / f"generated-{name}.npz", {"pictures": pictures})
 
 

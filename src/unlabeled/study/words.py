@@ -21,6 +21,7 @@ from unlabeled.data.texts import TextPrep
 from unlabeled.data.tokens import opened
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
+from unlabeled.formats import Unreadable
 from unlabeled.formats.text import PAIRS, table_of
 from unlabeled.methods.causal_lm import CausalLM
 from unlabeled.methods.nsp import NSP
@@ -54,7 +55,7 @@ def pairs(file: str | Path) -> tuple[list[str], list[str], np.ndarray]:
     """Both texts and the score of each row of a table of pairs; rows without one of them are left out.
 
     Raises:
-        UserError: when the table has no two columns of text, or no score.
+        UserError: when the table has no two columns of text, or no score, or no two pairs that are scored apart.
     """
     table = table_of(Path(file))
     lower = {str(c).strip().lower(): c for c in table.columns}
@@ -65,7 +66,10 @@ def pairs(file: str | Path) -> tuple[list[str], list[str], np.ndarray]:
         raise UserError(f"{file} holds no scored pairs (it has: {names})", "name them sentence1, sentence2 and score")
     known = pd.DataFrame({"a": table[lower[two[0]]], "b": table[lower[two[1]]], "y": table[score]}).dropna()
     scores = pd.to_numeric(known["y"], errors="coerce").to_numpy(np.float64)
-    good = ~np.isnan(scores)
+    good = np.isfinite(scores)
+    if len(np.unique(scores[good])) < 2:
+        wrong = f"{file} holds {int(good.sum())} pairs of two texts and a number, and no two scores that differ"
+        raise UserError(wrong, f'give numbers such as 3.5 in the column "{score}", and two pairs or more')
     return known["a"].astype(str)[good].tolist(), known["b"].astype(str)[good].tolist(), scores[good]
 
 
@@ -97,7 +101,7 @@ def next_part(
     The data's test items are taken where it has any, else all; `only` names a file in it. Where there is one document,
     or none with two windows, what cannot be asked is left out.
     """
-    table, store = build(as_stored(scan(data), prep), prep, progress=False)
+    table, store = build(texts.again(as_stored(scan(data), prep), prep), prep, progress=False)
     rows = table.rows("test") if len(table.rows("test")) else table.rows()
     rows = rows[table.items["path"].iloc[rows].str.startswith(only).to_numpy()]
     if len(rows) < 2:
@@ -124,9 +128,12 @@ def bits_per_byte(method: CausalLM, looks: Text, prep: TextPrep, file: str | Pat
     """Bits that each byte of a text costs, from its first token on; a token sees half a window or more before it.
 
     Raises:
-        UserError: when the tokenizer loses case, so that the bytes cannot be had back.
+        UserError: when there is no such text, or the tokenizer loses case, so that the bytes cannot be had back.
     """
-    whole = texts.said(Path(), str(file))
+    try:
+        whole = texts.said(Path(), str(file))
+    except Unreadable as fault:
+        raise UserError(f"cannot read {file}: {fault}", "give one plain text, such as a .txt file") from None
     own = opened(prep.tokenizer)
     ids = own.encode(whole, add_special_tokens=False).ids
     if own.decode(ids, skip_special_tokens=False) != whole:
@@ -154,6 +161,8 @@ def scores(run: Any, data: str, device: Device) -> dict[str, float]:
     recipe = run.recipe
     if recipe.modality != "text":
         raise UserError(f"{run.folder} looks at {recipe.modality}", "give the run of a method on texts")
+    if not Path(data).exists():
+        raise UserError(f"there is no {data}", "check the path")
     looks, prep = run.modality(), TextPrep(**recipe.prep)
     if Path(data).is_file() and Path(data).suffix.lower() not in (".txt", ".md"):
         return likeness(device.place(run.encoder()), looks, data, device)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from unlabeled import progress
-from unlabeled.data.kinds import kind
 from unlabeled.data.prepare import Prepared, as_stored, prepare, read_prep
 from unlabeled.data.scan import scan
 from unlabeled.data.source import file_of
@@ -136,9 +135,7 @@ def _place(prepared: Prepared, name: str) -> tuple[int, Table | None]:
     row = _row(prepared, name)
     if row >= 0:
         return row, None
-    given = scan(name)
-    words = given.modality == prepared.table.modality and kind(given.modality).words  # cut off, as labelled ones are
-    own = given if words else as_stored(given, prepared.prep)
+    own = as_stored(scan(name), prepared.prep)
     if len(own) == 1:
         return row, own
     table, real = prepared.table, Path(name).resolve()

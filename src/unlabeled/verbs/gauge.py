@@ -25,7 +25,7 @@ class Gauge:
 
     def lines(self) -> list[str]:
         """A line a number."""
-        told = [f"{k}: {v:,.0f}" if v == int(v) and v > 1 else f"{k}: {v:.4f}" for k, v in self.scores.items()]
+        told = [f"{k}: {v:,.0f}" if v.is_integer() and v > 1 else f"{k}: {v:.4f}" for k, v in self.scores.items()]
         return [f"{self.run} on {self.data}", *told]
 
 

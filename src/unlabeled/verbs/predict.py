@@ -4,19 +4,23 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
 from unlabeled import progress
+from unlabeled.alone import alone
 from unlabeled.data.prepare import as_stored
 from unlabeled.data.scan import scan
-from unlabeled.deploy.model import load_model
+from unlabeled.data.store import stamp
+from unlabeled.data.table import Table
+from unlabeled.deploy import pieces
+from unlabeled.deploy.bundle import ONNX, digest
+from unlabeled.deploy.model import Model, load_model
 from unlabeled.errors import UserError
-
-SUFFIXES = (".parquet", ".csv", ".jsonl")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +70,9 @@ def predict(
     engine: Literal["auto", "torch", "onnx"] = "auto",
     threads: int = 0,
 ) -> Predicted:
-    """Predict every item of a folder, however large: items are decoded on the way and nothing is kept.
+    """Predict every item of a folder, however large: items are decoded on the way, and what was answered is kept.
+
+    Stopped and called again with the same items and the same model, it goes on from where it was.
 
     Args:
         model: a .ul folder, or an .onnx file.
@@ -83,93 +89,77 @@ def predict(
         unlabeled predict steel.ul pictures/ -o predictions.parquet
     """
     file = Path(out) if out else None
-    if file and file.suffix not in SUFFIXES:
-        raise UserError(f'cannot write "{file.name}"', f"take a name that ends in {', '.join(SUFFIXES)}")
+    if file and file.suffix not in pieces.SUFFIXES:
+        raise UserError(f'cannot write "{file.name}"', f"take a name that ends in {', '.join(pieces.SUFFIXES)}")
     loaded = load_model(model, engine=engine, threads=threads, coverage=coverage)
     table = as_stored(scan(data), loaded.prep)
-    labels: Counter[str] = Counter()
-    abstained = strange = unread = 0
-    broken: list[tuple[str, str]] = []
-    first: list[pd.DataFrame] = []
-    with progress.bar("predict", len(table)) as bar, _written(file) as write:
-        for chunk, found in loaded.stream(table):
-            part = loaded.frame(chunk, found, table)
-            write(part)
-            lost, silent = part["label"].isna(), part["abstain"].to_numpy(bool)
-            labels.update(part.loc[~silent, "label"].tolist())
-            abstained += int((silent & ~lost).sum())
-            strange += int(part["why"].str.startswith("unlike").sum())
-            unread += int(lost.sum())
-            broken += list(zip(part.loc[lost, "path"], part.loc[lost, "why"], strict=True))[: 10 - len(broken)]
-            if sum(map(len, first)) < 10:
-                first.append(part)
-            bar.advance(len(part))
-    top = pd.concat(first, ignore_index=True).head(10)
-    return Predicted(file, len(table), dict(labels), abstained, strange, tuple(broken), unread, top)
+    tally = _Tally()
+    if file is None:
+        with progress.bar("predict", len(table)) as bar:
+            for part in loaded.frames(table):
+                tally.add(part)
+                bar.advance(len(part))
+    else:
+        with _kept(file, loaded, model, table) as kept:
+            if kept.rows:
+                progress.say(f"goes on from item {kept.rows:,} of {len(table):,}")
+            with progress.bar("predict", len(table), kept.rows) as bar:
+                for part in loaded.frames(table, start=kept.rows):
+                    kept.add(part)
+                    bar.advance(len(part))
+            for part in kept:
+                tally.add(part)
+            kept.join()
+    return tally.told(file)
+
+
+@dataclass(eq=False)
+class _Tally:
+    """What is counted of rows as they pass."""
+
+    items: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    abstained: int = 0
+    strange: int = 0
+    unread: int = 0
+    broken: list[tuple[str, str]] = field(default_factory=list)
+    first: list[pd.DataFrame] = field(default_factory=list)
+
+    def add(self, part: pd.DataFrame) -> None:
+        lost, silent = part["label"].isna(), part["abstain"].to_numpy(bool)
+        self.labels.update(part.loc[~silent, "label"].tolist())
+        self.abstained += int((silent & ~lost).sum())
+        self.strange += int(part["why"].str.startswith("unlike").sum())
+        self.unread += int(lost.sum())
+        bad = zip(part.loc[lost, "path"], part.loc[lost, "why"], strict=True)
+        self.broken += list(bad)[: 10 - len(self.broken)]
+        if self.items < 10:
+            self.first.append(part.head(10))
+        self.items += len(part)
+
+    def told(self, file: Path | None) -> Predicted:
+        top = pd.concat(self.first, ignore_index=True).head(10)
+        counts = (self.items, dict(self.labels), self.abstained, self.strange)
+        return Predicted(file, *counts, tuple(self.broken), self.unread, top)
 
 
 @contextmanager
-def _written(file: Path | None) -> Iterator[Any]:
-    """Give a function that adds rows to the table; it appears under its name when all are there."""
-    if file is None:
-        yield lambda part: None
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".part-{file.name}")
-    sink = _Parquet(beside) if file.suffix == ".parquet" else _Text(beside, file.suffix)
-    try:
-        yield sink.add
-        sink.close()
-        beside.replace(file)
-    except BaseException:
-        sink.close()
-        beside.unlink(missing_ok=True)
-        raise
+def _kept(file: Path, loaded: Model, model: str, table: Table) -> Iterator[pieces.Pieces]:
+    """The rows that an earlier call has left, if items and model are what they were, and those to come."""
+    of = _hangs_on(loaded, model)
+    with (
+        alone(pieces.folder(file)),
+        pieces.Pieces(file, of, lambda rows: stamp(table, loaded.prep, rows)) as found,
+    ):
+        yield found
 
 
-class _Parquet:
-    writer: Any
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.writer = path, None  # opened with the first rows
-
-    def add(self, part: pd.DataFrame) -> None:
-        import pyarrow
-        import pyarrow.parquet
-
-        kinds = {"set": pyarrow.list_(pyarrow.string()), "abstain": pyarrow.bool_()}
-        words = {c: pyarrow.string() for c in ("path", "label", "why")}
-        whole = {c: kinds.get(c) or words.get(c) or pyarrow.float32() for c in part.columns}
-        schema = pyarrow.schema(list(whole.items()))
-        if self.writer is None:
-            self.writer = pyarrow.parquet.ParquetWriter(self.path, schema)
-        self.writer.write_table(pyarrow.Table.from_pandas(part, schema=schema, preserve_index=False))
-
-    def close(self) -> None:
-        if self.writer is not None:
-            self.writer.close()
-
-
-class _Text:
-    def __init__(self, path: Path, suffix: str) -> None:
-        self.file, self.suffix, self.head = path.open("w", encoding="utf-8", newline=""), suffix, True
-
-    def add(self, part: pd.DataFrame) -> None:
-        if self.suffix == ".csv":
-            flat = part.assign(set=[" | ".join(s) for s in part["set"]])
-            flat.to_csv(self.file, index=False, header=self.head, float_format="%.7g")
-        else:
-            for row in part.to_dict("records"):
-                self.file.write(json.dumps({k: _plain(v) for k, v in row.items()}, ensure_ascii=False) + "\n")
-        self.head = False
-
-    def close(self) -> None:
-        self.file.close()
-
-
-def _plain(value: Any) -> Any:
-    value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and value != value else value
+def _hangs_on(loaded: Model, model: str) -> str:
+    """All that answers hang on but the items, so that a kept piece is never of another model."""
+    files = [digest(f) for f in (Path(model), Path(model) / ONNX) if f.is_file()]
+    told: dict[str, Any] = {"version": version("unlabeled"), "engine": type(loaded.engine).__name__, "files": files}
+    told |= {"facts": dict(loaded.facts), "coverage": loaded.limits.coverage}
+    return json.dumps(told, sort_keys=True, default=str)
 
 
 def _line(row: dict[Any, Any]) -> str:

@@ -173,7 +173,7 @@ def _texts(
     files: list[Path] = []
     with progress.bar("draw", count) as bar:
         for at in range(0, count, AT_ONCE):
-            for text in looks.texts(draw(AT_ONCE, chance))[: count - at]:
+            for text in looks.texts(looks.drawn(draw(AT_ONCE, chance)))[: count - at]:
                 files.append(folder / f"synthetic-{name}-{len(files):05d}.txt")
                 beside = files[-1].with_suffix(".part")
                 beside.write_text(f"[synthetic text by {name}]\n{text}\n", "utf-8")

@@ -16,8 +16,11 @@ NOISE = (20.0, 15.0, 10.0, 5.0, 0.0)  # decibels by which the sound is above a n
 
 
 def _beside(x: Tensor, noise: Tensor, decibels: float) -> Tensor:
-    """A noise added so that the sound is so many decibels above it."""
-    loud = [y.square().mean(1, keepdim=True).clamp(min=1e-9).sqrt() for y in (x, noise)]
+    """A noise added so that the sound is so many decibels above it, both measured up to the sound's end."""
+    place = torch.arange(1, x.shape[1] + 1, device=x.device)
+    length = ((x != 0) * place).amax(1, keepdim=True).clamp(min=1)
+    heard = [(y * (place <= length)).square().sum(1, keepdim=True) / length for y in (x, noise)]
+    loud = [power.clamp(min=1e-9).sqrt() for power in heard]
     return x + noise * (loud[0] / loud[1] * 10 ** (-decibels / 20))
 
 

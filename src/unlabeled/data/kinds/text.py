@@ -11,8 +11,9 @@ import pandas as pd
 from unlabeled.data import documents, texts
 from unlabeled.data.kinds import Examined, Kind
 from unlabeled.data.store import Preparation, Store
-from unlabeled.data.table import SPLIT_WORDS, Table, frame
+from unlabeled.data.table import SPLIT_WORDS, SPLITS, Table, frame
 from unlabeled.data.texts import TextPrep
+from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, text
 
 MOSTLY = 0.5  # share of the plain files without a split in their names from which on such a word is one of a title
@@ -41,6 +42,9 @@ class Text(Kind):
     def items(self, items: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, str]:
         """One row a document: rows of tables, and lines of plain files that are lists; labels and splits that a table,
         or a file's name, tells count where the folders tell none.
+
+        Raises:
+            UserError: when a column tells splits, and words that are none.
         """
         ends = items["path"].map(_split_of)
         plain = items["path"].map(lambda path: Path(texts.place(path)[0]).suffix.lower() in text.PLAIN).astype(bool)
@@ -61,6 +65,7 @@ class Text(Kind):
             except Unreadable:  # stays an item, so that it is told as broken
                 rows.append(item | {"split": "unlabeled"})
                 continue
+            _check(file, {one.split.strip() for one in found.values() if one.split})
             for number, one in found.items():
                 own: dict[Hashable, Any] = {"label": item["label"] or one.label, "group": item["group"] or one.group}
                 own |= {"path": f"{item['path']}#{number}", "domain": item["domain"] or one.domain}
@@ -79,14 +84,23 @@ class Text(Kind):
         return items, made, made.size
 
     def again(self, table: Table, prep: Preparation, stride: int = 0, *, keep: bool = False) -> Table:
-        """The windows that an earlier run would have cut."""
+        """The windows that an earlier run would have cut; with `keep` whole documents, of which a model reads as much
+        as of the labelled ones that it was made with: an answer a document.
+        """
         if not isinstance(prep, TextPrep):
             raise TypeError(f"texts cannot be cut as {prep.what} are")
-        return texts.again(table, prep, keep=keep)
+        return table if keep else texts.again(table, prep)
 
     def examine(self, table: Table, store: Store | None) -> Examined:
         """Copies and near copies, texts on both sides of the test split, odd lengths."""
         return documents.examine(table, store)
+
+
+def _check(file: str, words: set[str]) -> None:
+    """Refuse a table whose split column tells some splits and words that are none: such rows would be learnt from."""
+    odd = sorted(word for word in words if word.lower() not in SPLIT_WORDS)
+    if odd and len(odd) < len(words):
+        raise UserError(f'{file} has the split "{odd[0]}"', f"take one of {', '.join(SPLITS)}, or leave it empty")
 
 
 def _split_of(path: str) -> str | None:

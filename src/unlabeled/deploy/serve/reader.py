@@ -92,14 +92,13 @@ class Reader:
 
     def _other(self, path: str) -> np.ndarray:
         """A recording, or a text, which is cut off where those were that the model learnt from with labels."""
-        from unlabeled.data.kinds import kind
         from unlabeled.data.prepare import as_stored, read_prep
         from unlabeled.data.stream import stream
         from unlabeled.data.table import Table, frame
 
         table = Table(Path(path).parent, "upload", self.modality, frame([Path(path).name], ["unlabeled"]))
         prep = read_prep(self.modality, self.prep)
-        table = table if kind(self.modality).words else as_stored(table, prep)
+        table = as_stored(table, prep)
         if len(table) > 1:
             most = f"{prep.size / 100:g} seconds" if self.modality == "audio" else f"{prep.size} steps"
             raise Refused(

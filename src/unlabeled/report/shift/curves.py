@@ -29,4 +29,4 @@ def section(source: Any) -> Section:
         shown = {arm: source.colours[arm] for arm in part["arm"].unique()}
         title = str(kind).replace("_", " ")
         blocks.append(Block(title, name, alt, 300, legend(name, shown), notes=note))
-    return Section({"lead": "Severity 0 is the clean picture. Bars are 95 % intervals.", "blocks": blocks}, figures)
+    return Section({"lead": "Severity 0 is the item as it is. Bars are 95 % intervals.", "blocks": blocks}, figures)
