@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from scipy.stats import beta
 
 import unlabeled as ul
@@ -29,9 +29,30 @@ def test_temperature_finds_the_one_that_was_planted(heat: float) -> None:
 
 
 def test_temperature_is_bounded_where_every_answer_is_right() -> None:
-    assert temperature(np.eye(4) * 3, np.arange(4)) == pytest.approx(0.1, abs=1e-3)
+    assert temperature(np.tile(np.eye(4) / 3, (5000, 1)), np.arange(20_000) % 4) == pytest.approx(0.1, abs=1e-3)
     with pytest.raises(ul.UserError, match="logits of shape"):
         temperature(np.zeros((0, 2)), np.zeros(0, int))
+
+
+@pytest.mark.parametrize("n", [4, 20, 100])
+def test_few_right_answers_do_not_make_a_classifier_certain(n: int) -> None:
+    """However large its logits are, and whatever it says of a class that nobody has seen."""
+    logits = np.repeat([[9.0, 0.0, -40.0]], n, 0)
+    sure = softmax(logits / temperature(logits, np.zeros(n, int)), 1)[0, 0]
+    assert sure == pytest.approx(n / (n + 0.5), abs=0.02)
+
+
+def test_small_calibrations_cost_little_on_new_items() -> None:
+    """Of a classifier that is as sure as it may be, and nearly always right."""
+    lost, honest = [], []
+    for seed in range(60):
+        logits, labels = drawn(2_010, 5, 1.0, seed)
+        logits, labels = logits * 4, np.where(np.arange(2_010) % 20, logits.argmax(1), labels)
+        told = log_softmax(logits[10:] / temperature(logits[:10], labels[:10]), 1)
+        lost.append(-told[np.arange(2_000), labels[10:]].mean())
+        best = log_softmax(logits[10:] / temperature(logits[10:], labels[10:]), 1)
+        honest.append(-best[np.arange(2_000), labels[10:]].mean())
+    assert np.mean(lost) < 1.6 * np.mean(honest) and np.max(lost) < 3 * np.mean(honest)
 
 
 def test_conformal_coverage_is_the_beta_law() -> None:

@@ -1,12 +1,14 @@
 """What a run is given: test items kept apart, sizes that suit the pictures, mirror images judged without labels."""
 
 import shutil
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from unlabeled.data.prepare import prepare
+from unlabeled.data.prepare import as_stored, prepare
+from unlabeled.deploy.inputs import table_of
 from unlabeled.settings import Augmentation, Training
 from unlabeled.study.plan import compose, method_and_encoder
 
@@ -45,3 +47,42 @@ def test_views_follow_the_data_unless_told(digits: Path, steel: Path) -> None:
     assert chosen == {"digits": (0.0, 0.0), "steel": (0.5, 0.5)}
     told = compose(prepare(steel), method, encoder, Augmentation(vertical_flip=0.1), Training(), 1, 0)
     assert (told.augmentation.horizontal_flip, told.augmentation.vertical_flip) == (0.5, 0.1)
+
+
+def recordings(folder: Path, modality: str) -> list[str]:
+    """Three files, the second of which cannot be read and the third of which is cut into windows."""
+    folder.mkdir()
+    if modality == "audio":
+        soundfile = pytest.importorskip("soundfile")
+        names = ["a.wav", "b.wav", "c.wav"]
+        for name, seconds in (("a.wav", 0.5), ("c.wav", 1.2)):
+            soundfile.write(folder / name, np.sin(np.arange(int(8000 * seconds)) / 3), 8000)
+        (folder / "b.wav").write_text("no sound")
+        return names
+    if modality == "series":
+        names = ["a.csv", "b.csv", "c.csv"]
+        for name, steps in (("a.csv", 16), ("c.csv", 32)):
+            lines = "".join(f"{i},{i % 5},{i % 3}\n" for i in range(steps))
+            (folder / name).write_text(f"time,x,y\n{lines}")
+        (folder / "b.csv").write_text("time,x,y\n")
+        return names
+    names = ["a.txt", "b.txt", "c.txt"]
+    for name, text in (("a.txt", "a short one"), ("b.txt", ""), ("c.txt", "a long one. " * 6)):
+        (folder / name).write_text(text)
+    return names
+
+
+@pytest.mark.parametrize("modality", ["audio", "series", "text"])
+def test_what_cannot_be_read_stays_where_it_was_given(modality: str, tmp_path: Path) -> None:
+    """Features and neighbours are told by place."""
+    names = recordings(tmp_path / "items", modality)
+    if modality == "text":
+        prep = prepare(tmp_path / "items", size=12).prep
+    else:
+        prep = prepare(tmp_path / "items", size=50 if modality == "audio" else 16).prep
+    paths = [str(tmp_path / "items" / name) for name in names]
+    with table_of([*paths, paths[1], paths[0]], modality) as given:
+        found = as_stored(given, prep)
+    told = [Path(path).name.partition("@")[0] for path in found.items["path"]]
+    assert len(told) > 6 or modality == "text", "the third is several windows"
+    assert [name for name, _ in groupby(told)] == [*names, names[1], names[0]]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageFilter
+from scipy.stats import beta
 
 import unlabeled as ul
 from unlabeled.confidence import calibration
@@ -18,7 +19,7 @@ from unlabeled.deploy import fairness, figures
 from unlabeled.deploy.decide import Limits
 from unlabeled.deploy.worse import corrupted
 from unlabeled.training.recipe import Recipe
-from unlabeled.verbs.audit import _answer, _of_items
+from unlabeled.verbs.audit import Audited, _answer, _of_items
 
 PROMISES = {"conformal": {"coverage": 0.9, "items": 40}, "strangers": {"keep": 0.95}}
 LIMITS = Limits(("a", "b"), 0.9, np.array([0.6, 0.6]), 0.9)
@@ -66,7 +67,37 @@ def test_a_small_part_that_is_right_throughout_is_not_marked() -> None:
     part[right[:20]] = "lucky"  # at 90 % a part of 20 is all right in one case of eight
     table = fairness.table(found, y, LIMITS, {"site": part}, resamples=200)
     accuracy = table[(table["part"] == "lucky") & (table["metric"] == "accuracy")].iloc[0]
-    assert accuracy["value"] == accuracy["low"] == 1 and not accuracy["differs"]
+    assert accuracy["value"] == 1 and not accuracy["differs"]
+    assert accuracy["low"] == pytest.approx(beta.ppf(0.025, 20, 1)), "as far as an unseen one may differ"
+    assert accuracy["difference_low"] < 0 < accuracy["difference"] < accuracy["difference_high"]
+
+
+def test_a_calibration_error_lies_within_its_own_interval() -> None:
+    """Of an honest classifier with five classes, whatever its chance."""
+    limits = Limits(tuple("abcde"), 0.9, np.full(5, 0.9), 0.95)
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        p = random.dirichlet(np.full(5, 0.5), 200)
+        y = (p.cumsum(1) < random.uniform(size=(200, 1))).sum(1).clip(0, 4)
+        found = {"probabilities": p, "strangeness": np.zeros(200)}
+        whole = figures.figures(found, y, limits)
+        for name in ("ece", "ece_mass", "ece_class"):
+            assert 0 <= whole[name]["low"] < whole[name]["value"] < whole[name]["high"] < 0.3, name
+        parts = fairness.table(found, y, limits, {"site": np.arange(200) % 2}, resamples=200)
+        ece = parts[parts["metric"] == "ece"]
+        assert (ece["low"] < ece["value"]).all() and (ece["value"] < ece["high"]).all()
+
+
+def test_the_share_of_right_answers_is_known_by_the_answered_ones_alone() -> None:
+    """Three of 200 items are answered, and rightly."""
+    y = np.arange(200) % 2
+    p = np.full((200, 2), 0.5)
+    p[:3] = np.eye(2)[y[:3]]
+    found = {"probabilities": p, "strangeness": np.zeros(200)}
+    limits = replace(LIMITS, quantile=np.array([0.1, 0.1]))
+    told = figures.figures(found, y, limits)["answered_accuracy"]
+    assert told["value"] == told["high"] == 1 and told["low"] == pytest.approx(beta.ppf(0.025, 3, 1))
+    assert figures.figures(found, y, limits, np.arange(200) // 4)["answered_accuracy"]["low"] is None, "one group"
 
 
 def test_recordings_that_are_alike_are_not_accused() -> None:
@@ -85,6 +116,17 @@ def test_recordings_that_are_alike_are_not_accused() -> None:
     assert accused <= 5
     one = fairness.table(found, y, LIMITS, {"site": np.where(recording < 1, "x", "y")}, groups=recording, resamples=200)
     assert not one[one["part"] == "x"]["differs"].any(), "one recording is no part"
+
+
+def test_a_part_of_one_group_has_no_interval_and_says_so(tmp_path: Path) -> None:
+    found, y, _ = drawn(60, 0, 0.0)
+    patient = np.repeat(np.arange(4), 15)
+    table = fairness.table(found, y, LIMITS, {"site": np.where(patient < 1, "x", "y")}, groups=patient, resamples=50)
+    assert table[(table["part"] == "x") & (table["metric"] == "accuracy")]["low"].isna().all()
+    whole = figures.figures(found, y, LIMITS, patient)
+    lines = Audited(tmp_path, whole, table, (), None, tmp_path / "audit.html").lines()
+    assert any(line.startswith("site x") and "(one group)" in line for line in lines)
+    assert "nan" not in " ".join(lines)
 
 
 def test_small_parts_are_left_out_and_missing_values_are_a_part() -> None:

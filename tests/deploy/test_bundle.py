@@ -153,6 +153,15 @@ def test_few_labels_promise_little_and_say_so(run: Path, digits: Path, tmp_path:
     assert ul.load(str(tmp_path / "m.ul")).limits.quantile.tolist() == [float("inf")] * 10
 
 
+def test_two_labels_a_class_are_enough(run: Path, digits: Path, tmp_path: Path) -> None:
+    """Of which one is kept back, so that no class is seen twice."""
+    made = ul.finetune(str(run), str(digits), labels=20, out=str(tmp_path / "m.ul"), handover=Handover(onnx=False))
+    counts = made.bundle.facts["data"]["counts"]
+    assert set(counts["learnt"].values()) == set(counts["calibration"].values()) == {1}
+    found = ul.load(str(tmp_path / "m.ul")).predict(digits / "test" / "3")
+    assert np.isfinite(found["strangeness"]).all() and found["confidence"].max() < 1
+
+
 def test_damage_is_told_in_one_line(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hurt = tmp_path / "hurt.ul"
 
@@ -216,6 +225,13 @@ def test_predict_takes_whatever_is_in_hand(model: Path, digits: Path, tmp_path: 
         found = loaded.predict(other)
         assert found["label"].tolist() == from_paths["label"].tolist()
         assert np.allclose(found["confidence"], from_paths["confidence"], atol=1e-6)
+    colour = np.stack([arrays[0]] * 3, -1)
+    for one in (arrays[0], colour, colour[None], torch.from_numpy(arrays[:1]), [torch.from_numpy(colour)]):
+        assert loaded.predict(one)["confidence"].tolist() == pytest.approx(
+            from_paths["confidence"].tolist()[:1], abs=1e-5
+        )
+    with pytest.raises(ul.UserError, match="-1 threads were asked for"):
+        ul.load(str(model), threads=-1)
     assert len(loaded.predict(digits / "test" / "3")) == len(list((digits / "test" / "3").iterdir()))
     assert loaded.predict(pictures[0])["label"].tolist() == from_paths["label"].tolist()[:1]
     probabilities = from_paths[[f"p({c})" for c in loaded.classes]].to_numpy()
@@ -248,6 +264,21 @@ def test_no_name_of_a_class_is_html_in_the_card() -> None:
     assert re.search(r"(?<!\\)<", text) is None and r"| \<img src=x onerror=alert(1)> | a\|b |" in text
     assert "| two lines | 1 |" in text
     assert "<img" not in card.html() and "&lt;img" in card.html()
+
+
+def test_items_of_one_group_stand_for_one_in_what_the_card_says_of_the_promise(model: Path) -> None:
+    facts = json.loads((model / "bundle.json").read_text())
+
+    def told(items: int, units: int | None) -> str:
+        known = {k: v for k, v in facts["conformal"].items() if k != "units"} | {"items": items}
+        known |= {} if units is None else {"units": units}
+        return next(line for line in Card.of(facts | {"conformal": known}).parts[-4].text if "stand behind" in line)
+
+    alone = told(240, None)
+    assert "240 calibration items stand behind that, with which" in alone and "86.0 and 93.5 %" in alone
+    assert told(240, 240) == alone
+    assert "behind that of 24 groups, with which" in told(240, 24) and "86.0" not in told(240, 24)
+    assert "of 5 groups, too few groups to tell how far" in told(240, 5)
 
 
 def test_predictions_stream_into_a_table(model: Path, digits: Path, tmp_path: Path) -> None:

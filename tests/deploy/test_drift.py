@@ -30,6 +30,20 @@ def drawn(n: int, seed: int, move: float = 0.0, lean: float = 0.0, odd: float = 
 LIMITS = Limits(CLASSES, 0.9, np.full(3, 0.9), 0.5)
 
 
+def test_what_cannot_be_compared_is_told_and_never_taken_for_no_drift() -> None:
+    few, many, far = drawn(15, 0), drawn(60, 1), drawn(50, 2, move=3.0)
+    with pytest.raises(
+        ul.UserError, match=r"the model holds 15 reference items .* and 20 are needed; make it again with"
+    ):
+        drift.compare(few, many, LIMITS)
+    with pytest.raises(ul.UserError, match="15 new items can be compared; give 20 or more"):
+        drift.compare(many, few, LIMITS)
+    assert drift.compare(many, far, LIMITS, permutations=99).alarm
+    far["features"][7] = np.nan
+    with pytest.raises(ul.UserError, match="the answers on 1 new item are no numbers"):
+        drift.compare(many, far, LIMITS, permutations=99)
+
+
 def test_false_alarms_come_at_the_chosen_rate() -> None:
     found = [
         drift.compare(drawn(60, 2 * s), drawn(50, 2 * s + 1), LIMITS, rate=0.1, permutations=99, seed=s)

@@ -44,6 +44,22 @@ def test_a_batch_may_have_any_size(model: Path, items: int) -> None:
     assert np.abs(whole.probabilities[-1] - alone.probabilities[0]).max() < 1e-5
 
 
+@pytest.mark.parametrize(("items", "sizes"), [(1, {1}), (2, {1, 2}), (32, {1, 32}), (64, {1, 32}), (70, {1, 32, 6})])
+def test_every_proof_is_made_on_one_item_alone_too(items: int, sizes: set[int]) -> None:
+    """A file that answers otherwise on a lone item, which is what a server mostly asks, is found out."""
+    asked = set[int]()
+
+    def run(raw: np.ndarray) -> Answers:
+        asked.add(len(raw))
+        p = np.full((len(raw), 2), 0.5, np.float32) if len(raw) == 1 else raw.astype(np.float32)
+        return Answers(p, p, p[:, 0])
+
+    raw = np.eye(2, dtype=np.uint8)[np.arange(items) % 2]
+    found = export.answers(run, raw)
+    assert asked == sizes and len(found.probabilities) == items
+    assert found.probabilities[0].tolist() == [0.5, 0.5] and (found.probabilities[1:] == raw[1:]).all()
+
+
 def test_it_runs_where_there_is_no_torch(model: Path, digits: Path, tmp_path: Path) -> None:
     script = """
 import sys
@@ -115,6 +131,11 @@ def test_eight_bits_tell_their_cost(model: Path, digits: Path, tmp_path: Path) -
     assert found.cost.flagged_after == found.cost.flagged_before
     right = (table["label"] == table["path"].str.split("/").str[0]).mean()
     assert right == pytest.approx(found.cost.after, abs=0.12) and "accuracy" in found.lines()[-1]
+    held = np.mean(
+        [truth in inside for truth, inside in zip(table["path"].str.split("/").str[0], table["set"], strict=True)]
+    )
+    assert found.cost.held_after == pytest.approx(held, abs=0.12) and 0 < found.cost.held_before <= 1
+    assert f"label sets hold the truth in {100 * found.cost.held_before:.1f} % to" in found.lines()[-1]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["small.onnx"]
     with pytest.raises(ul.UserError, match="take --to onnx"):
         ul.export(str(model), str(digits), int8=True, to="torch")

@@ -23,12 +23,13 @@ pytest.importorskip("fastapi")
 from asking import CHROMIUM, FLAGS, MULTIPART, bomb, post
 from starlette.testclient import TestClient
 
+from unlabeled.deploy import serve
 from unlabeled.deploy.engines import Answers
 from unlabeled.deploy.model import load_model
 from unlabeled.deploy.serve.app import build
 from unlabeled.deploy.serve.batcher import Batcher, Busy
 from unlabeled.deploy.serve.classes import Classes
-from unlabeled.deploy.serve.guard import Bounds
+from unlabeled.deploy.serve.guard import Bounds, Guard
 
 BLOCKED = """
 import sys
@@ -169,6 +170,18 @@ def test_an_address_that_cannot_be_had_is_one_line(capsys: pytest.CaptureFixture
     assert capsys.readouterr().err.startswith("unlabeled: no.ul is not there")
 
 
+def test_a_model_of_few_reference_items_says_that_it_cannot_watch(
+    model: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer = Classes(load_model(model, engine="onnx"))
+    monkeypatch.setattr(offer, "reference", {k: v[:15] for k, v in offer.reference.items()})
+    with TestClient(build(offer, Bounds()), raise_server_exceptions=False) as client:  # type: ignore[arg-type]
+        for file in sorted((digits / "test").rglob("*.png"))[:24]:
+            assert post(client, "/predict", file.read_bytes()).status_code == 200
+        answer = client.get("/drift")
+    assert answer.status_code == 409 and answer.json()["error"].startswith("the model holds 15 reference items")
+
+
 def test_what_knows_classes_has_no_false_alarms(model: Path) -> None:
     with pytest.raises(ul.UserError, match="has no rate of false alarms"):
         ul.load(str(model), false_alarms=0.1)
@@ -207,6 +220,43 @@ def test_batches_are_shared_and_a_full_queue_says_no() -> None:
     answered = [(i, f) for i, f in enumerate(found) if isinstance(f, Answers)]
     assert len(busy) == 8 and items == 12 and max(sizes) == 8
     assert all(f.probabilities.tolist() == [[i] * 3] for i, f in answered), "everyone gets its own answer"
+
+
+def test_bodies_together_are_bounded_and_a_lone_one_is_taken() -> None:
+    """While one of 80 bytes is being answered another is refused, and is taken when that one has gone."""
+    hold = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await hold.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    guard = Guard(app, Bounds(bytes=100, held=90), lambda *_: None)
+
+    async def ask(size: int) -> int:
+        said: list[Any] = []
+        parts = [b"x" * (size // 2), b"x" * (size - size // 2)]
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": parts.pop(), "more_body": bool(parts)}
+
+        async def send(message: Any) -> None:
+            said.append(message)
+
+        await guard({"type": "http", "method": "POST", "path": "/predict", "headers": []}, receive, send)
+        return int(said[0]["status"])
+
+    async def scene() -> list[int]:
+        first = asyncio.create_task(ask(80))
+        await asyncio.sleep(0)
+        refused = await ask(80)
+        small = asyncio.create_task(ask(8))
+        await asyncio.sleep(0)
+        hold.set()
+        return [await first, refused, await small, await ask(95)]
+
+    assert asyncio.run(scene()) == [200, 429, 200, 200] and not guard.held
 
 
 @contextlib.contextmanager
@@ -282,3 +332,44 @@ def test_the_page_in_a_browser(model: Path, digits: Path) -> None:
         assert "POST /predict" in page.inner_text("#routes")
         browser.close()
     assert troubles == []
+
+
+@pytest.mark.skipif(not CHROMIUM.is_file(), reason="Debian's chromium is not on this machine")
+def test_what_has_no_picture_is_explained_on_the_page() -> None:
+    """A text word by word; the files are those of the server, and its answers are given."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    folder = Path(serve.__file__).parent
+    item = {"label": "sea", "confidence": 0.9, "abstain": False, "why": "", "set": ["sea"], "strangeness": 0.5,
+            "probabilities": {"sea": 0.9, "land": 0.1}}  # fmt: skip
+    answers: dict[str, dict[str, Any]] = {
+        "/health": {"model": "notes", "modality": "text", "classes": ["land", "sea"]},
+        "/predict": {"items": [item]},
+        "/similar": {"items": [[]]},
+        "/explain": {"items": [{"label": "sea", "map": [0, 3, -1], "picture": None, "words": ["", " sailed", " on"]}]},
+    }
+    files = {"/": "page.html", "/page.js": "page.js", "/show.js": "classes.js"}
+
+    def give(route: Any) -> None:
+        path = route.request.url.partition("http://page.test")[2].partition("?")[0]
+        if path in answers:
+            route.fulfill(json=answers[path])
+        else:
+            route.fulfill(path=folder / files[path])
+
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS, timeout=240_000)
+        page = browser.new_page()
+        page.set_default_timeout(240_000)
+        page.route("**/*", give)
+        page.goto("http://page.test/")
+        page.wait_for_selector("#name:text-is('notes')")
+        assert page.inner_text("#drop").startswith("Drop texts here")
+        assert page.get_attribute("#files", "accept") is None
+        page.set_input_files("#files", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"sailed on"})
+        page.click("#found button")
+        page.wait_for_selector("#found .words")
+        assert page.inner_text("#found .words").strip() == "sailed on"
+        colours = page.eval_on_selector_all("#found .words span", "all => all.map(e => e.style.backgroundColor)")
+        assert colours[1].startswith("rgba(255, 106, 0, 0.8") and colours[2].startswith("rgba(30, 110, 255, 0.2")
+        assert page.locator("#found button").count() == 0
+        browser.close()

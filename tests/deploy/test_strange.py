@@ -153,3 +153,28 @@ def test_what_older_bundles_look_at_is_still_read_and_exported(
     samples = Samples(raw, [str(i) for i in range(40)], np.full(40, -1))
     assert onnx_file(made, samples, tmp_path / "m.onnx").strangeness < 1e-3
     assert load(made).look.sees == sees
+
+
+@pytest.mark.parametrize(("items", "classes"), [(11, 10), (3, 2), (12, 10), (10, 10)])
+def test_a_few_items_make_a_detector_of_several_parts(items: int, classes: int) -> None:
+    """Where a fold would leave one of a class alone, or each is."""
+    random = np.random.default_rng(0)
+    y, x = np.arange(items) % classes, random.normal(size=(items, 12)).astype(np.float32)
+    state = strange.fit("mahalanobis", x, y, np.zeros((items, classes), np.float32), (6, 6))
+    found = strange.Strange("mahalanobis", state)(torch.from_numpy(x), torch.zeros(items, classes))
+    assert torch.isfinite(found).all()
+
+
+def test_what_has_no_spectrum_is_exported_by_torch_too(tmp_path: Path) -> None:
+    """Texts, waves and large pictures have none; older bundles say so by an array of nothing."""
+    encoder = CNN(channels=1, size=16, width=4, stages=1).eval()
+    views = torch.randn(6, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    look = Levels(encoder, "texture").learn([views])
+    assert look.spectrum is None
+    state = {k: v.numpy() for k, v in look.state().items()}
+    for kept in (state, state | {"shape": np.zeros(0, np.float32)}):
+        again = Levels(encoder, "texture", kept)
+        assert again.spectrum is None and torch.equal(again(views), look(views))
+        torch.export.save(torch.export.export(again, (views,)), tmp_path / "m.pt2")
+        found = torch.export.load(tmp_path / "m.pt2").module()(views)
+        assert torch.allclose(found, look(views), atol=1e-5)

@@ -15,6 +15,7 @@ from unlabeled.data.prepare import prepare
 from unlabeled.errors import UserError
 from unlabeled.protocols.linear import Linear
 from unlabeled.report.explained import page
+from unlabeled.settings import Handover
 from unlabeled.training.devices import open_device
 from unlabeled.training.loop import embed
 from unlabeled.training.run import Run
@@ -130,6 +131,22 @@ def test_a_model_that_was_handed_over_explains_its_own_head(
     assert p.tolist() == pytest.approx(told["confidence"].tolist(), abs=1e-3)
     with pytest.raises(UserError, match="does not hold the items that it learnt from; say where they are: --data"):
         explain(str(made), names[0], training=CPU)
+    how, out = ["occlusion(window=0.5)"], str(tmp_path / "why")
+    found = explain(str(made), names[0], data=str(digits), how=how, out=out, training=CPU).figures
+    assert found["probability"] == pytest.approx(told["confidence"][0], abs=1e-3), "what predict says"
+    assert found["labels"] == sum(ul.load(str(made)).facts["data"]["counts"]["learnt"].values()) < 400
+
+
+def test_an_ensemble_is_explained_as_it_answers(place: Path, digits: Path, cache: Path, tmp_path: Path) -> None:
+    made, name = tmp_path / "two.ul", "test/3/0045.png"
+    runs = f"{place / 'simclr'},{place / 'c2ssl'}"
+    ul.finetune(runs, str(digits), labels=0.2, out=str(made), handover=Handover(onnx=False), training=CPU)
+    told = ul.load(str(made)).predict([str(digits / name)])
+    how = ["grad_cam", "occlusion(window=0.5)", "rollout"]
+    found = explain(str(made), name, data=str(digits), how=how, out=str(tmp_path / "why"), training=CPU)
+    assert found.figures["class"] == told["label"][0]
+    assert found.figures["probability"] == pytest.approx(told["confidence"][0], abs=1e-3)
+    assert found.maps["occlusion(window=0.5)"].std() > 0
 
 
 def test_fewer_labels_make_another_probe(place: Path, cache: Path) -> None:

@@ -121,6 +121,23 @@ def interval(
     return ends(np.array(found), int(unit.max()) + 1)
 
 
+def centred(found: np.ndarray, value: float) -> np.ndarray:
+    """Resampled calibration errors (R,), moved so that their mean is the error itself, 0 to 1.
+
+    Chance alone makes such an error larger; a resample has the chance of its sample and its own, so that the error that
+    was found would often lie below all of them.
+
+    Args:
+        found: (R,) errors of the resamples.
+        value: that of the sample.
+
+    >>> centred(np.array([0.06, 0.08]), 0.03).round(2).tolist()
+    [0.02, 0.04]
+    """
+    known = found[np.isfinite(found)]
+    return np.asarray((found - known.mean() + value).clip(0, 1)) if len(known) else found
+
+
 def ends(found: np.ndarray, units: int) -> tuple[float, float]:
     """Ends of the 95 % interval from resampled figures (R,), where these are numbers.
 

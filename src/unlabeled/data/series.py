@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from unlabeled.data.naming import common, mark_names
-from unlabeled.data.table import Broken, Table
+from unlabeled.data.table import Broken, Table, complete
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, recording, steps
 from unlabeled.formats.record import Recording
@@ -276,8 +276,8 @@ def suitable_size(seen: Survey) -> int:
     return max(8, -(-longest // 8) * 8)
 
 
-def cut(table: Table, size: int, stride: int, seen: Survey) -> Table:
-    """A table of windows from a table of recordings.
+def cut(table: Table, size: int, stride: int, seen: Survey) -> tuple[Table, np.ndarray]:
+    """A table of windows from a table of recordings, and the row of each one's recording (M,).
 
     A recording of at most `size` steps stays whole. The label of a window is that of its recording, or the one that at
     least nine in ten of its steps bear. Windows of one recording share its group, so that no split parts them.
@@ -290,11 +290,13 @@ def cut(table: Table, size: int, stride: int, seen: Survey) -> Table:
     """
     grids, names = Grids(seen.step, None), mark_names(table.folder)
     rows: list[tuple[str, str | None, str | None, str | None, str]] = []
+    of: list[int] = []
     known = table.items.astype(object).where(table.items.notna(), None).to_dict("records")
-    for item, length in zip(known, seen.lengths.tolist(), strict=True):
+    for number, (item, length) in enumerate(zip(known, seen.lengths.tolist(), strict=True)):
         file, key, first, count = place(item["path"])
         if length <= size and count is None and not seen.marked:
             rows.append((item["path"], item["label"], item["group"], item["domain"], item["split"]))
+            of.append(number)
             continue
         values, marks = grids.read(table.folder / file, key)
         own, domain = item["label"], item["domain"]
@@ -312,9 +314,11 @@ def cut(table: Table, size: int, stride: int, seen: Survey) -> Table:
                 split = "unlabeled" if label is None else "train"
             path = stem if length <= size and count is None else f"{stem}@{start}+{min(size, length)}"
             rows.append((path, label, group, domain, split))
+            of.append(number)
     word = f"windows of {size} steps"
     items = pd.DataFrame(rows, columns=["path", "label", "group", "domain", "split"]).astype("str")
-    return replace(table, items=items, form=table.form if len(items) == len(table) else f"{table.form}, {word}")
+    form = table.form if len(items) == len(table) else f"{table.form}, {word}"
+    return replace(table, items=items, form=form), np.array(of, np.int64)
 
 
 def ready(table: Table, size: int, stride: int, step: float) -> tuple[Table, SeriesPrep]:
@@ -335,8 +339,7 @@ def ready(table: Table, size: int, stride: int, step: float) -> tuple[Table, Ser
         reason = f" ({broken[0].path}: {broken[0].reason})" if broken else ""
         raise UserError(f"none of the {len(table):,} recordings in {table.root} can be read{reason}", "check the files")
     size = size or suitable_size(seen)
-    whole = table.without(broken)
-    windows = cut(whole, size, stride or max(1, size // 2), seen)
+    windows, _ = cut(table.without(broken), size, stride or max(1, size // 2), seen)
     notes = tuple(f"{what} ({count:,} recordings)" for what, count in seen.notes.items())
     channels = 1 + len(seen.variables) + len(seen.statics)
     prep = SeriesPrep(size, channels, step, seen.variables, seen.statics, seen.gaps > 0 or bool(seen.statics))
@@ -350,14 +353,11 @@ def again(table: Table, prep: SeriesPrep, stride: int = 0, *, keep: bool = False
         table: one row a recording.
         prep: of that run.
         stride: steps from one window to the next; 0 takes half a window.
-        keep: keep a row for each recording that cannot be read, behind the others, instead of naming it as broken.
+        keep: keep a row, where it stands, for each recording that cannot be read, instead of naming it as broken.
     """
     seen, broken = survey(table, prep.step)
-    windows = cut(table.without(broken), prep.size, stride or max(1, prep.size // 2), seen)
-    if not keep or not broken:
-        return windows
-    bad = table.items[table.items["path"].isin({b.path for b in broken})]
-    return replace(windows, items=pd.concat([windows.items, bad], ignore_index=True), broken=table.broken)
+    windows, of = cut(table.without(broken), prep.size, stride or max(1, prep.size // 2), seen)
+    return complete(windows, table.places({b.path for b in broken})[of], table) if keep else windows
 
 
 def expand(paths: list[str], folder: Path) -> Iterator[tuple[str, str | None]]:

@@ -75,6 +75,10 @@ class Table:
             keep &= self.items["label"].notna().to_numpy() == labelled
         return np.flatnonzero(keep)
 
+    def places(self, lost: set[str]) -> np.ndarray:
+        """Row numbers of the items but for those whose path is lost, (M,) int64."""
+        return np.flatnonzero(~self.items["path"].isin(lost).to_numpy())
+
     def without(self, broken: tuple[Broken, ...]) -> "Table":
         """The same table less the items named in `broken`, which are added to its own list."""
         if not broken:
@@ -82,6 +86,24 @@ class Table:
         gone = {b.path for b in broken}
         items = self.items[~self.items["path"].isin(gone)].reset_index(drop=True)
         return replace(self, items=items, broken=(*self.broken, *broken))
+
+
+def complete(windows: Table, of: np.ndarray, table: Table) -> Table:
+    """Windows with a row, too, for each item that none was cut from, where it stands among the others.
+
+    What is told of such a table can be laid beside what was given: no item is missing, and their order is kept.
+
+    Args:
+        windows: cut from the table, in its order.
+        of: (M,) the row number in the table of each one's item.
+        table: one row an item.
+    """
+    lost = np.setdiff1d(np.arange(len(table)), of)
+    if not len(lost):
+        return windows
+    order = np.argsort(np.concatenate([of, lost]), kind="stable")
+    both = pd.concat([windows.items, table.items.iloc[lost]], ignore_index=True)
+    return replace(windows, items=both.iloc[order].reset_index(drop=True), broken=table.broken)
 
 
 def frame(

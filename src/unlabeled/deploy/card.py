@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unlabeled import progress
-from unlabeled.confidence.conformal import expected
+from unlabeled.confidence.conformal import expected, needed
 from unlabeled.confidence.ensemble import ENOUGH
 
 SEEN = {
@@ -197,9 +197,8 @@ def _by_chance(test: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _promise(facts: Mapping[str, Any]) -> Part:
     told, odd = facts["conformal"], facts["strangers"]
-    ends = [f"{100 * end:.1f}" for end in expected(told["items"], told["coverage"])]
     between = (
-        f", with which the share really held lies between {ends[0]} and {ends[1]} % in 19 of 20 calibrations"
+        _between(told["items"], int(told.get("units", told["items"])), told["coverage"])
         if told["by"] == "all"
         else "".join(f"; {name}: {n}" for name, n in told.get("domains", {}).items())
     )
@@ -216,6 +215,15 @@ def _promise(facts: Mapping[str, Any]) -> Part:
             f"Temperature: {facts['temperature']:.3f} (above 1: it had been too sure).",
         ),
     )
+
+
+def _between(items: int, units: int, coverage: float) -> str:
+    """How far the share that is really held may be off: items of one group stand for one, where there are groups."""
+    of = "" if units == items else f" of {units} groups"
+    if units < min(items, needed(coverage)):
+        return f"{of}, too few groups to tell how far from that the share really held may be"
+    ends = [f"{100 * end:.1f}" for end in expected(units, coverage)]
+    return f"{of}, with which the share really held lies between {ends[0]} and {ends[1]} % in 19 of 20 calibrations"
 
 
 def _data(facts: Mapping[str, Any]) -> Part:

@@ -13,6 +13,7 @@ import numpy as np
 
 from unlabeled.deploy.decide import Limits
 from unlabeled.errors import UserError
+from unlabeled.progress import count
 
 FEWEST = 20  # items on either side
 AT_ONCE = 4_000_000  # numbers of a block of permutations
@@ -97,8 +98,18 @@ def compare(
         UserError: when there are too few items, or the rate cannot be had with so few permutations.
     """
     sizes = len(reference["features"]), len(new["features"])
-    if min(sizes) < FEWEST:
-        raise UserError(f"{sizes[1]} new and {sizes[0]} reference items were given", f"give {FEWEST} or more of each")
+    if sizes[0] < FEWEST:
+        raise UserError(
+            f"the model holds {count(sizes[0], 'reference item')} (calibration and unlabelled ones), and {FEWEST} "
+            "are needed",
+            "make it again with more labels, with --calibrate 0.5, or with unlabelled items beside",
+        )
+    if sizes[1] < FEWEST:
+        raise UserError(f"{count(sizes[1], 'new item')} can be compared", f"give {FEWEST} or more")
+    for items, name in ((reference, "reference"), (new, "new")):
+        lost = ~np.isfinite(np.column_stack([items[k] for k in ("features", "probabilities", "strangeness")])).all(1)
+        if lost.any():  # one of them would make every distance none, and silence the alarm
+            raise UserError(f"the answers on {count(lost.sum(), f'{name} item')} are no numbers", "leave these out")
     if not 1 / (permutations + 1) <= rate < 1:
         raise UserError(
             f"a false-alarm rate of {rate} was asked for", f"give {1 / (permutations + 1):g} or more, and less than 1"

@@ -6,7 +6,7 @@ this is larger: 30 of 30 right have no spread of their own. The calibration erro
 it is larger in small parts whatever the model does; `overconfidence`, mean confidence less accuracy, is not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from unlabeled.stats import resampled
 
 FEWEST = 10  # items of a part
 METRICS = ("accuracy", "ece", "overconfidence", "coverage", "size", "flagged", "abstained")
+SHARES = ("accuracy", "coverage", "flagged", "abstained")
 COLUMNS = ("column", "part", "n", "metric", "value", "low", "high", "difference", "difference_low", "difference_high",
            "differs")  # fmt: skip
 MISSING = "(missing)"
@@ -78,19 +79,41 @@ def table(
     for column, part in parts:
         mask = (_words(columns[column]) == part).astype(np.float64)
         mine, others = measure(mask), measure(1 - mask)
+        sides = [len(np.unique(unit[mask == side])) for side in (1, 0)]
         for metric in METRICS:
             value, gap = mine[metric], mine[metric] - others[metric]
-            low, high = np.nanquantile(value[1:], [0.025, 0.975])
+            low, high = _ends(metric, value, sides[0])
             alone = not np.isfinite(gap[0])  # there are no others
-            ends = np.full(2, np.nan) if alone else np.nanquantile(gap[1:], [0.025, 0.975])
+            ends = np.full(2, np.nan) if alone else _apart(metric, value, others[metric], sides)
             inside = int(mask.sum())
             alike = 0.0 if alone or metric == "ece" else spread[metric] * (1 / inside + 1 / (len(y) - inside)) ** 0.5
             far = 0.0 if alone else abs(gap[0]) / max(float(np.nanstd(gap[1:])), alike, 1e-12)
-            sides = (len(np.unique(unit[mask == side])) for side in (0, 1))
             lone = groups is not None and min(sides) < 2  # one patient is no part
             beyond = metric != "ece" and not lone and bool(far > norm.isf(0.025 / (len(parts) * (len(METRICS) - 1))))
             rows.append((column, part, int(mask.sum()), metric, value[0], low, high, gap[0], *ends, beyond))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _ends(metric: str, found: np.ndarray, units: int) -> tuple[float, float]:
+    """The 95 % interval of a figure of a part, from (1 + R,) the figure itself and its resamples."""
+    if metric in SHARES:
+        return calibration.ends(found[1:], units)
+    drawn = calibration.centred(found[1:], float(found[0])) if metric == "ece" else found[1:]
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _apart(metric: str, mine: np.ndarray, others: np.ndarray, units: Sequence[int]) -> np.ndarray:
+    """The 95 % interval (2,) of a part's difference from all others. A share that is 0 or 1 throughout has no spread of
+    its own: there the ends come from those of both sides (Newcombe 1998, square and add).
+    """
+    gap = mine - others
+    flat = [side for side in (mine, others) if (known := side[np.isfinite(side)]).min() == known.max()]
+    if metric not in SHARES or not flat:
+        return np.asarray(np.nanquantile(gap[1:], [0.025, 0.975]))
+    (low, high), (least, most) = (_ends(metric, side, n) for side, n in zip((mine, others), units, strict=True))
+    down, up = np.hypot(mine[0] - low, most - others[0]), np.hypot(high - mine[0], others[0] - least)
+    return np.array([gap[0] - down, gap[0] + up])
 
 
 def _spread(values: np.ndarray, unit: np.ndarray) -> float:

@@ -11,6 +11,7 @@ from unlabeled.confidence import calibration, conformal, selective
 from unlabeled.deploy.decide import Limits
 
 Figure = dict[str, float]
+ERRORS = ("ece", "ece_mass", "ece_class")
 
 
 def figures(
@@ -49,14 +50,15 @@ def figures(
         }
 
     whole = at(np.arange(len(y)))
-    ends = bootstrap(at, len(y), groups)
+    some = np.flatnonzero(~silent)
+    ends = bootstrap(at, len(y), groups, of={"answered_accuracy": units(len(some), _of(groups, some))})
     out: dict[str, Any] = {k: _figure(v, *ends[k]) for k, v in whole.items()}
     coverage, risk = selective.curve(p.max(1), right)
-    some = np.unique(np.linspace(0, len(coverage) - 1, min(21, len(coverage))).astype(int))
+    shown = np.unique(np.linspace(0, len(coverage) - 1, min(21, len(coverage))).astype(int))
     out |= {"n": len(y), "units": units(len(y), groups), "sets": conformal.report(members, y)}
     out["ece_chance"] = dict(zip(("mean", "most"), calibration.chance(p.max(1)), strict=True))
     out["reliability"] = [vars(b) for b in calibration.table(p.max(1), right)]
-    out["risk"] = [[float(coverage[i]), float(risk[i])] for i in some]
+    out["risk"] = [[float(coverage[i]), float(risk[i])] for i in shown]
     out["by_class"] = [
         {
             "class": name,
@@ -109,9 +111,17 @@ def _beyond_chance(share: float, promised: float, test: int, calibrated: int) ->
 
 
 def bootstrap(
-    measure: Any, items: int, groups: np.ndarray | None, *, resamples: int = 500
+    measure: Any, items: int, groups: np.ndarray | None, *, resamples: int = 500, of: Mapping[str, int] | None = None
 ) -> dict[str, tuple[float, float]]:
-    """95 % intervals of all the figures that `measure(rows)` gives, each resample serving all of them."""
+    """95 % intervals of all the figures that `measure(rows)` gives, each resample serving all of them.
+
+    Args:
+        measure: from row numbers to figures by name.
+        items: how many rows there are.
+        groups: (N,) patients, parts ...: whole groups are resampled.
+        resamples: of the bootstrap.
+        of: items or groups behind those figures that not all of them count for.
+    """
     found: dict[str, list[float]] = {}
 
     def keep(rows: np.ndarray) -> float:
@@ -120,8 +130,16 @@ def bootstrap(
         return 0.0
 
     calibration.interval(keep, items, groups=groups, resamples=resamples)
-    many = units(items, groups)
-    return {name: calibration.ends(np.array(values), many) for name, values in found.items()}
+    many, fewer = units(items, groups), of or {}
+    whole = measure(np.arange(items))
+    drawn = {
+        k: np.array(v) if k not in ERRORS else calibration.centred(np.array(v), whole[k]) for k, v in found.items()
+    }
+    return {name: calibration.ends(values, fewer.get(name, many)) for name, values in drawn.items()}
+
+
+def _of(groups: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    return None if groups is None else groups[rows]
 
 
 def _figure(value: float, low: float, high: float) -> dict[str, float | None]:

@@ -28,7 +28,8 @@ def table_of(x: Any, modality: str) -> Iterator[Table]:
 
     Args:
         x: a folder, file, manifest or `.npz` (path), a list of paths, one or several pictures (PIL), an array of
-            items (N, ...), or a data frame with a column `path`; of texts also strings that are no files.
+            items (N, ...), one picture as an array (H, W) or (H, W, 3), a tensor of torch, or a data frame with a
+            column `path`; of texts also strings that are no files.
         modality: that the model works on.
 
     Raises:
@@ -43,7 +44,9 @@ def table_of(x: Any, modality: str) -> Iterator[Table]:
             raise UserError(f'the data frame has no column "path", but {", ".join(map(str, x.columns))}', "name it so")
         yield _paths([str(p) for p in x["path"]], modality)
     else:
-        things = x if isinstance(x, list | tuple | np.ndarray) else [x]
+        things = [_bare(t) for t in x] if isinstance(x, list | tuple) else _bare(x)
+        if not isinstance(things, list | np.ndarray) or (isinstance(things, np.ndarray) and _lone(things, modality)):
+            things = [things]
         if not len(things):
             raise UserError("nothing was given to predict", "give one item or more")
         if kind(modality).words and all(isinstance(t, str) and not os.path.exists(t) for t in things):  # noqa: PTH110
@@ -55,6 +58,16 @@ def table_of(x: Any, modality: str) -> Iterator[Table]:
             return
         with tempfile.TemporaryDirectory(prefix="unlabeled-") as folder:
             yield _written(things, Path(folder), modality)
+
+
+def _bare(x: Any) -> Any:
+    """A tensor of torch, which is not imported for that, as an array; all else as it is."""
+    return x.detach().cpu().numpy() if hasattr(x, "detach") and hasattr(x, "cpu") else x
+
+
+def _lone(x: np.ndarray, modality: str) -> bool:
+    """Whether an array is one picture (H, W) or (H, W, 3) and not several: none is three or four pixels wide."""
+    return modality == "image" and (x.ndim == 2 or (x.ndim == 3 and x.shape[2] in (3, 4) and min(x.shape[:2]) > 4))
 
 
 def _paths(paths: Sequence[str], modality: str) -> Table:
@@ -85,8 +98,8 @@ def _written(things: Any, folder: Path, modality: str) -> Table:
         np.savez(folder / "items.npz", **named)
         found = scan(folder / "items.npz")
         return replace(found, modality=modality)
-    if not all(hasattr(t, "save") and hasattr(t, "mode") for t in things):
-        odd = type(next(t for t in things if not hasattr(t, "mode"))).__name__
+    odd = next((type(t).__name__ for t in things if not (hasattr(t, "save") and hasattr(t, "mode"))), "")
+    if odd:
         raise UserError(f"items of the kind {odd} were given", "give paths, PIL pictures, an array or a data frame")
     names = []
     for number, picture in enumerate(things):

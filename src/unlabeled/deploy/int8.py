@@ -32,6 +32,8 @@ class Cost:
         probability: largest difference of a probability.
         before: accuracy in float32 on those with a label; nan where none has one.
         after: accuracy in 8 bits.
+        held_before: share of label sets that hold the truth in float32 on those with a label; nan where none has one.
+        held_after: the same in 8 bits, whose limits are those of float32.
         flagged_before: share of strangers in float32.
         flagged_after: the same in 8 bits.
         smaller: size of the file over that in float32.
@@ -42,6 +44,8 @@ class Cost:
     probability: float
     before: float
     after: float
+    held_before: float
+    held_after: float
     flagged_before: float
     flagged_after: float
     smaller: float
@@ -89,12 +93,19 @@ def int8_file(source: Path, samples: Samples, target: Path) -> Cost:
 def _cost(before: Answers, after: Answers, labels: np.ndarray, limits: Limits, size: float) -> Cost:
     was, now = before.probabilities.argmax(1), after.probabilities.argmax(1)
     known = labels >= 0
+
+    def held(found: Answers) -> float:
+        inside = limits.sets(found.probabilities)[known, labels[known]]
+        return float(inside.mean()) if known.any() else float("nan")
+
     return Cost(
         items=len(was),
         changed=float((was != now).mean()),
         probability=float(np.abs(before.probabilities - after.probabilities).max()),
         before=float((was == labels)[known].mean()) if known.any() else float("nan"),
         after=float((now == labels)[known].mean()) if known.any() else float("nan"),
+        held_before=held(before),
+        held_after=held(after),
         flagged_before=float(limits.strange(before.strangeness).mean()),
         flagged_after=float(limits.strange(after.strangeness).mean()),
         smaller=size,

@@ -137,11 +137,11 @@ class Levels(nn.Module):
         return torch.cat([features, *(member(view) for member in others)], 1), maps
 
     def _take(self, found: Mapping[str, Tensor]) -> None:
-        for name, value in found.items():
-            self.register_buffer(name, value)
-        self.maps, self.ended = sum(name.startswith("axes") for name in found), REAL in found
         shape = tuple(int(side) for side in found["shape"])
-        self.spectrum = Spectrum(shape) if shape else None
+        for name, value in found.items():  # torch.export cannot write an array of nothing
+            self.register_buffer(name, value.contiguous() if value.numel() else torch.zeros(1))
+        self.maps, self.ended = sum(name.startswith("axes") for name in found), REAL in found
+        self.spectrum = Spectrum(shape) if any(shape) else None
 
 
 def real_places(encoder: Encoder, view: Tensor, places: int) -> Tensor:

@@ -58,7 +58,7 @@ class Model:
         return read_prep(self.facts["input"]["modality"], self.facts["input"]["prep"])
 
     def predict(self, x: Any) -> "pd.DataFrame":
-        """Predict items of any form; see `inputs.table_of`.
+        """Predict items of any form; see `inputs.table_of`. A file that is longer than an item is several, its windows.
 
         Returns:
             One row an item: path, label, confidence, abstain, why, set, strangeness, and `p(<class>)` for each class.
@@ -238,6 +238,8 @@ def load_model(path: str | Path, *, engine: Choice = "auto", threads: int = 0, c
     Raises:
         UserError: when it is none, damaged, or of a version that cannot be read.
     """
+    if threads < 0:
+        raise UserError(f"{threads} threads were asked for", "give 0 or more")
     if Path(path).suffix == ".onnx":
         lone = Onnx(Path(path), threads=threads)
         return Model(lone.facts, lone, Limits.of(lone.facts, None, coverage))

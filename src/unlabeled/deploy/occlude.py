@@ -11,6 +11,7 @@ import numpy as np
 from unlabeled.errors import UserError
 
 CELLS = {1: 33, 2: 9}  # along a side of items of one and of two dimensions; a window covers two
+TINY = 1e-37  # probability; smaller ones are none in float32
 SILENT = np.iinfo(np.int16).min  # what a sound holds behind its end
 
 
@@ -82,10 +83,10 @@ def told(found: Covered, whole: float, parts: np.ndarray) -> np.ndarray:
 
     Args:
         found: from `covered`.
-        whole: probability of the label on the item as it is.
+        whole: log-odds of the label on the item as it is.
         parts: (K,) the same on the copies.
     """
-    falls = _odds(whole) - _odds(parts)
+    falls = whole - parts
     total, count = np.zeros(found.cells), np.zeros(found.cells)
     for fall, window in zip(falls.tolist(), found.windows, strict=True):
         total[window] += fall
@@ -107,6 +108,13 @@ def overlay(raw: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return np.asarray(((0.75 * grey + 30) * (1 - opaque) + colour * opaque).round().clip(0, 255), np.uint8)
 
 
-def _odds(p: Any) -> np.ndarray:
-    p = np.asarray(p, np.float64).clip(1e-6, 1 - 1e-6)
-    return np.asarray(np.log(p / (1 - p)))
+def odds(probabilities: np.ndarray, label: int) -> np.ndarray:
+    """Log-odds (N,) of a class from probabilities (N, C) float32.
+
+    The other classes are added up: one minus the label's own would be 0 where a model is surer than seven digits tell.
+
+    >>> odds(np.array([[1.0, 1e-20], [0.5, 0.5]], np.float32), 0).round(1).tolist()
+    [46.1, 0.0]
+    """
+    p = np.asarray(probabilities, np.float64).clip(TINY)
+    return np.asarray(np.log(p[:, label]) - np.log(np.delete(p, label, 1).sum(1)))

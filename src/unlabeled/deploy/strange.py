@@ -82,6 +82,8 @@ def fit(
 ) -> dict[str, np.ndarray]:
     """Fit a detector of the catalog on items that belong and give the arrays that its scores need.
 
+    Where no class has a second item, nothing is known of how the items of one class vary, and all count as one class.
+
     Args:
         kind: its name, with settings.
         features: (N, D) what it looks at.
@@ -98,6 +100,7 @@ def fit(
     if spec.name in AS_THEY_ARE:
         middle, spread = np.zeros_like(middle), np.ones_like(spread)
     features = (np.asarray(features, np.float64) - middle) / spread
+    labels = labels if np.unique(labels, return_counts=True)[1].max() > 1 else np.zeros_like(labels)
     own = catalog.Spec(spec.name, spec.settings)
     state = (
         _parted(own, features, labels, logits, parts)
@@ -110,7 +113,9 @@ def fit(
 def _parted(
     spec: catalog.Spec, features: np.ndarray, labels: np.ndarray, logits: np.ndarray, parts: Sequence[int]
 ) -> dict[str, np.ndarray]:
-    """A detector for each part, and what the logarithm of its score is on items that it was not fitted on."""
+    """A detector for each part, and what the logarithm of its score is on items that it was not fitted on, as far as
+    there are enough of them to be fitted without some.
+    """
     fold = np.random.default_rng(0).permutation(len(labels)) % FOLDS
     out: dict[str, np.ndarray] = {}
     usual = []
@@ -120,7 +125,11 @@ def _parted(
         held = np.zeros(len(labels))
         for f in range(FOLDS):
             learn, check = fold != f, fold == f
-            some: Any = catalog.load("ood", spec.name)(**spec.settings).fit(x[learn], labels[learn], logits[learn])
+            some: Any = catalog.load("ood", spec.name)(**spec.settings)
+            try:
+                some.fit(x[learn], labels[learn], logits[learn])
+            except UserError:  # one item a class is left, say
+                some.fit(x, labels, logits)
             held[check] = some.score(x[check], logits[check])
         told = np.log(held.clip(LEAST))
         usual.append((np.median(told), max(float(told.std()), 1e-3)))

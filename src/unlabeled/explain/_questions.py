@@ -4,6 +4,7 @@ All are asked of features that are centred and scaled by those of the training i
 them: without that most embeddings point the same way and everything is near everything.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -44,25 +45,38 @@ class Lens:
         return (features - self.mean.to(features)) / self.scale.to(features)
 
 
-def of_class(lens: Lens, weights: Tensor, bias: Tensor, classes: Tensor) -> Score:
+def logits(features: Tensor, weights: Tensor, bias: Tensor, temperature: float = 1.0) -> Tensor:
+    """Class scores before the softmax (B, classes) of standardised features (B, D).
+
+    Args:
+        features: of the items.
+        weights: (classes, D) of a linear probe; (members, classes, D) of an ensemble, whose mean probability counts.
+        bias: (classes,), or (members, classes).
+        temperature: that the scores are divided by.
+    """
+    each = features @ weights.transpose(-1, -2).to(features) + bias.to(features).unsqueeze(-2)  # (M,) B, classes
+    return (each if each.ndim == 2 else each.log_softmax(2).logsumexp(0) - math.log(len(each))) / temperature
+
+
+def of_class(lens: Lens, weights: Tensor, bias: Tensor, classes: Tensor, temperature: float = 1.0) -> Score:
     """Why this class and none of the others: its log-odds under a linear probe.
 
     Args:
         lens: looks at the views.
-        weights: (classes, D) of the probe, for standardised features.
-        bias: (classes,).
+        weights: of the probe or the ensemble, as in `logits`.
+        bias: of it.
         classes: (B,) the class number that is asked for, of each item.
+        temperature: that the scores are divided by.
 
     Returns:
         Views (K * B, C, ...) to log(p / (1 - p)); `torch.sigmoid` of it is the class's probability.
     """
 
     def score(views: Tensor) -> Tensor:
-        features = lens(views)
-        logits = features @ weights.T.to(features) + bias.to(features)
-        mine = functional.one_hot(_copies(classes, views), logits.shape[1]).bool()
-        others = logits.masked_fill(mine, -torch.inf)
-        return logits[mine] - others.logsumexp(1)
+        told = logits(lens(views), weights, bias, temperature)
+        mine = functional.one_hot(_copies(classes, views), told.shape[1]).bool()
+        others = told.masked_fill(mine, -torch.inf)
+        return told[mine] - others.logsumexp(1)
 
     return score
 

@@ -73,4 +73,5 @@ def _weights(layer: Any, x: Tensor, mask: Tensor | None) -> Tensor:
 
 def _reads_first(encoder: Encoder) -> bool:
     """Whether a timm encoder's features are its class token and not the mean of its patches."""
-    return getattr(getattr(encoder, "net", None), "global_pool", "token") == "token"
+    first = getattr(encoder, "members", (encoder,))[0]  # whose places those of an ensemble are
+    return getattr(getattr(first, "net", None), "global_pool", "token") == "token"

@@ -7,7 +7,7 @@ covariance is shrunk (Ledoit & Wolf 2004), without which few items in many dimen
 from typing import Self
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, solve_triangular
 from sklearn.covariance import ledoit_wolf
 
 from unlabeled.errors import UserError
@@ -30,7 +30,7 @@ class Mahalanobis:
         """Means of the classes, and the covariance around them.
 
         Raises:
-            UserError: when the features of a class do not differ from one another at all.
+            UserError: when the features of a class do not differ from one another at all, or in too few ways.
         """
         x, _ = checked(features, logits)
         classes, codes = np.unique(labels, return_inverse=True)
@@ -38,7 +38,10 @@ class Mahalanobis:
         self.covariance, self.shrinkage = ledoit_wolf(x - self.means[codes], assume_centered=True)
         if not np.trace(self.covariance) > 0:
             raise UserError("the features of each class are all the same", "give more than one item a class")
-        self.root = cholesky(self.covariance, lower=True)
+        try:
+            self.root = cholesky(self.covariance, lower=True)
+        except LinAlgError:
+            raise UserError(f"{len(x)} items tell too little of how features vary", "give more items a class") from None
         return self
 
     def score(self, features: np.ndarray, logits: np.ndarray) -> np.ndarray:

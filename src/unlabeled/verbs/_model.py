@@ -11,9 +11,12 @@ from torch import Tensor
 from unlabeled import progress
 from unlabeled.data.prepare import Prepared, as_stored, prepare, read_prep
 from unlabeled.data.scan import scan
+from unlabeled.data.source import file_of
 from unlabeled.data.splits import nested_draws
 from unlabeled.data.store import build
+from unlabeled.data.table import Table
 from unlabeled.deploy.bundle import Bundle
+from unlabeled.deploy.committee import one_of
 from unlabeled.deploy.net import load
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
@@ -60,12 +63,14 @@ class Model:
         prepared: its data.
         rows: (N,) of the training items.
         bank: (N, D) their features, standardised.
-        weights: (classes, D) of the linear probe on standardised features; None where there are no labels.
-        bias: (classes,).
+        weights: (classes, D) of the linear probe on standardised features, (members, classes, D) of an ensemble; None
+            where there are no labels.
+        bias: (classes,), or (members, classes).
         classes: names of the classes that the probe knows.
         labels: how many labels it was fitted on.
         notes: what is to be minded, in sentences.
         fresh: from a seed to the same encoder with random weights.
+        temperature: that the scores of the classes are divided by.
     """
 
     name: str
@@ -81,6 +86,7 @@ class Model:
     labels: int
     notes: tuple[str, ...]
     fresh: Callable[[int], Encoder]
+    temperature: float = 1.0
 
     def random(self, seed: int) -> Lens:
         """A lens of the same kind with random weights, and what is usual among its own features."""
@@ -92,12 +98,12 @@ class Model:
         """An item by its path, or by its name in the data.
 
         Raises:
-            UserError: when there is no such item.
+            UserError: when there is no such item, or it is several.
         """
         table, store, label = self.prepared.table, self.prepared.store, ""
-        row = _row(self.prepared, name)
-        if row < 0:
-            _, store = build(as_stored(scan(name), self.prepared.prep), self.prepared.prep, progress=False)
+        row, foreign = _place(self.prepared, name)
+        if foreign is not None:
+            _, store = build(foreign, self.prepared.prep, progress=False)
         elif table.labels[row] >= 0:
             label = table.classes[table.labels[row]]
         raw = store.batch(np.array([max(row, 0)])).to(self.device.device)
@@ -118,6 +124,25 @@ def _row(prepared: Prepared, name: str) -> int:
     real = Path(name).resolve()
     same = [i for i, p in enumerate(paths) if p.endswith(real.name) and (table.folder / p).resolve() == real]
     return same[0] if same else -1
+
+
+def _place(prepared: Prepared, name: str) -> tuple[int, Table | None]:
+    """Where an item stands in the data's table; of a file that is not among them -1 and a table of it alone.
+
+    Raises:
+        UserError: when there is no such item, or it is several: a recording longer than one, a file of many.
+    """
+    row = _row(prepared, name)
+    if row >= 0:
+        return row, None
+    own = as_stored(scan(name), prepared.prep)
+    if len(own) == 1:
+        return row, own
+    table, real = prepared.table, Path(name).resolve()
+    near = [p for p in table.items["path"] if file_of(p) != p and file_of(p).endswith(real.name)]
+    parts = [p for p in near if (table.folder / file_of(p)).resolve() == real]
+    remedy = f"name one of them, such as {parts[0]}" if parts else "give a file of one"
+    raise UserError(f"{name} holds {len(own):,} items, and one is explained", remedy)
 
 
 def of_run(folder: str, data: str | None, labels: float, device: Device, names: Sequence[str] = ()) -> Model:
@@ -142,7 +167,7 @@ def of_run(folder: str, data: str | None, labels: float, device: Device, names: 
     recipe = run.recipe
     prepared, notes = data_for(place, [Subject(recipe.method.name, recipe.seed, "trained", recipe, run.folder)])
     for name in names:
-        _row(prepared, name)
+        _place(prepared, name)
     encoder, looks, rows = still(device.place(run.encoder())), run.modality(), prepared.learning
     if not len(rows):
         raise UserError(f"{place} holds no item to learn from", "give the items that the run learnt from")
@@ -183,7 +208,7 @@ def of_bundle(folder: str, data: str | None, device: Device, names: Sequence[str
     recipe = Recipe.from_json(bundle.facts["recipe"])
     prepared = prepare(data, size=recipe.size, prep=read_prep(recipe.modality, recipe.prep))
     for name in names:
-        _row(prepared, name)
+        _place(prepared, name)
     net = device.place(load(bundle))
     encoder, looks, rows = still(net.encoder), recipe.looks(), prepared.learning
     if not len(rows):
@@ -193,10 +218,15 @@ def of_bundle(folder: str, data: str | None, device: Device, names: Sequence[str
     lens, head = Lens.of(encoder, features), net.weight.cpu().float()
     weights = head * lens.scale  # the head reads features as they come, the lens gives them in units of their spread
     bias = net.bias.cpu().float() + head @ lens.mean
-    classes, known = tuple(bundle.facts["classes"]), prepared.table.labels >= 0
+    classes, learnt = tuple(bundle.facts["classes"]), sum(bundle.facts["data"]["counts"]["learnt"].values())
+
+    def fresh(seed: int) -> Encoder:
+        seeds = range(1000 * seed, 1000 * seed + int(bundle.facts.get("members", 1)))
+        return one_of([replace(recipe, seed=one).build_encoder() for one in seeds])
+
     return Model(
         str(bundle.facts["name"]), lens, looks, device, prepared, rows, lens.standard(features), weights, bias, classes,
-        int(known[prepared.labelled].sum()), (), lambda seed: replace(recipe, seed=seed).build_encoder(),
+        learnt, (), fresh, float(bundle.facts["temperature"]),
     )  # fmt: skip
 
 

@@ -215,7 +215,8 @@ def _raw(model: Model, table: Table, rows: np.ndarray) -> np.ndarray:
 
 
 def _span(row: dict[Any, Any], what: str) -> str:
-    return f"{100 * row[f'{what}low']:.1f} to {100 * row[f'{what}high']:.1f}"
+    low, high = row[f"{what}low"], row[f"{what}high"]
+    return f"{100 * low:.1f} to {100 * high:.1f}" if low == low else "one group"
 
 
 def column(table: Table, data: str, name: str) -> np.ndarray:

@@ -157,11 +157,15 @@ def _question(model: Model, views: Tensor) -> tuple[Question, dict[str, Any]]:
         told = {"distance": size / max(usual, 1e-9), "farther_than": farther}
         return Question("embedding", lambda seen: _questions.of_embedding(seen, views)), told
     weights, bias = model.weights, model.bias
-    p = (features.cpu() @ weights.T + bias).softmax(1)[0]
+    p = _questions.logits(features.cpu(), weights, bias, model.temperature).softmax(1)[0]
     taken = p.argmax().view(1)
     best = [[model.classes[int(c)], float(p[c])] for c in p.argsort(descending=True)[:5]]
     return (
-        Question("class", lambda seen: _questions.of_class(seen, weights, bias, taken), torch.sigmoid),
+        Question(
+            "class",
+            lambda seen: _questions.of_class(seen, weights, bias, taken, model.temperature),
+            torch.sigmoid,
+        ),
         {"class": model.classes[int(taken)], "probability": float(p[taken]), "classes": best},
     )
 

@@ -39,7 +39,12 @@ class Exported:
             f"difference of a probability {p.probability:.1e} ({p.worst})",
         ]
         if c is not None:
-            known = f"accuracy {100 * c.before:.1f} % to {100 * c.after:.1f} %, " if c.before == c.before else ""
+            known = (
+                f"accuracy {100 * c.before:.1f} % to {100 * c.after:.1f} %, label sets hold the truth in "
+                f"{100 * c.held_before:.1f} % to {100 * c.held_after:.1f} %, "
+                if c.before == c.before
+                else ""
+            )
             out.append(
                 f"8 bits on {c.items} other items: {known}another label on {100 * c.changed:.1f} %, largest difference "
                 f"of a probability {c.probability:.2f}, flagged {100 * c.flagged_before:.1f} % to "

@@ -81,6 +81,7 @@ def serve(
         pixels=serving.max_pixels,
         seconds=serving.timeout,
         queue=serving.queue,
+        held=max(Bounds.held, 2 * serving.max_bytes),
         key=serving.key,
     )
     app = build(offer, bounds, batch=serving.batch)

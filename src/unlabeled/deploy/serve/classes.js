@@ -1,5 +1,27 @@
 "use strict";
-const about = (h) => h.classes.length + " classes: " + h.classes.slice(0, 12).join(", ") + (h.classes.length > 12 ? ", …" : "");
+const WHAT = { series: "recordings", audio: "sounds", text: "texts" };
+const about = (h) => {
+  const what = WHAT[h.modality];
+  if (what) {
+    at("drop").firstChild.textContent = "Drop " + what + " here, or choose them";
+    at("files").removeAttribute("accept");
+    at("files").setAttribute("aria-label", what);
+  }
+  return told(h);
+};
+const told = (h) => h.classes.length + " classes: " + h.classes.slice(0, 12).join(", ") + (h.classes.length > 12 ? ", …" : "");
+
+// What has no picture is told word by word, or as a strip from its beginning to its end.
+function strip(parent, found) {
+  const most = Math.max(1e-12, ...found.map.map(Math.abs));
+  const line = add(parent, "p", "", found.words ? "words" : "course");
+  if (!found.words) line.setAttribute("aria-label", "from beginning to end");
+  found.map.forEach((value, i) => {
+    const part = add(line, "span", found.words ? found.words[i] : "");
+    part.style.backgroundColor = (value > 0 ? "rgba(255,106,0," : "rgba(30,110,255,") + ((0.8 * Math.abs(value)) / most).toFixed(3) + ")";
+    part.title = value.toFixed(2);
+  });
+}
 
 async function show(file) {
   const [image, box] = begin(file);
@@ -22,12 +44,14 @@ async function show(file) {
     why.addEventListener("click", async () => {
       why.disabled = true;
       try {
-        const told = await ask("/explain", file);
-        if (told.picture) {
-          Object.assign(image, { src: told.picture, alt: "the places that " + told.label + " hangs on" });
-          why.replaceWith(Object.assign(document.createElement("p"), { className: "set", textContent: "Orange places speak for " + told.label + ", blue ones against it: covering them changes the answer." }));
-        }
+        const found = await ask("/explain", file);
+        const places = document.createElement("div");
+        if (found.picture) Object.assign(image, { src: found.picture, alt: "the places that " + found.label + " hangs on" });
+        else strip(places, found);
+        add(places, "p", "Orange places speak for " + found.label + ", blue ones against it: covering them changes the answer.", "set");
+        why.replaceWith(places);
       } catch (error) {
+        why.disabled = false;
         add(box, "p", error.message, "why");
       }
     });

@@ -41,8 +41,9 @@ class Classes:
         return self.model.engine.run(raw)
 
     def health(self) -> Mapping[str, Any]:
-        """Name, classes and when it was made."""
-        return {"model": self.name, "classes": self.model.classes, "created": self.model.facts["created"]}
+        """Name, of what items, classes and when it was made."""
+        told = {"model": self.name, "modality": self.input["modality"], "classes": self.model.classes}
+        return told | {"created": self.model.facts["created"]}
 
     def routes(self, desk: Desk[Answers]) -> APIRouter:
         """All that it answers."""
@@ -118,7 +119,8 @@ class Classes:
             raise Refused(404, error.wrong) from None
         whole, *parts = await desk.asked([raw, *found.copies])
         label = int(whole.probabilities[0].argmax())
-        heat = occlude.told(found, whole.probabilities[0, label], np.array([p.probabilities[0, label] for p in parts]))
+        odds = occlude.odds(np.concatenate([one.probabilities for one in (whole, *parts)]), label)
+        heat = occlude.told(found, float(odds[0]), odds[1:])
         picture = uri(png(occlude.overlay(raw, heat))) if raw.ndim == 3 else None
         told = {"label": self.model.classes[label], "map": heat.round(4).tolist(), "picture": picture}
         return told | {"words": desk.reader.words(raw)}
@@ -135,6 +137,9 @@ class Classes:
         names = ("features", "probabilities", "strangeness")
         new = {k: np.concatenate([getattr(a, k) for a in last]) for k in names}
         old = {k: self.reference[f"drift/{k}"] for k in names}  # all: its first part may lack classes
-        found = drift.compare(old, new, self.model.limits, rate=rate, permutations=199)
+        try:
+            found = drift.compare(old, new, self.model.limits, rate=rate, permutations=199)
+        except UserError as error:  # the model holds too few reference items
+            raise Refused(409, error.wrong) from None
         checks = {c.name: {"reference": c.reference, "now": c.now, "p": c.p} for c in found.checks}
         return {"alarm": found.alarm, "p": found.p, "items": found.items, "sentence": found.sentence, "checks": checks}

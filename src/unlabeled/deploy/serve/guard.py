@@ -23,6 +23,7 @@ class Bounds:
         files: most in one request.
         seconds: most until the body is there, and again until it is answered.
         queue: most items that wait; further requests get 429.
+        held: most bytes of all bodies together; further requests get 429, but for one that is alone.
         key: that requests must bring in `X-API-Key`; empty for none.
     """
 
@@ -31,6 +32,7 @@ class Bounds:
     files: int = 16
     seconds: float = 20.0
     queue: int = 256
+    held: int = 500_000_000
     key: str = ""
 
 
@@ -45,6 +47,7 @@ class Guard:
 
     def __init__(self, app: App, bounds: Bounds, count: Callable[[str, str, int, float], None]) -> None:
         self.app, self.bounds, self.count = app, bounds, count
+        self.held: dict[object, int] = {}  # bytes of each request that is being answered
 
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
@@ -53,7 +56,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, status, here = time.perf_counter(), 0, False
+        began, status, here, own = time.perf_counter(), 0, False, object()
         headers = dict(scope["headers"])
 
         async def sent(message: Message) -> None:
@@ -69,7 +72,7 @@ class Guard:
             if refusal is not None:
                 await _answer(sent, *refusal)
                 return
-            body = await asyncio.wait_for(self._body(receive), self.bounds.seconds)
+            body = await asyncio.wait_for(self._body(receive, own), self.bounds.seconds)
             if body is None:
                 await _answer(sent, 413, f"a request may have {self.bounds.bytes:,} bytes")
                 return
@@ -78,9 +81,12 @@ class Guard:
         except TimeoutError:
             if not status:
                 await _answer(sent, 503 if here else 408, "it took too long")
+        except _Full:
+            await _answer(sent, 429, "too much is being sent at once; try again in a moment")
         except _Gone:
             status = 499
         finally:
+            self.held.pop(own, None)
             self.count(scope["method"], scope["path"], status, time.perf_counter() - began)
 
     def _refused(self, path: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
@@ -93,8 +99,8 @@ class Guard:
             return 413, f"a request may have {self.bounds.bytes:,} bytes"
         return None
 
-    async def _body(self, receive: Callable[[], Awaitable[Message]]) -> bytes | None:
-        """The whole body, or None when it is too large."""
+    async def _body(self, receive: Callable[[], Awaitable[Message]], own: object) -> bytes | None:
+        """The whole body, or None when it is too large; what it holds is counted under its own name."""
         parts, size = [], 0
         while True:
             message = await receive()
@@ -104,8 +110,15 @@ class Guard:
             size += len(parts[-1])
             if size > self.bounds.bytes:
                 return None
+            self.held[own] = size
+            if len(self.held) > 1 and sum(self.held.values()) > self.bounds.held:
+                raise _Full
             if not message.get("more_body", False):
                 return b"".join(parts)
+
+
+class _Full(Exception):
+    """All requests together hold too much."""
 
 
 class _Gone(Exception):
@@ -127,6 +140,6 @@ def _replay(body: bytes, receive: Callable[[], Awaitable[Message]]) -> Callable[
 async def _answer(send: Callable[[Message], Awaitable[None]], status: int, error: str) -> None:
     text = json.dumps({"error": error}).encode()
     head = [(b"content-type", b"application/json"), (b"content-length", str(len(text)).encode())]
-    head += [(b"connection", b"close")] if status in (408, 413) else []
+    head += [(b"connection", b"close")] if status in (408, 413, 429) else []
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": text})

@@ -91,17 +91,26 @@ class Reader:
                 raise Refused(422, BROKEN) from None
 
     def _other(self, path: str) -> np.ndarray:
+        """A recording, or a text, which is cut off where those were that the model learnt from with labels."""
         from unlabeled.data.prepare import as_stored, read_prep
         from unlabeled.data.stream import stream
         from unlabeled.data.table import Table, frame
 
         table = Table(Path(path).parent, "upload", self.modality, frame([Path(path).name], ["unlabeled"]))
         prep = read_prep(self.modality, self.prep)
-        for chunk in stream(as_stored(table, prep), prep):
-            if len(chunk.rows):
-                found: np.ndarray = chunk.raw[0]
-                return found
-        raise Refused(422, "the file cannot be read")
+        table = as_stored(table, prep)
+        if len(table) > 1:
+            most = f"{prep.size / 100:g} seconds" if self.modality == "audio" else f"{prep.size} steps"
+            raise Refused(
+                422, f"it is longer than an item: cut it into parts of at most {most}, and send each as a file"
+            )
+        [chunk] = stream(table, prep)
+        if not len(chunk.rows):
+            reason = chunk.broken[0].reason
+            told = "" if Path(path).name in reason or "/" in reason else f": {reason}"
+            raise Refused(422, f"the file cannot be read{told}")
+        found: np.ndarray = chunk.raw[0]
+        return found
 
 
 @contextmanager
