@@ -155,7 +155,7 @@ def found(u: np.ndarray, changed: np.ndarray, s: np.ndarray, steps: int = 2000) 
         adam.zero_grad()
         torch.autograd.backward(loss)
         adam.step()
-    return model.adjacency().detach().numpy()
+    return scm.without_cycles(model.adjacency().detach(), s.shape[1], EDGE).numpy()
 
 
 def graphs(args: argparse.Namespace) -> None:

@@ -96,6 +96,18 @@ def test_the_factors_turn_to_where_the_style_is_and_free_it() -> None:
     assert reached.max() > 0.5 and reached.min() < 0.2
 
 
+def test_an_edge_that_closes_a_cycle_with_a_stronger_one_hands_nothing_over() -> None:
+    model = Causal(8, 1, 3)
+    strengths = torch.zeros(4, 3)
+    strengths[0, 1], strengths[1 + 0, 1], strengths[1 + 1, 0] = 0.8, 0.9, 0.4  # s moves 1; 0 moves 1, 1 a little 0
+    with torch.no_grad():
+        model.equations.first.copy_(
+            strengths[..., None] / model.equations.adjacency()[..., None] * model.equations.first
+        )
+    reached = model.reached()
+    assert reached[1] == pytest.approx(1 - np.exp(-0.64), abs=1e-4) and reached[0] < 1e-6 > reached[2]
+
+
 def test_inconsistency_has_no_way_out_by_shrinking() -> None:
     h, q, _, _ = style_in_features(256, 1)
     model = Causal(24, 2, 4)

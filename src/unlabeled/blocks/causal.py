@@ -165,7 +165,7 @@ class Causal(nn.Module):
     def reached(self) -> Tensor:
         """Share of each factor (K,) that is handed over to the interventions, 0 to 1; without gradients."""
         with torch.no_grad():
-            strengths = self.equations.adjacency()
+            strengths = scm.without_cycles(self.equations.adjacency(), self.equations.interventions, EDGE)
             edges = torch.where(strengths > EDGE, strengths, 0.0)
             strength = scm.reach(edges, self.equations.interventions).amax(0)
             return 1 - torch.exp(-strength.square())
