@@ -39,7 +39,8 @@ ARMS = {
     "c2ssl, consistency only": "c2ssl(contrast=0)",
     "c2ssl": "c2ssl",
     "c2ssl, alternating": "c2ssl(mode=alternate)",
-    "c2ssl, weight 2, interventions as augmentation too": "c2ssl(weight=2, restyled=true)",
+    "c2ssl, squares": "c2ssl(consistency=squares, weight=0.5)",
+    "c2ssl, interventions as augmentation too": "c2ssl(restyled=true)",
 }
 
 
