@@ -39,7 +39,8 @@ ARMS = {
     "c2ssl, consistency only": "c2ssl(contrast=0)",
     "c2ssl": "c2ssl",
     "c2ssl, alternating": "c2ssl(mode=alternate)",
-    "c2ssl, weight 2, interventions as augmentation too": "c2ssl(weight=2, restyled=true)",
+    "c2ssl, squares": "c2ssl(consistency=squares, weight=0.5)",
+    "c2ssl, interventions as augmentation too": "c2ssl(restyled=true)",
 }
 
 
@@ -155,7 +156,7 @@ def found(u: np.ndarray, changed: np.ndarray, s: np.ndarray, steps: int = 2000) 
         adam.zero_grad()
         torch.autograd.backward(loss)
         adam.step()
-    return model.adjacency().detach().numpy()
+    return scm.without_cycles(model.adjacency().detach(), s.shape[1], EDGE).numpy()
 
 
 def graphs(args: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from unlabeled.shift import crossing
 from unlabeled.shift.crossing import crossings
 from unlabeled.shift.outcome import MEAN, Outcome
 from unlabeled.training.run import Run, fingerprint
-from unlabeled.verbs.transfer import Transferred, _story, transfer
+from unlabeled.verbs.transfer import Transferred, _limits, _read, _story, transfer
 
 TRAINING = Training(threads=1, precision="fp32", device="cpu")
 CAMERAS = ("dim", "inverted", "plain")
@@ -183,8 +184,30 @@ def test_from_the_command_line_by_group(tmp_path: Path, capsys: pytest.CaptureFi
         call(data, tmp_path / "none", by="group", targets=("moon",))
     with pytest.raises(UserError, match="no known domain"):
         transfer(str(data), setup=Setup(unlabeled="more/"))
+    with pytest.raises(UserError, match=r"start/ may have learnt .* --start out"):
+        transfer(str(data), by="group", setup=Setup(start="start/"))
     with pytest.raises(UserError, match='"hospital"'):
         call(data, tmp_path / "none", by="hospital")
+
+
+@pytest.mark.parametrize("by", ["domain", "group"])
+def test_texts_are_read_as_they_were_asked_to_be(tmp_path: Path, by: str) -> None:
+    """No flag of the set-up is passed over in silence."""
+    words = ["Great value, would buy again", "broke after one day", "works as it should", "never again"]
+    rows = [f'"{words[i % 4]} {i}",{"good" if i % 2 == 0 else "bad"},{"ab"[i // 4 % 2]}' for i in range(80)]
+    (tmp_path / "reviews.csv").write_text(f"text,label,{by}\n" + "\n".join(rows) + "\n", "utf-8")
+    cased, plain = (
+        _read(str(tmp_path / "reviews.csv"), by, Setup(tokenizer=how)).prep for how in ("cased(vocabulary=300)", None)
+    )
+    assert "Lowercase" in plain.tokenizer and "Lowercase" not in cased.tokenizer
+
+
+@pytest.mark.parametrize(("modality", "told"), [("text", True), ("image", False)])
+def test_that_the_words_of_the_target_shaped_the_vocabulary_is_said(modality: str, told: bool) -> None:
+    source = SimpleNamespace(table=SimpleNamespace(modality=modality))
+    one: Any = SimpleNamespace(source=source, lacking=(), test=range(50), target="a")
+    limits = _limits([], [one], 10, TRAINING, 3)
+    assert any("vocabulary is that of the training texts of all domains" in x for x in limits) == told
 
 
 def test_another_probe_reads_the_same_encoders(cameras: Path, tmp_path: Path) -> None:

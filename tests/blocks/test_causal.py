@@ -1,5 +1,7 @@
 """The causal model finds planted graphs and planted style directions."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -94,6 +96,62 @@ def test_the_factors_turn_to_where_the_style_is_and_free_it() -> None:
     assert model.inconsistency(h, q, free=1.0).item() < 0.5 * before
     reached = model.reached()
     assert reached.max() > 0.5 and reached.min() < 0.2
+
+
+def test_an_edge_that_closes_a_cycle_with_a_stronger_one_hands_nothing_over() -> None:
+    model = Causal(8, 1, 3)
+    strengths = torch.zeros(4, 3)
+    strengths[0, 1], strengths[1 + 0, 1], strengths[1 + 1, 0] = 0.8, 0.9, 0.4  # s moves 1; 0 moves 1, 1 a little 0
+    with torch.no_grad():
+        model.equations.first.copy_(
+            strengths[..., None] / model.equations.adjacency()[..., None] * model.equations.first
+        )
+    reached = model.reached()
+    assert reached[1] == pytest.approx(1 - np.exp(-0.64), abs=1e-4) and reached[0] < 1e-6 > reached[2]
+
+
+@pytest.mark.parametrize("temperature", [None, 0.2])
+def test_what_tells_the_items_apart_survives_only_where_they_are_kept_apart(temperature: float | None) -> None:
+    """Six contents, which style touches the more the later they come: squares, even in units of the items' spread, are
+    smallest where all features say the first.
+    """
+    chance, much = torch.Generator().manual_seed(0), torch.linspace(0.05, 0.5, 6)
+    model, encoder = Causal(16, 2, 4), torch.nn.Linear(6, 16)
+    adam = torch.optim.Adam(encoder.parameters(), 1e-2)
+    for _ in range(300):
+        content, style = torch.randn(2, 64, 6, generator=chance)
+        loss = model.inconsistency(encoder(content), encoder(content + much * style), temperature)
+        adam.zero_grad()
+        torch.autograd.backward(loss)
+        adam.step()
+    share = torch.linalg.eigvalsh(torch.corrcoef(encoder(torch.randn(500, 6, generator=chance)).T)).clamp_min(1e-9) / 16
+    directions = (-(share * share.log()).sum()).exp().item()
+    assert directions < 1.2 if temperature is None else directions > 5
+
+
+def test_features_that_style_moves_cost_and_factors_can_be_let_off() -> None:
+    h, q, _, style = style_in_features(256, 1)
+    model = Causal(24, 2, 4)
+    held, moved = (model.inconsistency(h, x, 0.2).item() for x in (h, q))
+    assert moved > held + 0.15 and model.inconsistency(0.01 * h, 0.01 * q, 0.2).item() == pytest.approx(moved, rel=1e-4)
+    with torch.no_grad():
+        model.basis[:, :2] = (style * model.spread).T  # the first two factors lie where the style does
+        model.equations.first[0, 0], model.equations.first[1, 1] = 9.0, 9.0
+    for _ in range(60):
+        model.follow(h)
+    assert model.inconsistency(h, q, 0.2, free=1.0).item() < moved - 0.1
+    with pytest.raises(UserError, match="temperature"):
+        model.inconsistency(h, q, 0.0)
+
+
+@pytest.mark.parametrize(("consistency", "same"), [("nce", False), ("squares", True)])
+def test_c2ssl_holds_by_what_it_was_told(consistency: Literal["nce", "squares"], same: bool) -> None:
+    """Of a pair that did not change the squares are 0; how hard it is to tell from others is not."""
+    method = C2SSL(_build.build(_build.spec("cnn(width=4, stages=2)"), 1, 16), consistency=consistency, factors=4)
+    method.fit_to(Facts(8, 10, 1, 16, interventions=2))
+    x = torch.randn(8, 1, 16, 16)
+    out = method.loss((None, (x, x, torch.zeros(8, 2))))
+    assert set(out) == {"model", "inconsistency"} and (out["inconsistency"].item() == 0) == same
 
 
 def test_inconsistency_has_no_way_out_by_shrinking() -> None:

@@ -174,6 +174,16 @@ def test_an_intervention_changes_what_it_names_by_as_much_as_it_says(form: str, 
     assert 0 < (little - view).abs().mean() < (much - view).abs().mean()
 
 
+@each_form
+def test_an_intervention_of_nothing_leaves_silence_silent(form: str) -> None:
+    """A style is set alone to see what it moves: noise must not come with it."""
+    raw, how = items(ends=False), look(form, Augmentation())
+    raw[:, :, 1600:2400] = 0
+    view = how.plain(raw)
+    still, _ = how.at(0, 0).intervene(view, torch.zeros(4, len(KINDS)))
+    torch.testing.assert_close(still, view, atol=2e-4, rtol=1e-3)
+
+
 def test_a_higher_pitch_moves_the_bands_up() -> None:
     raw = items(3)
     for form in ("frames", "map"):

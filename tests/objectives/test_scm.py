@@ -55,6 +55,21 @@ def test_reach_adds_up_every_path() -> None:
     assert np.allclose(found, slow)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_only_edges_that_close_a_cycle_with_stronger_ones_are_left_out(seed: int) -> None:
+    random, kinds, factors = np.random.default_rng(seed), 2, 6
+    a = random.random((kinds + factors, factors)) * (random.random((kinds + factors, factors)) < 0.4)
+    found = scm.without_cycles(torch.tensor(a), kinds, 0.2).numpy()
+    kept = np.zeros((factors, factors))
+    for i, j in sorted(np.ndindex(factors, factors), key=lambda place: -a[kinds + place[0], place[1]]):
+        strength = a[kinds + i, j]
+        kept[i, j] = strength
+        if strength > 0.2 and has_cycle(kept > 0.2):
+            kept[i, j] = 0
+    assert np.array_equal(found[kinds:], kept) and not has_cycle(kept > 0.2)
+    assert has_cycle(a[kinds:] > 0.2) and np.array_equal(found[:kinds], a[:kinds])
+
+
 @pytest.mark.parametrize(("found", "distance"), [("ab", 0), ("ba", 1), ("", 1), ("ab bc", 1), ("bc", 2), ("ba bc", 2)])
 def test_hamming_by_hand(found: str, distance: int) -> None:
     def graph(words: str) -> np.ndarray:

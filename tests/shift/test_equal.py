@@ -5,12 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from unlabeled import UserError, stats
+from unlabeled import UserError, catalog, stats
 from unlabeled.modalities import audio, series
+from unlabeled.settings import Augmentation, Training
+from unlabeled.shift import overlap
 from unlabeled.shift.equal import equal_loss
 from unlabeled.shift.overlap import COLOURS, RELATIVES, relatives, unrelated
 from unlabeled.shift.severity import Curve, differences, robustness
+from unlabeled.training.recipe import Recipe
 from unlabeled.views import acoustics, corruption, slips, style, wear
 
 
@@ -97,6 +101,23 @@ def test_every_corruption_stands_in_the_table_of_relatives() -> None:
     found = relatives(["rain", "new_thing"], {"blur"})
     assert found == {"rain": (), "new_thing": ("not in the table",)}
     assert unrelated({"a": {"x": (), "y": ("blur",)}, "b": {"x": (), "y": ()}}) == ["x"]
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_what_is_drawn_in_every_second_step_is_seen_too(turn: int) -> None:
+    """Whichever turn a run stopped at: a method that alternates imitates what it does in either."""
+    method = catalog.Spec("c2ssl", {"mode": "alternate", "factors": 4})
+    augmentation = Augmentation(interventions=("gain", "grain"), blur=0.0)
+    form = {"size": 16, "plain_size": 16, "channels": 1, "mean": (0.5,), "std": (0.25,), "prep": {}}
+    recipe = Recipe(
+        method, catalog.Spec("cnn", {"width": 4, "stages": 2}), "image", **form,
+        augmentation=augmentation, training=Training(), steps=2, seed=0,
+    )  # fmt: skip
+    raw = torch.randint(0, 256, (32, 1, 16, 16), dtype=torch.uint8)
+    run = recipe.build()
+    run.turn = run.turn + turn
+    assert overlap.drawn(recipe, raw, run) == {"jitter", "gain", "grain"}
+    assert run.turn == turn and run.done == 0
 
 
 def test_the_docs_show_the_table_of_relatives() -> None:

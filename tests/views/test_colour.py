@@ -102,6 +102,15 @@ def test_style_is_equal_for_equal_seeds_and_another_for_others() -> None:
         assert (y - style.restyle(x, v, [name], [6, 5])).abs().mean() > 0.01
 
 
+@pytest.mark.parametrize("size", [64, 128, 224])
+def test_focus_softens_by_the_same_share_of_any_picture(size: int) -> None:
+    x = torch.zeros(1, 1, size, size)
+    x[..., size // 2, size // 2] = 1
+    line = style.restyle(x, torch.ones(1, 1), ["focus"], [0])[0, 0].sum(0)
+    spread = ((torch.arange(size) - size // 2) ** 2 * line / line.sum()).sum().sqrt().item()
+    assert spread == pytest.approx(1.2 * size / 64, rel=0.15)
+
+
 def test_style_draws_are_half_nothing_and_wide() -> None:
     v = style.values(draw.generator(1), 4000, 5)
     assert float((v == 0).float().mean()) == pytest.approx(0.5, abs=0.02)

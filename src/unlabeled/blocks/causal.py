@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from unlabeled.errors import UserError
 from unlabeled.objectives import scm
+from unlabeled.objectives.info_nce import info_nce
 
 HIDDEN = 8  # hidden units of an equation
 HASTE = 10.0  # how much faster than an encoder's weights the model learns at one rate
@@ -165,23 +166,42 @@ class Causal(nn.Module):
     def reached(self) -> Tensor:
         """Share of each factor (K,) that is handed over to the interventions, 0 to 1; without gradients."""
         with torch.no_grad():
-            strengths = self.equations.adjacency()
+            strengths = scm.without_cycles(self.equations.adjacency(), self.equations.interventions, EDGE)
             edges = torch.where(strengths > EDGE, strengths, 0.0)
             strength = scm.reach(edges, self.equations.interventions).amax(0)
             return 1 - torch.exp(-strength.square())
 
-    def inconsistency(self, plain: Tensor, changed: Tensor, *, free: float = 0.0) -> Tensor:
-        """How far do(s) moves the features (B, D), squared, a scalar: 1 is a tenth of the items' own variance.
+    def inconsistency(
+        self, plain: Tensor, changed: Tensor, temperature: float | None = None, *, free: float = 0.0
+    ) -> Tensor:
+        """How far do(s) moves the features (B, D), a scalar. Means and spreads follow the plain features.
 
-        Means and spreads follow the plain features.
+        With a temperature it is NT-Xent of the features themselves: |a - b|^2 / (2 * temperature) at length 1, plus a
+        log-sum-exp that keeps items apart (Wang & Isola 2020, arXiv:2005.10242). Without one it is the squared
+        difference, where 1 is a tenth of the items' own variance; features that all say the same make that small.
 
         Args:
             plain: features of the items.
             changed: features of the same items after do(s).
-            free: share of their movement that factors in the reach of the interventions are let off, 0 to 1.
+            temperature: of the softmax over cosines, above 0; None for squares.
+            free: share of the factors in the reach of the interventions that is let off, 0 to 1.
+
+        Raises:
+            UserError: when the shapes differ or the temperature is not above 0.
         """
         h, q = plain.float(), changed.float()
         self.follow(h)
+        if temperature is not None:
+            return info_nce(self._without(h, free), self._without(q, free), temperature)
         moved = (q - h) / h.std(0).clamp_min(1e-4)
-        given = free * self.reached() * (moved @ self.directions().detach()).square()
-        return (moved.square().sum(1) - given.sum(1)).mean() / (0.1 * h.shape[1])
+        lost = moved.square().sum(1)
+        if free:
+            lost = lost - free * (self.reached() * (moved @ self.directions().detach()).square()).sum(1)
+        return lost.mean() / (0.1 * h.shape[1])
+
+    def _without(self, h: Tensor, free: float) -> Tensor:
+        """Features (B, D) without that share of the factors in the reach of the interventions."""
+        if not free:
+            return h
+        w = self.directions().detach()
+        return h - free * (self.reached() * (self.scale(h) @ w)) @ w.T * self.spread

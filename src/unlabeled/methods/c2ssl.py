@@ -1,8 +1,8 @@
 """Contrast the items, and hold their features still while only their style changes: L = InfoNCE(z, z') + weight *
-E|f(x) - f(do(s) x)|^2, beside a structural causal model (arXiv:1909.13189) of which factors the style reaches.
+InfoNCE(f(x), f(do(s) x)), beside a structural causal model (arXiv:1909.13189) of which factors the style reaches.
 
-The difference counts in units of the items' own spread, or shrinking the features would be the cheapest way. What the
-model finds to be style can be let off (`free`), but a probe on all features then leans on it.
+The second term is |f(x) - f(do(s) x)|^2 at length 1 while the items are kept apart. Squares alone, even in units of the
+items' spread, are smallest where all features say the same: they cost what tells the classes, and style stayed.
 """
 
 from typing import ClassVar, Literal
@@ -34,6 +34,7 @@ class C2SSL(Method):
         share: part of the batch that is looked at in two styles, above 0, to 1; 8 items or more where there are.
         temperature: of the softmax over similarities, 0.1 to 0.5.
         restyled: change the style of contrasted views too: the arm that tells what the consistency itself is worth.
+        consistency: `nce` tells an item in another style from others by its features; `squares` sums what differs.
         width: length of the projected vectors.
     """
 
@@ -46,9 +47,10 @@ class C2SSL(Method):
     turn: Tensor
 
     def __init__(
-        self, encoder: Encoder, *, weight: float = 0.5, contrast: float = 1.0,
+        self, encoder: Encoder, *, weight: float = 1.0, contrast: float = 1.0,
         mode: Literal["joint", "alternate"] = "joint", factors: int = 16, free: float = 0.0, share: float = 0.5,
-        temperature: float = 0.2, restyled: bool = False, width: int = 128,
+        temperature: float = 0.2, restyled: bool = False, consistency: Literal["nce", "squares"] = "nce",
+        width: int = 128,
     ) -> None:  # fmt: skip
         super().__init__()
         if min(weight, contrast) < 0 or weight + contrast == 0 or not 0 < share <= 1:
@@ -56,6 +58,7 @@ class C2SSL(Method):
         self.encoder, self.mode, self.restyled, self.factors = encoder, mode, restyled, factors
         self.weight, self.contrast, self.free, self.share = weight, contrast, free, share
         self.temperature, self.projector = temperature, projector(encoder.dim, 0, width)
+        self.softness = temperature if consistency == "nce" else None
         self.register_buffer("done", torch.zeros(()))
         self.register_buffer("turn", torch.zeros((), dtype=torch.int64))
 
@@ -88,7 +91,7 @@ class C2SSL(Method):
             out["contrast"] = self.contrast * info_nce(a, b, self.temperature)
         if styles:
             before, after = h[-2 * len(styles[0]) :].chunk(2)
-            out["inconsistency"] = self.weight * self.causal.inconsistency(before, after, free=self.free)
+            out["inconsistency"] = self.weight * self.causal.inconsistency(before, after, self.softness, free=self.free)
             out["model"] += self.causal.cost(before, after, styles[2], self.done)
         return out
 

@@ -334,7 +334,7 @@ class Audio(Modality):
         if "gain" in amount:
             y = y + amount["gain"][:, None, None]
         if "noise" in amount:
-            floor = math.log(sound.QUIET) + amount["noise"].abs()[:, None, None] + 0.3 * chance[:, None, TAPS:]
+            floor = math.log(sound.QUIET) + _above(amount["noise"]).log()[:, None, None] + 0.3 * chance[:, None, TAPS:]
             y = torch.logaddexp(y, floor)
         ends = None if self.space == 2 else view[:, 0].sum(1)
         return self._spectral(y, torch.zeros(len(y)) if ends is None else ends)
@@ -351,7 +351,7 @@ class Audio(Modality):
             x = x * (amount["gain"] / 2).exp()[:, None]
         if "noise" in amount:
             hiss = draw.normals([s ^ 1 for s in seeds], x.shape[1:]).to(x.device)
-            x = x + (0.5 * (math.log(sound.QUIET) + amount["noise"].abs())).exp()[:, None] * hiss
+            x = x + (sound.QUIET * _above(amount["noise"])).sqrt()[:, None] * hiss
         return self._waves(x, length, view.shape[2])
 
     def _swapped(self, view: Tensor, change: Any) -> Tensor:
@@ -365,6 +365,11 @@ class Audio(Modality):
         wanted = f"(items, 1, {self.frames * self.hop}) int16"
         if raw.ndim != 3 or raw.shape[1] != 1 or raw.shape[2] != self.frames * self.hop or raw.dtype != torch.int16:
             raise UserError(f"a raw batch of shape {tuple(raw.shape)}, {raw.dtype} was given", f"give {wanted}")
+
+
+def _above(nats: Tensor) -> Tensor:
+    """Power (B,) of a noise over that of silence: as many nats where it is loud, and 0 where it is 0."""
+    return nats.abs().expm1()
 
 
 def hop_of(rate: int) -> int:

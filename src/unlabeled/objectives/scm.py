@@ -53,6 +53,34 @@ def reach(adjacency: Tensor, interventions: int) -> Tensor:
     return total
 
 
+def without_cycles(adjacency: Tensor, interventions: int, edge: float) -> Tensor:
+    """The same strengths, but those of edges that would close a cycle with stronger ones are 0.
+
+    A penalty on cycles makes them weak, not impossible: what is told as a graph without cycles must be one.
+
+    Args:
+        adjacency: (S + K, K) strengths, 0 or more.
+        interventions: S.
+        edge: strengths above it are edges.
+
+    >>> a = torch.tensor([[0.0, 0.9], [0.3, 0.0]])
+    >>> without_cycles(a, 0, 0.2).tolist()[1]
+    [0.0, 0.0]
+    """
+    out = adjacency.clone()
+    among, count = out[interventions:], adjacency.shape[1]
+    path = torch.eye(count, dtype=torch.bool, device=out.device)  # whether there is a way from i to j
+    for place in among.flatten().argsort(descending=True).tolist():
+        i, j = divmod(place, count)
+        if among[i, j] <= edge:
+            break
+        if path[j, i]:
+            among[i, j] = 0
+        else:
+            path |= path[:, i, None] & path[j]
+    return out
+
+
 def hamming(found: np.ndarray, true: np.ndarray) -> int:
     """Structural Hamming distance of two graphs: edges missing, added or turned round, a turned one counting once.
 

@@ -1,7 +1,7 @@
 """Which test corruptions have a relative among what a run saw while it learnt, by name.
 
 A corruption that training imitated is no test of the unforeseen: results are given over all kinds and over those
-without a relative. What a run draws is found by watching its method draw the views of a few items once.
+without a relative. What a run draws is found by watching its method draw the views of a few items.
 """
 
 import copy
@@ -17,6 +17,7 @@ from unlabeled.modalities import Style
 from unlabeled.training.recipe import Recipe
 
 COLOURS = frozenset(("warmth", "tint", "hue", "pitch"))  # kinds of style that no corruption is like
+TURNS = 2  # steps after which a method has drawn all that it draws: some look at other things in every second one
 HIDING = frozenset(("mae", "inpainting", "hybrid", "ijepa", "mlm", "nsp", "simcse"))  # methods that hide places
 RELATIVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -62,9 +63,9 @@ def drawn(recipe: Recipe, raw: Tensor, method: Method | None = None) -> frozense
     Args:
         recipe: of the run.
         raw: some items as the store holds them (B, C, H, W), two or more.
-        method: of the run; built from the recipe when not given.
+        method: of the run, which is not changed; built from the recipe when not given.
     """
-    method = method or recipe.build()
+    method = copy.deepcopy(method) if method else recipe.build()
     seen: set[str] = set()
     looks = copy.copy(recipe.looks().at(0, 0))
     augment, intervene, keep = looks.augment, looks.intervene, looks.keep
@@ -86,7 +87,9 @@ def drawn(recipe: Recipe, raw: Tensor, method: Method | None = None) -> frozense
     for name, watcher in (("augment", watch_augment), ("intervene", watch_intervene), ("keep", watch_keep)):
         setattr(looks, name, watcher)
     with torch.no_grad():
-        method.views(Batch(raw, torch.arange(len(raw))), looks)
+        for _ in range(TURNS):
+            method.views(Batch(raw, torch.arange(len(raw))), looks)
+            method.after_step(1.0)
     return frozenset(seen | ({"masking"} if recipe.method.name in HIDING else set()))
 
 

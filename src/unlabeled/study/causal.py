@@ -33,10 +33,11 @@ def examine(run: Run, prepared: Prepared, device: Device, seed: int = 0) -> dict
         seed: of the choice of items and of the styles.
 
     Returns:
-        `kinds` (S names), `adjacency` (S + K, K), `reach` (S, K); `effect` (S, K), how far an item's factor goes when
-        that kind alone is set to -1 or 1, and `shift` (S, K), how far the mean of all items goes, both in units of its
-        spread; `free` (numbers of the factors that the graph says style reaches), `held`, `moved` and `missed` (pairs
-        of kind and factor whose mean moves as claimed, moves unclaimed, does not move as claimed), and `words`.
+        `kinds` (S names), `adjacency` (S + K, K) without cycles of edges, `reach` (S, K); `effect` (S, K), how far an
+        item's factor goes when that kind alone is set to -1 or 1, and `shift` (S, K), how far the mean of all items
+        goes, both in units of its spread; `free` (numbers of the factors that the graph says style reaches), `held`,
+        `moved` and `missed` (pairs of kind and factor whose mean moves as claimed, moves unclaimed, does not move as
+        claimed), and `words`.
     """
     method = run.method().eval()
     model = getattr(method, "causal", None)
@@ -48,7 +49,7 @@ def examine(run: Run, prepared: Prepared, device: Device, seed: int = 0) -> dict
     raw = prepared.store.batch(np.sort(rows)).to(device.device)
     kinds = looks.interventions()
     with torch.no_grad():
-        strengths = model.equations.adjacency().cpu()
+        strengths = scm.without_cycles(model.equations.adjacency().cpu(), len(kinds), EDGE)
         u = model.factors(_features(method.encoder, looks.plain(raw), device))
         spread = u.std(0).clamp_min(1e-4)
         effect, shift = torch.zeros(len(kinds), u.shape[1]), torch.zeros(len(kinds), u.shape[1])

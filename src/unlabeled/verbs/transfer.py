@@ -113,6 +113,8 @@ def transfer(
         raise UserError(f'a domain cannot be told by "{by}"', "take domain or group")
     if setup.unlabeled:
         raise UserError(f"the items in {setup.unlabeled} are of no known domain", "leave --unlabeled out")
+    if setup.start:
+        raise UserError(f"{setup.start} may have learnt from a domain that is kept back", "leave --start out")
     catalog.locate("ood", detector)
     device = open_device(training)
     prepared = _read(data, by, setup)
@@ -158,13 +160,13 @@ def transfer(
 
 def _read(data: str, by: str, setup: Setup) -> Prepared:
     """The data with domains in the column `domain`; by group, a drawn test split has items of every group."""
-    if by == "domain":
-        return prepare(data, size=setup.size, seed=setup.seed)
     table = scan(data)
-    items = table.items.assign(
-        domain=table.items["group"], group=pd.Series(pd.NA, index=table.items.index, dtype="str")
+    if by == "group":
+        nobody = pd.Series(pd.NA, index=table.items.index, dtype="str")
+        table = replace(table, items=table.items.assign(domain=table.items["group"], group=nobody))
+    return prepare(
+        table, size=setup.size, seed=setup.seed, step=setup.step, stride=setup.stride, tokenizer=setup.tokenizer
     )
-    return prepare(replace(table, items=items), size=setup.size, seed=setup.seed)
 
 
 def _arms(
@@ -327,6 +329,8 @@ def _limits(plan: Sequence[Arm], todo: Sequence[Crossing], count: int, training:
         own = arm.protocols[0].settings
         if own.get("steps", count) != count or own.get("epochs"):
             out.append(f"{arm.name} was given a budget of its own.")
+    if todo[0].source.table.modality == "text":
+        out.append("The vocabulary is that of the training texts of all domains, the target's among them.")
     for c in todo:
         if c.lacking:
             out.append(f"Only {c.target} shows {', '.join(c.lacking)}: such items count as wrong for every arm there.")

@@ -30,6 +30,7 @@ from unlabeled.errors import UserError
 from unlabeled.views import draw
 
 KERNEL = 5  # pixels on a side, at 64 pixels and above; 3 below
+SOFT, NARROW = 1.2 / 64, 64  # spread of the Gaussian over a picture's side; pixels up to which a kernel holds it
 COARSEST = 4  # places on the side of the smooth field
 
 
@@ -75,8 +76,11 @@ def restyle(x: Tensor, values: Tensor, names: Sequence[str], seeds: Sequence[int
     given = {name: values[:, i, None, None, None] for i, name in enumerate(names)}
     v = {name: given.get(name, none) for name in KINDS}
     field, kernel, grain = _random_parts(x, seeds)
-    soft = _gauss(kernel.shape[-1], 1.2 * x.shape[-1] / 64).to(x.device)
-    x = x + _convolve(x, 0.6 * v["filter"][:, 0] * kernel + v["focus"][:, 0] * soft)
+    sigma, kernel = SOFT * x.shape[-1], 0.6 * v["filter"][:, 0] * kernel
+    if x.shape[-1] <= NARROW:
+        x = x + _convolve(x, kernel + v["focus"][:, 0] * _gauss(kernel.shape[-1], sigma).to(x.device))
+    else:
+        x = x + _convolve(x, kernel) + (v["focus"] * (_softened(x, sigma) - x) if "focus" in given else 0.0)
     x = x.clamp_min(0) ** (2 ** -v["gamma"])
     mean = x.mean((1, 2, 3), keepdim=True)
     x = mean + (x - mean) * 2 ** v["contrast"]
@@ -123,6 +127,17 @@ def _gauss(side: int, sigma: float) -> Tensor:
     kernel = kernel / kernel.sum()
     kernel[side // 2, side // 2] -= 1
     return kernel
+
+
+def _softened(x: Tensor, sigma: float) -> Tensor:
+    """Pictures under a Gaussian of so many pixels, one direction after the other; edges repeated."""
+    far = round(2 * sigma)
+    line = torch.exp(-0.5 * (torch.arange(-far, far + 1, device=x.device) / sigma) ** 2)
+    line = line / line.sum()
+    out = functional.pad(x.flatten(0, 1)[:, None], (far,) * 4, mode="replicate")
+    with torch.autocast(x.device.type, enabled=False):
+        out = functional.conv2d(functional.conv2d(out, line[None, None, None]), line[None, None, :, None])
+    return out.view_as(x)
 
 
 def _convolve(x: Tensor, kernels: Tensor) -> Tensor:
