@@ -63,6 +63,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--targets", default="all")
     parser.add_argument("--methods", default="", help="some of them, by semicolons")
+    parser.add_argument("--adapt", default="dann,coral", help="ways to adapt, by commas; empty for none")
+    parser.add_argument("--without-target", default="dann,styled", help="ways to prepare, by commas; empty for none")
     parser.add_argument("--encoder", default="resnet18")
     parser.add_argument("--size", type=int, default=0, help="side of the views; up to 40 ResNets keep all places")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "unlabeled-worlds")
@@ -74,8 +76,8 @@ def main() -> None:
         found = transfer(
             str(manifest(args.world, args.out)),
             methods=tuple(args.methods.split(";")) if args.methods else METHODS,
-            adapt=("dann", "coral"),
-            without_target=("dann", "styled"),
+            adapt=tuple(filter(None, args.adapt.split(","))),
+            without_target=tuple(filter(None, args.without_target.split(","))),
             targets=tuple(args.targets.split(",")),
             seeds=args.seeds,
             detector="knn",
