@@ -86,3 +86,25 @@ def test_what_cannot_be_read_stays_where_it_was_given(modality: str, tmp_path: P
     told = [Path(path).name.partition("@")[0] for path in found.items["path"]]
     assert len(told) > 6 or modality == "text", "the third is several windows"
     assert [name for name, _ in groupby(told)] == [*names, names[1], names[0]]
+
+
+def test_no_drawn_test_item_has_a_copy_that_may_be_learnt_from(
+    digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UNLABELED_QUIET")
+    for kind in "012":
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for number, file in enumerate(sorted((digits / "train" / kind).iterdir())[:20]):
+            shutil.copy(file, tmp_path / "photos" / kind)
+            if number < 8:  # a copy in the same folder, and one that nobody has labelled
+                shutil.copy(file, tmp_path / "photos" / kind / f"again-{file.name}")
+                (tmp_path / "more").mkdir(exist_ok=True)
+                shutil.copy(file, tmp_path / "more" / f"{kind}-{file.name}")
+    drawn = prepare(tmp_path / "photos", unlabeled=str(tmp_path / "more"))
+    told = {drawn.store.array[row].tobytes() for row in drawn.learning.tolist()}
+    assert 0 < len(drawn.test) < len(drawn.table.rows("test")) and len(drawn.labelled) > 50
+    assert not any(drawn.store.array[row].tobytes() in told for row in drawn.test.tolist())
+    assert "exact copies of items outside the test split, and not tested on" in capsys.readouterr().err
+    whole = shutil.copytree(digits, tmp_path / "own")
+    shutil.copy(sorted((digits / "test" / "3").iterdir())[0], whole / "train" / "3" / "copy.png")
+    assert len(prepare(whole).test) == len(prepare(digits).test), "a split of the user's own is told of, not changed"

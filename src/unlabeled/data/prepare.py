@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unlabeled import progress
 from unlabeled.data.doctor import flips
 from unlabeled.data.kinds import kind
 from unlabeled.data.scan import scan
-from unlabeled.data.splits import holdout
+from unlabeled.data.splits import holdout, without_copies
 from unlabeled.data.store import Preparation, Store, build
 from unlabeled.data.table import Table
 from unlabeled.errors import UserError
+from unlabeled.progress import count
 
 LEARN = ("train", "val", "unlabeled")
 
@@ -97,11 +99,18 @@ def prepare(
         UserError: when there is nothing to learn from.
     """
     table = data if isinstance(data, Table) else scan(data, unlabeled=unlabeled)
-    first = kind(table.modality).learns and _testless(table)  # nothing of a test item may shape what is learnt
+    drawn = _testless(table)
+    first = kind(table.modality).learns and drawn  # nothing of a test item may shape what is learnt
     table = holdout(table, seed=seed) if first else table
     table, how, view = fitted(table, size, prep, step, stride, tokenizer)
+    drawn = drawn or _testless(table)
     table = holdout(table, seed=seed) if _testless(table) else table
     table, store = build(table, how)
+    if drawn:
+        table, copies = without_copies(table, store.array)
+        if copies:
+            words = count(copies, "drawn test item is an exact copy", "drawn test items are exact copies")
+            progress.say(f"mind: {words} of items outside the test split, and not tested on")
     if len(table) == 0:
         root = table.root
         raise UserError(f"{root} holds no item that can be read", f'run "unlabeled scan {root} --broken" to see why')

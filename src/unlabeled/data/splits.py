@@ -3,6 +3,7 @@
 No group (patient, part) ever has items on both sides of a split.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,6 +12,8 @@ import pandas as pd
 
 from unlabeled.data.table import Table
 from unlabeled.errors import UserError
+
+GLANCE = 64  # numbers at four places, by which most items differ
 
 
 def holdout(table: Table, *, share: float = 0.2, seed: int = 0) -> Table:
@@ -47,6 +50,39 @@ def holdout(table: Table, *, share: float = 0.2, seed: int = 0) -> Table:
         out = set(items.loc[rows[test], "group"].dropna())
         items.loc[(items["split"] != "test") & items["group"].isin(out), "split"] = "test"
     return replace(table, items=items)
+
+
+def without_copies(table: Table, items: np.ndarray) -> tuple[Table, int]:
+    """The table with the labels of such test items taken away as another split holds an exact copy of, and how many.
+
+    A test item that was drawn while its copy may be learnt from tells nothing; nothing else is changed.
+
+    Args:
+        table: with a drawn test split.
+        items: (N, ...) decoded, row i of the table in row i.
+    """
+    tests = table.rows("test", labelled=True)
+    others = np.setdiff1d(table.rows(), table.rows("test"))
+    known = {_glance(items[row]) for row in tests.tolist()}
+    near = [row for row in others.tolist() if _glance(items[row]) in known]
+    whole = {_content(items[row]) for row in near}
+    copies = [row for row in tests.tolist() if whole and _content(items[row]) in whole]
+    if not copies:
+        return table, 0
+    changed = table.items.copy()
+    changed.loc[copies, "label"] = None
+    return replace(table, items=changed), len(copies)
+
+
+def _glance(item: np.ndarray) -> bytes:
+    """A few bytes of an item, so that unlike ones need not be read whole."""
+    flat = item.reshape(-1)
+    at = np.linspace(0, max(0, len(flat) - GLANCE), 4).astype(np.int64)
+    return b"".join(flat[start : start + GLANCE].tobytes() for start in at)
+
+
+def _content(item: np.ndarray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(item).tobytes(), digest_size=16).digest()
 
 
 def unit_numbers(table: Table, rows: np.ndarray) -> np.ndarray | None:
