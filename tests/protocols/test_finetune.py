@@ -1,5 +1,6 @@
 """Fine-tuning: it makes a poor encoder better, leaves the given one alone, and knows only the classes it was shown."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from unlabeled.data.prepare import Prepared
 from unlabeled.encoders import Encoder, _build
 from unlabeled.encoders.vit import ViT
 from unlabeled.errors import UserError
-from unlabeled.protocols.finetune import Finetune, start_from_probe
+from unlabeled.protocols.finetune import Classifier, Finetune, start_from_probe
 from unlabeled.protocols.linear import Linear
 from unlabeled.settings import Augmentation, Training
 from unlabeled.study.plan import compose, method_and_encoder
@@ -51,6 +52,30 @@ def test_a_frozen_encoder_stays_as_it_was_with_its_batch_norms(ready: Prepared, 
     before = {k: v.clone() for k, v in encoder.state_dict().items()}
     fit = Finetune(steps=3, encoder_lr=0.0).fit(encoder, Items(ready.store, rows), y, recipe.looks(), device)
     assert not [k for k, v in fit.encoder.state_dict().items() if not torch.equal(v, before[k])]
+
+
+def test_items_are_read_at_the_size_that_the_net_has_seen(ready: Prepared, recipe: Recipe, device: Device) -> None:
+    """Maps of another size have another share of borders: a net that learnt on half the size is far worse there."""
+    rows = ready.labelled
+    few, rest = rows[:: len(rows) // 300], np.setdiff1d(rows, rows[:: len(rows) // 300])[:400]
+    y, truth = ready.table.labels[few], ready.table.labels[rest]
+    large = replace(recipe, size=ready.prep.size, plain_size=2 * ready.prep.size)
+    looks = large.looks()
+    items = Items(ready.store, few)
+    fits = [
+        Finetune(steps=steps, trials=1, views=views).fit(large.build_encoder(), items, y, looks, device, fresh=True)
+        for views, steps in (("mild", 150), ("plain", 1))
+    ]
+    assert [fit.even for fit in fits] == [True, False]
+    found = fits[0].predict(Items(ready.store, rest), looks, device)
+    assert np.array_equal(found, fits[0].predict(Items(ready.store, rest), looks.even(), device))
+    other = Classifier(fits[0].encoder, fits[0].head, fits[0].rate, even=False)
+    apart = other.predict(Items(ready.store, rest), looks, device)
+    assert np.mean(found.argmax(1) == truth) > np.mean(apart.argmax(1) == truth) + 0.05
+    assert (
+        looks.plain(ready.store.batch(rest[:2])).shape[-1]
+        == 2 * looks.even().plain(ready.store.batch(rest[:2])).shape[-1]
+    )
 
 
 def test_a_rate_that_diverged_is_never_chosen_and_trials_part_no_group(

@@ -7,7 +7,7 @@ labels. Test items are looked at once, at the end, for the card.
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -139,7 +139,7 @@ def make(
         raise UserError(f"a bundle cannot hold what {protocol.name} learns", f"take one of {', '.join(PROTOCOLS)}")
     needed(wish.coverage), needed(wish.keep)
     seed, y = int(told["seed"]), prepared.table.labels
-    recipe = portable(start.recipe)
+    recipe = _read_as_learnt(portable(start.recipe), protocol)
     view = view_of(recipe, prepared.store.shape, prepared.store.dtype)
     plain = Eye(view, Levels(_plain_copy(recipe, start.encoder), "features"), prepared.store)
     kept = units(prepared, wish.groups_from, plain.features)
@@ -255,6 +255,14 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return out
+
+
+def _read_as_learnt(recipe: Recipe, protocol: catalog.Spec) -> Recipe:
+    """The recipe with plain views of the size at which a whole net that is learnt reads items; a frozen one's stay."""
+    if needs(protocol) != "encoder":
+        return recipe
+    how: Any = catalog.load("protocols", protocol.name)(**protocol.settings)
+    return replace(recipe, plain_size=getattr(how.looks(recipe.looks()), "plain_size", recipe.plain_size))
 
 
 def _encoder(

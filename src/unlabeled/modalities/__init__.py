@@ -86,6 +86,12 @@ class Modality(ABC):
         other.crop = crop
         return other
 
+    def even(self) -> Self:
+        """The same modality, whose plain view is as large as its random ones: a network that learnt its classes on
+        these reads others best at that size.
+        """
+        return self
+
     @abstractmethod
     def plain(self, raw: Tensor) -> Tensor:
         """The one deterministic view, for embedding: resized and normalised."""

@@ -3,6 +3,7 @@
 The work is done by the pure functions of `unlabeled.views`; here they are put in order and given their random draws.
 """
 
+import copy
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
@@ -70,6 +71,12 @@ class Image(Modality):
         self.augmentation = augmentation
         self.mirrored = torch.tensor((0.5 if aside is None else aside, 0.0 if over is None else over))
         self._source = draw.generator(0, 0, 0)
+
+    def even(self) -> "Image":
+        """The same modality, whose plain view is as large as its random ones."""
+        other = copy.copy(self)
+        other.plain_size = other.size
+        return other
 
     def plain(self, raw: Tensor) -> Tensor:
         """The one deterministic view (B, C, plain_size, plain_size), float32: resized and normalised."""

@@ -1,10 +1,12 @@
 """Train a head on the frozen encoder first, then the whole net, from a few labelled items.
 
 Head first keeps the encoder from being torn by a random head (LP-FT, Kumar et al. 2022, arXiv:2202.10054); the
-encoder then learns at a lower
-rate than the head. From random weights the same protocol is the supervised arm, whose encoder learns at the full rate.
-Learning rate is tuned on an inner split of the *labelled* items alone, the same number of trials for every arm; then
-all labels are used.
+encoder then learns at a lower rate than the head. Items are read at the size at which the net has seen them: maps of
+another size hold another share of borders, and what batch norms learnt of them no longer fits (Touvron et al. 2019,
+arXiv:1906.06423). Frozen features have no such bond, and their probes are fitted at the size that suits them.
+From random weights the same protocol is the supervised arm, whose encoder learns at the full rate. Learning rate is
+tuned on an inner split of the *labelled* items alone, the same number of trials for every arm; then all labels are
+used.
 """
 
 import copy
@@ -39,15 +41,18 @@ class Classifier:
         encoder: features (B, D).
         head: features to class scores (B, classes), through a batch norm without scale and shift.
         rate: share of the head's learning rate that the encoder learnt at.
+        even: whether items are to be read at the size of random views, by `Modality.even`.
     """
 
     encoder: Encoder
     head: nn.Sequential
     rate: float
+    even: bool
 
     def predict(self, items: Items, modality: Modality, device: Device) -> np.ndarray:
         """Class probabilities (N, classes) float32 of the items, from their plain view."""
-        features = embed(self.encoder, modality, items.store, items.rows, device)
+        looks = modality.even() if self.even else modality
+        features = embed(self.encoder, looks, items.store, items.rows, device)
         with torch.no_grad():
             return np.asarray(self.head(features.to(device.device)).softmax(1).cpu().numpy(), np.float32)
 
@@ -135,6 +140,10 @@ class Finetune:
         """The items that classes are learnt from, and their class numbers: here all."""
         return items, y
 
+    def looks(self, modality: Modality) -> Modality:
+        """How items are looked at by what was learnt: as large as it has seen them."""
+        return modality if self.views == "plain" else modality.even()
+
     def fit(
         self,
         encoder: Encoder,
@@ -161,7 +170,7 @@ class Finetune:
                 from there to the same result. The caller ends it when the result stands.
         """
         items, y = self.labelled(items, y)
-        modality = modality.keeping(self.crop) if self.crop else modality
+        modality = self.looks(modality.keeping(self.crop) if self.crop else modality)
         halfway = halfway or Halfway()
         start = Start(encoder, int(y.max()) + 1, modality, device, seed, fresh, halfway)
         if halfway.path is not None:
@@ -198,7 +207,7 @@ class Finetune:
     def _code(self, start: Start, items: Items, y: np.ndarray) -> str:
         """A short code of all that the result hangs on."""
         own = {k: v for k, v in sorted(vars(self).items()) if isinstance(v, (str, int, float))}
-        looks = (start.modality.size, start.modality.crop, start.modality.augmentation)
+        looks = (start.modality.size, self.views, "even", start.modality.crop, start.modality.augmentation)
         code = hashlib.blake2b(repr((type(self).__name__, own, looks, start.seed, start.fresh)).encode(), digest_size=8)
         arrays = [items.rows, y] + ([] if items.domains is None else [items.domains])
         arrays += [] if items.groups is None else [items.groups]
@@ -269,7 +278,7 @@ class Finetune:
             torch.autograd.backward(loss)
             optimizer.step()
             start.halfway.keep(trial, step + 1, whole, optimizer, step + 1 == steps)
-        return Classifier(net.eval(), head.eval(), rate[1] / self.lr)
+        return Classifier(net.eval(), head.eval(), rate[1] / self.lr, self.views != "plain")
 
     def _seen(self, items: Items, mine: np.ndarray, seed: int, step: int) -> tuple[np.ndarray, Tensor]:
         """Rows of a step's items, the labelled ones first, and their domains (-1 where unknown)."""

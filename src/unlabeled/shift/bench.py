@@ -67,7 +67,7 @@ class Bench:
         path = self.folder / "features" / f"{subject.source}.npz"
         if not path.is_file():
             encoder = self._encoder(subject, 0)
-            looks, store, data = subject.recipe.looks(), self.prepared.store, self.prepared
+            looks, store, data = self.looks(subject), self.prepared.store, self.prepared
             pair = [embed(encoder, looks, store, rows, self.device).numpy() for rows in (data.learning, data.test)]
             write_arrays(path, {"learn": pair[0], "test": pair[1]})
         with np.load(path) as arrays:
@@ -128,10 +128,20 @@ class Bench:
             mine: list[np.ndarray] = []
             for encoder, predict in self.models(subject):
                 if last is None or last[0] is not encoder:
-                    last = encoder, embed(encoder, subject.recipe.looks(), store, rows, self.device).numpy()
+                    last = encoder, embed(encoder, self.looks(subject), store, rows, self.device).numpy()
                 mine.append(predict(last[1]))
             out.append(np.stack(mine))
         return out
+
+    def looks(self, subject: Subject) -> Modality:
+        """How a subject's encoder looks at items: one that learnt its classes with it, as large as it has seen them."""
+        looks = subject.recipe.looks()
+        if subject.kind != SUPERVISED:
+            return looks
+        how = catalog.parse("protocols", self.supervised)
+        protocol: Any = catalog.load("protocols", how.name)(**how.settings)
+        seen: Modality = protocol.looks(looks)
+        return seen
 
     def cell(self, subject: Subject, name: str) -> Path:
         """Where the predictions of a cell lie: `clean`, `haze-3`."""

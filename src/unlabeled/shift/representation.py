@@ -128,7 +128,7 @@ def _worse(bench: Bench, s: Subject, copies: Store, code: str) -> np.ndarray:
     path = bench.cell(s, f"copies-{code}")
     if not path.is_file():
         encoder = bench.models(s)[0][0]
-        x = embed(encoder, s.recipe.looks(), copies, np.arange(len(copies)), bench.device).numpy()
+        x = embed(encoder, bench.looks(s), copies, np.arange(len(copies)), bench.device).numpy()
         write_arrays(path, {"features": x})
     with np.load(path) as arrays:
         return np.asarray(arrays["features"])

@@ -167,7 +167,7 @@ def _scores(
         y = data.table.labels[fit]
         probe = Linear().fit(x, y, groups=groups(data, fit), seed=draw, unlabelled=learn)
         encoder = bench.models(s)[draw][0]
-        odd = embed(encoder, s.recipe.looks(), store, np.arange(len(store)), bench.device).numpy()
+        odd = embed(encoder, bench.looks(s), store, np.arange(len(store)), bench.device).numpy()
         found = detectors(x, y, probe.logits(x))
         arrays = {
             f"{kind}/{word}": detector.score(part, probe.logits(part))
