@@ -16,6 +16,7 @@ from unlabeled import UserError, cli
 from unlabeled.alone import alone
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.study import fits
+from unlabeled.study.pace import TRIALS
 from unlabeled.verbs.compare import Comparison, compare
 from unlabeled.verbs.embed import embed
 from unlabeled.verbs.evaluate import evaluate
@@ -204,9 +205,13 @@ def test_minutes_are_shared_alike_by_methods_and_supervised_training(digits: Pat
     pace = json.loads((out / "pace.json").read_text("utf-8"))
     assert pace["simclr"] > 0
     # a method spends a part of its minutes on pretraining, supervised training has them all for its fits
-    assert pace["fits"]["supervised"]["steps"] > pace["fits"]["simclr"]["steps"]
+    supervised, fine_tuned = (
+        fit["steps"] * (1 if fit.get("trials") == 1 else 1 + TRIALS)  # on a slow machine one rate is tried
+        for fit in (pace["fits"]["supervised"], pace["fits"]["simclr"])
+    )
+    assert supervised > fine_tuned
     costs = {c["arm"]: c["steps"] for c in json.loads((out / "costs.json").read_text("utf-8"))}
-    assert costs["supervised (finetune)"] == pace["fits"]["supervised"]["steps"]
+    assert costs["supervised (finetune)"] == supervised
     table = pd.read_csv(out / "table.csv")
     fitted = table[table["metric"] == "fitted"]
     assert set(fitted["arm"]) == {"simclr", "supervised"} and fitted["value"].between(0, 1).all()
