@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from unlabeled.data import doctor, sounds
-from unlabeled.data.prepare import as_stored, prepare, read_prep
+from unlabeled.data.prepare import prepare, read_prep
 from unlabeled.data.scan import scan
 from unlabeled.data.sounds import AudioPrep
 from unlabeled.deploy.inputs import table_of
@@ -112,17 +112,6 @@ def test_every_band_hears_something(rate: int, tmp_path: Path) -> None:
     prep = prepare(tmp_path).prep
     assert isinstance(prep, AudioPrep) and prep.rate == rate
     assert (mel_filters(rate, window(rate)[0], prep.bands).sum(1) > 0).all()
-
-
-def test_what_cannot_be_read_stays_in_its_place(tmp_path: Path) -> None:
-    for name in ("a", "c"):
-        soundfile.write(tmp_path / f"{name}.wav", hiss(0.5, 8_000, 0), 8_000)
-    (tmp_path / "b.wav").write_bytes(b"no sound")
-    given = [str(tmp_path / f"{name}.wav") for name in "abc"]
-    with table_of(given, "audio") as table:
-        assert as_stored(table, AudioPrep(50, 8000)).items["path"].tolist() == given
-        halves = as_stored(table, AudioPrep(30, 8000)).items["path"].str.partition("@")[0].tolist()
-    assert halves == [given[0], given[0], given[1], given[2], given[2]]
 
 
 def test_a_list_without_labels_tells_which_columns_may_hold_them(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def without_copies(table: Table, items: np.ndarray) -> tuple[Table, int]:
     known = {_glance(items[row]) for row in tests.tolist()}
     near = [row for row in others.tolist() if _glance(items[row]) in known]
     whole = {_content(items[row]) for row in near}
-    copies = [row for row in tests.tolist() if whole and _content(items[row]) in whole]
+    copies = [row for row in tests.tolist() if _content(items[row]) in whole] if whole else []
     if not copies:
         return table, 0
     changed = table.items.copy()

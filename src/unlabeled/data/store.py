@@ -12,7 +12,7 @@ import shutil
 import sys
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -197,23 +197,13 @@ def build(table: Table, prep: Preparation, *, cache: Path | None = None, progres
     return found
 
 
-def key(table: Table, prep: Preparation) -> str:
-    """The name of a table's cache: another file, size, time of change, order or preparation is another name."""
+def key(table: Table, prep: Preparation, rows: slice = slice(None)) -> str:
+    """The name of a table's cache, or of some of its rows: another file, size, time of change, order or preparation is
+    another name.
+    """
     digest = hashlib.sha256(f"{VERSION} {prep} {table.folder.resolve()}\n".encode())
-    _stamp(digest, table, prep, table.items["path"])
-    return digest.hexdigest()[:32]
-
-
-def stamp(table: Table, prep: Preparation, rows: range) -> str:
-    """A text that is another one when the path, size or time of change of one of these items is, or the preparation."""
-    digest = hashlib.sha256(f"{VERSION} {prep}\n".encode())
-    _stamp(digest, table, prep, table.items["path"].iloc[rows.start : rows.stop])
-    return digest.hexdigest()[:32]
-
-
-def _stamp(digest: Any, table: Table, prep: Preparation, paths: Iterable[str]) -> None:
     stamps: dict[str, str] = {}
-    for path in paths:
+    for path in table.items["path"].iloc[rows]:
         file = path if prep.what == "pictures" and ".npz#" not in path.lower() else file_of(path)
         if file not in stamps:
             try:
@@ -222,6 +212,7 @@ def _stamp(digest: Any, table: Table, prep: Preparation, paths: Iterable[str]) -
             except OSError:
                 stamps[file] = "absent"
         digest.update(f"{path}\0{stamps[file]}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:32]
 
 
 def _open(table: Table, prep: Preparation, folder: Path) -> tuple[Table, Store] | None:

@@ -7,7 +7,7 @@ model are what they were.
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +16,6 @@ from typing import Any, Self
 import pandas as pd
 import pyarrow
 import pyarrow.parquet
-
-from unlabeled.errors import UserError
 
 SUFFIXES = (".parquet", ".csv", ".jsonl")
 SECONDS, CELLS = 30.0, 2_000_000  # a piece is written when so much time has passed, or so much has come together
@@ -31,20 +29,13 @@ class Pieces:
         file: the table to be, with one of SUFFIXES.
         of: all that the rows hang on but the items themselves, in words; pieces of something else are thrown away.
         stamp: of rows from one to another: a text that changes when one of these items does.
-        seconds: between pieces, 0 or more.
 
     Attributes:
         rows: how many rows are kept or wait to be.
-
-    Raises:
-        UserError: when the file has another ending.
     """
 
-    def __init__(self, file: Path, of: str, stamp: Callable[[range], str], *, seconds: float = SECONDS) -> None:
-        if file.suffix not in SUFFIXES:
-            raise UserError(f'cannot write "{file.name}"', f"take a name that ends in {', '.join(SUFFIXES)}")
-        self.file, self.folder = file, folder(file)
-        self.stamp, self.seconds = stamp, seconds
+    def __init__(self, file: Path, of: str, stamp: Callable[[slice], str]) -> None:
+        self.file, self.folder, self.stamp = file, folder(file), stamp
         self._parts = list[pd.DataFrame]()
         self._written = time.monotonic()
         self.rows = self._from = self._take_up(of)
@@ -65,21 +56,18 @@ class Pieces:
         self._parts.append(part)
         self.rows += len(part)
         waiting = (self.rows - self._from) * part.shape[1]
-        if waiting >= CELLS or time.monotonic() - self._written >= self.seconds:
+        if waiting >= CELLS or time.monotonic() - self._written >= SECONDS:
             self._write()
 
-    def __iter__(self) -> Iterator[pd.DataFrame]:
-        """All rows, piece by piece."""
+    def join(self, each: Callable[[pd.DataFrame], None]) -> None:
+        """Make the table of all pieces, under its name only when it is whole, and take them away; `each` sees them."""
         self._write()
-        for piece in self._kept():
-            yield _read(piece)
-
-    def join(self) -> None:
-        """Make the table of all pieces, under its name only when it is whole, and take them away."""
         beside = self.folder / f"whole{self.file.suffix}"
         sink = _Parquet(beside) if self.file.suffix == ".parquet" else _Text(beside, self.file.suffix)
         try:
-            for part in self:
+            for piece in self._kept():
+                part = _read(piece)
+                each(part)
                 sink.add(part)
         finally:
             sink.close()
@@ -92,7 +80,7 @@ class Pieces:
             parts = pd.concat(self._parts, ignore_index=True)
             name = f"{self._from:012d}-{self.rows:012d}"
             table = pyarrow.Table.from_pandas(parts, preserve_index=False)
-            told = {"stamp": self.stamp(range(self._from, self.rows))} | (table.schema.metadata or {})
+            told = {"stamp": self.stamp(slice(self._from, self.rows))} | (table.schema.metadata or {})
             beside = self.folder / f"{name}.part"
             pyarrow.parquet.write_table(table.replace_schema_metadata(told), beside)
             beside.replace(self.folder / f"{name}.parquet")
@@ -110,7 +98,7 @@ class Pieces:
             known = False
         for piece in self._kept():
             start, _, stop = piece.stem.partition("-")
-            known = known and int(start) == until and self._holds(piece, range(until, int(stop)))
+            known = known and int(start) == until and self._holds(piece, until, int(stop))
             if known:
                 until = int(stop)
             else:
@@ -119,12 +107,13 @@ class Pieces:
         plan.write_text(json.dumps({"of": of}), "utf-8")
         return until
 
-    def _holds(self, piece: Path, rows: range) -> bool:
+    def _holds(self, piece: Path, start: int, stop: int) -> bool:
         try:
             found = pyarrow.parquet.read_metadata(piece)
         except (OSError, pyarrow.ArrowInvalid):
             return False
-        return found.num_rows == len(rows) and (found.metadata or {}).get(b"stamp") == self.stamp(rows).encode()
+        stamp = self.stamp(slice(start, stop)).encode()
+        return found.num_rows == stop - start and (found.metadata or {}).get(b"stamp") == stamp
 
 
 def folder(file: Path) -> Path:

@@ -207,7 +207,8 @@ class Finetune:
     def _code(self, start: Start, items: Items, y: np.ndarray) -> str:
         """A short code of all that the result hangs on."""
         own = {k: v for k, v in sorted(vars(self).items()) if isinstance(v, (str, int, float))}
-        looks = (start.modality.size, self.views, "even", start.modality.crop, start.modality.augmentation)
+        seen = start.modality
+        looks = (seen.size, getattr(seen, "plain_size", 0), seen.crop, seen.augmentation)
         code = hashlib.blake2b(repr((type(self).__name__, own, looks, start.seed, start.fresh)).encode(), digest_size=8)
         arrays = [items.rows, y] + ([] if items.domains is None else [items.domains])
         arrays += [] if items.groups is None else [items.groups]

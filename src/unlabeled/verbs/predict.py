@@ -15,7 +15,7 @@ from unlabeled import progress
 from unlabeled.alone import alone
 from unlabeled.data.prepare import as_stored
 from unlabeled.data.scan import scan
-from unlabeled.data.store import stamp
+from unlabeled.data.store import key
 from unlabeled.data.table import Table
 from unlabeled.deploy import pieces
 from unlabeled.deploy.bundle import ONNX, digest
@@ -107,9 +107,7 @@ def predict(
                 for part in loaded.frames(table, start=kept.rows):
                     kept.add(part)
                     bar.advance(len(part))
-            for part in kept:
-                tally.add(part)
-            kept.join()
+            kept.join(tally.add)
     return tally.told(file)
 
 
@@ -149,7 +147,7 @@ def _kept(file: Path, loaded: Model, model: str, table: Table) -> Iterator[piece
     of = _hangs_on(loaded, model)
     with (
         alone(pieces.folder(file)),
-        pieces.Pieces(file, of, lambda rows: stamp(table, loaded.prep, rows)) as found,
+        pieces.Pieces(file, of, lambda rows: key(table, loaded.prep, rows)) as found,
     ):
         yield found
 
