@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from unlabeled.data import doctor, likeness
+from unlabeled.data import checks, doctor, likeness
 from unlabeled.data.doctor import Report, examine
 from unlabeled.data.scan import scan
 from unlabeled.data.store import Prep, build
@@ -183,6 +183,41 @@ def test_classes_of_one_brightness(tmp_path: Path) -> None:
         put(tmp_path, f"dark/{i}.png", smooth() // 4)
         put(tmp_path, f"light/{i}.png", smooth() // 4 + 180)
     assert any("of the brightness" in f.text for f in examine(scan(tmp_path)).findings if f.severity == "warning")
+
+
+def test_few_labels_among_many_pictures_prove_nothing_and_are_all_looked_at(tmp_path: Path) -> None:
+    for i in range(60):
+        put(tmp_path, f"{i:02}.png", smooth())
+    few = pd.DataFrame({"path": ["07.png", "31.png", "52.png"], "label": ["a", "b", "c"]})
+    few.to_csv(tmp_path / "labels.csv", index=False)
+    table = scan(tmp_path)
+    assert "brightness" not in " ".join(examine(table).lines())
+    some = checks.sample(table, table.rows(), 20)
+    assert len(some) == 20 and set(np.flatnonzero(table.labels >= 0)) <= set(some) and (np.diff(some) > 0).all()
+    assert len(checks.sample(table, table.rows(), 2)) == 2
+
+
+def test_what_random_classes_explain_is_nothing() -> None:
+    values, labels = RNG.normal(size=40), np.arange(40) % 20
+    assert abs(np.mean([likeness.explained(RNG.permutation(values), labels) for _ in range(200)])) < 0.15
+    assert likeness.explained(values[:2], np.array([0, 1])) == 0
+    assert likeness.explained(labels + 0.01 * values, labels) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("2026-01-05", "2026-02-11", "2026-11-30"), True),
+        (("20260105", "20260211_late", "30.11.2026"), True),
+        (("2026-01-05", "2026-02-11", "rest"), False),
+        (("0105", "1899-13-05", "20261305"), False),
+        (("cat", "dog", "12345678"), False),
+    ],
+)
+def test_folders_named_by_days_are_no_classes(tmp_path: Path, names: tuple[str, ...], told: bool) -> None:
+    for name in names:
+        put(tmp_path, f"{name}/1.png", smooth())
+    assert ("named like days" in " ".join(examine(scan(tmp_path), deep=False).lines())) == told
 
 
 def test_a_store_saves_the_look_at_files_and_finds_the_same(well: Path) -> None:

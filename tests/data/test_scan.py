@@ -1,6 +1,7 @@
 """Every form in which data lie on disk is found, and nothing else is taken for one."""
 
 import os
+import shutil
 import sys
 import unicodedata
 from pathlib import Path
@@ -96,6 +97,21 @@ def test_a_flat_folder_has_no_labels(tmp_path: Path, folder: str) -> None:
 def test_a_folder_whose_name_ends_like_a_picture_is_a_folder(tmp_path: Path) -> None:
     touch(tmp_path, "lot.tif/1.png", "lot.tif/2.png", "other/3.png")
     assert scan(tmp_path).items["path"].tolist() == ["lot.tif/1.png", "lot.tif/2.png", "other/3.png"]
+
+
+def test_a_manifest_beside_the_folder_of_its_files_is_told_where_they_are(tmp_path: Path) -> None:
+    Image.new("L", (8, 8)).save((tmp_path / "photos").with_suffix(".png"))
+    (tmp_path / "photos/monday").mkdir(parents=True)
+    Image.new("L", (8, 8)).save(tmp_path / "photos/monday/2.png")
+    (tmp_path / "list.csv").write_text("path,label\nmonday/1.png,a\nmonday/2.png,b\n")
+    with pytest.raises(UserError, match=r"none of the 2 files .* is in .*monday/1.png") as refused:
+        scan(tmp_path / "list.csv")
+    assert "list.csv" in str(refused.value) and "paths begin in" in str(refused.value)
+    (tmp_path / "list.csv").write_text("path,label\nmonday/2.png,b\nmonday/1.png,a\n")
+    with pytest.raises(UserError, match=r"they are in .*photos: put the table there"):
+        scan(tmp_path / "list.csv")
+    shutil.copy(tmp_path / "list.csv", tmp_path / "photos")
+    assert scan(tmp_path / "photos/list.csv").items["label"].tolist() == ["b", "a"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,10 @@ TURNED = 2_000  # items whose turned copies are compared
 LEARN = ("train", "val", "unlabeled")
 UNEVEN = 10  # times that the largest class is larger than the smallest before it is told
 TELLING = 0.6  # share of the variance of brightness, or of colour, that classes explain before it is told
+TELLERS = 20  # labelled items beyond one a class that are asked for before it is told
+DAY = re.compile(
+    r"(19|20)\d\d([-_. ]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])([T_ -].*)?|\d\d?([-_.])\d\d?\6(19|20)\d\d"
+)
 GIVEN_AWAY = 0.25  # accuracy above chance that picture sizes alone may give before it is told
 
 Facts = dict[str, Any]
@@ -67,6 +72,13 @@ def spread(rows: np.ndarray, most: int) -> np.ndarray:
     return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
 
 
+def sample(table: Table, rows: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` of the rows, evenly over their order; where few are labelled, those first, up to half of them."""
+    known = table.labels[rows] >= 0
+    few = spread(rows[known], max(most // 2, most - int((~known).sum())))
+    return np.sort(np.concatenate([few, spread(rows[~known], most - len(few))]))
+
+
 def counts(table: Table) -> Facts:
     """Items a split, a class, a group and a domain."""
     items = table.items
@@ -94,6 +106,18 @@ def groups(table: Table) -> list[Finding]:
         return []
     text = f"{len(straddling):,} of {len(both):,} groups have items inside and outside the test split; split by group"
     return [Finding("groups", "error", text, straddling[:SHOWN])]
+
+
+def dates(table: Table) -> list[Finding]:
+    """Classes that are named like days: folders of when pictures were taken, which say nothing of what they show."""
+    named = [c for c in table.classes if DAY.fullmatch(c.strip())]
+    if "folder" not in table.form or len(named) < max(2, 0.8 * len(table.classes)):
+        return []
+    text = (
+        f"{len(named):,} of the {len(table.classes):,} classes are named like days; if they only say when items were "
+        "made, name the labels that you have in a table (path,label) inside the folder"
+    )
+    return [Finding("classes", "warning", text, named[:SHOWN])]
 
 
 def classes(table: Table) -> list[Finding]:
@@ -273,7 +297,7 @@ def _across(rows: list[int], tests: set[int]) -> list[tuple[int, int]]:
 def signs(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
     """Augmentations that would make one class look like another, or pictures look like none of the data."""
     learn = np.flatnonzero(np.isin(seen.rows, table.rows(*LEARN)))
-    some = spread(learn, TURNED)
+    some = np.searchsorted(seen.rows, sample(table, seen.rows[learn], TURNED))
     rows = seen.rows[some]
     labels = table.labels[rows]
     if len(some) < 5 * likeness.FEWEST:
@@ -294,7 +318,7 @@ def signs(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
             text = "pictures look at home upside down; --vertical-flip 0.5 gives more variety"
             out.append(Finding("views", "info", text))
     known = labels >= 0
-    if len(np.unique(labels[known])) > 1:
+    if 1 < len(np.unique(labels[known])) <= known.sum() - TELLERS:
         pixels = seen.thumbs[some][known].astype(np.float32).mean(axis=(1, 2))
         bright = likeness.explained(pixels.mean(axis=1), labels[known])
         colour = max(

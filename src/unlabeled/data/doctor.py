@@ -46,7 +46,7 @@ def examine(table: Table, *, store: Store | None = None, deep: bool = True) -> R
         store: their decoded form where it is there already, which saves opening most files again.
         deep: look at the items; without it only at names, labels, groups and splits.
     """
-    findings = [*checks.groups(table), *checks.classes(table)]
+    findings = [*checks.groups(table), *checks.classes(table), *checks.dates(table)]
     findings += [Finding("aside", "info", note) for note in table.notes]
     facts = checks.counts(table)
     broken = table.broken

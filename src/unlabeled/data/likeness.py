@@ -117,14 +117,16 @@ def turned(pictures: np.ndarray, labels: np.ndarray, groups: np.ndarray | None =
 
 
 def explained(values: np.ndarray, labels: np.ndarray) -> float:
-    """Share of the variance of values (N,) that the classes explain, 0 to 1."""
+    """Share of the variance of values (N,) that the classes explain, 0 to 1: the adjusted R^2, 0 for random classes."""
     total = float(np.var(values))
-    if total < 1e-9:
+    names = np.unique(labels)
+    if total < 1e-9 or len(values) <= len(names):
         return 0.0
     means = np.zeros(len(values))
-    for c in np.unique(labels):
+    for c in names:
         means[labels == c] = values[labels == c].mean()
-    return float(np.var(means)) / total
+    left = 1 - float(np.var(means)) / total
+    return max(0.0, 1 - left * (len(values) - 1) / (len(values) - len(names)))
 
 
 def _local(pictures: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from unlabeled.data import checks
-from unlabeled.data.checks import Finding, Seen, spread
+from unlabeled.data.checks import Finding, Seen, sample, spread
 from unlabeled.data.source import Source, silent, workers
 from unlabeled.data.store import Store
 from unlabeled.data.survey import survey
@@ -23,11 +23,13 @@ SIDE = 32  # of the thumbnails
 
 def examine(table: Table, store: Store | None) -> tuple[list[Finding], dict[str, Any], tuple[Broken, ...]]:
     """Findings, facts and broken items of a table of pictures, opened from their files or taken from the store."""
-    seen = _look(table, spread(np.arange(len(table)), MOST)) if store is None else _glance(table, store)
+    seen = _look(table, sample(table, np.arange(len(table)), MOST)) if store is None else _glance(table, store)
     findings: list[Finding] = []
     facts: dict[str, Any] = {"looked_at": len(seen.rows) + len(seen.broken)}
     if facts["looked_at"] < len(table):
-        text = f"{facts['looked_at']:,} of the {len(table):,} items were looked at, evenly drawn"
+        labelled = int((table.labels >= 0).sum())
+        how = ", all labelled ones among them" if 0 < labelled <= MOST // 2 else ""
+        text = f"{facts['looked_at']:,} of the {len(table):,} items were looked at, evenly drawn{how}"
         findings.append(Finding("sample", "info", text))
     if len(seen.rows):
         with suppress(UserError):  # none of a small sample can be read
@@ -67,7 +69,7 @@ def _look(table: Table, rows: np.ndarray) -> Seen:
 
 def _glance(table: Table, store: Store) -> Seen:
     """Take thumbnails from the decoded items, and open a few files for their sizes and depth."""
-    rows = spread(np.arange(len(table)), MOST)
+    rows = sample(table, np.arange(len(table)), MOST)
     return Seen(rows, thumbs(store, rows), _look(table, spread(rows, 256)).looks)
 
 

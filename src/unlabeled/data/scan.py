@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from unlabeled.data import listed
 from unlabeled.data.kinds import kind, kind_of, kinds
-from unlabeled.data.source import file_of, spelled
+from unlabeled.data.source import file_of
 from unlabeled.data.table import SPLIT_WORDS, SPLITS, Table, frame
 from unlabeled.errors import UserError
 from unlabeled.formats import arrays, cells, manifest, npz, text
@@ -75,7 +76,7 @@ def _file(path: Path) -> Table:
         form = "one file" if [path.name] == items["path"].tolist() else f"one file of {kind(modality).what}"
         return Table(path, form, modality, items, notes=_encoded(modality, path.parent, [path.name], items))
     if suffix in manifest.SUFFIXES:
-        items = _listed(manifest.read(path), path)
+        items = listed.of_table(path)
         modality = _modality_of(items, path.parent)
         items, _ = kind(modality).items(items, path.parent)
         return Table(path, "manifest", modality, items, notes=_of_list(path, items))
@@ -148,17 +149,18 @@ def _looked_into(root: Path, shared: _Tree) -> dict[str, _Tree]:
 
 def _table(root: Path, modality: str, tree: _Tree) -> Table:
     own = kind(modality)
+    files = {f"{folder}/{n}" if folder else n for folder, names in tree.folders.items() for n in names}
     for name in tree.tables:
-        listed = _own_manifest(root, name, tree)
-        if listed is not None:
+        named = listed.of_folder(root, name, files)
+        if named is not None:
             tree.others = +(tree.others - Counter([Path(name).suffix.lower()]))  # the list itself was not left aside
-            items, _ = own.items(listed, root)
+            items, _ = own.items(named, root)
             return Table(
                 root,
                 f"manifest {name}",
                 modality,
                 items,
-                notes=(*_of_list(root / name, listed), *_notes(tree, len(listed))),
+                notes=(*_of_list(root / name, named), *_notes(tree, len(named))),
             )
     form, found, skipped = _shape(tree, own.what)
     items, told = own.items(found, root)
@@ -232,11 +234,11 @@ def _walk(root: Path) -> dict[str, _Tree]:
     return trees
 
 
-def _notes(tree: _Tree, listed: int | None) -> tuple[str, ...]:
+def _notes(tree: _Tree, named: int | None) -> tuple[str, ...]:
     notes = []
     total = sum(map(len, tree.folders.values()))
-    if listed is not None and listed < total:
-        notes.append(f"{total - listed:,} of {total:,} items in the folder are not in the manifest and were left aside")
+    if named is not None and named < total:
+        notes.append(f"{total - named:,} of {total:,} items in the folder are not in the manifest and were left aside")
     if tree.others:
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in tree.others.most_common(4))
         notes.append(f"other files were left aside: {kinds}")
@@ -302,73 +304,6 @@ def _form(with_splits: bool, labels: list[str | None], splits: list[str]) -> str
     if all(label is None for label in labels):
         return "flat folder"
     return "class folders and unlabelled pictures" if "unlabeled" in present else "class folders"
-
-
-def _own_manifest(root: Path, name: str, tree: _Tree) -> pd.DataFrame | None:
-    """The items of a table that lies in the folder, when it lists the folder's pictures once each; else nothing."""
-    try:
-        listed = manifest.read(root / name)
-    except UserError:
-        return None
-    known = {f"{folder}/{n}" if folder else n for folder, names in tree.folders.items() for n in names}
-    told = {"label", "split", "group", "domain"} & set(listed.columns)
-    paths = pd.Series(spelled([_tidy(p) for p in listed["path"].dropna()], root), dtype="str")
-    twice = paths.duplicated().any() and not {"first", "end"} <= set(listed.columns)
-    if not told or paths.empty or twice or paths.isin(known).mean() < 0.9:
-        return None
-    items = _items(listed, root / name)
-    if "split" in listed:
-        return items
-    named = set(items["path"])
-    for column in listed.columns.difference(["path", "label", "group", "domain", "split"]):
-        beside = [_tidy(p) for p in listed[column].dropna()]  # masks and other companions are not items of their own
-        named |= set(spelled(beside, root))
-    rest = sorted(known - named)
-    return pd.concat([items, frame(rest, ["unlabeled"] * len(rest))], ignore_index=True) if rest else items
-
-
-def _listed(listed: pd.DataFrame, path: Path) -> pd.DataFrame:
-    own = [c for c in ("path", "first", "end") if c in listed]  # several ranges of one file are several items
-    twice = listed[listed.duplicated(own, keep=False)]
-    if "label" in twice and (twice.groupby(own, dropna=False)["label"].nunique() > 1).any():
-        first = twice["path"].iloc[0]
-        raise UserError(f"{path} names {first} with several labels", "give one row and one label a picture")
-    return _items(listed.drop_duplicates(own), path)
-
-
-def _items(listed: pd.DataFrame, path: Path) -> pd.DataFrame:
-    listed = listed[listed["path"].notna()]
-    if listed.empty:
-        raise UserError(f"{path} names no files", 'fill its column "path"')
-    columns = {
-        c: listed[c].tolist() if c in listed else [None] * len(listed) for c in ("label", "group", "domain", "split")
-    }
-    splits = []
-    for given, label in zip(columns["split"], columns["label"], strict=True):
-        if isinstance(given, str):
-            split = SPLIT_WORDS.get(given.strip().lower())
-            if split is None:
-                raise UserError(
-                    f'{path} has the split "{given}"', f"take one of {', '.join(SPLITS)}, or leave it empty"
-                )
-        else:
-            split = "train"
-        splits.append("unlabeled" if split == "train" and not isinstance(label, str) else split)
-    paths = spelled([_tidy(p) for p in listed["path"]], path.parent)
-    if {"first", "end"} <= set(listed.columns):
-        ends = zip(paths, listed["first"], listed["end"], strict=True)
-        try:
-            paths = [
-                f"{p}@{int(a)}+{int(b) - int(a)}" if isinstance(a, str) and isinstance(b, str) else p
-                for p, a, b in ends
-            ]
-        except ValueError:
-            raise UserError(f"{path} has ranges that are no whole numbers", "give rows counted from 0") from None
-    return frame(paths, splits, columns["label"], columns["group"], columns["domain"])
-
-
-def _tidy(path: str) -> str:
-    return path.replace("\\", "/").removeprefix("./")
 
 
 def _beside(table: Table, other: Path) -> Table:

@@ -1,0 +1,105 @@
+"""What a manifest names: items whose files lie beside it, or those of the folder that it lies in."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pandas as pd
+
+from unlabeled.data.source import file_of, spelled
+from unlabeled.data.table import SPLIT_WORDS, SPLITS, frame
+from unlabeled.errors import UserError
+from unlabeled.formats import manifest
+
+
+def of_table(path: Path) -> pd.DataFrame:
+    """The items that a table names, each once.
+
+    Raises:
+        UserError: when it cannot be read, says two things of one item, or none of its files is there.
+    """
+    listed = manifest.read(path)
+    own = [c for c in ("path", "first", "end") if c in listed]  # several ranges of one file are several items
+    twice = listed[listed.duplicated(own, keep=False)]
+    if "label" in twice and (twice.groupby(own, dropna=False)["label"].nunique() > 1).any():
+        first = twice["path"].iloc[0]
+        raise UserError(f"{path} names {first} with several labels", "give one row and one label a picture")
+    items = _items(listed.drop_duplicates(own), path)
+    _there(items, path)
+    return items
+
+
+def of_folder(root: Path, name: str, known: Collection[str]) -> pd.DataFrame | None:
+    """The items of a table that lies in the folder, when it lists the folder's files once each; else nothing.
+
+    Args:
+        root: the folder.
+        name: of the table in it.
+        known: the folder's files, as paths below it.
+    """
+    try:
+        listed = manifest.read(root / name)
+    except UserError:
+        return None
+    told = {"label", "split", "group", "domain"} & set(listed.columns)
+    paths = pd.Series(spelled([_tidy(p) for p in listed["path"].dropna()], root), dtype="str")
+    twice = paths.duplicated().any() and not {"first", "end"} <= set(listed.columns)
+    if not told or paths.empty or twice or paths.isin(known).mean() < 0.9:
+        return None
+    items = _items(listed, root / name)
+    if "split" in listed:
+        return items
+    named = set(items["path"])
+    for column in listed.columns.difference(["path", "label", "group", "domain", "split"]):
+        beside = [_tidy(p) for p in listed[column].dropna()]  # masks and other companions are not items of their own
+        named |= set(spelled(beside, root))
+    rest = sorted(set(known) - named)
+    return pd.concat([items, frame(rest, ["unlabeled"] * len(rest))], ignore_index=True) if rest else items
+
+
+def _there(items: pd.DataFrame, path: Path) -> None:
+    """Refuse a table whose files are all somewhere else, and say where, if they lie in a folder beside it."""
+    files = items["path"].drop_duplicates()
+    if any((path.parent / file_of(f)).exists() for f in files):
+        return
+    first = file_of(files.iloc[0])
+    inside = (f for f in sorted(path.parent.iterdir()) if f.is_dir() and (f / first).exists())
+    where = next(inside, None)
+    raise UserError(
+        f"none of the {len(files):,} files that {path} names is in {path.parent.resolve()} ({first}, ...)",
+        f"they are in {where}: put the table there" if where else "put it into the folder that its paths begin in",
+    )
+
+
+def _items(listed: pd.DataFrame, path: Path) -> pd.DataFrame:
+    listed = listed[listed["path"].notna()]
+    if listed.empty:
+        raise UserError(f"{path} names no files", 'fill its column "path"')
+    columns = {
+        c: listed[c].tolist() if c in listed else [None] * len(listed) for c in ("label", "group", "domain", "split")
+    }
+    splits = []
+    for given, label in zip(columns["split"], columns["label"], strict=True):
+        if isinstance(given, str):
+            split = SPLIT_WORDS.get(given.strip().lower())
+            if split is None:
+                raise UserError(
+                    f'{path} has the split "{given}"', f"take one of {', '.join(SPLITS)}, or leave it empty"
+                )
+        else:
+            split = "train"
+        splits.append("unlabeled" if split == "train" and not isinstance(label, str) else split)
+    paths = spelled([_tidy(p) for p in listed["path"]], path.parent)
+    if {"first", "end"} <= set(listed.columns):
+        ends = zip(paths, listed["first"], listed["end"], strict=True)
+        try:
+            paths = [
+                f"{p}@{int(a)}+{int(b) - int(a)}" if isinstance(a, str) and isinstance(b, str) else p
+                for p, a, b in ends
+            ]
+        except ValueError:
+            raise UserError(f"{path} has ranges that are no whole numbers", "give rows counted from 0") from None
+    return frame(paths, splits, columns["label"], columns["group"], columns["domain"])
+
+
+def _tidy(path: str) -> str:
+    return path.replace("\\", "/").removeprefix("./")
