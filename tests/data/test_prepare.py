@@ -1,6 +1,7 @@
 """What a run is given: test items kept apart, sizes that suit the pictures, mirror images judged without labels."""
 
 import shutil
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -27,6 +28,22 @@ def test_digits(digits: Path, tmp_path: Path) -> None:
     assert dict(ready.mirrors) == {"horizontal_flip": False, "vertical_flip": False}
     part = ready.store.array[np.sort(ready.learning)] / 255
     assert ready.mean[0] == pytest.approx(part.mean(), abs=0.01) and ready.std[0] == pytest.approx(part.std(), abs=0.01)
+
+
+def test_probes_stand_on_all_labels_and_on_some_of_many_other_items(
+    digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = prepare(digits)
+    items = ready.table.items.copy()
+    hidden = ready.learning[np.arange(len(ready.learning)) % 50 != 7]
+    items.loc[hidden, ["label", "split"]] = [None, "unlabeled"]
+    few = replace(ready, table=replace(ready.table, items=items))
+    assert len(few.labelled) == 29
+    np.testing.assert_array_equal(few.pool, few.learning)
+    monkeypatch.setattr("unlabeled.data.prepare.READ", 100)
+    assert len(few.pool) == 129 and (np.diff(few.pool) > 0).all()
+    assert set(few.labelled) <= set(few.pool) <= set(few.learning)
+    assert np.diff(few.pool[~np.isin(few.pool, few.labelled)]).max() < 5 * len(few.learning) / 100  # evenly
 
 
 def test_mirrors_need_no_labels(digits: Path, tmp_path: Path) -> None:

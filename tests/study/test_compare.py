@@ -14,9 +14,13 @@ import yaml
 
 from unlabeled import UserError, cli
 from unlabeled.alone import alone
+from unlabeled.data.prepare import prepare
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.study import fits
 from unlabeled.study.pace import TRIALS
+from unlabeled.training.devices import open_device
+from unlabeled.training.loop import embed as embed_rows
+from unlabeled.training.run import Run
 from unlabeled.verbs.compare import Comparison, compare
 from unlabeled.verbs.embed import embed
 from unlabeled.verbs.evaluate import evaluate
@@ -229,3 +233,43 @@ def test_a_study_and_its_runs_are_left_to_the_process_that_is_at_them(digits: Pa
     assert pretrain(str(digits), method="simclr", setup=setup, budget=budget, training=TRAINING).finished
     with alone(tmp_path / "judged"), pytest.raises(UserError, match=r"another process is writing into .*judged;"):
         evaluate(str(folder), str(digits), protocols=("linear",), out=str(tmp_path / "judged"), training=TRAINING)
+
+
+def test_of_many_unlabelled_items_features_of_some_are_read(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The labelled ones and some of the others, and each label stays beside its own item."""
+    for number, file in enumerate(sorted((digits / "train").rglob("*.png"))[::3]):
+        to = tmp_path / "data" / (file.parent.name if number % 6 == 0 else "") / f"{number}.png"
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, to)
+    monkeypatch.setattr("unlabeled.data.prepare.READ", 100)
+    out = tmp_path / "study"
+
+    def again() -> pd.DataFrame:
+        return compare(
+            str(tmp_path / "data"),
+            methods=("simclr",),
+            labels=(1.0,),
+            seeds=1,
+            draws=1,
+            protocols=("linear", "propagate"),
+            setup=Setup(encoder=ENCODER, size=16, out=str(out)),
+            budget=Budget(steps=3),
+            training=TRAINING,
+            augmentation=VIEWS,
+        ).summary
+
+    first = again()
+    ready = prepare(tmp_path / "data", size=16)
+    ours = Run.open(out / "runs/simclr-s0")
+    device = open_device(TRAINING)
+    own = embed_rows(device.place(ours.encoder()), ours.modality(), ready.store, ready.labelled, device)
+    stored = out / "features/simclr-s0.npz"
+    with np.load(stored) as arrays:
+        assert len(arrays["learn"]) == len(ready.labelled) + 100 < len(ready.learning)
+        read = arrays["learn"][np.searchsorted(ready.pool, ready.labelled)]
+        np.testing.assert_allclose(read, own.numpy(), atol=1e-5)
+        fits.write_arrays(stored, {"learn": arrays["learn"][::-1][:50], "test": arrays["test"]})
+    shutil.rmtree(out / "predictions")
+    pd.testing.assert_frame_equal(again(), first)

@@ -22,7 +22,7 @@ from unlabeled.protocols.linear import Linear
 from unlabeled.protocols.styled import Styled
 from unlabeled.shift.severity import SEVERITIES, Curve
 from unlabeled.shift.subjects import LINEAR, SUPERVISED, Subject
-from unlabeled.study.fits import full, groups, write_arrays
+from unlabeled.study.fits import full, groups, holds, write_arrays
 from unlabeled.training import checkpoint
 from unlabeled.training.devices import Device
 from unlabeled.training.halfway import Halfway
@@ -60,15 +60,15 @@ class Bench:
         return len(self.prepared.table.classes)
 
     def features(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
-        """Features (N, D) of all items that may be learnt from, and of the clean test items; computed once and kept.
+        """Features (N, D) of the data's `pool`, and of the clean test items; computed once and kept.
 
         Of a supervised arm those of its first draw of labels.
         """
         path = self.folder / "features" / f"{subject.source}.npz"
-        if not path.is_file():
+        if not holds(path, len(self.prepared.pool)):
             encoder = self._encoder(subject, 0)
             looks, store, data = self.looks(subject), self.prepared.store, self.prepared
-            pair = [embed(encoder, looks, store, rows, self.device).numpy() for rows in (data.learning, data.test)]
+            pair = [embed(encoder, looks, store, rows, self.device).numpy() for rows in (data.pool, data.test)]
             write_arrays(path, {"learn": pair[0], "test": pair[1]})
         with np.load(path) as arrays:
             return arrays["learn"], arrays["test"]
@@ -94,7 +94,7 @@ class Bench:
         y, units = self.prepared.table.labels[rows], groups(self.prepared, rows)
         if subject.probe == LINEAR:
             learn, _ = self.features(subject)
-            x = learn[np.searchsorted(self.prepared.learning, rows)]
+            x = learn[np.searchsorted(self.prepared.pool, rows)]
             return Linear().fit(x, y, groups=units, seed=draw, unlabelled=base)
         how = catalog.parse("protocols", subject.probe)
         protocol: Styled = catalog.load("protocols", how.name)(**how.settings)

@@ -192,7 +192,7 @@ def _frozen(place: Place, bench: Bench, crossing: Crossing, arm: Arm, seed: int)
     def fitted(some: np.ndarray) -> Linear:
         how, units = arm.protocols[0], groups(data, some)
         if needs(how) != "views":
-            x = known[np.searchsorted(data.learning, some)]
+            x = known[np.searchsorted(data.pool, some)]
             return Linear().fit(x, y[some], groups=units, seed=seed, unlabelled=known)
         protocol: Styled = catalog.load("protocols", how.name)(**how.settings)
         looks, items = arm.recipe.looks(), Items(data.store, some)
@@ -202,7 +202,7 @@ def _frozen(place: Place, bench: Bench, crossing: Crossing, arm: Arm, seed: int)
     out = {"target": full(probe.predict(away), y[rows], classes), "source": full(probe.predict(test), y[rows], classes)}
     facts: dict[str, Any] = {"strength": float(probe.strength), "convergence": probe.convergence}
     inside, held = split(data, rows, seed)
-    x, h = (known[np.searchsorted(data.learning, r)] for r in (inside, held))
+    x, h = (known[np.searchsorted(data.pool, r)] for r in (inside, held))
     part = fitted(inside)
     found: Detector = catalog.load("ood", place.detector)().fit(x, y[inside], part.logits(x))
     scores = [found.score(f, part.logits(f)) for f in (h, test, away)]

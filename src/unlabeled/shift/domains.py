@@ -107,7 +107,7 @@ def _left_out(bench: Bench, s: Subject, draw: int, number: int, domain: np.ndarr
     path = bench.cell(s, f"without-{number}-d{draw}")
     if not path.is_file():
         learn, test = bench.features(s)
-        here, others = test[domain[data.test] == number], learn[domain[data.learning] != number]
+        here, others = test[domain[data.test] == number], learn[domain[data.pool] != number]
         found = np.ones((len(here), len(np.unique(y))), np.float32)
         if found.shape[1] > 1:
             found = bench.fitted(s, rows, draw, others).predict(here)

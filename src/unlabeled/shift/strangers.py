@@ -163,7 +163,7 @@ def _scores(
         data = bench.prepared
         fit, held = split(data, bench.draws[draw], draw)
         learn, test = bench.features(s)
-        x, h = (learn[np.searchsorted(data.learning, r)] for r in (fit, held))
+        x, h = (learn[np.searchsorted(data.pool, r)] for r in (fit, held))
         y = data.table.labels[fit]
         probe = Linear().fit(x, y, groups=groups(data, fit), seed=draw, unlabelled=learn)
         encoder = bench.models(s)[draw][0]

@@ -103,11 +103,17 @@ class Bench:
             return Run.open(self.run(arm, seed)).encoder()
         return arm.for_seed(seed).build_encoder()
 
-    def features(self, arm: Arm, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Features (N, D) of all items that may be learnt from, and of the test items; computed once and kept."""
+    def features(self, arm: Arm, seed: int, each: Callable[[int], None] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Features (N, D) of the data's `pool`, and of the test items; computed once and kept.
+
+        Args:
+            arm: whose features.
+            seed: of its training.
+            each: called with the number of items that were read, for a progress bar.
+        """
         path = self.folder / "features" / f"{safe(arm.name)}-s{seed}.npz"
-        if not path.is_file():
-            learn, test = self.prepared.learning, self.prepared.test
+        if not holds(path, len(self.prepared.pool)):
+            learn, test = self.prepared.pool, self.prepared.test
             looks = arm.recipe.looks()
             if arm.kind == PLAIN:
                 looks = looks.usual()
@@ -115,7 +121,8 @@ class Bench:
                 pair = [rule.features(self.prepared.store, rows, looks) for rows in (learn, test)]
             else:
                 encoder = self.device.place(self.encoder(arm, seed))
-                pair = [embed(encoder, looks, self.prepared.store, rows, self.device).numpy() for rows in (learn, test)]
+                store, device = self.prepared.store, self.device
+                pair = [embed(encoder, looks, store, rows, device, each=each).numpy() for rows in (learn, test)]
             write_arrays(path, {"learn": pair[0], "test": pair[1]})
         with np.load(path) as arrays:
             return arrays["learn"], arrays["test"]
@@ -137,7 +144,8 @@ def fit(
         cell: what to fit.
         rows: row numbers of its labelled items.
         rate: encoder learning-rate share found for the same labels with another seed, to spare the trials.
-        each: called after each fine-tuning step with 1, and with the number of those that an earlier call had made.
+        each: called after each fine-tuning step with 1, and with the number of those that an earlier call had made;
+            where features are read, with the number of items.
 
     Returns:
         The cell's facts: minutes, steps, chosen settings.
@@ -153,8 +161,8 @@ def fit(
     facts: dict[str, Any] = {**asdict(cell), "threads": bench.device.threads, "device": str(bench.device.device)}
     spec = next(p for p in arm.protocols if str(p) == cell.protocol)
     if needs(spec) == "features":
-        learn, test = bench.features(arm, cell.seed)
-        x = learn[np.searchsorted(data.learning, rows)]
+        learn, test = bench.features(arm, cell.seed, each)
+        x = learn[np.searchsorted(data.pool, rows)]
         protocol = catalog.load("protocols", spec.name)(**spec.settings)
         protocol.fit(x, y, groups=groups(data, rows), seed=cell.draw, unlabelled=learn)
         if isinstance(protocol, Linear):
@@ -206,13 +214,15 @@ def fit_all(
 
         def each(words: str, steps: int) -> None:
             made[words] += steps
-            bar.advance(0, f"{words} · step {made[words]}")
+            bar.advance(0, f"{words} {made[words]:,}")
 
         for cell in todo:
             arm, key = by_name[cell.arm], (cell.arm, cell.share, cell.draw, cell.protocol)
             words = f"{cell.arm} · {cell.labels} labels · {cell.protocol}"
-            made[words] = 0
-            facts = fit(bench, arm, cell, draws[cell.draw][cell.share], rates.get(key), partial(each, words))
+            [unit] = {needs(p) for p in arm.protocols if str(p) == cell.protocol}
+            doing = f"{words} · {'step' if unit == 'encoder' else 'item'}"
+            made[doing] = 0
+            facts = fit(bench, arm, cell, draws[cell.draw][cell.share], rates.get(key), partial(each, doing))
             if "rate" in facts:
                 rates.setdefault(key, facts["rate"])
             name = f"{cell.arm} ({cell.protocol})"
@@ -251,6 +261,14 @@ def full(probabilities: np.ndarray, y: np.ndarray, classes: int) -> np.ndarray:
 def peak_memory() -> float:
     """Largest resident memory of this process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def holds(path: Path, items: int) -> bool:
+    """Whether a file has the features of so many items to learn from."""
+    if not path.is_file():
+        return False
+    with np.load(path) as arrays:
+        return len(arrays["learn"]) == items
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
