@@ -127,7 +127,7 @@ def unit(data: str, prepared: Prepared, name: str, seed: int, minutes: float) ->
                 for draw in [seed % DRAWS if share < 1 else 0] if protocol.name == "finetune" else few:
                     rows = draws[draw][share]
                     cell = Cell(arm.name, share, len(rows), seed, draw, str(protocol))
-                    facts = fit(bench, arm, cell, rows)
+                    facts = fit(bench, arm, cell, [rows])
                     with np.load(bench.folder / "predictions" / cell.file) as arrays:
                         found = arrays["probabilities"]
                     report = metrics.report(found, labels, prepared.table.classes)

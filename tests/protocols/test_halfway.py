@@ -118,8 +118,8 @@ def test_a_cell_of_a_study_goes_on_where_it_was_stopped(
 
     bench = Bench(tmp_path, ready, device, {}, {})
     with pytest.raises(Stopped):
-        fit(bench, arm, cell, rows, each=each)
+        fit(bench, arm, cell, [rows], each=each)
     kept = list((tmp_path / "halfway").iterdir())
-    facts = fit(bench, arm, cell, rows, each=each)
+    facts = fit(bench, arm, cell, [rows], each=each)
     assert len(kept) == 1 and not kept[0].exists()
     assert told == [1, 1, 1, 3, 1] and facts["steps"] == 4

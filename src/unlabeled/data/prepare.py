@@ -33,6 +33,8 @@ class Prepared:
         size: side of the views in pixels, or time steps.
         mean: mean of each channel over the items that may be learnt from, in 0 to 1 for pictures.
         std: standard deviation of each channel.
+        given: labels of all items as they were given, where test items were drawn here; None where the data bring some.
+        turns: (T,) in which turn each of the `test` items is tested on, where that are all labelled ones; None for one.
         mirrors: whether left-right (`horizontal_flip`) and upside-down images (`vertical_flip`) look at home in the
             data, found without labels; empty where there is no such thing.
     """
@@ -44,6 +46,8 @@ class Prepared:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     mirrors: Mapping[str, bool]
+    given: pd.Series | None = None
+    turns: np.ndarray | None = None
 
     @property
     def usual_encoder(self) -> str:
@@ -68,8 +72,8 @@ class Prepared:
 
     @property
     def labelled(self) -> np.ndarray:
-        """Labelled rows outside the test items."""
-        return self.table.rows("train", "val", labelled=True)
+        """Labelled rows outside the test items; all labelled ones where they are tested on in turn."""
+        return self.test if self.turns is not None else self.table.rows("train", "val", labelled=True)
 
     @property
     def test(self) -> np.ndarray:
@@ -118,6 +122,7 @@ def prepare(
     drawn = drawn or _testless(table)
     table = holdout(table, seed=seed) if _testless(table) else table
     table, store = build(table, how)
+    given = table.items["label"] if drawn else None
     if drawn:
         table, copies = without_copies(table, store.array)
         if copies:
@@ -126,7 +131,7 @@ def prepare(
     if len(table) == 0:
         root = table.root
         raise UserError(f"{root} holds no item that can be read", f'run "unlabeled scan {root} --broken" to see why')
-    return measured(table, store, how, view)
+    return replace(measured(table, store, how, view), given=given)
 
 
 def fitted(

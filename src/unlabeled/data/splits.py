@@ -41,7 +41,7 @@ def holdout(table: Table, *, share: float = 0.2, seed: int = 0) -> Table:
     if units is None:
         test = _part(labels, share, np.random.default_rng([seed, 11]))
     else:
-        test = _deal(labels, units, parts, seed) == 0
+        test = deal(labels, units, parts, seed) == 0
         if test.all() or not test.any():
             raise UserError(f"all labelled items of {table.root} are of one group", "give a test split of other groups")
     items = table.items.copy()
@@ -63,15 +63,30 @@ def without_copies(table: Table, items: np.ndarray) -> tuple[Table, int]:
     """
     tests = table.rows("test", labelled=True)
     others = np.setdiff1d(table.rows(), table.rows("test"))
-    known = {_glance(items[row]) for row in tests.tolist()}
-    near = [row for row in others.tolist() if _glance(items[row]) in known]
-    whole = {_content(items[row]) for row in near}
-    copies = [row for row in tests.tolist() if _content(items[row]) in whole] if whole else []
-    if not copies:
+    codes = alike(items, tests, others)
+    copies = tests[np.isin(codes[tests], codes[others])]
+    if not len(copies):
         return table, 0
     changed = table.items.copy()
     changed.loc[copies, "label"] = None
     return replace(table, items=changed), len(copies)
+
+
+def alike(items: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """A number (N,) for each item, equal where an item of `rows` and another of these or of `others` hold the same.
+
+    Args:
+        items: (N, ...) decoded.
+        rows: (M,) a few of their numbers, read whole.
+        others: (L,) numbers of those that may be copies of these.
+    """
+    codes = np.arange(len(items))
+    known = {_glance(items[row]) for row in rows.tolist()}
+    near = [row for row in others.tolist() if _glance(items[row]) in known]
+    first: dict[bytes, int] = {}
+    for row in [*rows.tolist(), *near]:
+        codes[row] = first.setdefault(_content(items[row]), row)
+    return codes
 
 
 def _glance(item: np.ndarray) -> bytes:
@@ -166,7 +181,7 @@ def inner_folds(y: np.ndarray, groups: np.ndarray | None, k: int, seed: int) -> 
     if k < 2 or not free.any():
         return []
     fold = np.full(len(y), -1)
-    fold[free] = _deal(y[free], units[free], k, seed)
+    fold[free] = deal(y[free], units[free], k, seed)
     pairs = [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(k)]
     whole = [(learn, check) for learn, check in pairs if len(check) and len(np.unique(y[learn])) == len(have)]
     return sorted(whole, key=lambda pair: -len(np.unique(y[pair[1]])))
@@ -210,7 +225,7 @@ def _order(y: np.ndarray, units: np.ndarray, random: np.random.Generator) -> tup
     return np.argsort(rank[units], kind="stable"), np.cumsum(table.sum(axis=1)[sequence])
 
 
-def _deal(y: np.ndarray, units: np.ndarray, parts: int, seed: int) -> np.ndarray:
+def deal(y: np.ndarray, units: np.ndarray, parts: int, seed: int) -> np.ndarray:
     """A part number (N,) for each item: big units first, each to the part that is shortest of its classes.
 
     Before them come, small ones first, units of classes that have fewer than there are parts: part 0 gets one of each.

@@ -14,10 +14,9 @@ from unlabeled import progress
 from unlabeled.alone import alone
 from unlabeled.data import doctor
 from unlabeled.data.prepare import Prepared
-from unlabeled.data.splits import nested_draws
 from unlabeled.errors import UserError
 from unlabeled.settings import Budget
-from unlabeled.study import causal, gallery, pace, record
+from unlabeled.study import causal, gallery, pace, record, turns
 from unlabeled.study.answer import Answer, answer
 from unlabeled.study.fits import Bench, claim, empty_cost, fit_all, peak_memory
 from unlabeled.study.plan import Arm, cells, safe
@@ -66,14 +65,19 @@ def conduct(study: Study) -> Answer:
     began = time.monotonic()
     prepared = study.prepared
     check_labels(study.data, prepared)
-    draws = nested_draws(prepared.table.labels, prepared.labelled, study.shares, study.draws, 0)
+    draws = turns.draws(prepared, study.shares, study.draws)
     claim(study.folder, prepared)
-    findings = _data_card(study, draws)
+    findings = _data_card(study, draws[0])
     warnings = [a.recipe.kind().judge(a.recipe.facts) for a in study.arms if a.kind == "method"]
+    if len(draws) > 1:
+        findings.append(
+            f"Each of the {len(prepared.test)} labelled items was tested on once, in {len(draws)} turns, by what had "
+            "learnt from the labels of the others; no pretraining saw any of them."
+        )
     findings += [w[:1].upper() + w[1:] + "." for w in warnings if w]
-    arms, fits = _paced(study, draws)
+    arms, fits = _paced(study, draws[0], len(draws))
     bench = Bench(study.folder, prepared, study.device, fits, {})
-    todo = cells(arms, draws, study.seeds)
+    todo = cells(arms, draws[0], study.seeds)
     with alone(study.folder, study.device.lead):
         costs = _pretrain(study, bench, arms) + fit_all(bench, arms, todo, draws)
     record.write_json(study.folder / "costs.json", costs)
@@ -144,7 +148,7 @@ def check_labels(data: str, prepared: Prepared) -> None:
 
 def _data_card(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> list[str]:
     """Write `data.json` and return the warnings that limit the answer."""
-    table, labels = study.prepared.table, study.prepared.table.labels
+    table, labels = turns.as_given(study.prepared), study.prepared.table.labels
     report = doctor.examine(table, store=study.prepared.store)
     counts = {
         split: {c: int((table.items["split"].eq(split) & table.items["label"].eq(c)).sum()) for c in table.classes}
@@ -174,7 +178,7 @@ def _data_card(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> lis
     return [f.text for f in report.findings if f.severity == "warning"][:4]
 
 
-def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> tuple[list[Arm], dict[str, Any]]:
+def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]], times: int) -> tuple[list[Arm], dict[str, Any]]:
     """Give the arms their steps: from the budget the first time, from `pace.json` when the study goes on."""
     path = study.folder / "pace.json"
     known: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
@@ -188,14 +192,14 @@ def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> tuple[l
     items, device = Items(study.prepared.store, study.prepared.learning), study.device
     methods = [a for a in study.arms if a.kind == "method"]
     minutes = study.budget.minutes
-    each = study.budget if minutes is None else pace.pretraining(minutes, study.arms, len(study.seeds))
+    each = study.budget if minutes is None else pace.pretraining(minutes, study.arms, len(study.seeds), times)
     made: dict[str, Any] = {a.name: known.get(a.name) or pace.steps(each, a.recipe, items, device) for a in methods}
     fits = dict(known.get("fits", {}))
     if minutes is not None and "fits" not in known:
         some = study.prepared.labelled[:TIMED]
         y = study.prepared.table.labels[some]
         todo = cells(study.arms, draws, study.seeds)
-        fits = pace.fits(minutes, study.arms, todo, Items(study.prepared.store, some), y, device)
+        fits = pace.fits(minutes, study.arms, todo, Items(study.prepared.store, some), y, device, times)
     record.write_json(path, made | {"fits": fits, "budget": budget})
     arms = [replace(a, recipe=a.recipe.with_steps(made[a.name])) if a.kind == "method" else a for a in study.arms]
     return arms, fits

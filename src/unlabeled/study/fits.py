@@ -32,6 +32,7 @@ from unlabeled.training.run import Run, fingerprint
 
 TRAINED = ("method", "trained")
 SAMPLE = 64  # items by whose contents data are known again
+SPENT = ("minutes", "steps", "items_seen")
 ASKED = 1000  # labelled items at most that a fine-tuned net is asked for again, to see whether it was trained out
 
 
@@ -46,7 +47,11 @@ def identity(data: Prepared) -> dict[str, str]:
         "test items": fingerprint(paths, data.test),
         "labels": fingerprint(labels, np.concatenate([data.labelled, data.test])),
         "contents": contents(data.store),
-    }
+    } | (
+        {}
+        if data.turns is None
+        else {"folds": fingerprint(data.turns.astype(str).tolist(), np.arange(len(data.turns)))}
+    )
 
 
 def contents(store: Store) -> str:
@@ -132,8 +137,8 @@ def fit(
     bench: Bench,
     arm: Arm,
     cell: Cell,
-    rows: np.ndarray,
-    rate: float | None = None,
+    rows: Sequence[np.ndarray],
+    rates: Sequence[float] | None = None,
     each: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Fit one cell and store its test predictions; a cell that stands already is read, not made again.
@@ -142,39 +147,83 @@ def fit(
         bench: where to work.
         arm: the cell's arm.
         cell: what to fit.
-        rows: row numbers of its labelled items.
-        rate: encoder learning-rate share found for the same labels with another seed, to spare the trials.
+        rows: row numbers of its labelled items, for each turn in which test items are asked; mostly that is one.
+        rates: for each turn the encoder learning-rate share found for the same labels with another seed, to spare the
+            trials.
         each: called after each fine-tuning step with 1, and with the number of those that an earlier call had made;
             where features are read, with the number of items.
 
     Returns:
-        The cell's facts: minutes, steps, chosen settings.
+        The cell's facts: minutes, steps, chosen settings (of several turns a list of each).
     """
     path = bench.folder / "predictions" / cell.file
     if path.is_file():
         with np.load(path) as arrays:
             return dict(json.loads(str(arrays["facts"])))
+    data = bench.prepared
+    whole = np.zeros((len(data.test), len(data.table.classes)), np.float32)
+    told: list[dict[str, Any]] = []
+    kept: list[Path] = []
+    for turn, some in enumerate(rows):
+        place = np.arange(len(data.test)) if data.turns is None else np.flatnonzero(data.turns == turn)
+        name = path.stem if len(rows) == 1 else f"{path.stem}-turn{turn}"
+        beside = bench.folder / "halfway" / f"{name}.npz"
+        if not beside.is_file():
+            halfway = Halfway(bench.folder / "halfway" / f"{name}.safetensors", each)
+            found, facts = _fitted(bench, arm, cell, some, place, None if rates is None else rates[turn], halfway)
+            arrays = {"probabilities": full(found, data.table.labels[some], whole.shape[1])}
+            write_arrays(beside, arrays | {"facts": np.array(json.dumps(facts))})
+            halfway.done()
+        with np.load(beside) as stored:
+            whole[place] = stored["probabilities"]
+            told.append(json.loads(str(stored["facts"])))
+        kept.append(beside)
+    facts = {**asdict(cell), "threads": bench.device.threads, "device": str(bench.device.device)} | _together(told)
+    write_arrays(path, {"probabilities": whole, "facts": np.array(json.dumps(facts))})
+    for beside in kept:
+        beside.unlink()
+    return facts
+
+
+def _together(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The facts of several turns as one: what was spent is added up, shares are means, the rest stands side by side."""
+    if len(told) == 1:
+        return dict(told[0])
+    out: dict[str, Any] = {}
+    for name in told[0]:
+        values = [facts[name] for facts in told]
+        out[name] = sum(values) if name in SPENT else float(np.mean(values)) if name == "fitted" else values
+    return out | {"peak_memory_mb": max(facts["peak_memory_mb"] for facts in told)}
+
+
+def _fitted(
+    bench: Bench, arm: Arm, cell: Cell, rows: np.ndarray, place: np.ndarray, rate: float | None, halfway: Halfway
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Probabilities of the test items at these places by a fit on these labelled rows, and its facts."""
     began = time.monotonic()
     data = bench.prepared
-    y = data.table.labels[rows]
-    halfway = Halfway(bench.folder / "halfway" / f"{path.stem}.safetensors", each)
-    facts: dict[str, Any] = {**asdict(cell), "threads": bench.device.threads, "device": str(bench.device.device)}
+    y, test = data.table.labels[rows], data.test[place]
+    facts: dict[str, Any] = {}
     spec = next(p for p in arm.protocols if str(p) == cell.protocol)
     if needs(spec) == "features":
-        learn, test = bench.features(arm, cell.seed, each)
-        x = learn[np.searchsorted(data.pool, rows)]
+        pool, asked = bench.features(arm, cell.seed, halfway.each)
+        x = (
+            asked[np.searchsorted(data.test, rows)]
+            if data.turns is not None
+            else pool[np.searchsorted(data.pool, rows)]
+        )
         protocol = catalog.load("protocols", spec.name)(**spec.settings)
-        protocol.fit(x, y, groups=groups(data, rows), seed=cell.draw, unlabelled=learn)
+        protocol.fit(x, y, groups=groups(data, rows), seed=cell.draw, unlabelled=pool)
         if isinstance(protocol, Linear):
             facts |= {"strength": float(protocol.strength), "convergence": protocol.convergence}
-        probabilities = protocol.predict(test)
+        probabilities = protocol.predict(asked[place])
     elif needs(spec) == "views":
         protocol = catalog.load("protocols", spec.name)(**spec.settings)
         encoder, looks = bench.device.place(bench.encoder(arm, cell.seed)), arm.recipe.looks()
         model = protocol.fit(
             encoder, Items(data.store, rows), y, looks, bench.device, groups=groups(data, rows), seed=cell.draw
         )
-        probabilities = model.predict(Items(data.store, data.test), looks, bench.device)
+        probabilities = model.predict(Items(data.store, test), looks, bench.device)
     else:
         found = {} if rate is None else {"encoder_lr": rate}
         protocol = catalog.load("protocols", spec.name)(**{**bench.pace.get(arm.name, {}), **found, **spec.settings})
@@ -185,29 +234,34 @@ def fit(
         fresh = arm.kind not in TRAINED
         items = Items(store, rows, groups=groups(data, rows))
         model = protocol.fit(encoder, items, y, looks, bench.device, seed=cell.seed, fresh=fresh, halfway=halfway)
-        probabilities = model.predict(Items(store, data.test), looks, bench.device)
+        probabilities = model.predict(Items(store, test), looks, bench.device)
         own = np.random.default_rng(cell.seed).permutation(len(rows))[:ASKED]
         fitted = (model.predict(Items(store, rows[own]), looks, bench.device).argmax(1) == y[own]).mean()
         steps = protocol.length(len(rows))
         facts |= {"rate": model.rate, "steps": steps, "items_seen": steps * min(protocol.batch_size, len(rows))}
         facts |= {"fitted": float(fitted)}
     facts |= {"minutes": (halfway.spent + time.monotonic() - began) / 60, "peak_memory_mb": peak_memory()}
-    write_arrays(
-        path, {"probabilities": full(probabilities, y, len(data.table.classes)), "facts": np.array(json.dumps(facts))}
-    )
-    halfway.done()
-    return facts
+    return probabilities, facts
 
 
 def fit_all(
-    bench: Bench, arms: Sequence[Arm], todo: Sequence[Cell], draws: Sequence[Mapping[float, np.ndarray]]
+    bench: Bench,
+    arms: Sequence[Arm],
+    todo: Sequence[Cell],
+    draws: Sequence[Sequence[Mapping[float, np.ndarray]]],
 ) -> list[dict[str, Any]]:
     """Fit every cell that does not stand yet and return what each arm, protocol and seed cost.
 
     A learning rate that was tuned with one seed serves the other seeds of the same labels.
+
+    Args:
+        bench: where to work.
+        arms: all arms.
+        todo: the cells.
+        draws: for each turn in which test items are asked, the labelled rows of each draw and share.
     """
     by_name = {a.name: a for a in arms}
-    rates: dict[tuple[str, float, int, str], float] = {}
+    rates: dict[tuple[str, float, int, str], list[float]] = {}
     costs: dict[tuple[str, int], dict[str, Any]] = {}
     made = Counter[str]()
     with progress.bar("fit and predict", len(todo)) as bar:
@@ -222,12 +276,13 @@ def fit_all(
             [unit] = {needs(p) for p in arm.protocols if str(p) == cell.protocol}
             doing = f"{words} · {'step' if unit == 'encoder' else 'item'}"
             made[doing] = 0
-            facts = fit(bench, arm, cell, draws[cell.draw][cell.share], rates.get(key), partial(each, doing))
+            rows = [turn[cell.draw][cell.share] for turn in draws]
+            facts = fit(bench, arm, cell, rows, rates.get(key), partial(each, doing))
             if "rate" in facts:
-                rates.setdefault(key, facts["rate"])
+                rates.setdefault(key, facts["rate"] if len(rows) > 1 else [facts["rate"]])
             name = f"{cell.arm} ({cell.protocol})"
             cost = costs.setdefault((name, cell.seed), empty_cost(bench.device, name, arm, cell.seed, "fit"))
-            for what in ("minutes", "steps", "items_seen"):
+            for what in SPENT:
                 cost[what] += facts.get(what, 0)
             cost["peak_memory_mb"] = max(cost["peak_memory_mb"], facts["peak_memory_mb"])
             bar.advance(1, words)

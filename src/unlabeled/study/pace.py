@@ -68,21 +68,28 @@ def seconds_per_step(recipe: Recipe, items: Items, device: Device, count: int = 
     return sum(settled[1:-1]) / len(settled[1:-1])
 
 
-def share(minutes: float, arms: Sequence[Arm]) -> float:
-    """The minutes of each arm that trains a net, all its seeds and fits together."""
+def share(minutes: float, arms: Sequence[Arm], turns: int = 1) -> float:
+    """The minutes of each arm that trains a net, all its seeds and the fits of one turn together."""
     fits = any(needs(p) == "encoder" for a in arms for p in a.protocols)
-    count = max(1, sum(a.kind in ("method", "supervised") for a in arms))
-    return minutes / count * (1.0 if fits else 1 - PROBES)
+    method = PRETRAINING + (1 - PRETRAINING) * turns if fits else 1.0
+    count = sum({"method": method, "supervised": turns}.get(a.kind, 0) for a in arms)
+    return minutes / max(1.0, count) * (1.0 if fits else 1 - PROBES)
 
 
-def pretraining(minutes: float, arms: Sequence[Arm], seeds: int) -> Budget:
+def pretraining(minutes: float, arms: Sequence[Arm], seeds: int, turns: int = 1) -> Budget:
     """The budget of one pretraining, from the minutes of the whole study."""
     fits = any(needs(p) == "encoder" for a in arms for p in a.protocols)
-    return Budget(minutes=share(minutes, arms) * (PRETRAINING if fits else 1.0) / seeds)
+    return Budget(minutes=share(minutes, arms, turns) * (PRETRAINING if fits else 1.0) / seeds)
 
 
 def fits(
-    minutes: float, arms: Sequence[Arm], todo: Sequence[Cell], items: Items, y: np.ndarray, device: Device
+    minutes: float,
+    arms: Sequence[Arm],
+    todo: Sequence[Cell],
+    items: Items,
+    y: np.ndarray,
+    device: Device,
+    turns: int = 1,
 ) -> dict[str, dict[str, Any]]:
     """Settings of each arm's fine-tunings that keep to the minutes of the study, by the arm's name.
 
@@ -95,6 +102,7 @@ def fits(
         items: some labelled items, to time a step on.
         y: (N,) their class numbers.
         device: from `open_device`.
+        turns: how often each cell is fitted.
     """
     seconds: dict[str, float] = {}
     out: dict[str, dict[str, Any]] = {}
@@ -109,7 +117,7 @@ def fits(
         batch = arm.recipe.training.batch_size
         once = sum(min(1.0, c.labels / batch) for c in mine)
         tried = TRIALS * sum(min(1.0, c.labels / batch) for c in mine if c.seed == mine[0].seed)
-        part = share(minutes, arms) * (1 - PRETRAINING if arm.kind == "method" else 1.0)
+        part = share(minutes, arms, turns) * (1 - PRETRAINING if arm.kind == "method" else 1.0)
         rounds = part * 60 / seconds[net]
         if rounds / (once + tried) >= 60:
             out[arm.name] = {"steps": int(min(MOST, rounds / (once + tried)))}

@@ -14,8 +14,9 @@ from unlabeled.report.page import write
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.study.answer import Answer
 from unlabeled.study.begin import prepared_for
-from unlabeled.study.conduct import Study, conduct
+from unlabeled.study.conduct import Study, check_labels, conduct
 from unlabeled.study.plan import arms, folder_name, suitable
+from unlabeled.study.turns import in_turns
 from unlabeled.training.devices import open_device
 
 
@@ -58,6 +59,7 @@ def compare(
     seeds: int = 3,
     draws: int = 3,
     protocols: Sequence[str | dict[str, Any]] = ("linear", "knn", "propagate", "finetune"),
+    folds: int = 0,
     setup: Setup = Setup(),
     budget: Budget = Budget(),
     training: Training = Training(),
@@ -77,6 +79,8 @@ def compare(
         seeds: how many times each method is pretrained.
         draws: how many times the labelled items are drawn.
         protocols: how labels are used: linear, knn, propagate, finetune.
+        folds: where the data bring no test items: parts of the labelled ones that are tested on in turn, by what learnt
+            from the others; 1 holds a fifth of them out; 0 takes 5 where fewer than 200 are labelled among many.
         setup: encoder, size, seed, further unlabelled items, where to write.
         budget: minutes for the whole study, or epochs or steps of each pretraining.
         training: how the loop runs.
@@ -94,6 +98,8 @@ def compare(
     if device.world > 1:
         raise UserError(f"compare was started in {device.world} processes", "start it once; torchrun is for pretrain")
     prepared, begun = prepared_for(data, setup)
+    check_labels(data, prepared)
+    prepared = in_turns(prepared, folds, setup.seed)
     encoder = setup.encoder or (str(begun.encoder) if begun else None)
     chosen, left_out = suitable(prepared, methods, encoder, training)
     for line in left_out:
@@ -114,7 +120,12 @@ def compare(
         command=shlex.join(["unlabeled", "compare", "--config", str(folder / "config.yaml")]),
     )
     settings = {"data": data, "methods": list(methods), "labels": list(labels), "seeds": seeds, "draws": draws}
-    settings |= {"protocols": list(protocols), "setup": replace(setup, out=str(folder)), "budget": budget}
+    settings |= {
+        "protocols": list(protocols),
+        "folds": folds,
+        "setup": replace(setup, out=str(folder)),
+        "budget": budget,
+    }
     config.dump(settings | {"training": training, "augmentation": augmentation}, folder / "config.yaml")
     found = conduct(study)
     page = write(folder)

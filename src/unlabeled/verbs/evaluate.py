@@ -103,6 +103,6 @@ def evaluate(
     drawn = nested_draws(prepared.table.labels, prepared.labelled, [float(x) for x in labels], draws, 0)
     todo = cells(arms, drawn, [recipe.seed])
     with alone(folder, device.lead):
-        fit_all(bench, arms, todo, drawn)
+        fit_all(bench, arms, todo, [drawn])
     results = record.tables(folder, prepared, arms, todo)
     return Evaluation(folder, results.summary, results.table, results.differences, results.diverged)
