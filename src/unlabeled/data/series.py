@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from unlabeled.data.naming import common, mark_names
+from unlabeled.data.naming import common, mark_names, name_of
 from unlabeled.data.table import Broken, Table, complete
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, recording, steps
@@ -149,6 +149,8 @@ def one(file: Path, key: str) -> Recording:
     found = recording.read(file)
     if key not in found:
         raise Unreadable(f'there is no usable recording "{key}" in it' if key else "it holds several recordings")
+    if found[key].fault:
+        raise Unreadable(found[key].fault)
     return found[key]
 
 
@@ -194,6 +196,7 @@ class Survey:
         marked: whether single steps bear labels.
         gaps: share of the values on the grid that are missing.
         notes: what was odd and has been mended, and in how many recordings.
+        labels: that each readable recording bears as a whole, None where its file tells none.
     """
 
     lengths: np.ndarray
@@ -203,6 +206,7 @@ class Survey:
     marked: bool
     gaps: float
     notes: Counter[str]
+    labels: tuple[str | None, ...] = ()
 
 
 def suitable_step(table: Table) -> float:
@@ -237,7 +241,7 @@ def survey(table: Table, step: float) -> tuple[Survey, tuple[Broken, ...]]:
     learn = table.items["split"].ne("test").to_numpy()
     grids = Grids(step, None)
     lengths, broken, notes = [], [], Counter[str]()
-    seen, told = Counter[str](), Counter[str]()
+    seen, told, labels = Counter[str](), Counter[str](), list[str | None]()
     gaps = whole = 0
     marked = False
     with bar("reading recordings", len(table)) as shown:
@@ -256,14 +260,17 @@ def survey(table: Table, step: float) -> tuple[Survey, tuple[Broken, ...]]:
                 shown.advance(1)
             lengths.append(values.shape[1])
             notes.update(found.notes)
-            marked |= marks is not None
+            labels.append(found.label)
+            marked |= marks is not None and found.label is None
             if learn[row]:
                 seen.update(dict.fromkeys(found.variables, 1))
                 told.update(dict.fromkeys(found.static, 1))
                 gaps, whole = gaps + int(np.isnan(values).sum()), whole + values.size
     names = tuple(v for v in seen if v not in told)  # in the order in which they turned up
     return (
-        Survey(np.array(lengths, np.int64), step, names, tuple(told), marked, gaps / max(whole, 1), notes),
+        Survey(
+            np.array(lengths, np.int64), step, names, tuple(told), marked, gaps / max(whole, 1), notes, tuple(labels)
+        ),
         tuple(broken),
     )
 
@@ -294,6 +301,9 @@ def cut(table: Table, size: int, stride: int, seen: Survey) -> tuple[Table, np.n
     known = table.items.astype(object).where(table.items.notna(), None).to_dict("records")
     for number, (item, length) in enumerate(zip(known, seen.lengths.tolist(), strict=True)):
         file, key, first, count = place(item["path"])
+        if item["label"] is None and (whole := seen.labels[number]) is not None:
+            item["label"] = whole if names is None else name_of(whole, names)
+            item["split"] = "train" if item["split"] == "unlabeled" and item["label"] else item["split"]
         if length <= size and count is None and not seen.marked:
             rows.append((item["path"], item["label"], item["group"], item["domain"], item["split"]))
             of.append(number)
@@ -360,10 +370,11 @@ def again(table: Table, prep: SeriesPrep, stride: int = 0, *, keep: bool = False
     return complete(windows, table.places({b.path for b in broken})[of], table) if keep else windows
 
 
-def expand(paths: list[str], folder: Path) -> Iterator[tuple[str, str | None]]:
-    """Every recording of the files as path and its own label: one a file, or `file#key` where a file holds several.
+def expand(paths: list[str], folder: Path) -> Iterator[tuple[str, Recording | None]]:
+    """Every recording of the files as path and what it tells of itself: one a file, or `file#key` where a file holds
+    several; of one alone nothing.
 
-    A file that cannot be read stays one item, so that it is told as broken later.
+    A file that cannot be read stays one item, so that it is told as broken later, and so does a recording of a file.
     """
     for path in paths:
         file = folder / path
@@ -375,4 +386,4 @@ def expand(paths: list[str], folder: Path) -> Iterator[tuple[str, str | None]]:
         if found is None or list(found) == [""]:
             yield path, None
         else:
-            yield from ((f"{path}#{key}", one.label) for key, one in found.items())
+            yield from ((f"{path}#{key}", one) for key, one in found.items())

@@ -8,11 +8,14 @@ import pandas as pd
 
 from unlabeled.data import recordings, series
 from unlabeled.data.kinds import Examined, Kind
+from unlabeled.data.naming import mark_names, name_of
 from unlabeled.data.series import SeriesPrep
 from unlabeled.data.store import Preparation, Store
 from unlabeled.data.table import Table, frame
 from unlabeled.formats import arrays, manifest, recording, steps
 from unlabeled.formats.cells import layout
+
+TOLD = ("label", "group", "domain")  # that a table of several recordings may tell of each
 
 
 class Series(Kind):
@@ -30,24 +33,29 @@ class Series(Kind):
         return not lists and _over_time(path)
 
     def items(self, items: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, str]:
-        """One row a recording where files hold several; labels that the files tell count where the table has none."""
+        """One row a recording where files hold several; labels, groups and domains that the files tell count where the
+        table has none.
+        """
         form, ends = "", items["path"].str.extract(r"_(TRAIN|TEST)\.[^.]+$")[0]
         if ends.notna().all():  # the archives' way: Name_TRAIN.ts beside Name_TEST.ts
             items = items.assign(split=ends.map({"TRAIN": "train", "TEST": "test"}).to_numpy())
             form = "train and test files"
             items["label"] = pd.Series(pd.NA, index=items.index, dtype="str")
-        rows = []
+        rows, names = [], mark_names(folder)
         parts = items["path"].map(series.place)
         for item, (file, key, _, count) in zip(items.to_dict("records"), parts, strict=True):
             if key or count is not None or not (folder / file).is_file():
                 rows.append(item)
                 continue
-            for path, label in series.expand([file], folder):
-                known = item["label"] if isinstance(item["label"], str) else label
+            for path, one in series.expand([file], folder):
+                own = {} if one is None else {"label": one.label, "group": one.group, "domain": one.domain}
+                if own.get("label") is not None and names is not None:
+                    own["label"] = name_of(str(own["label"]), names)
+                known = {what: item[what] if isinstance(item[what], str) else own.get(what) for what in TOLD}
                 split = item["split"]
-                if split == "unlabeled" and known is not None and not isinstance(item["label"], str):
+                if split == "unlabeled" and known["label"] is not None and not isinstance(item["label"], str):
                     split = "train"
-                rows.append(item | {"path": path, "label": known, "split": split})
+                rows.append(item | {"path": path, "split": split} | known)
         return frame(*([r[c] for r in rows] for c in ("path", "split", "label", "group", "domain"))), form
 
     def read(self, values: Mapping[str, Any]) -> Preparation:
