@@ -267,6 +267,14 @@ def test_stays_of_a_patient_are_never_parted(tmp_path: Path) -> None:
     assert ready.prep.variables == ("hr",)  # type: ignore[union-attr]
 
 
+def test_a_weight_that_changes_in_some_recordings_is_not_lost_there(tmp_path: Path) -> None:
+    table = scan(ward(tmp_path, weight=lambda p, s, h: 70 + p + (h if p % 3 == 0 else 0)))
+    windows, prep = series.ready(table, 0, 0, 0.0)
+    read = prep.reader(windows)
+    assert prep.statics == ("weight",)
+    assert [read(row)[2, 0] for row in range(0, 24, 2)] == [70 + p for p in range(12)]
+
+
 def test_the_label_of_a_long_file_counts(tmp_path: Path) -> None:
     for number in range(4):
         lines = "".join(f"{h:02d}:00,HR,{80 + h},{'ill' if number % 2 else 'well'}\n" for h in range(10))

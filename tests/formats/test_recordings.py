@@ -439,6 +439,19 @@ def test_a_recording_without_a_value_is_told_by_its_id(tmp_path: Path) -> None:
     assert list(found) == ["1", "2", "3"] and not found["1"].fault
 
 
+def test_descriptors_that_are_not_known_are_missing_in_wide_tables_too(tmp_path: Path) -> None:
+    found = one(written(tmp_path / "w.csv", "time,hr,age,sex,bmi\n0,80,-1,F,-0.3\n1,81,-1,F,-0.3\n"))
+    assert np.isnan(found.static["age"]) and found.static["sex"] == 0
+    assert found.static["bmi"] == -0.3  # in units of its spread
+
+
+def test_sexes_in_words_are_numbers(tmp_path: Path) -> None:
+    lines = "id,time,variable,value\n1,0,Gender,Male\n1,0,HR,80\n2,0,Gender,f\n2,0,HR,81\n3,0,Gender,?\n3,0,HR,82\n"
+    found = read(written(tmp_path / "l.csv", lines))
+    told = [r.static["Gender"] for r in found.values()]
+    assert told[:2] == [1, 0] and np.isnan(told[2])
+
+
 def test_columns_without_a_number_are_told(tmp_path: Path) -> None:
     found = one(written(tmp_path / "w.csv", 'time,hr,temp,crp\n0,80,"37,1",<5\n1,81,"37,4",<5\n'))
     assert found.variables == ("hr",)

@@ -140,8 +140,15 @@ class Grids:
             if name in at:
                 out[at[name]] = values[i]
         for i, name in enumerate(self.statics):
-            out[len(self.variables) + i] = found.static.get(name, np.nan)
+            out[len(self.variables) + i] = found.static.get(name, _first_of(found, name))
         return out, marks
+
+
+def _first_of(found: Recording, name: str) -> float:
+    """The first value of a descriptor that was measured over time in this recording (a weight); NaN where none was."""
+    known = found.values[found.variables.index(name)] if name in found.variables else np.zeros(0)
+    known = known[~np.isnan(known)]
+    return float(known[0]) if len(known) else float("nan")
 
 
 def one(file: Path, key: str) -> Recording:

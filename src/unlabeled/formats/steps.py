@@ -24,6 +24,8 @@ WORDS = {
 }  # fmt: skip
 PAIR = ("date", "time")  # which together are the time where one holds days and the other times of the day
 STATIC = ("age", "gender", "sex", "height", "weight", "icutype", "bmi", "site", "unit")  # descriptors of a record
+SEXES = {"f": 0.0, "female": 0.0, "m": 1.0, "male": 1.0}  # where they are told in words
+UNKNOWN = (-1.0, -9.0, -99.0, -999.0, -9999.0)  # no descriptor is negative: with these tables say "not known"
 OUTCOMES = ("label", "class")  # which may be of whole recordings; activities and faults are of their steps
 NAMELESS = ("RecordID",)  # a long table may tell its own number as if it had been measured
 
@@ -189,13 +191,14 @@ def _wide(
             left.append(column)  # dates, not numbers
             continue
         spans = pd.api.types.is_timedelta64_dtype(cells)
-        numbers = cells.dt.total_seconds() if spans else pd.to_numeric(cells, errors="coerce")
+        numbers = cells.dt.total_seconds() if spans else _numbers(cells, column)
         if numbers.isna().all() and cells.notna().any():
             left.append(column)  # words, not numbers
             continue
         odd += int((numbers.isna() & cells.notna()).sum())
         if column.lower() in STATIC and numbers.nunique() <= 1:
-            static[column] = float(numbers.dropna().iloc[0]) if numbers.notna().any() else np.nan
+            told = float(numbers.dropna().iloc[0]) if numbers.notna().any() else np.nan
+            static[column] = np.nan if told in UNKNOWN else told
             continue
         values[len(names)] = numbers.to_numpy(np.float32, na_value=np.nan)
         names.append(column)
@@ -206,6 +209,14 @@ def _wide(
     notes = [f"{odd:,} cells that hold no number count as missing"] if odd else []
     notes += [f"columns without a number were left out: {', '.join(left)}"] if left else []
     return replace(out, notes=(*out.notes, *notes))
+
+
+def _numbers(cells: "pd.Series", variable: str) -> "pd.Series":
+    """Cells as numbers, what is none as missing; sexes that are told in words become 0 (female) and 1 (male)."""
+    numbers: pd.Series = pd.to_numeric(cells, errors="coerce")
+    if variable.lower() in ("sex", "gender") and numbers.isna().all():
+        return cells.astype("str").str.strip().str.lower().map(SEXES).astype("float64")
+    return numbers
 
 
 def _marks(cells: "pd.Series") -> np.ndarray:
@@ -228,6 +239,9 @@ def _long(frame: pd.DataFrame, found: Mapping[str, str | None], at: np.ndarray) 
     variable, value = (str(found[k]) for k in ("variable", "value"))
     x = pd.to_numeric(frame[value], errors="coerce").to_numpy(np.float64, na_value=np.nan, copy=True)
     codes, words = pd.factorize(_words(frame[variable]))
+    for code in np.flatnonzero([w.lower() in ("sex", "gender") for w in words]):
+        mine = codes == code
+        x[mine] = _numbers(frame.loc[mine, value], "sex").to_numpy(np.float64, na_value=np.nan)
     odd = int((np.isnan(x) & frame[value].notna().to_numpy()).sum())
     usable = ~np.isnan(at) & (codes >= 0) & np.array([*(w not in NAMELESS for w in words), False])[codes]
     told_once = np.array([*(w.lower() in STATIC for w in words), False])[codes] & (at == np.nanmin(at, initial=np.inf))
