@@ -456,3 +456,19 @@ def test_columns_without_a_number_are_told(tmp_path: Path) -> None:
     found = one(written(tmp_path / "w.csv", 'time,hr,temp,crp\n0,80,"37,1",<5\n1,81,"37,4",<5\n'))
     assert found.variables == ("hr",)
     assert found.notes == ("columns without a number were left out: temp, crp",)
+
+
+@pytest.mark.parametrize(
+    ("clocks", "wanted"),
+    [
+        (["22:00", "23:00", "00:00", "01:00"], [22, 23, 24, 25]),
+        (["11:00 PM", "12:00 AM", "1:00 AM"], [23, 24, 25]),
+        (["22:00", "06:00", "22:00", "06:00"], [22, 30, 46, 54]),  # two nights
+        (["03:00", "02:00", "01:00"], [1, 2, 3]),  # the latest first
+        (["46:00", "01:00"], [1, 46]),  # hours since the admission
+    ],
+)
+def test_clocks_go_on_after_midnight(tmp_path: Path, clocks: list[str], wanted: list[int]) -> None:
+    lines = "".join(f"{clock},{i}\n" for i, clock in enumerate(clocks))
+    times = one(written(tmp_path / "night.csv", f"time,hr\n{lines}")).times
+    assert times is not None and (times / 3600).tolist() == wanted

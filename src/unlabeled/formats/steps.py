@@ -63,6 +63,8 @@ def read(path: Path) -> Mapping[str, Recording]:
         of_whole = ""
     out, faults = {}, []
     for key, part, own in parts:
+        if not long and found["time"] and own is not None:  # a night on a ward
+            own = times.overnight(part[found["time"]], own)
         try:
             one = (
                 _long(part, found, own) if long and own is not None else _wide(part, found, own, taken | whose.columns)
