@@ -18,6 +18,8 @@ from unlabeled.formats import picture
 SHOWN = 5  # examples with a finding
 TURNED = 2_000  # items whose turned copies are compared
 LEARN = ("train", "val", "unlabeled")
+NOTHING = frozenset(("na", "n/a", "nan", "null", "nil", "none", "unknown", "unk", "missing", "?", "-", "not known"))
+NUMBERS = frozenset(("-1", "-9", "-99", "-999", "-9999"))  # which may stand for it beside two classes or more
 UNEVEN = 10  # times that the largest class is larger than the smallest before it is told
 TELLING = 0.6  # share of the variance of brightness, or of colour, that classes explain before it is told
 GIVEN_AWAY = 0.25  # accuracy above chance that picture sizes alone may give before it is told
@@ -118,6 +120,12 @@ def classes(table: Table) -> list[Finding]:
         if names:
             number = f"{len(names)} classes are" if len(names) > 1 else "one class is"
             out.append(Finding("classes", "warning", f"{number} {text}", [str(n) for n in names[:SHOWN]]))
+    names = {c.strip().lower().removesuffix(".0"): c for c in table.classes}
+    odd = [c for low, c in names.items() if low in NOTHING or (low in NUMBERS and len(names) > 2)]
+    if odd and len(names) > len(odd):
+        told = ", ".join(f'"{c}" ({(items["label"] == c).sum():,} items)' for c in odd[:SHOWN])
+        text = f"a class is called {told}: where that means that no label is known, leave those cells empty"
+        out.append(Finding("classes", "warning", text))
     if len(learn) > 1 and learn.max() >= UNEVEN * learn.min():
         most, least = f'"{learn.idxmax()}" has {learn.max():,} items', f'"{learn.idxmin()}" {learn.min():,}'
         text = f"the classes are uneven ({most}, {least}); read macro-F1 rather than accuracy"

@@ -7,8 +7,8 @@ step 240 on. Windows are cut inside the recordings of one split and never reach 
 import re
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from unlabeled.data.naming import common, mark_names, name_of
+from unlabeled.data.oddities import Watch
 from unlabeled.data.table import Broken, Table, complete
 from unlabeled.errors import UserError
-from unlabeled.formats import Unreadable, recording, steps
+from unlabeled.formats import Unreadable, recording
 from unlabeled.formats.record import Recording
 from unlabeled.progress import bar
 
@@ -204,6 +205,7 @@ class Survey:
         gaps: share of the values on the grid that are missing.
         notes: what was odd and has been mended, and in how many recordings.
         labels: that each readable recording bears as a whole, None where its file tells none.
+        watch: what is odd about their values.
     """
 
     lengths: np.ndarray
@@ -214,6 +216,7 @@ class Survey:
     gaps: float
     notes: Counter[str]
     labels: tuple[str | None, ...] = ()
+    watch: Watch = field(default_factory=Watch)
 
 
 def suitable_step(table: Table) -> float:
@@ -246,7 +249,8 @@ def suitable_step(table: Table) -> float:
 def survey(table: Table, step: float) -> tuple[Survey, tuple[Broken, ...]]:
     """Read every recording once and say what they are like, and which cannot be used."""
     learn = table.items["split"].ne("test").to_numpy()
-    grids = Grids(step, None)
+    given = table.items["label"].astype(object).where(table.items["label"].notna(), None).tolist()
+    grids, watch = Grids(step, None), Watch()
     lengths, broken, notes = [], [], Counter[str]()
     seen, told, labels = Counter[str](), Counter[str](), list[str | None]()
     gaps = whole = 0
@@ -268,6 +272,8 @@ def survey(table: Table, step: float) -> tuple[Survey, tuple[Broken, ...]]:
             lengths.append(values.shape[1])
             notes.update(found.notes)
             labels.append(found.label)
+            if not first:  # of the parts of one recording the first
+                watch.see(found, found.label if given[row] is None else given[row])
             marked |= marks is not None and found.label is None
             if learn[row]:
                 seen.update(dict.fromkeys(found.variables, 1))
@@ -276,7 +282,15 @@ def survey(table: Table, step: float) -> tuple[Survey, tuple[Broken, ...]]:
     names = tuple(v for v in seen if v not in told)  # in the order in which they turned up
     return (
         Survey(
-            np.array(lengths, np.int64), step, names, tuple(told), marked, gaps / max(whole, 1), notes, tuple(labels)
+            np.array(lengths, np.int64),
+            step,
+            names,
+            tuple(told),
+            marked,
+            gaps / max(whole, 1),
+            notes,
+            tuple(labels),
+            watch,
         ),
         tuple(broken),
     )
@@ -374,23 +388,6 @@ def again(table: Table, prep: SeriesPrep, stride: int = 0, *, keep: bool = False
     """
     seen, broken = survey(table, prep.step)
     windows, of = cut(table.without(broken), prep.size, stride or max(1, prep.size // 2), seen)
+    lacks = seen.watch.lacks((*prep.variables, *prep.statics), len(seen.lengths))
+    windows = replace(windows, notes=(*windows.notes, *lacks))
     return complete(windows, table.places({b.path for b in broken})[of], table) if keep else windows
-
-
-def expand(paths: list[str], folder: Path) -> Iterator[tuple[str, Recording | None]]:
-    """Every recording of the files as path and what it tells of itself: one a file, or `file#key` where a file holds
-    several; of one alone nothing.
-
-    A file that cannot be read stays one item, so that it is told as broken later, and so does a recording of a file.
-    """
-    for path in paths:
-        file = folder / path
-        try:
-            several = file.suffix.lower() in (".ts", ".npz") or set(steps.columns(file)) & set(steps.WORDS["id"])
-            found = recording.read(file) if several else None
-        except Unreadable:
-            found = None
-        if found is None or list(found) == [""]:
-            yield path, None
-        else:
-            yield from ((f"{path}#{key}", one) for key, one in found.items())

@@ -1,6 +1,6 @@
 """Recordings over time: tables, `.ts` files, arrays; cut into windows of an even grid."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,8 +12,9 @@ from unlabeled.data.naming import mark_names, name_of
 from unlabeled.data.series import SeriesPrep
 from unlabeled.data.store import Preparation, Store
 from unlabeled.data.table import Table, frame
-from unlabeled.formats import arrays, manifest, recording, steps
+from unlabeled.formats import Unreadable, arrays, manifest, recording, steps
 from unlabeled.formats.cells import layout
+from unlabeled.formats.record import Recording
 
 TOLD = ("label", "group", "domain")  # that a table of several recordings may tell of each
 
@@ -47,7 +48,7 @@ class Series(Kind):
             if key or count is not None or not (folder / file).is_file():
                 rows.append(item)
                 continue
-            for path, one in series.expand([file], folder):
+            for path, one in _expanded(file, folder):
                 own = {} if one is None else {"label": one.label, "group": one.group, "domain": one.domain}
                 if own.get("label") is not None and names is not None:
                     own["label"] = name_of(str(own["label"]), names)
@@ -80,6 +81,24 @@ class Series(Kind):
     def examine(self, table: Table, store: Store | None) -> Examined:
         """Gaps, constant variables, odd lengths, times out of order, copies."""
         return recordings.examine(table, store)
+
+
+def _expanded(path: str, folder: Path) -> Iterator[tuple[str, Recording | None]]:
+    """Every recording of a file as path and what it tells of itself: `file#key` where the file holds several; of one
+    alone nothing.
+
+    A file that cannot be read stays one item, so that it is told as broken later, and so does a recording of a file.
+    """
+    file = folder / path
+    try:
+        several = file.suffix.lower() in (".ts", ".npz") or set(steps.columns(file)) & set(steps.WORDS["id"])
+        found = recording.read(file) if several else None
+    except Unreadable:
+        found = None
+    if found is None or list(found) == [""]:
+        yield path, None
+    else:
+        yield from ((f"{path}#{key}", one) for key, one in found.items())
 
 
 def _over_time(path: Path) -> bool:
