@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from unlabeled.data import doctor, series
-from unlabeled.data.prepare import prepare, read_prep
+from unlabeled.data.prepare import as_stored, prepare, read_prep
 from unlabeled.data.scan import scan
 from unlabeled.data.table import Broken
 from unlabeled.errors import UserError
@@ -298,3 +298,27 @@ def test_a_patient_of_whom_nothing_was_measured_is_named(tmp_path: Path) -> None
     assert ready.table.broken == (Broken("ward.csv#2", "all its values are missing"),)
     again = series.again(scan(tmp_path / "ward.csv"), ready.prep, keep=True)  # type: ignore[arg-type]
     assert again.items["path"].tolist() == ["ward.csv#1", "ward.csv#2", "ward.csv#3"]  # predict has a row for it
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["hr", "temp"], ""),
+        (["hr"], "temp of what was learnt from is in none of the recordings"),
+        (["heart_rate", "temp"], "hr of what was learnt from is in none of the recordings, and heart_rate in them was"),
+        (["hr", "temp", "spo2"], ""),  # what is not known is left out, and nothing is lacking
+    ],
+)
+def test_variables_that_another_site_calls_otherwise_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], names: list[str], said: str
+) -> None:
+    def site(name: str, columns: list[str]) -> Path:
+        rows = [(p, h, *(80 + p + h for _ in columns)) for p in range(12) for h in range(8)]
+        pd.DataFrame(rows, columns=["patient", "time", *columns]).to_csv(tmp_path / name, index=False)
+        return tmp_path / name
+
+    here = prepare(site("here.csv", ["hr", "temp"]))
+    capsys.readouterr()
+    as_stored(scan(site("there.csv", names)), here.prep)
+    told = capsys.readouterr().err
+    assert said in told and bool(told) == bool(said)
