@@ -136,6 +136,30 @@ def test_small_parts_are_left_out_and_missing_values_are_a_part() -> None:
     assert set(table["part"]) == {"(missing)", "many"}
 
 
+def test_ages_are_cut_into_quarters_and_names_are_not() -> None:
+    found, y, part = drawn(200, 0, 0.0)
+    ages = np.array([*(f"{18 + i % 80}" for i in range(180)), *[None] * 20], dtype=object)
+    cut = fairness.banded(ages)
+    table = fairness.table(found, y, LIMITS, {"age": cut}, resamples=50)
+    sizes = table.drop_duplicates("part").set_index("part")["n"]
+    assert len(sizes) == 5 and all(n == "(missing)" or " to " in n for n in sizes.index)
+    assert sizes["(missing)"] == 20 and sizes.sum() == 200 and sizes.drop("(missing)").min() >= 30
+    assert fairness.banded(part) is part
+    whole = np.array(["0", "1"] * 100, dtype=object)
+    assert fairness.banded(whole) is whole  # two sexes
+    mixed = np.array([*map(str, range(199)), "old"], dtype=object)
+    assert fairness.banded(mixed) is mixed
+
+
+def test_parts_that_are_too_small_are_named(model: Path, digits: Path, tmp_path: Path) -> None:
+    files = sorted((digits / "test").rglob("*.png"))[::6]
+    rows = [(str(f), f.parent.name, "A" if i > 4 else "B", str(20 + i)) for i, f in enumerate(files)]
+    pd.DataFrame(rows, columns=["path", "label", "hospital", "age"]).to_csv(tmp_path / "m.csv", index=False)
+    found = ul.audit(str(model), str(tmp_path / "m.csv"), by=["hospital", "age"], out=str(tmp_path / "audit"))
+    assert "hospital: 1 part of fewer than 10 items left out: B (5)" in found.lines()
+    assert found.table[found.table["column"] == "age"]["part"].nunique() == 4
+
+
 def doubted(calibrated: int, test: int, alike: int, seed: int, move: float = 0.0) -> bool:
     """Whether a model is told to flag too many, whose threshold comes from groups of `alike` items with one score."""
     random = np.random.default_rng(seed)
