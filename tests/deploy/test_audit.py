@@ -15,11 +15,12 @@ import unlabeled as ul
 from unlabeled.confidence import calibration
 from unlabeled.confidence.conformal import quantile
 from unlabeled.data.prepare import prepare
+from unlabeled.data.scan import scan
 from unlabeled.deploy import fairness, figures
 from unlabeled.deploy.decide import Limits
 from unlabeled.deploy.worse import corrupted
 from unlabeled.training.recipe import Recipe
-from unlabeled.verbs.audit import Audited, _answer, _of_items
+from unlabeled.verbs.audit import Audited, _answer, _of_items, column
 
 PROMISES = {"conformal": {"coverage": 0.9, "items": 40}, "strangers": {"keep": 0.95}}
 LIMITS = Limits(("a", "b"), 0.9, np.array([0.6, 0.6]), 0.9)
@@ -158,6 +159,16 @@ def test_parts_that_are_too_small_are_named(model: Path, digits: Path, tmp_path:
     found = ul.audit(str(model), str(tmp_path / "m.csv"), by=["hospital", "age"], out=str(tmp_path / "audit"))
     assert "hospital: 1 part of fewer than 10 items left out: B (5)" in found.lines()
     assert found.table[found.table["column"] == "age"]["part"].nunique() == 4
+
+
+def test_a_table_of_recordings_is_no_manifest_and_knows_its_sites(tmp_path: Path) -> None:
+    rows = [(p, h, "AB"[p % 2], 80 + h) for p in range(4) for h in range(3)]
+    file = tmp_path / "ward.csv"
+    pd.DataFrame(rows, columns=["patient", "time", "hospital", "hr"]).to_csv(file, index=False)
+    table = scan(file)
+    assert column(table, str(file), "hospital").tolist() == column(table, str(file), "domain").tolist() == [*"ABAB"]
+    with pytest.raises(ul.UserError, match=r'no column "sex".*only what a manifest'):
+        column(table, str(file), "sex")
 
 
 def doubted(calibrated: int, test: int, alike: int, seed: int, move: float = 0.0) -> bool:

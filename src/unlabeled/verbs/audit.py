@@ -234,7 +234,7 @@ def column(table: Table, data: str, name: str) -> np.ndarray:
     if file.is_dir() and table.form.startswith("manifest "):
         file = file / table.form.removeprefix("manifest ")
     there: list[str] = []
-    if file.suffix.lower() in manifest.SUFFIXES:
+    if file.suffix.lower() in manifest.SUFFIXES and table.form.startswith("manifest"):  # not a table of recordings
         frame = manifest.read(file)
         there = [str(c) for c in frame.columns if c not in ("path", "split")]
         name = name if name in there else known_as(name)
