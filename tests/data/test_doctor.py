@@ -284,3 +284,11 @@ def test_an_outcome_among_the_variables(tmp_path: Path) -> None:
 
 def test_data_without_oddities(tmp_path: Path) -> None:
     assert told_of(records(tmp_path), "codes") == told_of(records(tmp_path), "leak") == []
+
+
+@pytest.mark.parametrize(("most", "told"), [(4095, True), (60_000, False)])
+def test_scanners_that_use_a_part_of_sixteen_bits_are_told(tmp_path: Path, most: int, told: bool) -> None:
+    for i in range(6):
+        put(tmp_path, f"{i}.png", (smooth() / 255 * most).astype(np.uint16))
+    texts = [f.text for f in examine(scan(tmp_path)).findings if f.kind == "bits"]
+    assert any("of white" in text and "times 1" in text for text in texts) == told and len(texts) == told

@@ -18,6 +18,7 @@ from unlabeled.formats import picture
 SHOWN = 5  # examples with a finding
 TURNED = 2_000  # items whose turned copies are compared
 LEARN = ("train", "val", "unlabeled")
+DARK = 32  # of 255: what no picture goes beyond, it uses an eighth of the range or less
 NOTHING = frozenset(("na", "n/a", "nan", "null", "nil", "none", "unknown", "unk", "missing", "?", "-", "not known"))
 NUMBERS = frozenset(("-1", "-9", "-99", "-999", "-9999"))  # which may stand for it beside two classes or more
 UNEVEN = 10  # times that the largest class is larger than the smallest before it is told
@@ -169,6 +170,10 @@ def shapes(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
     if len(bits) > 1:
         text = f"{bits[16]:,} pictures have 16 bits and {bits[8]:,} have 8; all are read with 16"
         out.append(Finding("bits", "warning", text))
+    if bits[16] and not bits[8] and seen.thumbs.size and (most := int(seen.thumbs.max())) <= DARK:
+        text = f"the pictures have 16 bits, and the brightest reaches {most / 255:.0%} of white, as scanners with 12 "
+        text += "bits write them: noise that is added to views hides what they show; spread the values first (times "
+        out.append(Finding("bits", "warning", f"{text}{255 // max(1, most)})"))
     reach = Counter(look.reach for look in looks)
     if reach[1] and reach[65535]:
         text = f"{reach[1]:,} pictures hold floats up to 1, which count as white, and {reach[65535]:,} hold larger ones"
