@@ -322,3 +322,26 @@ def test_variables_that_another_site_calls_otherwise_are_told(
     as_stored(scan(site("there.csv", names)), here.prep)
     told = capsys.readouterr().err
     assert said in told and bool(told) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("learnt", "given", "told"),
+    [
+        ("2024-01-01 {:02d}:00", "{:d}", "from one row to the next 1 go by, where a step was 3600"),
+        ("{:d}", "{:d}0", ""),  # seldom measured
+        ("{:d}", "{:d}00", "from one row to the next 100 go by, where a step was 1"),
+        ("2024-01-01 {:02d}:00", "2150-06-01 {:02d}:00", ""),
+        ("{:d}", "{:d}", ""),
+    ],
+)
+def test_times_of_another_unit_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], learnt: str, given: str, told: str
+) -> None:
+    for name, form in (("here", learnt), ("there", given)):
+        rows = [(p, form.format(h), 80 + p + h % 3) for p in range(6) for h in range(20)]
+        pd.DataFrame(rows, columns=["patient", "time", "hr"]).to_csv(tmp_path / f"{name}.csv", index=False)
+    here = prepare(tmp_path / "here.csv")
+    capsys.readouterr()
+    as_stored(scan(tmp_path / "there.csv"), here.prep)
+    said = capsys.readouterr().err
+    assert told in said and bool(told) == bool(said)

@@ -15,6 +15,7 @@ SELDOM, FEWEST = 0.002, 10  # share and number of the measurements from which on
 FAR = 10.0  # times that all others must lie farther from 0 than -1 does, so that it is none of them
 LABELLED, EACH = 20, 3  # recordings with a label, and of each class, that tell whether a variable gives it away
 SURE = 0.95  # share of each class that it must give away
+WIDE, MANY = 20.0, 4  # steps between two rows, and rows that one step holds, from which on times have another unit
 ENOUGH = 10  # recordings from which on it is odd that none of them holds a variable
 
 
@@ -29,12 +30,17 @@ class Watch:
         self.told: dict[str, list[tuple[float, str]]] = {}  # by variable value and label of each labelled recording
         self.varies: set[str] = set()
         self.labelled = 0
+        self.gaps: list[float] = []  # the usual time from one row to the next
+        self.rows: list[int] = []
 
     def see(self, found: Recording, label: str | None) -> None:
         """Look at a recording, and the label it bears as a whole."""
         known = [(n, v[~np.isnan(v)].astype(np.float64)) for n, v in zip(found.variables, found.values, strict=True)]
         known += [(n, np.array([v])) for n, v in found.static.items() if v == v]
         self.labelled += label is not None
+        if found.times is not None and len(between := np.diff(np.unique(found.times))):
+            self.gaps.append(float(np.median(between)))
+            self.rows.append(len(between) + 1)
         for name, values in known:
             if not len(values):
                 continue
@@ -81,6 +87,21 @@ class Watch:
             text += f", and {_some(others)} in them {'was' if len(others) == 1 else 'were'} not learnt from: give the "
             text += "variables the names that they had"
         return (text,)
+
+    def unlike(self, step: float, lengths: np.ndarray) -> tuple[str, ...]:
+        """What is to be said where times count in another unit than those that were learnt from, else nothing.
+
+        Args:
+            step: between two steps, as it was learnt.
+            lengths: of the recordings, in such steps.
+        """
+        if not self.gaps:
+            return ()
+        gap, rows = float(np.median(self.gaps)), float(np.median(self.rows))
+        if gap < WIDE * step and (np.median(lengths) > 1 or rows < MANY):
+            return ()
+        text = f"from one row to the next {gap:g} go by, where a step was {step:g}"
+        return (f"{text}: give times in the unit that was learnt from (dates and clocks count in seconds)",)
 
     def _code(self, name: str, code: float, count: int) -> str:
         low, high = self.ends[name]

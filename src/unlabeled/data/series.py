@@ -389,5 +389,5 @@ def again(table: Table, prep: SeriesPrep, stride: int = 0, *, keep: bool = False
     seen, broken = survey(table, prep.step)
     windows, of = cut(table.without(broken), prep.size, stride or max(1, prep.size // 2), seen)
     lacks = seen.watch.lacks((*prep.variables, *prep.statics), len(seen.lengths))
-    windows = replace(windows, notes=(*windows.notes, *lacks))
+    windows = replace(windows, notes=(*windows.notes, *lacks, *seen.watch.unlike(prep.step, seen.lengths)))
     return complete(windows, table.places({b.path for b in broken})[of], table) if keep else windows
