@@ -121,9 +121,9 @@ def classes(table: Table) -> list[Finding]:
         if names:
             number = f"{len(names)} classes are" if len(names) > 1 else "one class is"
             out.append(Finding("classes", "warning", f"{number} {text}", [str(n) for n in names[:SHOWN]]))
-    names = {c.strip().lower().removesuffix(".0"): c for c in table.classes}
-    odd = [c for low, c in names.items() if low in NOTHING or (low in NUMBERS and len(names) > 2)]
-    if odd and len(names) > len(odd):
+    called = {c.strip().lower().removesuffix(".0"): c for c in table.classes}
+    odd = [c for low, c in called.items() if low in NOTHING or (low in NUMBERS and len(called) > 2)]
+    if odd and len(called) > len(odd):
         told = ", ".join(f'"{c}" ({(items["label"] == c).sum():,} items)' for c in odd[:SHOWN])
         text = f"a class is called {told}: where that means that no label is known, leave those cells empty"
         out.append(Finding("classes", "warning", text))
