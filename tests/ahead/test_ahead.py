@@ -271,3 +271,8 @@ def test_records_of_patients_are_filled_in(ward: Path, tmp_path: Path, monkeypat
     found = impute([str(tmp_path / "run")], str(ward), shares=(0.25,), out=str(tmp_path / "filled"), training=TRAINING)
     errors = found.summary.set_index(["arm", "metric"])["mean"]
     assert errors["straight line", "mse"] < errors["mean", "mse"] and np.isfinite(errors).all()
+
+
+def test_recordings_that_hold_nothing_of_what_was_learnt_are_refused(ward: Path) -> None:
+    with pytest.raises(UserError, match=r"nothing of what was learnt from \(pulse\) is in the train part"):
+        windows.parts(scan(ward), SeriesPrep(24, 2, 1.0, ("pulse",)), 0)

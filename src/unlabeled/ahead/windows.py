@@ -19,6 +19,7 @@ from unlabeled.training.loop import embed
 
 PARTS = {"train": ("train", "unlabeled"), "val": ("val",), "test": ("test",)}
 CUTS = (0.6, 0.8)  # of a recording's time where the data bring no split: learnt from, then kept apart, then tested
+SOME = 6  # variables that are named
 WIDEST = 2048  # numbers that a linear map reads of an encoder's places
 
 
@@ -112,7 +113,11 @@ def parts(table: Table, prep: SeriesPrep, horizon: int, stride: int = 1, most: i
             y.append(values[: len(prep.variables), end : end + horizon])
             where.append((number, start))
         both = np.array(where, np.int64)
-        out[name] = Windows(np.stack(x), np.stack(y).astype(np.float32), both[:, 0], both[:, 1])
+        if np.isnan(whole_x := np.stack(x))[:, 1:].all():
+            names = ", ".join(prep.variables[:SOME]) + (" ..." if len(prep.variables) > SOME else "")
+            wrong = f"nothing of what was learnt from ({names}) is in the {name} part of {table.root}"
+            raise UserError(wrong, "give recordings with these variables")
+        out[name] = Windows(whole_x, np.stack(y).astype(np.float32), both[:, 0], both[:, 1])
     return out
 
 
