@@ -292,3 +292,18 @@ def test_scanners_that_use_a_part_of_sixteen_bits_are_told(tmp_path: Path, most:
         put(tmp_path, f"{i}.png", (smooth() / 255 * most).astype(np.uint16))
     texts = [f.text for f in examine(scan(tmp_path)).findings if f.kind == "bits"]
     assert any("of white" in text and "times 1" in text for text in texts) == told and len(texts) == told
+
+
+def test_records_that_are_there_twice(tmp_path: Path) -> None:
+    """One was copied into the test folder, one under another label; two flat ones are alike by chance."""
+    for i in range(12):
+        place = tmp_path / ("test" if i > 8 else "train") / "ab"[i % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        heart = np.full(20, 80.0) if i in (2, 9) else RNG.normal(size=20)
+        pd.DataFrame({"time": range(20), "hr": heart}).to_csv(place / f"{i}.csv", index=False)
+    shutil.copy(tmp_path / "train" / "a" / "0.csv", tmp_path / "test" / "a" / "again.csv")
+    shutil.copy(tmp_path / "train" / "b" / "1.csv", tmp_path / "train" / "a" / "torn.csv")
+    report = examine(scan(tmp_path))
+    assert told_of(report, "leak") == ["test/a/again.csv = train/a/0.csv"]
+    assert told_of(report, "labels") == ["train/a/torn.csv = train/b/1.csv"]
+    assert len(told_of(report, "duplicates")) == 2 and kinds(report, "error") == ["leak", "labels"]

@@ -1,7 +1,8 @@
 """What is odd about the values of recordings, and no reader can mend: numbers that stand for "missing", variables that
-give the label away, and what a model has learnt from and new recordings do not hold.
+give the label away, copies, and what a model has learnt from and new recordings do not hold.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ FAR = 10.0  # times that all others must lie farther from 0 than -1 does, so tha
 LABELLED, EACH = 20, 3  # recordings with a label, and of each class, that tell whether a variable gives it away
 SURE = 0.95  # share of each class that it must give away
 WIDE, MANY = 20.0, 4  # steps between two rows, and rows that one step holds, from which on times have another unit
+TELLING = 8  # measurements that a recording needs, not all alike, so that an equal one is a copy
 ENOUGH = 10  # recordings from which on it is odd that none of them holds a variable
 
 
@@ -32,9 +34,21 @@ class Watch:
         self.labelled = 0
         self.gaps: list[float] = []  # the usual time from one row to the next
         self.rows: list[int] = []
+        self.alike: dict[bytes, list[tuple[str, bool, str | None]]] = {}  # path, whether of the test split, label
 
-    def see(self, found: Recording, label: str | None) -> None:
-        """Look at a recording, and the label it bears as a whole."""
+    def see(self, found: Recording, label: str | None, path: str = "", test: bool = False) -> None:
+        """Look at a recording.
+
+        Args:
+            found: the recording.
+            label: that it bears as a whole.
+            path: its name among the items; of a part of a recording "", as parts are no copies of each other.
+            test: whether it is of the test split.
+        """
+        if path and np.isfinite(found.values).sum() >= TELLING and np.nanmin(found.values) < np.nanmax(found.values):
+            key = hashlib.blake2b(found.values.tobytes(), digest_size=16)
+            key.update("\n".join(found.variables).encode())
+            self.alike.setdefault(key.digest(), []).append((path, test, label))
         known = [(n, v[~np.isnan(v)].astype(np.float64)) for n, v in zip(found.variables, found.values, strict=True)]
         known += [(n, np.array([v])) for n, v in found.static.items() if v == v]
         self.labelled += label is not None
@@ -69,6 +83,23 @@ class Watch:
         if given := [name for name, told in self.told.items() if name not in self.varies and self._gives(told)]:
             text = "a variable alone tells the labels: where it is the outcome, or follows from it, take it out"
             out.append(Finding("leak", "warning", text, given[:SHOWN]))
+        return out + self._copies()
+
+    def _copies(self) -> list[Finding]:
+        """Recordings that are there more than once, across the test split and under two labels first of all."""
+        same = [rows for rows in self.alike.values() if len(rows) > 1]
+        crossing = [rows for rows in same if len({test for _, test, _ in rows}) > 1]
+        torn = [rows for rows in same if len({label for _, _, label in rows} - {None}) > 1]
+        out = []
+        if crossing:
+            text = "test recordings are there outside the test split too; take them out of one side"
+            out.append(Finding("leak", "error", f"{text} ({len(crossing):,})", [_pair(r, 1) for r in crossing[:SHOWN]]))
+        if torn:
+            text = "equal recordings have different labels; decide which is right"
+            out.append(Finding("labels", "error", f"{text} ({len(torn):,})", [_pair(r, 2) for r in torn[:SHOWN]]))
+        if same:
+            text = f"the same recordings are there more than once ({sum(len(rows) - 1 for rows in same):,})"
+            out.append(Finding("duplicates", "info", text, [_pair(r, 0) for r in same[:SHOWN]]))
         return out
 
     def lacks(self, learnt: Sequence[str], recordings: int) -> tuple[str, ...]:
@@ -127,6 +158,12 @@ class Watch:
         without[np.arange(len(y)), y] -= 1  # a recording does not vote for itself
         right = (without.argmax(1) == y) & (without.max(1) > 0)
         return bool((np.bincount(y, right) / sizes).min() >= SURE)
+
+
+def _pair(rows: Sequence[tuple[str, bool, str | None]], by: int) -> str:
+    """Two of equal recordings, which differ in that column."""
+    each = {row[by]: row[0] for row in reversed(rows) if row[by] is not None}
+    return " = ".join(list(each.values())[-2:][::-1])
 
 
 def _some(names: Sequence[str]) -> str:

@@ -273,7 +273,8 @@ def survey(table: Table, step: float) -> tuple[Survey, tuple[Broken, ...]]:
             notes.update(found.notes)
             labels.append(found.label)
             if not first:  # of the parts of one recording the first
-                watch.see(found, found.label if given[row] is None else given[row])
+                own = found.label if given[row] is None else given[row]
+                watch.see(found, own, path if count is None else "", not learn[row])
             marked |= marks is not None and found.label is None
             if learn[row]:
                 seen.update(dict.fromkeys(found.variables, 1))
