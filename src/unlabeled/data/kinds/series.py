@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 
 from unlabeled.data import recordings, series
@@ -73,6 +74,13 @@ class Series(Kind):
         if not isinstance(prep, SeriesPrep):
             raise TypeError(f"recordings cannot be cut as {prep.what} are")
         return series.again(table, prep, stride, keep=keep)
+
+    def measure(self, store: Store, rows: np.ndarray, prep: Preparation) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel; -1 where no row that may be learnt from holds a value."""
+        mean, std = store.statistics(rows)
+        empty = [c for c in range(1, store.shape[0]) if mean[c] == std[c] == 0]
+        never = {c for c in empty if not any(np.isfinite(store.array[row, c]).any() for row in rows.tolist())}
+        return mean, tuple(-1.0 if c in never else s for c, s in enumerate(std))
 
     def encoder(self, prep: Preparation) -> str:
         """A recurrent network where values are missing: on records of patients convolutions are far behind it."""
