@@ -204,10 +204,23 @@ def test_texts_are_read_as_they_were_asked_to_be(tmp_path: Path, by: str) -> Non
 
 @pytest.mark.parametrize(("modality", "told"), [("text", True), ("image", False)])
 def test_that_the_words_of_the_target_shaped_the_vocabulary_is_said(modality: str, told: bool) -> None:
-    source = SimpleNamespace(table=SimpleNamespace(modality=modality))
+    source = SimpleNamespace(table=SimpleNamespace(modality=modality, labels=np.arange(50) % 2))
     one: Any = SimpleNamespace(source=source, lacking=(), test=range(50), target="a")
     limits = _limits([], [one], 10, TRAINING, 3)
     assert any("vocabulary is that of the training texts of all domains" in x for x in limits) == told
+
+
+@pytest.mark.parametrize(("sick", "told"), [((0, 25), "west"), ((10, 25), ""), ((0, 0), "west, north")])
+def test_that_a_site_of_one_class_has_no_ranking_is_said(sick: tuple[int, int], told: str) -> None:
+    labels = np.concatenate([np.arange(50) < many for many in sick]).astype(int)
+    source = SimpleNamespace(table=SimpleNamespace(modality="series", labels=labels))
+    todo: list[Any] = [
+        SimpleNamespace(source=source, lacking=(), test=range(50 * i, 50 * i + 50), target=name)
+        for i, name in enumerate(("west", "north"))
+    ]
+    said = [x for x in _limits([], todo, 10, TRAINING, 3) if "AUROC" in x]
+    assert len(said) == bool(told) and all(f"items of {told} are" in x for x in said)
+    assert ["their means are of the other targets" in x for x in said] == ([told == "west"] if told else [])
 
 
 def test_another_probe_reads_the_same_encoders(cameras: Path, tmp_path: Path) -> None:

@@ -212,3 +212,67 @@ def test_runs_of_one_method_are_one_arm_only_as_seeds_of_one_encoder(tides: Path
     np.testing.assert_allclose(table["difference"], gap, atol=1e-9)
     with pytest.raises(UserError, match="are both of autoencoder with the seed 0"):
         impute([runs[0], runs[0]], str(tides), shares=(0.25,), out=str(tmp_path / "in"), training=TRAINING)
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Path:
+    """Two stays of 17 to 20 hours of each of 20 patients, in one table."""
+    random = np.random.default_rng(3)
+    rows = [
+        (p, 100 + 2 * p + s, h, 80 + p + random.normal(), 37 + np.sin(h))
+        for p in range(20)
+        for s in range(2)
+        for h in range(17 + (p + s) % 4)
+    ]
+    pd.DataFrame(rows, columns=["patient", "stay_id", "time", "hr", "temp"]).to_csv(tmp_path / "ward.csv", index=False)
+    return tmp_path / "ward.csv"
+
+
+@pytest.mark.parametrize("horizon", [0, 4])
+def test_short_records_are_parted_by_patient(ward: Path, horizon: int) -> None:
+    table = scan(ward)
+    size = 24 if horizon == 0 else 12
+    found = windows.parts(table, SeriesPrep(size, 3, 1.0, ("hr", "temp")), horizon)
+    patients = {name: set(table.items["group"].iloc[part.recording]) for name, part in found.items()}
+    assert [len(patients[name]) for name in ("train", "val", "test")] == [12, 4, 4]
+    assert len(set.union(*patients.values())) == 20
+    for part in found.values():
+        inside = part.x[:, 0].sum(1)
+        if horizon == 0:  # taken whole, and filled up behind the end
+            assert len(part) == len(np.unique(part.recording)) and set(inside) <= {17, 18, 19, 20}
+        for x, much in zip(part.x, inside.astype(int), strict=True):
+            assert np.isfinite(x[1:, :much]).all() and np.isnan(x[1:, much:]).all()
+        groups = windows.together(table, part, size)
+        assert len(np.unique(groups)) == table.items["group"].iloc[part.recording].nunique()
+
+
+def test_named_test_records_stay_and_others_are_kept_apart(ward: Path) -> None:
+    table = scan(ward)
+    table.items.loc[table.items["group"].isin(["0", "1", "2"]), "split"] = "test"
+    found = windows.parts(table, SeriesPrep(24, 3, 1.0, ("hr", "temp")), 0)
+    assert set(table.items["group"].iloc[found["test"].recording]) == {"0", "1", "2"}
+    parts = [set(table.items["group"].iloc[found[name].recording]) for name in ("train", "val")]
+    assert [len(part) for part in parts] == [14, 3] and not parts[0] & parts[1]
+
+
+def test_windows_of_one_patient_are_drawn_together_and_others_by_their_time() -> None:
+    x = np.zeros((6, 2, 8), np.float32)
+    part = Windows(x, x[:, :1, :0], np.array([0, 0, 1, 2, 2, 2]), np.array([0, 20, 0, 0, 4, 40]))
+    named = Table(Path(), "files", "series", frame(["a", "b", "c"], ["test"] * 3, None, ["p", "p", None]))
+    assert windows.together(named, part, 10).tolist() == [0, 0, 0, 1, 1, 1]
+    plain = Table(Path(), "files", "series", frame(["a", "b", "c"], ["test"] * 3))
+    assert windows.together(plain, part, 10).tolist() == [0, 1, 2, 3, 3, 4]
+
+
+def test_records_of_patients_are_filled_in(ward: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path / "cache"))
+    where = Setup(out=str(tmp_path / "run"), encoder="gru(width=8)")
+    pretrain(str(ward), method="autoencoder", setup=where, budget=Budget(steps=4), training=TRAINING)
+    found = impute([str(tmp_path / "run")], str(ward), shares=(0.25,), out=str(tmp_path / "filled"), training=TRAINING)
+    errors = found.summary.set_index(["arm", "metric"])["mean"]
+    assert errors["straight line", "mse"] < errors["mean", "mse"] and np.isfinite(errors).all()
+
+
+def test_recordings_that_hold_nothing_of_what_was_learnt_are_refused(ward: Path) -> None:
+    with pytest.raises(UserError, match=r"nothing of what was learnt from \(pulse\) is in the train part"):
+        windows.parts(scan(ward), SeriesPrep(24, 2, 1.0, ("pulse",)), 0)

@@ -261,3 +261,84 @@ def test_floats_up_to_one_among_larger_ones_are_told(tmp_path: Path) -> None:
         "1 pictures hold floats up to 1, which count as white, and 3 hold larger ones; "
         "save all as whole numbers of 16 bits, so that dark ones stay dark"
     ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (["0", "1", "NA"], '"NA" (4 items)'),  # as R writes what is missing
+        (["0", "1", "-1"], '"-1" (4 items)'),
+        (["1.0", "2.0", "-9.0"], '"-9.0" (4 items)'),
+        (["1", "-1"], ""),
+        (["good", "bad"], ""),
+    ],
+)
+def test_classes_that_may_mean_no_label(labels: list[str], told: str) -> None:
+    items = frame([f"{i}.png" for i in range(4 * len(labels))], ["train"] * 4 * len(labels), labels * 4)
+    texts = [f.text for f in examine(Table(Path(), "manifest", "image", items), deep=False).findings]
+    assert [text for text in texts if "no label is known" in text and told in text] == [
+        text for text in texts if told and told in text
+    ]
+    assert any(told in text for text in texts) if told else not any("no label is known" in text for text in texts)
+
+
+def records(root: Path, **columns: np.ndarray) -> Report:
+    """What is said of 60 patients' records of 20 hours; of two thirds the outcome is known, and one in five died."""
+    patient = np.repeat(np.arange(60), 20)
+    died = np.where(patient % 3 > 0, np.where(patient % 5 == 0, "yes", "no"), "")
+    heart = 80 + RNG.normal(size=1200)
+    table = pd.DataFrame({"patient": patient, "time": np.tile(np.arange(20), 60), "hr": heart, "label": died} | columns)
+    table.to_csv(root / "ward.csv", index=False)
+    return examine(scan(root / "ward.csv"))
+
+
+def told_of(report: Report, kind: str) -> list[str]:
+    return [example for f in report.findings if f.kind == kind for example in f.examples]
+
+
+def test_numbers_that_mean_missing(tmp_path: Path) -> None:
+    rare, cold = np.where(RNG.random(1200) < 0.3, -999, 2 + RNG.random(1200)), RNG.normal(size=1200)
+    on_minus, off = np.where(RNG.random(1200) < 0.1, -1, 37 + RNG.random(1200)), RNG.choice([-1, 1], 1200)
+    coma = np.where(RNG.random(1200) < 0.1, 99, RNG.integers(3, 16, 1200))
+    cells = np.where(RNG.random(1200) < 0.1, 999, RNG.integers(5, 1500, 1200))  # which may well be a number of cells
+    report = records(tmp_path, lactate=rare, cold=cold, temp=on_minus, pole=off, gcs=coma, platelets=cells)
+    assert sorted(text.split(" in ")[0] for text in told_of(report, "codes")) == [
+        "gcs: 99",
+        "lactate: -999",
+        "temp: -1",
+    ]
+
+
+def test_an_outcome_among_the_variables(tmp_path: Path) -> None:
+    patient = np.repeat(np.arange(60), 20)
+    died, bed = (patient % 5 == 0).astype(int), patient + 100
+    sex, slow = patient % 2, np.where(patient % 5 == 0, 80, 90) + np.tile(np.arange(20), 60) % 2
+    report = records(tmp_path, hospital_expire_flag=died, bed=bed, sex=sex, slow=slow)
+    assert told_of(report, "leak") == ["hospital_expire_flag"]
+
+
+def test_data_without_oddities(tmp_path: Path) -> None:
+    assert told_of(records(tmp_path), "codes") == told_of(records(tmp_path), "leak") == []
+
+
+@pytest.mark.parametrize(("most", "told"), [(4095, True), (60_000, False)])
+def test_scanners_that_use_a_part_of_sixteen_bits_are_told(tmp_path: Path, most: int, told: bool) -> None:
+    for i in range(6):
+        put(tmp_path, f"{i}.png", (smooth() / 255 * most).astype(np.uint16))
+    texts = [f.text for f in examine(scan(tmp_path)).findings if f.kind == "bits"]
+    assert any("of white" in text and "times 1" in text for text in texts) == told and len(texts) == told
+
+
+def test_records_that_are_there_twice(tmp_path: Path) -> None:
+    """One was copied into the test folder, one under another label; two flat ones are alike by chance."""
+    for i in range(12):
+        place = tmp_path / ("test" if i > 8 else "train") / "ab"[i % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        heart = np.full(20, 80.0) if i in (2, 9) else RNG.normal(size=20)
+        pd.DataFrame({"time": range(20), "hr": heart}).to_csv(place / f"{i}.csv", index=False)
+    shutil.copy(tmp_path / "train" / "a" / "0.csv", tmp_path / "test" / "a" / "again.csv")
+    shutil.copy(tmp_path / "train" / "b" / "1.csv", tmp_path / "train" / "a" / "torn.csv")
+    report = examine(scan(tmp_path))
+    assert told_of(report, "leak") == ["test/a/again.csv = train/a/0.csv"]
+    assert told_of(report, "labels") == ["train/a/torn.csv = train/b/1.csv"]
+    assert len(told_of(report, "duplicates")) == 2 and kinds(report, "error") == ["leak", "labels"]

@@ -292,3 +292,11 @@ def test_several_array_files_are_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="give that file itself"):
         scan(tmp_path / "list.csv")
     assert len(scan(tmp_path / "a.npz")) == 3
+
+
+@pytest.mark.parametrize(("name", "remedy"), [("ward.xlsx", "save it as CSV or Parquet"), ("ward.csv.gz", "unpack it")])
+def test_how_files_that_cannot_be_read_as_they_are_can_be(tmp_path: Path, name: str, remedy: str) -> None:
+    (tmp_path / name).write_bytes(b"PK\3\4")
+    for place in (tmp_path / name, tmp_path):
+        with pytest.raises(UserError, match=remedy):
+            scan(place)

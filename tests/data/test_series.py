@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from unlabeled.data import doctor, series
-from unlabeled.data.prepare import prepare, read_prep
+from unlabeled.data.prepare import as_stored, prepare, read_prep
 from unlabeled.data.scan import scan
 from unlabeled.data.table import Broken
 from unlabeled.errors import UserError
@@ -244,3 +244,104 @@ def test_marks_with_noughts_find_their_names(tmp_path: Path, mark: str, key: str
     assert windows.items["label"].tolist() == ["Käse"] * 3 + ["walk"] * 3
     marks = recording.read(tmp_path / "a.csv")[""].marks
     assert marks is not None and set(marks) == {mark, "10"}
+
+
+def ward(root: Path, patients: int = 12, **further: Any) -> Path:
+    """Two stays of each patient in one table, a row an hour."""
+    rows = [
+        {"subject_id": f"{p:03d}", "stay_id": 1000 + 2 * p + s, "hour": h, "time": h, "hr": 80 + p + h, "label": p % 2}
+        | {k: v(p, s, h) for k, v in further.items()}
+        for p in range(patients)
+        for s in range(2)
+        for h in range(12)
+    ]
+    pd.DataFrame(rows).drop(columns="hour").to_csv(root / "ward.csv", index=False)
+    return root / "ward.csv"
+
+
+def test_stays_of_a_patient_are_never_parted(tmp_path: Path) -> None:
+    ready = prepare(ward(tmp_path))
+    items = ready.table.items
+    assert len(items) == 24 and items["group"].nunique() == 12
+    assert (items.groupby("group")["split"].nunique() == 1).all()
+    assert ready.prep.variables == ("hr",)  # type: ignore[union-attr]
+
+
+def test_a_weight_that_changes_in_some_recordings_is_not_lost_there(tmp_path: Path) -> None:
+    table = scan(ward(tmp_path, weight=lambda p, s, h: 70 + p + (h if p % 3 == 0 else 0)))
+    windows, prep = series.ready(table, 0, 0, 0.0)
+    read = prep.reader(windows)
+    assert prep.statics == ("weight",)
+    assert [read(row)[2, 0] for row in range(0, 24, 2)] == [70 + p for p in range(12)]
+
+
+def test_the_label_of_a_long_file_counts(tmp_path: Path) -> None:
+    for number in range(4):
+        lines = "".join(f"{h:02d}:00,HR,{80 + h},{'ill' if number % 2 else 'well'}\n" for h in range(10))
+        (tmp_path / f"{number}.csv").write_text(f"Time,Parameter,Value,label\n{lines}")
+    windows, _ = series.ready(scan(tmp_path), 0, 0, 0.0)
+    assert windows.items["label"].tolist() == ["well", "ill", "well", "ill"]
+    assert set(windows.items["split"]) == {"train"}
+
+
+def test_whole_recordings_are_taken_where_each_has_one_label(tmp_path: Path) -> None:
+    rows = [(p, h, 80 + h % 7, p % 2) for p in range(6) for h in range(200)]
+    pd.DataFrame(rows, columns=["patient", "time", "hr", "label"]).to_csv(tmp_path / "ward.csv", index=False)
+    windows, prep = series.ready(scan(tmp_path / "ward.csv"), 0, 0, 0.0)
+    assert prep.size == 200 and windows.items["path"].tolist() == [f"ward.csv#{p}" for p in range(6)]
+    assert scan(tmp_path / "ward.csv").classes == ["0", "1"]
+
+
+def test_a_patient_of_whom_nothing_was_measured_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ward.csv").write_text("patient,time,hr\n1,0,80\n1,1,81\n2,0,\n2,1,\n3,0,82\n3,1,83\n")
+    ready = prepare(tmp_path / "ward.csv")
+    assert ready.table.broken == (Broken("ward.csv#2", "all its values are missing"),)
+    again = series.again(scan(tmp_path / "ward.csv"), ready.prep, keep=True)  # type: ignore[arg-type]
+    assert again.items["path"].tolist() == ["ward.csv#1", "ward.csv#2", "ward.csv#3"]  # predict has a row for it
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["hr", "temp"], ""),
+        (["hr"], "temp of what was learnt from is in none of the recordings"),
+        (["heart_rate", "temp"], "hr of what was learnt from is in none of the recordings, and heart_rate in them was"),
+        (["hr", "temp", "spo2"], ""),  # what is not known is left out, and nothing is lacking
+    ],
+)
+def test_variables_that_another_site_calls_otherwise_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], names: list[str], said: str
+) -> None:
+    def site(name: str, columns: list[str]) -> Path:
+        rows = [(p, h, *(80 + p + h for _ in columns)) for p in range(12) for h in range(8)]
+        pd.DataFrame(rows, columns=["patient", "time", *columns]).to_csv(tmp_path / name, index=False)
+        return tmp_path / name
+
+    here = prepare(site("here.csv", ["hr", "temp"]))
+    capsys.readouterr()
+    as_stored(scan(site("there.csv", names)), here.prep)
+    told = capsys.readouterr().err
+    assert said in told and bool(told) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("learnt", "given", "told"),
+    [
+        ("2024-01-01 {:02d}:00", "{:d}", "from one row to the next 1 go by, where a step was 3600"),
+        ("{:d}", "{:d}0", ""),  # seldom measured
+        ("{:d}", "{:d}00", "from one row to the next 100 go by, where a step was 1"),
+        ("2024-01-01 {:02d}:00", "2150-06-01 {:02d}:00", ""),
+        ("{:d}", "{:d}", ""),
+    ],
+)
+def test_times_of_another_unit_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], learnt: str, given: str, told: str
+) -> None:
+    for name, form in (("here", learnt), ("there", given)):
+        rows = [(p, form.format(h), 80 + p + h % 3) for p in range(6) for h in range(20)]
+        pd.DataFrame(rows, columns=["patient", "time", "hr"]).to_csv(tmp_path / f"{name}.csv", index=False)
+    here = prepare(tmp_path / "here.csv")
+    capsys.readouterr()
+    as_stored(scan(tmp_path / "there.csv"), here.prep)
+    said = capsys.readouterr().err
+    assert told in said and bool(told) == bool(said)

@@ -15,11 +15,12 @@ import unlabeled as ul
 from unlabeled.confidence import calibration
 from unlabeled.confidence.conformal import quantile
 from unlabeled.data.prepare import prepare
+from unlabeled.data.scan import scan
 from unlabeled.deploy import fairness, figures
 from unlabeled.deploy.decide import Limits
 from unlabeled.deploy.worse import corrupted
 from unlabeled.training.recipe import Recipe
-from unlabeled.verbs.audit import Audited, _answer, _of_items
+from unlabeled.verbs.audit import Audited, _answer, _of_items, column
 
 PROMISES = {"conformal": {"coverage": 0.9, "items": 40}, "strangers": {"keep": 0.95}}
 LIMITS = Limits(("a", "b"), 0.9, np.array([0.6, 0.6]), 0.9)
@@ -134,6 +135,40 @@ def test_small_parts_are_left_out_and_missing_values_are_a_part() -> None:
     part = np.array(["few"] * 5 + [None] * 45 + ["many"] * 50, dtype=object)
     table = fairness.table(found, y, LIMITS, {"sex": part}, resamples=50)
     assert set(table["part"]) == {"(missing)", "many"}
+
+
+def test_ages_are_cut_into_quarters_and_names_are_not() -> None:
+    found, y, part = drawn(200, 0, 0.0)
+    ages = np.array([*(f"{18 + i % 80}" for i in range(180)), *[None] * 20], dtype=object)
+    cut = fairness.banded(ages)
+    table = fairness.table(found, y, LIMITS, {"age": cut}, resamples=50)
+    sizes = table.drop_duplicates("part").set_index("part")["n"]
+    assert len(sizes) == 5 and all(n == "(missing)" or " to " in n for n in sizes.index)
+    assert sizes["(missing)"] == 20 and sizes.sum() == 200 and sizes.drop("(missing)").min() >= 30
+    assert fairness.banded(part) is part
+    whole = np.array(["0", "1"] * 100, dtype=object)
+    assert fairness.banded(whole) is whole  # two sexes
+    mixed = np.array([*map(str, range(199)), "old"], dtype=object)
+    assert fairness.banded(mixed) is mixed
+
+
+def test_parts_that_are_too_small_are_named(model: Path, digits: Path, tmp_path: Path) -> None:
+    files = sorted((digits / "test").rglob("*.png"))[::6]
+    rows = [(str(f), f.parent.name, "A" if i > 4 else "B", str(20 + i)) for i, f in enumerate(files)]
+    pd.DataFrame(rows, columns=["path", "label", "hospital", "age"]).to_csv(tmp_path / "m.csv", index=False)
+    found = ul.audit(str(model), str(tmp_path / "m.csv"), by=["hospital", "age"], out=str(tmp_path / "audit"))
+    assert "hospital: 1 part of fewer than 10 items left out: B (5)" in found.lines()
+    assert found.table[found.table["column"] == "age"]["part"].nunique() == 4
+
+
+def test_a_table_of_recordings_is_no_manifest_and_knows_its_sites(tmp_path: Path) -> None:
+    rows = [(p, h, "AB"[p % 2], 80 + h) for p in range(4) for h in range(3)]
+    file = tmp_path / "ward.csv"
+    pd.DataFrame(rows, columns=["patient", "time", "hospital", "hr"]).to_csv(file, index=False)
+    table = scan(file)
+    assert column(table, str(file), "hospital").tolist() == column(table, str(file), "domain").tolist() == [*"ABAB"]
+    with pytest.raises(ul.UserError, match=r'no column "sex".*only what a manifest'):
+        column(table, str(file), "sex")
 
 
 def doubted(calibrated: int, test: int, alike: int, seed: int, move: float = 0.0) -> bool:

@@ -180,3 +180,17 @@ def test_a_curve_is_drawn_where_it_lies_and_gaps_stay_open() -> None:
     assert rows == sorted(rows, reverse=True) and rows[0] > 24 and rows[-1] < 8
     rising[..., 20:30] = np.nan
     assert not (drawing.curves(rising, 32)[0][:, 15:17, 0] < 255).any()
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_variable_that_was_never_measured_before_is_left_out(missing: bool) -> None:
+    raw = items(gaps=missing)
+    known = {"mean": (1.0, 0.0, 0.0, 0.0), "std": (0.0, 1.0, -1.0, 1.0)}
+    looks = Series(size=32, channels=4, augmentation=STILL, missing=missing, **known)  # type: ignore[arg-type]
+    other = raw.clone()
+    other[:, 2] = 250 + 50 * other[:, 2]  # in whatever units
+    torch.testing.assert_close(looks.plain(raw), looks.plain(other))
+    assert (looks.plain(raw)[:, 2] == 0).all()
+    if missing:
+        assert (looks.plain(raw)[:, 1 + 3 + 1] == 0).all() and looks.plain(raw)[:, 1 + 3].any()
+    torch.testing.assert_close(looks.at(0, 0).augment(raw), looks.at(0, 0).augment(other))

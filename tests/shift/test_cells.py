@@ -16,6 +16,7 @@ from unlabeled.data.prepare import prepare
 from unlabeled.data.store import Prep, Store
 from unlabeled.shift import domains, representation, strangers
 from unlabeled.shift.bench import Bench
+from unlabeled.shift.crossing import crossings
 from unlabeled.shift.story import limits
 from unlabeled.shift.subjects import Subject
 from unlabeled.study.fits import write_arrays
@@ -166,3 +167,19 @@ def test_a_folder_of_other_domains_is_refused(tmp_path: Path, monkeypatch: pytes
             _claim(made, "items.csv", [], 1.0, "")
     with pytest.raises(UserError, match="differ in data: domains"):
         _claim(made, "items.csv", [], 1.0, "")
+
+
+def test_what_the_target_alone_measures_is_no_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One hospital has a variable that no other has: the others' means and spreads say so, whatever its units."""
+    monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path / "cache"))
+    rows = [
+        (p, "ab"[p % 2], h, 80.0 + p + h, 250.0 + h if p % 2 else None, "xy"[p // 2 % 2])
+        for p in range(40)
+        for h in range(8)
+    ]
+    names = ["patient", "hospital", "time", "hr", "platelets", "label"]
+    pd.DataFrame(rows, columns=names).to_csv(tmp_path / "ward.csv", index=False)
+    ready = prepare(tmp_path / "ward.csv")
+    away, home = crossings(ready, ["b"])[0].source, crossings(ready, ["a"])[0].source
+    assert away.std[2] == -1 and home.std[2] > 0 and ready.std[2] > 0
+    assert away.std[1] > 0

@@ -192,6 +192,19 @@ def test_pretrain_evaluate_embed(digits: Path, tmp_path: Path) -> None:
         embed(str(digits), str(digits))
 
 
+def test_a_run_of_another_seed_is_not_tested_on_what_it_has_seen(digits: Path, tmp_path: Path) -> None:
+    """Where the data bring no test items, the seed of the run has drawn those that it did not see."""
+    data = tmp_path / "data"
+    for digit in "018":
+        shutil.copytree(digits / "train" / digit, data / digit)
+    out = Setup(encoder=ENCODER, size=16, out=str(tmp_path / "run"), seed=3)
+    pretrain(str(data), setup=out, budget=Budget(steps=2), training=TRAINING, augmentation=VIEWS)
+    unseen = prepare(data, size=16, seed=3)
+    evaluate(str(tmp_path / "run"), str(data), draws=1, protocols=("linear",), training=TRAINING)
+    claimed = json.loads((tmp_path / "run" / "evaluation" / "data" / "items.json").read_text("utf-8"))
+    assert claimed == fits.identity(unseen) != fits.identity(prepare(data, size=16, seed=0))
+
+
 def test_minutes_are_shared_alike_by_methods_and_supervised_training(digits: Path, tmp_path: Path) -> None:
     out = tmp_path / "study"
     compare(

@@ -114,3 +114,22 @@ def test_results_on_other_items_or_labels_are_not_taken_for_these(tmp_path: Path
     ):
         with pytest.raises(UserError, match=f"other {word}"):
             claim(tmp_path, other)
+
+
+@pytest.mark.parametrize(("ill", "patients", "low"), [(3, 3, 0.29), (20, 20, 0.83), (20, 4, 0.40), (3, 1, None)])
+def test_a_ranking_without_a_fault_hangs_on_the_rarer_class(
+    tmp_path: Path, ill: int, patients: int, low: float | None
+) -> None:
+    """All who died stand above all others: of how few they were is told, however many lived."""
+    y = np.array([1] * ill + [0] * 200)
+    group: list[str | None] = [f"ill {i % patients}" for i in range(ill)] + [None] * 200
+    risk = np.where(y == 1, 0.8, 0.2) + np.random.default_rng(0).uniform(-0.1, 0.1, len(y))
+    found = scored(tmp_path, prepared(y, group), {c: np.stack([1 - risk, risk], 1) for c in CELLS})
+    for metric in ("auroc", "auprc"):
+        one = row(found, metric)
+        assert one["mean"] == 1
+        if low is None:
+            assert np.isnan(one["low"]) and np.isnan(one["high"])
+        else:
+            assert one["low"] == pytest.approx(low, abs=0.005) and one["high"] == 1
+    assert row(found, "accuracy")["low"] > 0.98  # of all items

@@ -118,7 +118,7 @@ def forecast(runs: Sequence[Run], table: Table, horizons: Sequence[int], device:
             past = np.where(np.isnan(test.x[:, 1 : 1 + count]), last, test.x[:, 1 : 1 + count])[:, :, -season:]
             told("last season", 0, np.tile(past, -(-h // season))[:, :, :h])
     shown |= {"past": test.x[pick, 1 : 1 + count], "true": test.y[pick]}
-    groups = {h: _blocks(found["test"], h + prep.size) for h in horizons}
+    groups = {h: w.together(table, found["test"], h + prep.size) for h in horizons}
     return Forecasts(errors, groups, season, shown, prep.size, names)
 
 
@@ -214,8 +214,3 @@ def _all_at_once(inputs: Inputs, read: Parts, units: Mapping[str, Windows], star
     y = {n: (units[n].y[:, :, :h] - start[n]).reshape(len(units[n]), -1) for n in ("train", "val")}
     fitted = Ridge.fit(inputs, y["train"], read["val"], y["val"])
     return np.asarray(fitted.predict(read["test"]).reshape(len(units["test"]), -1, h) + start["test"])
-
-
-def _blocks(part: Windows, length: int) -> np.ndarray:
-    """Number of the stretch of time that a window lies in: windows of one stretch overlap and are drawn together."""
-    return np.unique(np.stack([part.recording, part.start // length], 1), axis=0, return_inverse=True)[1].ravel()

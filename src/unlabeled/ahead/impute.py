@@ -113,9 +113,7 @@ def impute(
         )
         if share == max(shares):
             shown.setdefault(arm, guess[pick])
-    stretch = found["test"].start // prep.size
-    groups = np.unique(np.stack([found["test"].recording, stretch], 1), axis=0, return_inverse=True)[1].ravel()
-    return Imputed(errors, groups, shown, prep.variables)
+    return Imputed(errors, w.together(table, found["test"], prep.size), shown, prep.variables)
 
 
 def hide(part: Windows, variables: int, share: float, how: str, seed: int) -> np.ndarray:

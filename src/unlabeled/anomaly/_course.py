@@ -177,7 +177,7 @@ class Recordings:
             known = values[~np.isnan(values)]
             if len(known) and abs(np.median(known) - mean[number]) > FAR * max(std[number], 1e-9):
                 middle = f"{name} is {np.median(known):.4g} in the middle, {mean[number]:.4g} was learnt"
-                out.append(f"{middle} (spread {std[number]:.3g}): perhaps other units, or another machine.")
+                out.append(f"{middle} (spread {max(std[number], 0):.3g}): perhaps other units, or another machine.")
             if not self.prep.missing and len(known) < len(values):
                 share = 1 - len(known) / len(values)
                 out.append(

@@ -19,6 +19,9 @@ from unlabeled.formats import picture
 SHOWN = 5  # examples with a finding
 TURNED = 2_000  # items whose turned copies are compared
 LEARN = ("train", "val", "unlabeled")
+DARK = 32  # of 255: what no picture goes beyond, it uses an eighth of the range or less
+NOTHING = frozenset(("na", "n/a", "nan", "null", "nil", "none", "unknown", "unk", "missing", "?", "-", "not known"))
+NUMBERS = frozenset(("-1", "-9", "-99", "-999", "-9999"))  # which may stand for it beside two classes or more
 UNEVEN = 10  # times that the largest class is larger than the smallest before it is told
 TELLING = 0.6  # share of the variance of brightness, or of colour, that classes explain before it is told
 TELLERS = 20  # labelled items beyond one a class that are asked for before it is told
@@ -142,6 +145,12 @@ def classes(table: Table) -> list[Finding]:
         if names:
             number = f"{len(names)} classes are" if len(names) > 1 else "one class is"
             out.append(Finding("classes", "warning", f"{number} {text}", [str(n) for n in names[:SHOWN]]))
+    called = {c.strip().lower().removesuffix(".0"): c for c in table.classes}
+    odd = [c for low, c in called.items() if low in NOTHING or (low in NUMBERS and len(called) > 2)]
+    if odd and len(called) > len(odd):
+        told = ", ".join(f'"{c}" ({(items["label"] == c).sum():,} items)' for c in odd[:SHOWN])
+        text = f"a class is called {told}: where that means that no label is known, leave those cells empty"
+        out.append(Finding("classes", "warning", text))
     if len(learn) > 1 and learn.max() >= UNEVEN * learn.min():
         most, least = f'"{learn.idxmax()}" has {learn.max():,} items', f'"{learn.idxmin()}" {learn.min():,}'
         text = f"the classes are uneven ({most}, {least}); read macro-F1 rather than accuracy"
@@ -185,6 +194,10 @@ def shapes(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
     if len(bits) > 1:
         text = f"{bits[16]:,} pictures have 16 bits and {bits[8]:,} have 8; all are read with 16"
         out.append(Finding("bits", "warning", text))
+    if bits[16] and not bits[8] and seen.thumbs.size and (most := int(seen.thumbs.max())) <= DARK:
+        text = f"the pictures have 16 bits, and the brightest reaches {most / 255:.0%} of white, as scanners with 12 "
+        text += "bits write them: noise that is added to views hides what they show; spread the values first (times "
+        out.append(Finding("bits", "warning", f"{text}{255 // max(1, most)})"))
     reach = Counter(look.reach for look in looks)
     if reach[1] and reach[65535]:
         text = f"{reach[1]:,} pictures hold floats up to 1, which count as white, and {reach[65535]:,} hold larger ones"

@@ -152,7 +152,7 @@ def fitted(
         own = own.told(tokenizer) if tokenizer else own
         return own.ready(table, size, stride, step)
     _check(table, prep)
-    return own.again(table, prep, stride), prep, own.view(table, prep, size)
+    return _heard(table, own.again(table, prep, stride)), prep, own.view(table, prep, size)
 
 
 def _check(table: Table, prep: Preparation) -> None:
@@ -171,7 +171,14 @@ def as_stored(table: Table, prep: Preparation) -> Table:
     A recording that cannot be read stays a row, so that it is told as broken when it is decoded.
     """
     _check(table, prep)
-    return kind(table.modality).again(table, prep, keep=True)
+    return _heard(table, kind(table.modality).again(table, prep, keep=True))
+
+
+def _heard(table: Table, again: Table) -> Table:
+    """The items as an earlier run has cut its own, when what was noted of them has been said."""
+    for note in again.notes[len(table.notes) :]:
+        progress.say(f"mind: {note}")
+    return again
 
 
 def measured(table: Table, store: Store, prep: Preparation, size: int) -> Prepared:

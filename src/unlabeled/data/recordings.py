@@ -24,7 +24,7 @@ def examine(table: Table, store: Store | None) -> tuple[list[Finding], Facts, tu
             return [], facts, broken
         facts |= {"variables": list(seen.variables), "statics": list(seen.statics), "step": step, "missing": seen.gaps}
         facts["lengths"] = [int(seen.lengths.min()), int(np.median(seen.lengths)), int(seen.lengths.max())]
-        return _told(seen), facts, broken
+        return [*seen.watch.findings(), *_told(seen)], facts, broken
     findings, facts = _stored(table, store)
     return findings, facts, ()
 

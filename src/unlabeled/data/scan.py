@@ -25,6 +25,11 @@ PLAIN_WORDS = frozenset(
 )
 
 
+REMEDIES = dict.fromkeys(
+    (".xlsx", ".xls", ".ods", ".sav", ".dta", ".sas7bdat", ".rds"), "save it as CSV or Parquet"
+) | (
+    dict.fromkeys((".gz", ".bz2", ".xz", ".zip", ".7z"), "unpack it first")
+)  # of files that hold items, but not as they are
 FEW = 10  # times that there are more files of shared suffixes before they are looked into
 LOOKED_INTO = 16  # files in folders whose first lines say which kind such files are of
 
@@ -82,7 +87,7 @@ def _file(path: Path) -> Table:
         return Table(path, "manifest", modality, items, notes=_of_list(path, items))
     raise UserError(
         f"cannot scan {path}: it is neither an item that is known, nor a manifest or .npz file",
-        "give the folder of the items",
+        REMEDIES.get(suffix, "give the folder of the items"),
     )
 
 
@@ -113,7 +118,11 @@ def _folder(root: Path) -> Table:
         seen = ", ".join(f"{n:,} {kind}" for kind, n in shared.others.most_common(3)) or "nothing"
         wanted = ", ".join(k.what for k in kinds().values())
         raise UserError(
-            f"there are no items in {root} (known: {wanted}; found: {seen})", "give the folder that holds the items"
+            f"there are no items in {root} (known: {wanted}; found: {seen})",
+            next(
+                (REMEDIES[s] for s, _ in shared.others.most_common() if s in REMEDIES),
+                "give the folder that holds the items",
+            ),
         )
     modality = max(named, key=lambda m: len(named[m]))
     tree = named[modality]

@@ -7,18 +7,19 @@ step 240 on. Windows are cut inside the recordings of one split and never reach 
 import re
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from unlabeled.data.naming import common, mark_names
+from unlabeled.data.naming import common, mark_names, name_of
+from unlabeled.data.oddities import Watch
 from unlabeled.data.table import Broken, Table, complete
 from unlabeled.errors import UserError
-from unlabeled.formats import Unreadable, recording, steps
+from unlabeled.formats import Unreadable, recording
 from unlabeled.formats.record import Recording
 from unlabeled.progress import bar
 
@@ -140,8 +141,15 @@ class Grids:
             if name in at:
                 out[at[name]] = values[i]
         for i, name in enumerate(self.statics):
-            out[len(self.variables) + i] = found.static.get(name, np.nan)
+            out[len(self.variables) + i] = found.static.get(name, _first_of(found, name))
         return out, marks
+
+
+def _first_of(found: Recording, name: str) -> float:
+    """The first value of a descriptor that was measured over time in this recording (a weight); NaN where none was."""
+    known = found.values[found.variables.index(name)] if name in found.variables else np.zeros(0)
+    known = known[~np.isnan(known)]
+    return float(known[0]) if len(known) else float("nan")
 
 
 def one(file: Path, key: str) -> Recording:
@@ -149,6 +157,8 @@ def one(file: Path, key: str) -> Recording:
     found = recording.read(file)
     if key not in found:
         raise Unreadable(f'there is no usable recording "{key}" in it' if key else "it holds several recordings")
+    if found[key].fault:
+        raise Unreadable(found[key].fault)
     return found[key]
 
 
@@ -194,6 +204,8 @@ class Survey:
         marked: whether single steps bear labels.
         gaps: share of the values on the grid that are missing.
         notes: what was odd and has been mended, and in how many recordings.
+        labels: that each readable recording bears as a whole, None where its file tells none.
+        watch: what is odd about their values.
     """
 
     lengths: np.ndarray
@@ -203,6 +215,8 @@ class Survey:
     marked: bool
     gaps: float
     notes: Counter[str]
+    labels: tuple[str | None, ...] = ()
+    watch: Watch = field(default_factory=Watch)
 
 
 def suitable_step(table: Table) -> float:
@@ -235,9 +249,10 @@ def suitable_step(table: Table) -> float:
 def survey(table: Table, step: float) -> tuple[Survey, tuple[Broken, ...]]:
     """Read every recording once and say what they are like, and which cannot be used."""
     learn = table.items["split"].ne("test").to_numpy()
-    grids = Grids(step, None)
+    given = table.items["label"].astype(object).where(table.items["label"].notna(), None).tolist()
+    grids, watch = Grids(step, None), Watch()
     lengths, broken, notes = [], [], Counter[str]()
-    seen, told = Counter[str](), Counter[str]()
+    seen, told, labels = Counter[str](), Counter[str](), list[str | None]()
     gaps = whole = 0
     marked = False
     with bar("reading recordings", len(table)) as shown:
@@ -256,14 +271,28 @@ def survey(table: Table, step: float) -> tuple[Survey, tuple[Broken, ...]]:
                 shown.advance(1)
             lengths.append(values.shape[1])
             notes.update(found.notes)
-            marked |= marks is not None
+            labels.append(found.label)
+            if not first:  # of the parts of one recording the first
+                own = found.label if given[row] is None else given[row]
+                watch.see(found, own, path if count is None else "", not learn[row])
+            marked |= marks is not None and found.label is None
             if learn[row]:
                 seen.update(dict.fromkeys(found.variables, 1))
                 told.update(dict.fromkeys(found.static, 1))
                 gaps, whole = gaps + int(np.isnan(values).sum()), whole + values.size
     names = tuple(v for v in seen if v not in told)  # in the order in which they turned up
     return (
-        Survey(np.array(lengths, np.int64), step, names, tuple(told), marked, gaps / max(whole, 1), notes),
+        Survey(
+            np.array(lengths, np.int64),
+            step,
+            names,
+            tuple(told),
+            marked,
+            gaps / max(whole, 1),
+            notes,
+            tuple(labels),
+            watch,
+        ),
         tuple(broken),
     )
 
@@ -294,6 +323,9 @@ def cut(table: Table, size: int, stride: int, seen: Survey) -> tuple[Table, np.n
     known = table.items.astype(object).where(table.items.notna(), None).to_dict("records")
     for number, (item, length) in enumerate(zip(known, seen.lengths.tolist(), strict=True)):
         file, key, first, count = place(item["path"])
+        if item["label"] is None and (whole := seen.labels[number]) is not None:
+            item["label"] = whole if names is None else name_of(whole, names)
+            item["split"] = "train" if item["split"] == "unlabeled" and item["label"] else item["split"]
         if length <= size and count is None and not seen.marked:
             rows.append((item["path"], item["label"], item["group"], item["domain"], item["split"]))
             of.append(number)
@@ -357,22 +389,6 @@ def again(table: Table, prep: SeriesPrep, stride: int = 0, *, keep: bool = False
     """
     seen, broken = survey(table, prep.step)
     windows, of = cut(table.without(broken), prep.size, stride or max(1, prep.size // 2), seen)
+    lacks = seen.watch.lacks((*prep.variables, *prep.statics), len(seen.lengths))
+    windows = replace(windows, notes=(*windows.notes, *lacks, *seen.watch.unlike(prep.step, seen.lengths)))
     return complete(windows, table.places({b.path for b in broken})[of], table) if keep else windows
-
-
-def expand(paths: list[str], folder: Path) -> Iterator[tuple[str, str | None]]:
-    """Every recording of the files as path and its own label: one a file, or `file#key` where a file holds several.
-
-    A file that cannot be read stays one item, so that it is told as broken later.
-    """
-    for path in paths:
-        file = folder / path
-        try:
-            several = file.suffix.lower() in (".ts", ".npz") or set(steps.columns(file)) & set(steps.WORDS["id"])
-            found = recording.read(file) if several else None
-        except Unreadable:
-            found = None
-        if found is None or list(found) == [""]:
-            yield path, None
-        else:
-            yield from ((f"{path}#{key}", one.label) for key, one in found.items())

@@ -17,6 +17,7 @@ from unlabeled.deploy.decide import Limits
 from unlabeled.stats import resampled
 
 FEWEST = 10  # items of a part
+QUARTERS = 4  # parts that numbers are cut into which are mostly rare
 METRICS = ("accuracy", "ece", "overconfidence", "coverage", "size", "flagged", "abstained")
 SHARES = ("accuracy", "coverage", "flagged", "abstained")
 COLUMNS = ("column", "part", "n", "metric", "value", "low", "high", "difference", "difference_low", "difference_high",
@@ -92,6 +93,34 @@ def table(
             beyond = metric != "ece" and not lone and bool(far > norm.isf(0.025 / (len(parts) * (len(METRICS) - 1))))
             rows.append((column, part, int(mask.sum()), metric, value[0], low, high, gap[0], *ends, beyond))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def banded(values: np.ndarray) -> np.ndarray:
+    """Parts (N,) by quarters of the items where values (N,) are numbers of which most are rare, as ages are; else the
+    values as they are.
+
+    >>> banded(np.array([str(30 + i) for i in range(40)]))[[0, 39]].tolist()
+    ['30 to 39', '60 to 69']
+    """
+    words = _words(values)
+    known = words != MISSING
+    numbers = pd.to_numeric(pd.Series(words), errors="coerce").to_numpy(np.float64)
+    different, counts = np.unique(words[known], return_counts=True)
+    if not np.isfinite(numbers[known]).all() or len(different) <= QUARTERS or (counts >= FEWEST).mean() > 0.5:
+        return values
+    inner = np.quantile(numbers[known], np.arange(1, QUARTERS) / QUARTERS)
+    quarter = np.where(known, np.searchsorted(inner, numbers), -1)
+    out = words.astype(object)
+    for number in np.unique(quarter[known]):
+        mine = numbers[quarter == number]
+        out[quarter == number] = f"{mine.min():g} to {mine.max():g}"
+    return out
+
+
+def small(values: np.ndarray) -> list[str]:
+    """Parts of values (N,) that are left out as they hold too few items, with how many."""
+    names, counts = np.unique(_words(values), return_counts=True)
+    return [f"{n} ({c})" for n, c in zip(names, counts, strict=True) if c < FEWEST]
 
 
 def _ends(metric: str, found: np.ndarray, units: int) -> tuple[float, float]:

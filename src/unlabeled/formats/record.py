@@ -20,6 +20,9 @@ class Recording:
         marks: (T,) labels of single steps as text, None where there is none; or None where the file has no such column.
         static: variables that do not change with time (age, sex), by name.
         notes: what was odd and how it was mended, in words.
+        group: whose it is (patient), where a table of several recordings tells that.
+        domain: where it was made (site), likewise.
+        fault: why nothing of it can be used, of a table in which others can; there are no values then.
     """
 
     values: np.ndarray
@@ -29,6 +32,9 @@ class Recording:
     marks: np.ndarray | None = None
     static: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    group: str | None = None
+    domain: str | None = None
+    fault: str = ""
 
     def __len__(self) -> int:
         return int(self.values.shape[1])
@@ -71,3 +77,8 @@ def made(
             times, values = times[order], values[:, order]
             marks = marks[order] if marks is not None else None
     return Recording(values, variables, times, label, marks, static or {}, tuple(notes))
+
+
+def lost(fault: str) -> Recording:
+    """In place of a recording of which nothing can be used, while others of its file can."""
+    return Recording(np.zeros((0, 0), np.float32), (), fault=fault)

@@ -2,7 +2,7 @@
 value); CSV, TSV or Parquet, one recording a file or many with an id.
 """
 
-from collections.abc import Container, Hashable, Iterable, Mapping
+from collections.abc import Container, Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,18 +10,23 @@ import numpy as np
 import pandas as pd
 
 from unlabeled.formats import Unreadable, times
+from unlabeled.formats.belonging import IDS, SITES, Belonging, belonging, constant
+from unlabeled.formats.belonging import first as _first
 from unlabeled.formats.cells import NOTE, commas, encoding, layout, table
-from unlabeled.formats.record import Recording, made
+from unlabeled.formats.record import Recording, lost, made
 
 WORDS = {
     "time": ("time", "timestamp", "date", "datetime", "charttime", "t", "step", "seconds"),
-    "id": ("id", "recordid", "record_id", "patient", "patient_id", "stay_id", "subject", "series_id", "recording"),
+    "id": IDS,
     "variable": ("variable", "parameter", "channel", "feature", "name", "itemid", "measurement"),
     "value": ("value", "val", "valuenum", "measurement_value"),
     "label": ("label", "class", "activity", "is_anomaly", "anomaly", "is_fault", "fault", "faulty", "outlier"),
 }  # fmt: skip
 PAIR = ("date", "time")  # which together are the time where one holds days and the other times of the day
 STATIC = ("age", "gender", "sex", "height", "weight", "icutype", "bmi", "site", "unit")  # descriptors of a record
+SEXES = {"f": 0.0, "female": 0.0, "m": 1.0, "male": 1.0}  # where they are told in words
+UNKNOWN = (-1.0, -9.0, -99.0, -999.0, -9999.0)  # no descriptor is negative: with these tables say "not known"
+OUTCOMES = ("label", "class")  # which may be of whole recordings; activities and faults are of their steps
 NAMELESS = ("RecordID",)  # a long table may tell its own number as if it had been measured
 
 
@@ -39,6 +44,8 @@ def read(path: Path) -> Mapping[str, Recording]:
             raise Unreadable(f'two of its columns are called "{name}"')
         lower[name] = column
     found = {what: lower[w] if (w := _first(words, lower)) else None for what, words in WORDS.items()}
+    whose = belonging(frame, lower)
+    found["id"] = whose.recording or None
     at, taken, note = _times(frame, lower, found["time"])  # of the whole file, so that one rule reads its dates
     parts: list[tuple[str, pd.DataFrame, np.ndarray | None]] = [("", frame, at)]
     notes = [note] if note else []
@@ -51,16 +58,36 @@ def read(path: Path) -> Mapping[str, Recording]:
         if lacking := len(frame) - sum(len(part) for _, part in groups):
             notes.append(f"{lacking:,} rows of its file have no id and were left out")
     long = found["variable"] and found["value"]
+    of_whole = found["label"] or ""
+    if not (whose.recording and of_whole.lower() in OUTCOMES and constant(frame[whose.recording], frame[of_whole])):
+        of_whole = ""
     out, faults = {}, []
     for key, part, own in parts:
+        if not long and found["time"] and own is not None:  # a night on a ward
+            own = times.overnight(part[found["time"]], own)
         try:
-            one = _long(part, found, own) if long and own is not None else _wide(part, found, own, taken)
-            out[key] = replace(one, notes=(*one.notes, *notes))
+            one = (
+                _long(part, found, own) if long and own is not None else _wide(part, found, own, taken | whose.columns)
+            )
+            if of_whole and one.marks is not None:
+                one = replace(one, label=one.marks[0], marks=None if one.marks[0] is None else one.marks)
+            out[key] = _told(replace(one, notes=(*one.notes, *notes)), part, whose)
         except Unreadable as fault:
             faults.append(f"{key}: {fault}" if key else str(fault))
-    if not out:
+            out[key] = lost(str(fault))  # whose it is, is known, and it is told as broken by its id
+    if len(faults) == len(out):
         raise Unreadable(faults[0] if faults else "none of its rows has an id")
     return out
+
+
+def _told(one: Recording, rows: pd.DataFrame, whose: Belonging) -> Recording:
+    """A recording with whose it is and where it was made."""
+
+    def word(column: str) -> str | None:
+        cells = _words(rows[column].dropna().iloc[:1]).tolist() if column else []
+        return cells[0] or None if cells else None
+
+    return replace(one, group=word(whose.person), domain=word(whose.site))
 
 
 def columns(path: Path) -> list[str]:
@@ -87,7 +114,8 @@ def _frame(path: Path) -> pd.DataFrame:
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise Unreadable(f'two of its columns are called "{twice}"')
-    mine = {w for w in (*(_first(WORDS[k], names) for k in ("id", "label")), _variable(names)) if w}  # 007 is no 7
+    mine = {w for w in (_first(WORDS["label"], names), _variable(names), *IDS) if w}  # 007 is no 7
+    mine |= set(SITES) if mine & {*names} & {*IDS} else set()
     words: dict[Hashable, str] = {cell: "str" for cell in how.raw if cell.strip().lower() in mine}
     frame = table(path, how, words)
     if how.between != "," and how.decimal == "." and commas(frame.drop(columns=list(words))):  # below the first lines
@@ -114,11 +142,6 @@ def _dated(frame: pd.DataFrame, index: "pd.Series", rest: pd.DataFrame) -> pd.Da
     except Unreadable:
         known = False
     return rest.assign(time=index) if known else frame
-
-
-def _first(words: Iterable[str], there: Container[str]) -> str:
-    """The first of some words that is there, or ""."""
-    return next((w for w in words if w in there), "")
 
 
 def _variable(names: Container[str]) -> str:
@@ -163,26 +186,39 @@ def _wide(
     names: list[str] = []
     static: dict[str, float] = {}
     columns = [str(c) for c in frame.columns if c not in taken]
-    values, odd = np.empty((len(columns), len(frame)), np.float32), 0
+    values, odd, left = np.empty((len(columns), len(frame)), np.float32), 0, list[str]()
     for column in columns:
         cells = frame[column]
         if pd.api.types.is_datetime64_any_dtype(cells):
-            continue  # dates, not numbers
+            left.append(column)  # dates, not numbers
+            continue
         spans = pd.api.types.is_timedelta64_dtype(cells)
-        numbers = cells.dt.total_seconds() if spans else pd.to_numeric(cells, errors="coerce")
+        numbers = cells.dt.total_seconds() if spans else _numbers(cells, column)
         if numbers.isna().all() and cells.notna().any():
-            continue  # words, not numbers
+            left.append(column)  # words, not numbers
+            continue
         odd += int((numbers.isna() & cells.notna()).sum())
         if column.lower() in STATIC and numbers.nunique() <= 1:
-            static[column] = float(numbers.dropna().iloc[0]) if numbers.notna().any() else np.nan
+            told = float(numbers.dropna().iloc[0]) if numbers.notna().any() else np.nan
+            static[column] = np.nan if told in UNKNOWN else told
             continue
         values[len(names)] = numbers.to_numpy(np.float32, na_value=np.nan)
         names.append(column)
     if not names:
-        raise Unreadable("none of its columns holds numbers")
+        raise Unreadable("none of its columns holds numbers" + (f" ({', '.join(left)})" if left else ""))
     marks = _marks(frame[found["label"]]) if found["label"] else None
     out = made(values[: len(names)], tuple(names), at, marks=marks, static=static)
-    return replace(out, notes=(*out.notes, f"{odd:,} cells that hold no number count as missing")) if odd else out
+    notes = [f"{odd:,} cells that hold no number count as missing"] if odd else []
+    notes += [f"columns without a number were left out: {', '.join(left)}"] if left else []
+    return replace(out, notes=(*out.notes, *notes))
+
+
+def _numbers(cells: "pd.Series", variable: str) -> "pd.Series":
+    """Cells as numbers, what is none as missing; sexes that are told in words become 0 (female) and 1 (male)."""
+    numbers: pd.Series = pd.to_numeric(cells, errors="coerce")
+    if variable.lower() in ("sex", "gender") and numbers.isna().all():
+        return cells.astype("str").str.strip().str.lower().map(SEXES).astype("float64")
+    return numbers
 
 
 def _marks(cells: "pd.Series") -> np.ndarray:
@@ -203,9 +239,12 @@ def _marks(cells: "pd.Series") -> np.ndarray:
 
 def _long(frame: pd.DataFrame, found: Mapping[str, str | None], at: np.ndarray) -> Recording:
     variable, value = (str(found[k]) for k in ("variable", "value"))
-    x = pd.to_numeric(frame[value], errors="coerce").to_numpy(np.float64)
-    odd = int((np.isnan(x) & frame[value].notna().to_numpy()).sum())
+    x = pd.to_numeric(frame[value], errors="coerce").to_numpy(np.float64, na_value=np.nan, copy=True)
     codes, words = pd.factorize(_words(frame[variable]))
+    for code in np.flatnonzero([w.lower() in ("sex", "gender") for w in words]):
+        mine = codes == code
+        x[mine] = _numbers(frame.loc[mine, value], "sex").to_numpy(np.float64, na_value=np.nan)
+    odd = int((np.isnan(x) & frame[value].notna().to_numpy()).sum())
     usable = ~np.isnan(at) & (codes >= 0) & np.array([*(w not in NAMELESS for w in words), False])[codes]
     told_once = np.array([*(w.lower() in STATIC for w in words), False])[codes] & (at == np.nanmin(at, initial=np.inf))
     static: dict[str, float] = {}

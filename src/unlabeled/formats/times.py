@@ -49,6 +49,27 @@ def read(column: "pd.Series") -> tuple[np.ndarray, str]:
     return _dates(column)
 
 
+def overnight(column: "pd.Series", times: np.ndarray) -> np.ndarray:
+    """Times (T,) in the order of their rows, in which the days go on where a clock (`23:50`, `00:10`) begins anew.
+
+    Only times of the day, and only where every turn back is one of more than half a day; else they stay as they are.
+
+    Args:
+        column: the cells that they were read from.
+        times: what `read` made of them.
+
+    >>> overnight(pd.Series(["23:30", "00:30"]), np.array([84600.0, 1800.0])).tolist()
+    [84600.0, 88200.0]
+    """
+    if pd.api.types.is_numeric_dtype(column) or not len(times) or not (0 <= times.min() <= times.max() < DAY):
+        return times
+    steps = np.diff(times)
+    back = steps < 0
+    if not back.any() or (steps[back] > -DAY / 2).any() or np.isnan(_clocks(pd.Index(column.iloc[:1]), ":")).any():
+        return times
+    return np.asarray(times + DAY * np.cumsum(np.append(False, back)))
+
+
 def joined(dates: "pd.Series", clocks: "pd.Series") -> tuple[np.ndarray, str] | None:
     """Times (T,) of a column of dates and one of times of the day, and what was assumed; None where they are not such.
 

@@ -33,7 +33,7 @@ class Series(Modality):
         size: steps of a view.
         channels: of the raw items: 1, and one for each variable.
         mean: mean of each raw channel; that of the first is not used.
-        std: standard deviation of each raw channel.
+        std: standard deviation of each raw channel; below 0 where it was never measured, which views then leave out.
         augmentation: how far the random views go.
         plain_size: steps of the plain view; 0 takes `size`.
         missing: whether values can be missing, which views then tell.
@@ -68,6 +68,8 @@ class Series(Modality):
         self.mean = torch.tensor((tuple(mean) * (channels // len(mean)))[1:])[:, None]
         spread = torch.tensor((tuple(std) * (channels // len(std)))[1:])[:, None]
         self.std = torch.where(spread > 1e-8, spread, 1.0)  # a constant channel stays what it is
+        self.unknown = spread < 0
+        self.leaves_out = bool(self.unknown.any())  # known before any item is seen, as an export wants it
         self.augmentation, known = augmentation, augmentation.known(USUAL)
         self.crop, self.jitter = known["crop"], known["jitter"]
         self.noise, self.cutout = known["noise"], known["cutout"]
@@ -266,6 +268,8 @@ class Series(Modality):
     def _scaled(self, raw: Tensor) -> Tensor:
         """Normalised values (B, V, T), NaN where missing if views tell that, else 0 there."""
         x = ((raw[:, 1:] - self.mean.to(raw.device)) / self.std.to(raw.device)).clamp(-FARTHEST, FARTHEST)
+        if self.leaves_out:  # nobody has learnt what to make of it, nor in what units it comes
+            x = x.masked_fill(self.unknown.to(raw.device), float("nan"))
         return x if self.missing else x.nan_to_num()
 
     def _nan(self, view: Tensor) -> Tensor:

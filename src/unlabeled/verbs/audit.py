@@ -34,6 +34,7 @@ from unlabeled.study.record import write_csv, write_json
 WINDOW = re.compile(r"@\d+\+\d+$")
 SEEN = "items that the model has learnt from may be among these, which flatters it"
 SHOWN = ("accuracy", "ece", "coverage", "abstained")
+SOME = 6  # parts that are named
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,7 @@ def audit(
     Args:
         model: a .ul folder, or an .onnx file.
         data: labelled items; a manifest brings the columns.
-        by: columns such as site,sex; domain, group and label are always there.
+        by: columns such as site,sex; domain, group and label are always there; ages and the like are cut in quarters.
         worse: kinds of corruption, or all.
         items: most items that are made worse, evenly taken.
         split: items of this split, where the data are split; all takes every labelled item.
@@ -130,7 +131,9 @@ def audit(
     y = np.array([code[label] for label in table.items["label"].iloc[read]])
     units = unit_numbers(table, read)
     whole = figures.figures(found, y, loaded.limits, units)
-    parts = fairness.table(found, y, loaded.limits, {k: v[read] for k, v in columns.items()}, groups=units)
+    told = {k: v[read] if known_as(k) == "group" else fairness.banded(v[read]) for k, v in columns.items()}
+    parts = fairness.table(found, y, loaded.limits, told, groups=units)
+    left += tuple(f"{k}: {few}" for k, v in told.items() if (few := _few(v)))
     left += (f"{count(len(rows) - len(read), 'item')} cannot be read",) if len(read) < len(rows) else ()
     folder = Path(out) if out else folder_name(data, "audit")
     harm: pd.DataFrame | None = None
@@ -231,14 +234,33 @@ def column(table: Table, data: str, name: str) -> np.ndarray:
     if file.is_dir() and table.form.startswith("manifest "):
         file = file / table.form.removeprefix("manifest ")
     there: list[str] = []
-    if file.suffix.lower() in manifest.SUFFIXES:
+    if file.suffix.lower() in manifest.SUFFIXES and table.form.startswith("manifest"):  # not a table of recordings
         frame = manifest.read(file)
         there = [str(c) for c in frame.columns if c not in ("path", "split")]
-        name = name if name in there else next((k for k, words in manifest.WORDS.items() if name in words), name)
+        name = name if name in there else known_as(name)
         if name in there:
             return _of_items(table.items["path"].tolist(), frame, name)
+    if (own := known_as(name)) in table.items.columns and table.items[own].notna().any():
+        return table.items[own].to_numpy(dtype=object)  # that the recordings tell themselves
     shown = ", ".join(there) or "only what a manifest (.csv, .parquet) names"
     raise UserError(f'there is no column "{name}" in {data}', f"it has {shown}")
+
+
+def known_as(name: str) -> str:
+    """The column of a table of items that a word stands for, else the word itself.
+
+    >>> known_as("hospital"), known_as("age")
+    ('domain', 'age')
+    """
+    return next((k for k, words in manifest.WORDS.items() if name.lower() in words), name)
+
+
+def _few(values: np.ndarray) -> str:
+    """What is said of parts that hold too few items."""
+    small = fairness.small(values)
+    some = ", ".join(small[:SOME]) + (f" and {len(small) - SOME} more" if len(small) > SOME else "")
+    parts = count(len(small), "part")
+    return f"{parts} of fewer than {fairness.FEWEST} items left out: {some}" if small else ""
 
 
 def _of_items(paths: list[str], frame: pd.DataFrame, name: str) -> np.ndarray:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from unlabeled import catalog
+from unlabeled import catalog, progress
 from unlabeled.alone import alone
-from unlabeled.data.prepare import prepare, read_prep
 from unlabeled.data.splits import nested_draws
 from unlabeled.errors import UserError
 from unlabeled.settings import Training
+from unlabeled.shift.subjects import data_for, find
 from unlabeled.study import record
 from unlabeled.study.conduct import check_labels
 from unlabeled.study.fits import Bench, claim, fit_all
@@ -91,7 +91,11 @@ def evaluate(
         )
     recipe = trained.recipe
     uses = tuple(catalog.parse("protocols", p) for p in protocols)
-    prepared = prepare(data, size=recipe.size, prep=read_prep(recipe.modality, recipe.prep))
+    prepared, notes = data_for(
+        data, [s for s in find([run]) if s.folder is not None]
+    )  # split as the run has split them
+    for note in notes:
+        progress.say(f"mind: {note}")
     check_labels(data, prepared)
     folder = Path(out) if out else trained.folder / "evaluation" / safe(Path(data).resolve().stem)
     claim(folder, prepared)

@@ -67,7 +67,7 @@ def forecast(
     Args:
         runs: folders of runs on series, by commas; runs of one method with other seeds are taken together.
         data: the recordings that they learnt from, with their test part; without one the last fifth of each
-            recording's time is tested on.
+            recording's time is tested on, or of short ones a fifth of the recordings (of the patients).
         horizons: steps ahead, by commas.
         stride: steps from one window to the next, 1 or more.
         out: folder for the results; named after the data when not given.

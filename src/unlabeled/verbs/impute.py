@@ -23,6 +23,7 @@ from unlabeled.verbs.forecast import table
 LIMITS = (
     "Values are hidden at random; in life they are missing for reasons, and those errors may be larger.",
     "Errors count in units of the training data's spread, over hidden values that had been measured.",
+    "Without a test part in the data, the run may have seen the values that are hidden here.",
 )
 
 
@@ -63,7 +64,7 @@ def impute(
     Args:
         runs: folders of runs on series, by commas; runs of one method with other seeds are taken together.
         data: the recordings that they learnt from, with their test part; without one the last fifth of each
-            recording's time is tested on.
+            recording's time is tested on, or of short ones a fifth of the recordings (of the patients).
         shares: of the measured values that are hidden, by commas, each above 0 and below 1.
         hide: single values, or a stretch of each variable.
         out: folder for the results; named after the data when not given.

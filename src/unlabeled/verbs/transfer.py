@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from unlabeled import catalog, config, progress
@@ -336,4 +337,8 @@ def _limits(plan: Sequence[Arm], todo: Sequence[Crossing], count: int, training:
             out.append(f"Only {c.target} shows {', '.join(c.lacking)}: such items count as wrong for every arm there.")
         if len(c.test) < 30:
             out.append(f"{c.target} has {len(c.test)} test items, too few for a narrow interval.")
+    alone = [c.target for c in todo if len(np.unique(c.source.table.labels[np.asarray(c.test)])) < 2]
+    if alone:
+        others = ", and their means are of the other targets" if len(alone) < len(todo) else ""
+        out.append(f"All test items of {', '.join(alone)} are of one class: no AUROC and no AUPRC are known{others}.")
     return out

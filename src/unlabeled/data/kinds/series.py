@@ -1,18 +1,23 @@
 """Recordings over time: tables, `.ts` files, arrays; cut into windows of an even grid."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 
 from unlabeled.data import recordings, series
 from unlabeled.data.kinds import Examined, Kind
+from unlabeled.data.naming import mark_names, name_of
 from unlabeled.data.series import SeriesPrep
 from unlabeled.data.store import Preparation, Store
 from unlabeled.data.table import Table, frame
-from unlabeled.formats import arrays, manifest, recording, steps
+from unlabeled.formats import Unreadable, arrays, manifest, recording, steps
 from unlabeled.formats.cells import layout
+from unlabeled.formats.record import Recording
+
+TOLD = ("label", "group", "domain")  # that a table of several recordings may tell of each
 
 
 class Series(Kind):
@@ -30,24 +35,29 @@ class Series(Kind):
         return not lists and _over_time(path)
 
     def items(self, items: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, str]:
-        """One row a recording where files hold several; labels that the files tell count where the table has none."""
+        """One row a recording where files hold several; labels, groups and domains that the files tell count where the
+        table has none.
+        """
         form, ends = "", items["path"].str.extract(r"_(TRAIN|TEST)\.[^.]+$")[0]
         if ends.notna().all():  # the archives' way: Name_TRAIN.ts beside Name_TEST.ts
             items = items.assign(split=ends.map({"TRAIN": "train", "TEST": "test"}).to_numpy())
             form = "train and test files"
             items["label"] = pd.Series(pd.NA, index=items.index, dtype="str")
-        rows = []
+        rows, names = [], mark_names(folder)
         parts = items["path"].map(series.place)
         for item, (file, key, _, count) in zip(items.to_dict("records"), parts, strict=True):
             if key or count is not None or not (folder / file).is_file():
                 rows.append(item)
                 continue
-            for path, label in series.expand([file], folder):
-                known = item["label"] if isinstance(item["label"], str) else label
+            for path, one in _expanded(file, folder):
+                own = {} if one is None else {"label": one.label, "group": one.group, "domain": one.domain}
+                if own.get("label") is not None and names is not None:
+                    own["label"] = name_of(str(own["label"]), names)
+                known = {what: item[what] if isinstance(item[what], str) else own.get(what) for what in TOLD}
                 split = item["split"]
-                if split == "unlabeled" and known is not None and not isinstance(item["label"], str):
+                if split == "unlabeled" and known["label"] is not None and not isinstance(item["label"], str):
                     split = "train"
-                rows.append(item | {"path": path, "label": known, "split": split})
+                rows.append(item | {"path": path, "split": split} | known)
         return frame(*([r[c] for r in rows] for c in ("path", "split", "label", "group", "domain"))), form
 
     def read(self, values: Mapping[str, Any]) -> Preparation:
@@ -65,6 +75,13 @@ class Series(Kind):
             raise TypeError(f"recordings cannot be cut as {prep.what} are")
         return series.again(table, prep, stride, keep=keep)
 
+    def measure(self, store: Store, rows: np.ndarray, prep: Preparation) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel; -1 where no row that may be learnt from holds a value."""
+        mean, std = store.statistics(rows)
+        empty = [c for c in range(1, store.shape[0]) if mean[c] == std[c] == 0]
+        never = {c for c in empty if not any(np.isfinite(store.array[row, c]).any() for row in rows.tolist())}
+        return mean, tuple(-1.0 if c in never else s for c, s in enumerate(std))
+
     def encoder(self, prep: Preparation) -> str:
         """A recurrent network where values are missing: on records of patients convolutions are far behind it."""
         return "gru" if isinstance(prep, SeriesPrep) and prep.missing else ""
@@ -72,6 +89,24 @@ class Series(Kind):
     def examine(self, table: Table, store: Store | None) -> Examined:
         """Gaps, constant variables, odd lengths, times out of order, copies."""
         return recordings.examine(table, store)
+
+
+def _expanded(path: str, folder: Path) -> Iterator[tuple[str, Recording | None]]:
+    """Every recording of a file as path and what it tells of itself: `file#key` where the file holds several; of one
+    alone nothing.
+
+    A file that cannot be read stays one item, so that it is told as broken later, and so does a recording of a file.
+    """
+    file = folder / path
+    try:
+        several = file.suffix.lower() in (".ts", ".npz") or set(steps.columns(file)) & set(steps.WORDS["id"])
+        found = recording.read(file) if several else None
+    except Unreadable:
+        found = None
+    if found is None or list(found) == [""]:
+        yield path, None
+    else:
+        yield from ((f"{path}#{key}", one) for key, one in found.items())
 
 
 def _over_time(path: Path) -> bool:
