@@ -13,6 +13,7 @@ from unlabeled.data.scan import scan
 from unlabeled.errors import UserError
 from unlabeled.protocols.linear import Linear
 from unlabeled.settings import Augmentation, Budget, Setup, Training
+from unlabeled.shift.subjects import data_for, find
 from unlabeled.study import fits
 from unlabeled.study.pace import pretraining, share
 from unlabeled.study.plan import Arm, Cell
@@ -159,6 +160,8 @@ def test_a_study_in_turns(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         probe = Linear().fit(test[~here], y[~here], seed=0, unlabelled=pool)
         np.testing.assert_allclose(found[here], probe.predict(test[here]), atol=1e-5)
     assert "labelled items was tested on once, in 5 turns" in whole.report.read_text("utf-8")
+    runs = [s for s in find([str(whole.folder)]) if s.folder is not None]
+    assert len(runs) == 2 and data_for(str(few), runs)[1] == []  # they have seen none of the items that are tested on
     assert "24 test items" in whole.report.read_text("utf-8")
 
 

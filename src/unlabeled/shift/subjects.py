@@ -10,6 +10,7 @@ from unlabeled.data.prepare import Prepared, prepare, read_prep
 from unlabeled.encoders import Encoder, _build
 from unlabeled.errors import UserError
 from unlabeled.study.plan import safe
+from unlabeled.study.turns import without_labelled
 from unlabeled.training.recipe import Recipe
 from unlabeled.training.run import CONFIG, Run, fingerprint
 
@@ -141,8 +142,11 @@ def data_for(data: str, subjects: Sequence[Subject]) -> tuple[Prepared, list[str
     best: tuple[int, Prepared, list[str]] | None = None
     for seed in seeds:
         prepared = prepare(data, size=subjects[0].recipe.size, seed=seed, prep=prep)
-        code = fingerprint(prepared.table.items["path"].astype(str).tolist(), prepared.learning)
-        strangers = [run for run in runs if run.config.get("items") != code]
+        paths = prepared.table.items["path"].astype(str).tolist()
+        codes = [fingerprint(paths, prepared.learning)]
+        if prepared.given is not None:  # or none of the labelled items was learnt from, as `compare` does where few are
+            codes.append(fingerprint(paths, without_labelled(prepared)))
+        strangers = [run for run in runs if run.config.get("items") not in codes]
         notes = [
             f"{run.folder} learnt from other items than those outside this test split"
             + (" (further unlabelled ones were added)" if run.config.get("unlabeled") else "")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from unlabeled.data.kinds import kind
-from unlabeled.data.prepare import Prepared, measured
+from unlabeled.data.prepare import LEARN, Prepared, measured
 from unlabeled.data.splits import alike, deal, nested_draws, unit_numbers
 from unlabeled.data.table import Table
 from unlabeled.errors import UserError
@@ -34,9 +34,7 @@ def in_turns(prepared: Prepared, folds: int, seed: int) -> Prepared:
     Raises:
         UserError: when turns were asked for and cannot be had.
     """
-    table = prepared.table
-    if prepared.given is not None:
-        table = replace(table, items=table.items.assign(label=prepared.given))
+    table = _as_labelled(prepared)
     rows = table.rows("train", "val", "test", labelled=True)
     learnt = kind(table.modality).learns
     if folds == 0:
@@ -55,23 +53,39 @@ def in_turns(prepared: Prepared, folds: int, seed: int) -> Prepared:
         raise UserError(f"{table.root} brings test items of its own", "leave --folds out: those are tested on")
     if learnt:
         raise UserError(f"--folds is {folds}, and words are learnt from the {table.modality}s", "leave --folds out")
-    units = unit_numbers(table, rows)
-    codes = alike(prepared.store.array, rows, table.rows())
+    units, codes = unit_numbers(table, rows), alike(prepared.store.array, rows, table.rows())
     units = codes[rows] if units is None else units
     units = np.unique(units, return_inverse=True)[1]
     if not 1 < folds <= len(np.unique(units)):
         few = len(np.unique(units))
         raise UserError(f"--folds is {folds}, and {few} items or groups are labelled", f"take 2 to {few}")
-    items = table.items.copy()
-    away = np.isin(codes, codes[rows]) | items["group"].isin(set(items["group"].iloc[rows].dropna())).to_numpy()
-    items.loc[away, "split"] = "test"
-    items.loc[rows, "split"] = "test"
-    found = measured(replace(table, items=items), prepared.store, prepared.prep, prepared.size)
+    found = measured(_apart(table, rows, codes), prepared.store, prepared.prep, prepared.size)
     if len(found.learning) < TIMES * len(rows) and not asked:
         return prepared
     if not len(found.learning):
         raise UserError(f"--folds is {folds}, and every item of {table.root} is labelled", "leave --folds out")
     return replace(found, turns=deal(table.labels[rows], units, folds, seed))
+
+
+def without_labelled(prepared: Prepared) -> np.ndarray:
+    """Rows that a study in turns pretrains on: neither labelled items nor their copies nor others of their groups."""
+    table = _as_labelled(prepared)
+    rows = table.rows("train", "val", "test", labelled=True)
+    return _apart(table, rows, alike(prepared.store.array, rows, table.rows())).rows(*LEARN)
+
+
+def _as_labelled(prepared: Prepared) -> Table:
+    """The table with all the labels that were given."""
+    table = prepared.table
+    return table if prepared.given is None else replace(table, items=table.items.assign(label=prepared.given))
+
+
+def _apart(table: Table, rows: np.ndarray, codes: np.ndarray) -> Table:
+    """The table with these rows, their copies and the others of their groups in the test split."""
+    items = table.items.copy()
+    away = np.isin(codes, codes[rows]) | items["group"].isin(set(items["group"].iloc[rows].dropna())).to_numpy()
+    items.loc[away, "split"] = "test"
+    return replace(table, items=items)
 
 
 def draws(prepared: Prepared, shares: Sequence[float], number: int) -> list[list[dict[float, np.ndarray]]]:
