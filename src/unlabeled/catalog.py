@@ -154,6 +154,13 @@ def load(folder: str, name: str) -> Any:
     return getattr(importlib.import_module(f"unlabeled.{folder.replace('/', '.')}.{name}"), attribute)
 
 
+def wording(name: str) -> str:
+    """A short code of what a user's own file says, comments and layout aside; empty for a name of the catalog."""
+    if not name.endswith(".py"):
+        return ""
+    return hashlib.sha256(ast.dump(_tree(locate("", name))).encode()).hexdigest()[:16]
+
+
 def read_spec(text: str | Mapping[str, Any] | Spec) -> Spec:
     """Read `name`, `name(key=value, ...)` or a mapping with `name` and settings; names and values are not checked.
 

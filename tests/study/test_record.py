@@ -13,7 +13,8 @@ import torch
 from unlabeled.data.prepare import Prepared
 from unlabeled.errors import UserError
 from unlabeled.study import record
-from unlabeled.study.fits import claim, groups, write_arrays
+from unlabeled.study.claim import claim
+from unlabeled.study.fits import groups, write_arrays
 from unlabeled.study.plan import Arm, Cell
 from unlabeled.study.record import Tables
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from unlabeled import progress
+from unlabeled import config, progress
 from unlabeled.alone import alone
 from unlabeled.data import doctor
 from unlabeled.data.prepare import Prepared
@@ -19,7 +19,8 @@ from unlabeled.errors import UserError
 from unlabeled.settings import Budget
 from unlabeled.study import causal, gallery, pace, record
 from unlabeled.study.answer import Answer, answer
-from unlabeled.study.fits import Bench, claim, empty_cost, fit_all, peak_memory
+from unlabeled.study.claim import claim, told
+from unlabeled.study.fits import Bench, empty_cost, fit_all, peak_memory
 from unlabeled.study.plan import Arm, cells, safe
 from unlabeled.training.devices import Device
 from unlabeled.training.loop import Items
@@ -43,6 +44,7 @@ class Study:
         budget: for each pretraining (epochs, steps) or for the whole study (minutes).
         device: from `open_device`.
         command: that repeats the study.
+        settings: of that command, by name; kept once it is clear that the folder may be gone on with.
     """
 
     folder: Path
@@ -55,6 +57,7 @@ class Study:
     budget: Budget
     device: Device
     command: str
+    settings: Mapping[str, Any]
 
 
 def conduct(study: Study) -> Answer:
@@ -67,14 +70,14 @@ def conduct(study: Study) -> Answer:
     prepared = study.prepared
     check_labels(study.data, prepared)
     draws = nested_draws(prepared.table.labels, prepared.labelled, study.shares, study.draws, 0)
-    claim(study.folder, prepared)
-    findings = _data_card(study, draws)
     warnings = [a.recipe.kind().judge(a.recipe.facts) for a in study.arms if a.kind == "method"]
-    findings += [w[:1].upper() + w[1:] + "." for w in warnings if w]
-    arms, fits = _paced(study, draws)
-    bench = Bench(study.folder, prepared, study.device, fits, {})
-    todo = cells(arms, draws, study.seeds)
     with alone(study.folder, study.device.lead):
+        claim(study.folder, prepared, told(study.arms))
+        arms, fits = _paced(study, draws)
+        findings = _data_card(study, draws) + [w[:1].upper() + w[1:] + "." for w in warnings if w]
+        config.dump(study.settings, study.folder / "config.yaml")
+        bench = Bench(study.folder, prepared, study.device, fits, {})
+        todo = cells(arms, draws, study.seeds)
         costs = _pretrain(study, bench, arms) + fit_all(bench, arms, todo, draws)
     record.write_json(study.folder / "costs.json", costs)
     progress.say(f"all {len(todo)} cells stand; opening the test labels")

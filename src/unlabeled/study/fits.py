@@ -3,7 +3,6 @@
 Predictions are stored without looking at the test labels; those are opened once, when all cells stand (`study.record`).
 """
 
-import hashlib
 import json
 import resource
 import time
@@ -20,58 +19,16 @@ from unlabeled import catalog, progress
 from unlabeled.arms import Plain
 from unlabeled.data.prepare import Prepared
 from unlabeled.data.splits import unit_numbers
-from unlabeled.data.store import Store
 from unlabeled.encoders import Encoder
-from unlabeled.errors import UserError
 from unlabeled.protocols.linear import Linear
 from unlabeled.study.plan import PLAIN, Arm, Cell, needs, safe
 from unlabeled.training.devices import Device
 from unlabeled.training.halfway import Halfway
 from unlabeled.training.loop import Items, embed
-from unlabeled.training.run import Run, fingerprint
+from unlabeled.training.run import Run
 
 TRAINED = ("method", "trained")
-SAMPLE = 64  # items by whose contents data are known again
 ASKED = 1000  # labelled items at most that a fine-tuned net is asked for again, to see whether it was trained out
-
-
-def identity(data: Prepared) -> dict[str, str]:
-    """Short codes of all that results hang on: which items are learnt from and tested on, their labels, and what some
-    of them hold.
-    """
-    table = data.table
-    paths, labels = (table.items[c].fillna("").astype(str).tolist() for c in ("path", "label"))
-    return {
-        "training items": fingerprint(paths, data.learning),
-        "test items": fingerprint(paths, data.test),
-        "labels": fingerprint(labels, np.concatenate([data.labelled, data.test])),
-        "contents": contents(data.store),
-    }
-
-
-def contents(store: Store) -> str:
-    """A short code of what some of the items of a store hold."""
-    some = np.unique(np.linspace(0, len(store) - 1, SAMPLE).astype(np.int64))
-    return hashlib.sha256(store.batch(some).numpy().tobytes()).hexdigest()[:16]
-
-
-def claim(folder: Path, data: Prepared) -> None:
-    """Refuse a folder that holds features or predictions of other items; `items.json` says of which.
-
-    Raises:
-        UserError: when they differ.
-    """
-    path, mine = folder / "items.json", identity(data)
-    old = json.loads(path.read_text("utf-8")) if path.is_file() else mine
-    if differs := [name for name in mine if old.get(name) != mine[name]]:
-        raise UserError(
-            f"{folder} holds results on data that had other {' and '.join(differs)}",
-            "take another --out, or delete the folder to start afresh",
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps(mine, indent=1), "utf-8")
-    beside.replace(path)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import unlabeled
-from unlabeled import progress
+from unlabeled import catalog, progress
 from unlabeled.alone import alone
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
@@ -118,12 +118,15 @@ def create(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> Run:
         UserError: when the folder holds another run.
     """
     config = {"recipe": recipe.to_json(), **facts, "version": unlabeled.__version__, "torch": torch.__version__}
+    own = {name: code for name in (recipe.method.name, recipe.encoder.name) if (code := catalog.wording(name))}
+    config |= {"wording": own} if own else {}
     if (folder / CONFIG).is_file():
         old = Run.open(folder)
-        same = old.recipe.numbers() == recipe.numbers() and old.config.get("items") == facts.get("items")
-        if not same:
-            mine, theirs = recipe.numbers(), old.recipe.numbers()
-            differs = [k for k in mine if mine[k] != theirs[k]] or ["items"]
+        mine, theirs, texts = recipe.numbers(), old.recipe.numbers(), old.config.get("wording", {})
+        differs = [k for k in mine if mine[k] != theirs[k]]
+        differs += ["items"] if not differs and old.config.get("items") != facts.get("items") else []
+        differs += [f"the text of {name}" for name in own if texts.get(name, own[name]) != own[name]]
+        if differs:
             raise UserError(
                 f"{folder} holds a run that differs in {', '.join(differs)}",
                 "take another --out, or delete the folder to start afresh",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from unlabeled import config, progress
+from unlabeled import progress
 from unlabeled.errors import UserError
 from unlabeled.report.page import write
 from unlabeled.settings import Augmentation, Budget, Setup, Training
@@ -101,6 +101,8 @@ def compare(
     plan = arms(prepared, chosen, encoder, protocols, augmentation, training, setup.seed)
     plan = [replace(a, recipe=replace(a.recipe, start=setup.start or "")) if a.kind == "method" else a for a in plan]
     folder = Path(setup.out) if setup.out else folder_name(data, "study")
+    settings = {"data": data, "methods": list(methods), "labels": list(labels), "seeds": seeds, "draws": draws}
+    settings |= {"protocols": list(protocols), "setup": replace(setup, out=str(folder)), "budget": budget}
     study = Study(
         folder=folder,
         data=data,
@@ -112,10 +114,8 @@ def compare(
         budget=budget,
         device=device,
         command=shlex.join(["unlabeled", "compare", "--config", str(folder / "config.yaml")]),
+        settings=settings | {"training": training, "augmentation": augmentation},
     )
-    settings = {"data": data, "methods": list(methods), "labels": list(labels), "seeds": seeds, "draws": draws}
-    settings |= {"protocols": list(protocols), "setup": replace(setup, out=str(folder)), "budget": budget}
-    config.dump(settings | {"training": training, "augmentation": augmentation}, folder / "config.yaml")
     found = conduct(study)
     page = write(folder)
     summary, differences = (pd.read_csv(folder / f"{name}.csv") for name in ("summary", "differences"))

@@ -13,8 +13,9 @@ from unlabeled.data.splits import nested_draws
 from unlabeled.errors import UserError
 from unlabeled.settings import Training
 from unlabeled.study import record
+from unlabeled.study.claim import claim, made_of
 from unlabeled.study.conduct import check_labels
-from unlabeled.study.fits import Bench, claim, fit_all
+from unlabeled.study.fits import Bench, fit_all
 from unlabeled.study.plan import Arm, cells, needs, safe
 from unlabeled.training.devices import open_device
 from unlabeled.training.run import Run
@@ -94,7 +95,6 @@ def evaluate(
     prepared = prepare(data, size=recipe.size, prep=read_prep(recipe.modality, recipe.prep))
     check_labels(data, prepared)
     folder = Path(out) if out else trained.folder / "evaluation" / safe(Path(data).resolve().stem)
-    claim(folder, prepared)
     device = open_device(training)
     mine = Arm(recipe.method.name, "trained", recipe, uses)
     random = Arm("random", "random", recipe, tuple(p for p in uses if needs(p) != "encoder"))
@@ -103,6 +103,7 @@ def evaluate(
     drawn = nested_draws(prepared.table.labels, prepared.labelled, [float(x) for x in labels], draws, 0)
     todo = cells(arms, drawn, [recipe.seed])
     with alone(folder, device.lead):
+        claim(folder, prepared, {a.name: made_of(a, trained.config if a is mine else None) for a in arms})
         fit_all(bench, arms, todo, drawn)
     results = record.tables(folder, prepared, arms, todo)
     return Evaluation(folder, results.summary, results.table, results.differences, results.diverged)
