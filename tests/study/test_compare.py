@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +187,31 @@ def test_pretrain_evaluate_embed(digits: Path, tmp_path: Path) -> None:
         pretrain(str(digits), budget=Budget(steps=1, epochs=1.0))
     with pytest.raises(UserError, match="not the folder of a run"):
         embed(str(digits), str(digits))
+
+
+def test_no_run_is_tested_on_what_it_has_seen(digits: Path, tmp_path: Path) -> None:
+    """Where the data bring no test split, the seed of the call that trained draws it; a run of a study has another."""
+    data = tmp_path / "data"
+    for digit in "012":
+        shutil.copytree(digits / "test" / digit, data / digit)
+    setup = Setup(encoder=ENCODER, size=16, seed=5)
+    trained = pretrain(
+        str(data), setup=replace(setup, out=str(tmp_path / "run")), budget=Budget(steps=4), training=TRAINING,
+    )  # fmt: skip
+    whole = compare(
+        str(data), methods=("simclr",), labels=(9,), seeds=2, draws=1, protocols=("linear",),
+        setup=replace(setup, out=str(tmp_path / "study")), budget=Budget(steps=4), training=TRAINING,
+    )  # fmt: skip
+    for place in (trained.folder, whole.folder / "runs" / "simclr-s5", whole.folder / "runs" / "simclr-s6"):
+        found = evaluate(str(place), str(data), labels=(9,), draws=1, protocols=("linear",), training=TRAINING)
+        with (found.folder / "items.json").open() as file:
+            assert json.load(file)["training items"] == trained.config["items"]
+        assert not any("mind" in line for line in found.lines())
+    shutil.copytree(digits / "test" / "3", data / "3")
+    found = evaluate(
+        str(trained.folder), str(data), draws=1, protocols=("linear",), out=str(tmp_path / "more"), training=TRAINING
+    )
+    assert any("it has seen them without labels" in line for line in found.lines())
 
 
 def test_minutes_are_shared_alike_by_methods_and_supervised_training(digits: Path, tmp_path: Path) -> None:

@@ -137,7 +137,8 @@ def data_for(data: str, subjects: Sequence[Subject]) -> tuple[Prepared, list[str
     """
     prep = read_prep(subjects[0].recipe.modality, subjects[0].recipe.prep)
     runs = [Run.open(s.folder) for s in subjects if s.folder is not None]
-    seeds = dict.fromkeys([0, *(run.recipe.seed for run in runs)])
+    told = [seed for run in runs if (seed := run.config.get("split")) is not None]
+    seeds = dict.fromkeys([0, *told, *(run.recipe.seed for run in runs)])
     best: tuple[int, Prepared, list[str]] | None = None
     for seed in seeds:
         prepared = prepare(data, size=subjects[0].recipe.size, seed=seed, prep=prep)

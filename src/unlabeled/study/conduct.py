@@ -208,7 +208,7 @@ def _pretrain(study: Study, bench: Bench, arms: Sequence[Arm]) -> list[dict[str,
     costs = []
     paths = study.prepared.table.items["path"].astype(str).tolist()
     rows = study.prepared.learning
-    facts = {"data": study.data, "items": fingerprint(paths, rows)}
+    facts = {"data": study.data, "items": fingerprint(paths, rows), "split": study.seeds[0]}
     for arm in (a for a in arms if a.kind == "method"):
         for seed in study.seeds:
             run = create(bench.run(arm, seed), arm.for_seed(seed), facts)

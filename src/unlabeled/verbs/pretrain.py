@@ -62,6 +62,7 @@ def pretrain(
     count = device.agreed(_steps_of(folder, budget) or steps(budget, recipe, items, device))
     paths = prepared.table.items["path"].astype(str).tolist()
     facts = {"data": data, "unlabeled": setup.unlabeled, "items": fingerprint(paths, rows), "budget": asdict(budget)}
+    facts |= {"split": setup.seed}
     with device.lead_first():
         run = create(folder, recipe.with_steps(count), facts)
     settings = {"data": data, "method": method, "setup": replace(setup, out=str(folder)), "budget": budget}
