@@ -243,6 +243,30 @@ def test_minutes_are_shared_alike_by_methods_and_supervised_training(digits: Pat
     assert set(fitted["arm"]) == {"simclr", "supervised"} and fitted["value"].between(0, 1).all()
 
 
+def test_what_came_later_has_no_share_of_the_minutes(digits: Path, tmp_path: Path) -> None:
+    """Its pretraining would be shorter than that of the others, and its fine-tuning as long as it likes."""
+    data = tmp_path / "data"
+    for digit in "01":
+        shutil.copytree(digits / "test" / digit, data / digit)
+
+    def few(budget: Budget, methods: tuple[str, ...], protocols: tuple[str, ...]) -> Comparison:
+        setup = Setup(encoder=ENCODER, size=16, out=str(tmp_path / f"{budget.minutes}"))
+        return compare(
+            str(data), methods=methods, labels=(1.0,), seeds=1, draws=1, protocols=protocols, setup=setup,
+            budget=budget, training=TRAINING,
+        )  # fmt: skip
+
+    minutes, steps = Budget(minutes=0.01), Budget(steps=3)
+    few(minutes, ("simclr",), ("linear",))
+    with pytest.raises(UserError, match=r"0\.01 minutes were shared without vicreg; .*--steps"):
+        few(minutes, ("simclr", "vicreg"), ("linear",))
+    with pytest.raises(UserError, match=r"0\.01 minutes were shared without the fine-tuning of simclr"):
+        few(minutes, ("simclr",), ("linear", "finetune"))
+    few(steps, ("simclr",), ("linear",))
+    found = few(steps, ("simclr", "vicreg"), ("linear",))  # as many steps for each: nothing is shared
+    assert {"simclr", "vicreg"} < set(found.summary["arm"])
+
+
 def test_a_study_and_its_runs_are_left_to_the_process_that_is_at_them(digits: Path, tmp_path: Path) -> None:
     out = tmp_path / "study"
     with alone(out), pytest.raises(UserError, match=r"another process is writing into .*study;"):

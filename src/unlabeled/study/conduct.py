@@ -21,7 +21,7 @@ from unlabeled.study import causal, gallery, pace, record
 from unlabeled.study.answer import Answer, answer
 from unlabeled.study.claim import claim, told
 from unlabeled.study.fits import Bench, empty_cost, fit_all, peak_memory
-from unlabeled.study.plan import Arm, cells, safe
+from unlabeled.study.plan import Arm, cells, needs, safe
 from unlabeled.training.devices import Device
 from unlabeled.training.loop import Items
 from unlabeled.training.run import Run, create, fingerprint, learn
@@ -188,6 +188,11 @@ def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> tuple[l
             f"{study.folder} holds a study that differs in its budget ({given})",
             "take another --out, or delete the folder to start afresh",
         )
+    if known and study.budget.minutes is not None and (late := _late(study.arms, known)):
+        raise UserError(
+            f"{study.folder} holds a study whose {study.budget.minutes:g} minutes were shared without {late}",
+            "take another --out, or give --steps, as many for each",
+        )
     items, device = Items(study.prepared.store, study.prepared.learning), study.device
     methods = [a for a in study.arms if a.kind == "method"]
     minutes = study.budget.minutes
@@ -202,6 +207,16 @@ def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> tuple[l
     record.write_json(path, made | {"fits": fits, "budget": budget})
     arms = [replace(a, recipe=a.recipe.with_steps(made[a.name])) if a.kind == "method" else a for a in study.arms]
     return arms, fits
+
+
+def _late(arms: Sequence[Arm], known: Mapping[str, Any]) -> str:
+    """The first of what trains a net and had no share when a study's minutes were shared, else ""."""
+    for arm in arms:
+        if arm.kind == "method" and arm.name not in known:
+            return arm.name
+        if arm.name not in known.get("fits", {}) and any(needs(p) == "encoder" for p in arm.protocols):
+            return f"the fine-tuning of {arm.name}" if arm.kind == "method" else arm.name
+    return ""
 
 
 def _pretrain(study: Study, bench: Bench, arms: Sequence[Arm]) -> list[dict[str, Any]]:
