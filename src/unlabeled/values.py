@@ -3,7 +3,7 @@
 import ast
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,31 @@ def split(text: str) -> list[str]:
             parts.append(text[start:i].strip())
             start = i + 1
     return [p for p in [*parts, text[start:].strip()] if p]
+
+
+def several(given: Any) -> list[Any]:
+    """What was given for a setting that takes several, as a list: one alone, or a text as it is typed, will do too.
+
+    >>> several("simclr,mae(mask_ratio=0.6)"), several(0.1), several({"name": "mae"})
+    (['simclr', 'mae(mask_ratio=0.6)'], [0.1], [{'name': 'mae'}])
+    """
+    if hasattr(given, "tolist"):  # an array
+        given = given.tolist()
+    if isinstance(given, str):
+        return split(given)
+    return [given] if isinstance(given, Mapping) or not isinstance(given, Iterable) else list(given)
+
+
+def numbers(given: Any, what: str) -> list[float]:
+    """The same, of numbers.
+
+    Raises:
+        UserError: when one of them is none.
+
+    >>> numbers("0.01,1", "--labels"), numbers(20, "--labels")
+    ([0.01, 1.0], [20.0])
+    """
+    return [_real(one.item() if hasattr(one, "item") else one, what) for one in several(given)]
 
 
 def _read(node: ast.expr, raw: Any, what: str) -> Any:

@@ -143,6 +143,30 @@ def test_another_study_does_not_overwrite_this_one(study: Comparison, digits: Pa
         run(digits, study.folder, steps=31)
 
 
+def test_a_mistake_in_the_last_method_is_told_before_the_first_one_learns(digits: Path, tmp_path: Path) -> None:
+    """An encoder that mae cannot take, and settings of a protocol that is used hours later."""
+    for number, wrong in enumerate((("mae", "linear"), ("byol", "finetune(smoothing=2)"))):
+        setup = Setup(encoder="test_resnet", size=16, out=str(tmp_path / str(number)))
+        with pytest.raises(UserError, match=r"take --encoder vit|smoothing is 2"):
+            compare(
+                str(digits), methods=("simclr", wrong[0]), labels=(20,), seeds=1, draws=1, protocols=(wrong[1],),
+                setup=setup, budget=Budget(steps=2), training=TRAINING,
+            )  # fmt: skip
+        assert not (tmp_path / str(number)).exists()
+
+
+@pytest.mark.parametrize("labels", [(), (float("nan"),), (2000,), (0,)])
+def test_label_budgets_that_cannot_be_drawn_are_refused(
+    labels: tuple[float, ...], digits: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"no label budget|cannot draw|labels got nan"):
+        compare(
+            str(digits), methods=("simclr",), labels=labels, protocols=("linear",), training=TRAINING,
+            setup=Setup(encoder=ENCODER, size=16, out=str(tmp_path / "study")), budget=Budget(steps=2),
+        )  # fmt: skip
+    assert not (tmp_path / "study").exists()
+
+
 @pytest.mark.parametrize("fault", ["one class", "no labels", "class without training item"])
 def test_what_cannot_be_compared_is_refused_in_words(fault: str, digits: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"

@@ -121,10 +121,10 @@ def _finished(place: Path) -> Run:
 
 def _random(subjects: Sequence[Subject]) -> list[Subject]:
     """The encoders in use with random weights, one for each seed."""
-    encoders = list(dict.fromkeys(str(s.recipe.encoder) for s in subjects))
+    tags = _build.tags([s.recipe.encoder for s in subjects])
     out: dict[tuple[str, int], Subject] = {}
     for s in subjects:
-        name = RANDOM if len(encoders) == 1 else f"{RANDOM}[{_build.short(s.recipe.encoder)}]"
+        name = RANDOM if len(tags) == 1 else f"{RANDOM}[{tags[str(s.recipe.encoder)]}]"
         out.setdefault((name, s.seed), Subject(name, s.seed, "random", s.recipe))
     return [out[key] for key in sorted(out)]
 

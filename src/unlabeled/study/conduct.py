@@ -21,7 +21,7 @@ from unlabeled.study import causal, gallery, pace, record
 from unlabeled.study.answer import Answer, answer
 from unlabeled.study.claim import claim, told
 from unlabeled.study.fits import Bench, empty_cost, fit_all, peak_memory
-from unlabeled.study.plan import Arm, cells, needs, safe
+from unlabeled.study.plan import Arm, cells, check_arms, needs, safe
 from unlabeled.training.devices import Device
 from unlabeled.training.loop import Items
 from unlabeled.training.run import Run, create, fingerprint, learn
@@ -70,6 +70,7 @@ def conduct(study: Study) -> Answer:
     prepared = study.prepared
     check_labels(study.data, prepared)
     draws = nested_draws(prepared.table.labels, prepared.labelled, study.shares, study.draws, 0)
+    check_arms(study.arms)
     warnings = [a.recipe.kind().judge(a.recipe.facts) for a in study.arms if a.kind == "method"]
     with alone(study.folder, study.device.lead):
         claim(study.folder, prepared, told(study.arms))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from unlabeled import progress
+from unlabeled import progress, values
 from unlabeled.errors import UserError
 from unlabeled.report.page import write
 from unlabeled.settings import Augmentation, Budget, Setup, Training
@@ -93,6 +93,8 @@ def compare(
     device = open_device(training)
     if device.world > 1:
         raise UserError(f"compare was started in {device.world} processes", "start it once; torchrun is for pretrain")
+    data, methods, protocols = str(data), values.several(methods), values.several(protocols)
+    shares = values.numbers(labels, "labels")
     prepared, begun = prepared_for(data, setup)
     encoder = setup.encoder or (str(begun.encoder) if begun else None)
     chosen, left_out = suitable(prepared, methods, encoder, training)
@@ -101,14 +103,14 @@ def compare(
     plan = arms(prepared, chosen, encoder, protocols, augmentation, training, setup.seed)
     plan = [replace(a, recipe=replace(a.recipe, start=setup.start or "")) if a.kind == "method" else a for a in plan]
     folder = Path(setup.out) if setup.out else folder_name(data, "study")
-    settings = {"data": data, "methods": list(methods), "labels": list(labels), "seeds": seeds, "draws": draws}
-    settings |= {"protocols": list(protocols), "setup": replace(setup, out=str(folder)), "budget": budget}
+    settings = {"data": data, "methods": methods, "labels": shares, "seeds": seeds, "draws": draws}
+    settings |= {"protocols": protocols, "setup": replace(setup, out=str(folder)), "budget": budget}
     study = Study(
         folder=folder,
         data=data,
         prepared=prepared,
         arms=plan,
-        shares=[float(x) for x in labels],
+        shares=shares,
         seeds=[setup.seed + i for i in range(seeds)],
         draws=draws,
         budget=budget,

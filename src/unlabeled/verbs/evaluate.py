@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from unlabeled import catalog
+from unlabeled import values
 from unlabeled.alone import alone
 from unlabeled.data.splits import nested_draws
 from unlabeled.errors import UserError
@@ -16,7 +16,7 @@ from unlabeled.study import record
 from unlabeled.study.claim import claim, made_of
 from unlabeled.study.conduct import check_labels
 from unlabeled.study.fits import Bench, fit_all
-from unlabeled.study.plan import Arm, cells, needs, safe
+from unlabeled.study.plan import Arm, cells, needs, protocols_of, safe
 from unlabeled.training.devices import open_device
 from unlabeled.training.run import Run
 
@@ -95,7 +95,7 @@ def evaluate(
             "let it finish: run the same pretrain command again",
         )
     recipe = trained.recipe
-    uses = tuple(catalog.parse("protocols", p) for p in protocols)
+    uses = protocols_of(values.several(protocols))
     own = Subject(recipe.method.name, recipe.seed, "trained", recipe, trained.folder)
     prepared, notes = data_for(data, [own])
     check_labels(data, prepared)
@@ -105,7 +105,7 @@ def evaluate(
     random = Arm("random", "random", recipe, tuple(p for p in uses if needs(p) != "encoder"))
     arms = [a for a in (mine, random) if a.protocols]
     bench = Bench(folder, prepared, device, {}, {mine.name: trained.folder})
-    drawn = nested_draws(prepared.table.labels, prepared.labelled, [float(x) for x in labels], draws, 0)
+    drawn = nested_draws(prepared.table.labels, prepared.labelled, values.numbers(labels, "labels"), draws, 0)
     todo = cells(arms, drawn, [recipe.seed])
     with alone(folder, device.lead):
         claim(folder, prepared, {a.name: made_of(a, trained.config if a is mine else None) for a in arms})

@@ -21,7 +21,7 @@ from unlabeled.study.answer import UNEVEN
 from unlabeled.study.claim import identity
 from unlabeled.study.conduct import check_labels, majority
 from unlabeled.study.pace import steps
-from unlabeled.study.plan import PLAIN, Arm, arms, folder_name, needs
+from unlabeled.study.plan import PLAIN, Arm, arms, check_arms, folder_name, needs
 from unlabeled.study.record import write_csv, write_json
 from unlabeled.training.devices import Device, open_device
 from unlabeled.training.loop import Items
@@ -128,6 +128,7 @@ def transfer(
     count = _steps(folder, budget, todo[0], names, device, len(todo) * seeds * len(names))
     plan = {c.target: _arms(c, methods, (adapt, without_target), how, count) for c in todo}
     check(todo, plan[todo[0].target], numbers)
+    check_arms(plan[todo[0].target])
     settings = {"data": data, "methods": list(methods), "adapt": list(adapt), "targets": list(targets), "seeds": seeds}
     settings |= {
         "without_target": list(without_target),
