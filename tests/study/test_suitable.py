@@ -93,3 +93,10 @@ def test_what_would_be_refused_after_the_training_is_refused_before_it(
 ) -> None:
     with pytest.raises(UserError, match=told):
         check_arms(arms(grey, methods, None, protocols, VIEWS, SMALL, 0))
+
+
+def test_a_file_without_a_method_is_refused_in_words(grey: Prepared, tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text('class Own:\n    """Is no method."""\n')
+    with pytest.raises(UserError, match=r"Own in .*own\.py is no method"):
+        check_arms(arms(grey, [str(own)], "resnet18", ["linear"], VIEWS, SMALL, 0))
