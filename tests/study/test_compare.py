@@ -267,6 +267,35 @@ def test_minutes_are_shared_alike_by_methods_and_supervised_training(digits: Pat
     assert set(fitted["arm"]) == {"simclr", "supervised"} and fitted["value"].between(0, 1).all()
 
 
+def test_in_python_a_path_and_one_name_alone_will_do(digits: Path, tmp_path: Path) -> None:
+    """And a seed of ten digits, which scikit-learn's own random numbers do not take."""
+    found = compare(
+        digits,  # type: ignore[arg-type]
+        methods="simclr", labels=np.array([20]), seeds=1, draws=1, protocols="linear", training=TRAINING,  # type: ignore[arg-type]
+        setup=Setup(encoder=ENCODER, size=16, out=str(tmp_path / "study"), seed=9_876_543_210), budget=Budget(steps=2),
+    )  # fmt: skip
+    assert set(found.summary["arm"]) == {"simclr", "random", "pca"} and found.report.is_file()
+    setup = Setup(encoder=ENCODER, size=16, out=str(tmp_path / "run"))
+    trained = pretrain(digits, setup=setup, budget=Budget(steps=2), training=TRAINING)  # type: ignore[arg-type]
+    assert trained.finished and trained.config["data"] == str(digits)
+
+
+@pytest.mark.parametrize("budget", [Budget(epochs=float("nan")), Budget(epochs=float("inf")), Budget(minutes=-1)])
+def test_a_budget_that_is_no_length_is_refused(budget: Budget, digits: Path, tmp_path: Path) -> None:
+    setup = Setup(encoder=ENCODER, size=16, out=str(tmp_path / "run"))
+    with pytest.raises(UserError, match="must be above 0"):
+        pretrain(str(digits), setup=setup, budget=budget, training=TRAINING)
+
+
+def test_nothing_is_embedded_by_a_run_that_has_not_begun(digits: Path, tmp_path: Path) -> None:
+    """Killed before its first checkpoint it holds random weights, whose features look like any others."""
+    setup = Setup(encoder=ENCODER, size=16, out=str(tmp_path / "run"))
+    trained = pretrain(str(digits), setup=setup, budget=Budget(steps=2), training=TRAINING)
+    (trained.folder / "checkpoint.safetensors").unlink()
+    with pytest.raises(UserError, match="holds no trained weights yet"):
+        embed(str(trained.folder), str(digits / "test" / "3"))
+
+
 def test_what_came_later_has_no_share_of_the_minutes(digits: Path, tmp_path: Path) -> None:
     """Its pretraining would be shorter than that of the others, and its fine-tuning as long as it likes."""
     data = tmp_path / "data"

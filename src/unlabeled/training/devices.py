@@ -92,6 +92,10 @@ def open_device(training: Training) -> Device:
         device = torch.device(f"cuda:{local}" if name == "cuda" else name)
     except RuntimeError:
         raise UserError(f'there is no device "{name}"', "take auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f'nothing is computed on the device "{name}"', "take auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f'there is no device "{name}", torch sees {torch.cuda.device_count()}', "take a lower number")
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if world > 1 and not dist.is_initialized():

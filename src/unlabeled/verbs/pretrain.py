@@ -47,7 +47,7 @@ def pretrain(
     Example:
         unlabeled pretrain steel/ --method simclr --epochs 100 --temperature 0.2
     """
-    device = open_device(training)
+    data, device = str(data), open_device(training)
     with device.lead_first():
         prepared, begun = prepared_for(data, setup)
     own = setup.encoder or (begun.encoder if begun else None)
