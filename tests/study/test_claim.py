@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from unlabeled import UserError
@@ -122,3 +123,24 @@ def test_a_method_of_ones_own_that_was_changed_is_another(few: Path, tmp_path: P
     for path in (tmp_path / "study").glob("*/*mine.py-*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     study(few, tmp_path / "study", str(own))
+
+
+@pytest.mark.parametrize(
+    "name", ["features/simclr-s0.npz", "predictions/random-9-s0-d0-linear.npz", "runs/simclr-s0/metrics.jsonl"]
+)
+@pytest.mark.parametrize("left", [0.0, 0.5])
+def test_what_a_power_cut_tore_is_made_anew(name: str, left: float, few: Path, tmp_path: Path) -> None:
+    """A file that was renamed into place may be empty or cut when the machine went down before the disk had it."""
+    first = study(few, tmp_path / "study")
+    whole = (first.folder / name).read_bytes()
+    (first.folder / name).write_bytes(whole[: int(left * len(whole))])
+    again = study(few, tmp_path / "study")
+    pd.testing.assert_frame_equal(again.summary, first.summary)
+
+
+@pytest.mark.parametrize("name", ["items.json", "pace.json", "runs/simclr-s0/config.json"])
+def test_torn_facts_of_a_study_are_told_in_one_line(name: str, few: Path, tmp_path: Path) -> None:
+    first = study(few, tmp_path / "study")
+    (first.folder / name).write_text("")
+    with pytest.raises(UserError, match=f"cannot read .*{name}: .*; "):
+        study(few, tmp_path / "study")

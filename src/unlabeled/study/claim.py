@@ -17,7 +17,7 @@ from unlabeled.data.store import Store
 from unlabeled.errors import UserError
 from unlabeled.study.fits import TRAINED
 from unlabeled.study.plan import PLAIN, Arm, safe
-from unlabeled.training.run import fingerprint
+from unlabeled.training.run import fingerprint, read_json
 
 SAMPLE = 64  # items by whose contents data are known again
 ELSEWHERE = ("seed", "steps", "items")  # told by the name of a file, by the budget, by the data
@@ -79,7 +79,7 @@ def claim(folder: Path, data: Prepared, arms: Mapping[str, Mapping[str, str]] | 
         UserError: when they differ.
     """
     path, mine = folder / "items.json", identity(data)
-    old: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    old = read_json(path) if path.is_file() else {}
     if differs := [name for name in mine if old.get(name, mine[name]) != mine[name]]:
         raise UserError(
             f"{folder} holds results on data that had other {' and '.join(differs)}",

@@ -1,6 +1,5 @@
 """A study from start to end: pretrain every arm and seed, fit every cell, then open the test labels once."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,9 +21,10 @@ from unlabeled.study.answer import Answer, answer
 from unlabeled.study.claim import claim, told
 from unlabeled.study.fits import Bench, empty_cost, fit_all, peak_memory
 from unlabeled.study.plan import Arm, cells, check_arms, needs, safe
+from unlabeled.training import checkpoint
 from unlabeled.training.devices import Device
 from unlabeled.training.loop import Items
-from unlabeled.training.run import Run, create, fingerprint, learn
+from unlabeled.training.run import CHECKPOINT, Run, create, fingerprint, learn, read_json
 
 TIMED = 256  # labelled items that a step of fine-tuning is timed on
 
@@ -181,7 +181,7 @@ def _data_card(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> lis
 def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> tuple[list[Arm], dict[str, Any]]:
     """Give the arms their steps: from the budget the first time, from `pace.json` when the study goes on."""
     path = study.folder / "pace.json"
-    known: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    known = read_json(path) if path.is_file() else {}
     budget = asdict(study.budget)
     if known.get("budget", budget) != budget:
         given = ", ".join(f"{k} {v}" for k, v in known["budget"].items() if v is not None) or "no budget given"
@@ -229,7 +229,7 @@ def _pretrain(study: Study, bench: Bench, arms: Sequence[Arm]) -> list[dict[str,
         for seed in study.seeds:
             run = create(bench.run(arm, seed), arm.for_seed(seed), facts)
             learn(run, Items(study.prepared.store, rows), study.device, title=f"pretrain {arm.name} · seed {seed}")
-            last = run.metrics()[-1]
+            last = checkpoint.header(run.folder / CHECKPOINT)
             seen = last["step"] * arm.recipe.training.batch_size
             cost = empty_cost(study.device, arm.name, arm, seed, "pretrain") | {
                 "steps": last["step"],

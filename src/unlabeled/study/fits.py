@@ -4,8 +4,10 @@ Predictions are stored without looking at the test labels; those are opened once
 """
 
 import json
+import os
 import resource
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -63,7 +65,8 @@ class Bench:
     def features(self, arm: Arm, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Features (N, D) of all items that may be learnt from, and of the test items; computed once and kept."""
         path = self.folder / "features" / f"{safe(arm.name)}-s{seed}.npz"
-        if not path.is_file():
+        found = read_arrays(path)
+        if found is None:
             learn, test = self.prepared.learning, self.prepared.test
             looks = arm.recipe.looks()
             if arm.kind == PLAIN:
@@ -73,9 +76,9 @@ class Bench:
             else:
                 encoder = self.device.place(self.encoder(arm, seed))
                 pair = [embed(encoder, looks, self.prepared.store, rows, self.device).numpy() for rows in (learn, test)]
-            write_arrays(path, {"learn": pair[0], "test": pair[1]})
-        with np.load(path) as arrays:
-            return arrays["learn"], arrays["test"]
+            found = {"learn": pair[0], "test": pair[1]}
+            write_arrays(path, found)
+        return found["learn"], found["test"]
 
 
 def fit(
@@ -100,9 +103,8 @@ def fit(
         The cell's facts: minutes, steps, chosen settings.
     """
     path = bench.folder / "predictions" / cell.file
-    if path.is_file():
-        with np.load(path) as arrays:
-            return dict(json.loads(str(arrays["facts"])))
+    if (stands := read_arrays(path)) is not None:
+        return dict(json.loads(str(stands["facts"])))
     began = time.monotonic()
     data = bench.prepared
     y = data.table.labels[rows]
@@ -210,10 +212,21 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of an .npz, None where there is none or a power cut tore it, so that it is made anew."""
+    try:
+        with path.open("rb") as file, np.load(file) as arrays:
+            return dict(arrays)
+    except (FileNotFoundError, EOFError, ValueError, zipfile.BadZipFile):
+        return None
+
+
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write an .npz beside and rename it into place."""
+    """Write an .npz beside, and rename it into place when the disk has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
     with beside.open("wb") as handle:
         np.savez_compressed(handle, allow_pickle=False, **arrays)
+        handle.flush()
+        os.fsync(handle.fileno())
     beside.replace(path)

@@ -47,12 +47,12 @@ class Run:
         """Open an existing run.
 
         Raises:
-            UserError: when the folder holds none.
+            UserError: when the folder holds none, or a damaged one.
         """
         path = Path(folder)
         if not (path / CONFIG).is_file():
             raise UserError(f"{path} is not the folder of a run", 'give the folder that "unlabeled pretrain" wrote')
-        return cls(path, json.loads((path / CONFIG).read_text("utf-8")))
+        return cls(path, read_json(path / CONFIG))
 
     @property
     def recipe(self) -> Recipe:
@@ -199,6 +199,19 @@ def _learn(run: Run, items: Items, device: Device, save_every: float, title: str
                 saved = time.monotonic()
             bar.advance(1, note)
     return run
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What a file of facts holds.
+
+    Raises:
+        UserError: when it is damaged.
+    """
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except (TypeError, ValueError) as error:
+        remedy = "delete its folder to start afresh, or take another --out"
+        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}", remedy) from None
 
 
 def fingerprint(paths: list[str], rows: np.ndarray) -> str:
