@@ -7,7 +7,10 @@ from unlabeled import catalog
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 
-FIXED_SIZE = ("vit_", "deit", "beit", "swin", "eva", "mixer")  # words in the names of timm models with fixed positions
+FIXED_SIZE = (  # words in the names of timm models with fixed positions
+    "vit_", "deit", "beit", "swin", "eva", "mixer", "cait_", "gmlp", "resmlp", "pit_", "coatnet", "tnt_", "visformer",
+    "volo", "hiera",
+)  # fmt: skip
 
 
 def spec(text: str | Mapping[str, Any] | catalog.Spec) -> catalog.Spec:
