@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from unlabeled.errors import UserError
 
 MAPPINGS = ("dict", "Mapping")
 LISTS = ("list", "tuple", "Sequence", "Iterable", "set", "frozenset")
+LONGEST = 100  # bytes of a name in a file's name, which holds two of them at most and takes 255
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -67,6 +69,20 @@ def split(text: str) -> list[str]:
             parts.append(text[start:i].strip())
             start = i + 1
     return [p for p in [*parts, text[start:].strip()] if p]
+
+
+def safe(name: str) -> str:
+    """A name as files bear it: all but letters, digits, dot, underscore and dash replaced, and a long one cut, with a
+    code of the whole behind it.
+
+    >>> safe("random[vit]")
+    'random_vit_'
+    """
+    text = "".join(c if c.isalnum() or c in "._-" else "_" for c in name)
+    if len(text.encode()) <= LONGEST:
+        return text
+    code = hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
+    return f"{text.encode()[: LONGEST - 9].decode(errors='ignore')}_{code}"
 
 
 def several(given: Any) -> list[Any]:

@@ -8,8 +8,9 @@ from unlabeled import UserError, catalog
 from unlabeled.data.prepare import Prepared, prepare
 from unlabeled.encoders import _build
 from unlabeled.methods import Facts
+from unlabeled.report import folder
 from unlabeled.settings import Augmentation, Training
-from unlabeled.study.plan import arms, check_arms, compose, method_and_encoder, suitable
+from unlabeled.study.plan import Cell, arms, check_arms, compose, method_and_encoder, safe, suitable
 
 SMALL = Training(threads=1)
 VIEWS = Augmentation()
@@ -93,6 +94,15 @@ def test_what_would_be_refused_after_the_training_is_refused_before_it(
 ) -> None:
     with pytest.raises(UserError, match=told):
         check_arms(arms(grey, methods, None, protocols, VIEWS, SMALL, 0))
+
+
+def test_a_name_in_files_stays_one_name_and_short_enough_for_them() -> None:
+    """A file system takes 255 bytes for a name, and a cell's file holds an arm and a protocol."""
+    deep = [f"/home/{'ß' * 150}/{'y' * 90}/{name}.py(width=64)" for name in ("mine", "yours")]
+    files = {Cell(arm, 0.1234567, 9, 2**40, 0, "finetune(" + "z" * 300 + ")").file for arm in deep}
+    assert len(files) == 2 and all(len(f"{file}.part".encode()) < 256 for file in files)
+    assert folder.safe(deep[0]) == safe(deep[0]) != safe(deep[1])
+    assert safe("simclr(temperature=0.5)") == "simclr_temperature_0.5_"
 
 
 def test_a_file_without_a_method_is_refused_in_words(grey: Prepared, tmp_path: Path) -> None:

@@ -171,6 +171,16 @@ def test_a_device_that_there_is_not_is_one_line(name: str) -> None:
         open_device(Training(device=name, threads=1))
 
 
+def test_another_default_type_is_one_line() -> None:
+    """As a notebook sets it: weights would be float64 and views float32."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(UserError, match=r"set_default_dtype\(torch.float32\)"):
+            open_device(Training(threads=1))
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 def test_a_gpu_beyond_the_last_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)

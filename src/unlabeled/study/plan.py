@@ -11,6 +11,7 @@ from unlabeled.encoders import _build
 from unlabeled.errors import UserError
 from unlabeled.settings import Augmentation, Training
 from unlabeled.training.recipe import Recipe
+from unlabeled.values import safe as safe
 
 PLAIN = "plain"
 
@@ -60,15 +61,6 @@ class Cell:
     def file(self) -> str:
         """Name of the cell's file of predictions."""
         return f"{safe(self.arm)}-{self.share:g}-s{self.seed}-d{self.draw}-{safe(self.protocol)}.npz"
-
-
-def safe(name: str) -> str:
-    """A name with everything but letters, digits, dot, underscore and dash replaced.
-
-    >>> safe("random[vit]")
-    'random_vit_'
-    """
-    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)
 
 
 def method_and_encoder(

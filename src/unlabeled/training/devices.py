@@ -81,6 +81,9 @@ def open_device(training: Training) -> Device:
     Raises:
         UserError: when a CUDA device is asked for and there is none, or a device of which torch does not know.
     """
+    if torch.get_default_dtype() != torch.float32:
+        what = f"torch makes {torch.get_default_dtype()} unless told otherwise, and nets are learnt in float32 here"
+        raise UserError(what, "call torch.set_default_dtype(torch.float32) before")
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
     name = training.device

@@ -61,7 +61,12 @@ def pretrain(
     folder = Path(setup.out) if setup.out else folder_name(data, spec.name)
     count = device.agreed(_steps_of(folder, budget) or steps(budget, recipe, items, device))
     paths = prepared.table.items["path"].astype(str).tolist()
-    facts = {"data": data, "unlabeled": setup.unlabeled, "items": fingerprint(paths, rows), "budget": asdict(budget)}
+    facts: dict[str, Any] = {
+        "data": data,
+        "unlabeled": setup.unlabeled,
+        "items": fingerprint(paths, rows),
+        "budget": asdict(budget),
+    }
     facts |= {"split": setup.seed}
     with device.lead_first():
         run = create(folder, recipe.with_steps(count), facts)
