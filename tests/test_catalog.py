@@ -207,3 +207,24 @@ def test_whole_numbers_of_many_digits_stay_what_they_are(number: int) -> None:
     assert values.read("int", "1e3", "--steps") == 1000
     with pytest.raises(UserError, match="--seed got '--3'"):
         values.read("int", "--3", "--seed")
+
+
+def test_a_file_that_fails_halfway_fails_again_and_then_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a notebook: what is missing is installed, and the same call is made again."""
+    path = tmp_path / "lacking.py"
+    path.write_text('import torch\n\nimport what_is_not_there_yet\n\n\nclass Lacking:\n    """Is here."""\n')
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"lacking\.py cannot be imported: line 3: .*what_is_not_there_yet"):
+            catalog.load("methods", str(path))
+    (tmp_path / "what_is_not_there_yet.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert catalog.load("methods", str(path)).__doc__ == "Is here."
+
+
+def test_functions_below_the_class_are_not_what_a_file_is_about(tmp_path: Path) -> None:
+    path = tmp_path / "skies.py"
+    path.write_text(MINE + '\n\ndef slower(x: int) -> int:\n    """A help to the method."""\n    return x\n')
+    assert catalog.entry("methods", str(path)).summary == "Guess the colour of the sky."
+    assert catalog.load("methods", str(path)).__name__ == "Mine"

@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -149,9 +150,29 @@ def load(folder: str, name: str) -> Any:
                 raise UserError(f"cannot import {name}", "give a Python file")
             module = importlib.util.module_from_spec(spec)
             sys.modules[key] = module
-            spec.loader.exec_module(module)
+            try:
+                spec.loader.exec_module(module)
+            except BaseException as error:
+                del sys.modules[key]  # half of it would be found at the next call
+                if not isinstance(error, Exception) or isinstance(error, UserError):
+                    raise
+                raise UserError(f"{name} cannot be imported: {_where(error, path)}", "mend that file") from error
         return getattr(sys.modules[key], attribute)
     return getattr(importlib.import_module(f"unlabeled.{folder.replace('/', '.')}.{name}"), attribute)
+
+
+def _where(error: Exception, path: Path) -> str:
+    """An exception in one line, with the last line of the file that led to it."""
+    lines = [at for frame, at in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == str(path)]
+    told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return f"line {lines[-1]}: {told}" if lines else told
+
+
+def wording(name: str) -> str:
+    """A short code of what a user's own file says, comments and layout aside; empty for a name of the catalog."""
+    if not name.endswith(".py"):
+        return ""
+    return hashlib.sha256(ast.dump(_tree(locate("", name))).encode()).hexdigest()[:16]
 
 
 def read_spec(text: str | Mapping[str, Any] | Spec) -> Spec:
@@ -256,14 +277,14 @@ def _tree(path: Path) -> ast.Module:
 
 
 def _subject(tree: ast.Module, path: Path) -> ast.ClassDef | ast.FunctionDef:
-    """The class or function that a file is about: the one with the file's name, else the last public one."""
+    """The class or function that a file is about: the one with its name, else the last public class, else function."""
     public = [n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef) and not n.name.startswith("_")]
     named = [n for n in public if n.name.lower() == path.stem.replace("_", "").lower()]
     if not public:
         raise UserError(
             f"{path.name} defines no public class or function", "define the one thing that the file is named after"
         )
-    return (named or public)[-1]
+    return (named or [n for n in public if isinstance(n, ast.ClassDef)] or public)[-1]
 
 
 def _parameters(function: ast.FunctionDef, doc: str, keyword_only: bool) -> tuple[Parameter, ...]:

@@ -2,8 +2,9 @@
 
 import ast
 import difflib
+import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from unlabeled.errors import UserError
 
 MAPPINGS = ("dict", "Mapping")
 LISTS = ("list", "tuple", "Sequence", "Iterable", "set", "frozenset")
+LONGEST = 100  # bytes of a name in a file's name, which holds two of them at most and takes 255
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -67,6 +69,45 @@ def split(text: str) -> list[str]:
             parts.append(text[start:i].strip())
             start = i + 1
     return [p for p in [*parts, text[start:].strip()] if p]
+
+
+def safe(name: str) -> str:
+    """A name as files bear it: all but letters, digits, dot, underscore and dash replaced, and a long one cut, with a
+    code of the whole behind it.
+
+    >>> safe("random[vit]")
+    'random_vit_'
+    """
+    text = "".join(c if c.isalnum() or c in "._-" else "_" for c in name)
+    if len(text.encode()) <= LONGEST:
+        return text
+    code = hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
+    return f"{text.encode()[: LONGEST - 9].decode(errors='ignore')}_{code}"
+
+
+def several(given: Any) -> list[Any]:
+    """What was given for a setting that takes several, as a list: one alone, or a text as it is typed, will do too.
+
+    >>> several("simclr,mae(mask_ratio=0.6)"), several(0.1), several({"name": "mae"})
+    (['simclr', 'mae(mask_ratio=0.6)'], [0.1], [{'name': 'mae'}])
+    """
+    if hasattr(given, "tolist"):  # an array
+        given = given.tolist()
+    if isinstance(given, str):
+        return split(given)
+    return [given] if isinstance(given, Mapping) or not isinstance(given, Iterable) else list(given)
+
+
+def numbers(given: Any, what: str) -> list[float]:
+    """The same, of numbers.
+
+    Raises:
+        UserError: when one of them is none.
+
+    >>> numbers("0.01,1", "--labels"), numbers(20, "--labels")
+    ([0.01, 1.0], [20.0])
+    """
+    return [_real(one.item() if hasattr(one, "item") else one, what) for one in several(given)]
 
 
 def _read(node: ast.expr, raw: Any, what: str) -> Any:

@@ -167,6 +167,15 @@ def test_words_learn_slower_than_the_layers_after_them(text: str) -> None:
     assert {scale[id(p)] for p in last.parameters()} == {1.0}
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"steps": -1}, {"epochs": -0.5}, {"batch_size": 0}, {"lr": -1e-3}, {"trials": 0}, {"smoothing": 2.0},
+              {"weight_decay": -0.1}],
+)  # fmt: skip
+def test_numbers_with_which_nothing_is_learnt_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=f"{next(iter(wrong))} is "):
+        Finetune(**wrong)
+
+
 @pytest.mark.parametrize("wrong", [{"keep": 0.0}, {"keep": 1.5}, {"layer_decay": 0.0}, {"crop": -0.1}])
 def test_shares_outside_their_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError, match="above 0, up to 1"):

@@ -26,7 +26,7 @@ from unlabeled.report.sections import answer, budget, classes, maps, ranking, sa
 from unlabeled.report.words import METRICS
 
 
-@pytest.mark.parametrize("name", ["words", "pictures", "plots", "folder"])
+@pytest.mark.parametrize("name", ["words", "pictures", "plots"])
 def test_examples(name: str) -> None:
     failed, tried = doctest.testmod(importlib.import_module(f"unlabeled.report.{name}"))
     assert tried > 0 and failed == 0

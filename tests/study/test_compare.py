@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,30 @@ def test_another_study_does_not_overwrite_this_one(study: Comparison, digits: Pa
         run(digits, study.folder, steps=31)
 
 
+def test_a_mistake_in_the_last_method_is_told_before_the_first_one_learns(digits: Path, tmp_path: Path) -> None:
+    """An encoder that mae cannot take, and settings of a protocol that is used hours later."""
+    for number, wrong in enumerate((("mae", "linear"), ("byol", "finetune(smoothing=2)"))):
+        setup = Setup(encoder="test_resnet", size=16, out=str(tmp_path / str(number)))
+        with pytest.raises(UserError, match=r"take --encoder vit|smoothing is 2"):
+            compare(
+                str(digits), methods=("simclr", wrong[0]), labels=(20,), seeds=1, draws=1, protocols=(wrong[1],),
+                setup=setup, budget=Budget(steps=2), training=TRAINING,
+            )  # fmt: skip
+        assert not (tmp_path / str(number)).exists()
+
+
+@pytest.mark.parametrize("labels", [(), (float("nan"),), (2000,), (0,)])
+def test_label_budgets_that_cannot_be_drawn_are_refused(
+    labels: tuple[float, ...], digits: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"no label budget|cannot draw|labels got nan"):
+        compare(
+            str(digits), methods=("simclr",), labels=labels, protocols=("linear",), training=TRAINING,
+            setup=Setup(encoder=ENCODER, size=16, out=str(tmp_path / "study")), budget=Budget(steps=2),
+        )  # fmt: skip
+    assert not (tmp_path / "study").exists()
+
+
 @pytest.mark.parametrize("fault", ["one class", "no labels", "class without training item"])
 def test_what_cannot_be_compared_is_refused_in_words(fault: str, digits: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
@@ -192,17 +217,29 @@ def test_pretrain_evaluate_embed(digits: Path, tmp_path: Path) -> None:
         embed(str(digits), str(digits))
 
 
-def test_a_run_of_another_seed_is_not_tested_on_what_it_has_seen(digits: Path, tmp_path: Path) -> None:
-    """Where the data bring no test items, the seed of the run has drawn those that it did not see."""
+def test_no_run_is_tested_on_what_it_has_seen(digits: Path, tmp_path: Path) -> None:
+    """Where the data bring no test split, the seed of the call that trained draws it; a run of a study has another."""
     data = tmp_path / "data"
-    for digit in "018":
-        shutil.copytree(digits / "train" / digit, data / digit)
-    out = Setup(encoder=ENCODER, size=16, out=str(tmp_path / "run"), seed=3)
-    pretrain(str(data), setup=out, budget=Budget(steps=2), training=TRAINING, augmentation=VIEWS)
-    unseen = prepare(data, size=16, seed=3)
-    evaluate(str(tmp_path / "run"), str(data), draws=1, protocols=("linear",), training=TRAINING)
-    claimed = json.loads((tmp_path / "run" / "evaluation" / "data" / "items.json").read_text("utf-8"))
-    assert claimed == fits.identity(unseen) != fits.identity(prepare(data, size=16, seed=0))
+    for digit in "012":
+        shutil.copytree(digits / "test" / digit, data / digit)
+    setup = Setup(encoder=ENCODER, size=16, seed=5)
+    trained = pretrain(
+        str(data), setup=replace(setup, out=str(tmp_path / "run")), budget=Budget(steps=4), training=TRAINING,
+    )  # fmt: skip
+    whole = compare(
+        str(data), methods=("simclr",), labels=(9,), seeds=2, draws=1, protocols=("linear",),
+        setup=replace(setup, out=str(tmp_path / "study")), budget=Budget(steps=4), training=TRAINING,
+    )  # fmt: skip
+    for place in (trained.folder, whole.folder / "runs" / "simclr-s5", whole.folder / "runs" / "simclr-s6"):
+        found = evaluate(str(place), str(data), labels=(9,), draws=1, protocols=("linear",), training=TRAINING)
+        with (found.folder / "items.json").open() as file:
+            assert json.load(file)["training items"] == trained.config["items"]
+        assert not any("mind" in line for line in found.lines())
+    shutil.copytree(digits / "test" / "3", data / "3")
+    found = evaluate(
+        str(trained.folder), str(data), draws=1, protocols=("linear",), out=str(tmp_path / "more"), training=TRAINING
+    )
+    assert any("it has seen them without labels" in line for line in found.lines())
 
 
 def test_minutes_are_shared_alike_by_methods_and_supervised_training(digits: Path, tmp_path: Path) -> None:
@@ -232,6 +269,59 @@ def test_minutes_are_shared_alike_by_methods_and_supervised_training(digits: Pat
     table = pd.read_csv(out / "table.csv")
     fitted = table[table["metric"] == "fitted"]
     assert set(fitted["arm"]) == {"simclr", "supervised"} and fitted["value"].between(0, 1).all()
+
+
+def test_in_python_a_path_and_one_name_alone_will_do(digits: Path, tmp_path: Path) -> None:
+    """And a seed of ten digits, which scikit-learn's own random numbers do not take."""
+    found = compare(
+        digits,  # type: ignore[arg-type]
+        methods="simclr", labels=np.array([20]), seeds=1, draws=1, protocols="linear", training=TRAINING,  # type: ignore[arg-type]
+        setup=Setup(encoder=ENCODER, size=16, out=str(tmp_path / "study"), seed=9_876_543_210), budget=Budget(steps=2),
+    )  # fmt: skip
+    assert set(found.summary["arm"]) == {"simclr", "random", "pca"} and found.report.is_file()
+    setup = Setup(encoder=ENCODER, size=16, out=str(tmp_path / "run"))
+    trained = pretrain(digits, setup=setup, budget=Budget(steps=2), training=TRAINING)  # type: ignore[arg-type]
+    assert trained.finished and trained.config["data"] == str(digits)
+
+
+@pytest.mark.parametrize("budget", [Budget(epochs=float("nan")), Budget(epochs=float("inf")), Budget(minutes=-1)])
+def test_a_budget_that_is_no_length_is_refused(budget: Budget, digits: Path, tmp_path: Path) -> None:
+    setup = Setup(encoder=ENCODER, size=16, out=str(tmp_path / "run"))
+    with pytest.raises(UserError, match="must be above 0"):
+        pretrain(str(digits), setup=setup, budget=budget, training=TRAINING)
+
+
+def test_nothing_is_embedded_by_a_run_that_has_not_begun(digits: Path, tmp_path: Path) -> None:
+    """Killed before its first checkpoint it holds random weights, whose features look like any others."""
+    setup = Setup(encoder=ENCODER, size=16, out=str(tmp_path / "run"))
+    trained = pretrain(str(digits), setup=setup, budget=Budget(steps=2), training=TRAINING)
+    (trained.folder / "checkpoint.safetensors").unlink()
+    with pytest.raises(UserError, match="holds no trained weights yet"):
+        embed(str(trained.folder), str(digits / "test" / "3"))
+
+
+def test_what_came_later_has_no_share_of_the_minutes(digits: Path, tmp_path: Path) -> None:
+    """Its pretraining would be shorter than that of the others, and its fine-tuning as long as it likes."""
+    data = tmp_path / "data"
+    for digit in "01":
+        shutil.copytree(digits / "test" / digit, data / digit)
+
+    def few(budget: Budget, methods: tuple[str, ...], protocols: tuple[str, ...]) -> Comparison:
+        setup = Setup(encoder=ENCODER, size=16, out=str(tmp_path / f"{budget.minutes}"))
+        return compare(
+            str(data), methods=methods, labels=(1.0,), seeds=1, draws=1, protocols=protocols, setup=setup,
+            budget=budget, training=TRAINING,
+        )  # fmt: skip
+
+    minutes, steps = Budget(minutes=0.01), Budget(steps=3)
+    few(minutes, ("simclr",), ("linear",))
+    with pytest.raises(UserError, match=r"0\.01 minutes were shared without vicreg; .*--steps"):
+        few(minutes, ("simclr", "vicreg"), ("linear",))
+    with pytest.raises(UserError, match=r"0\.01 minutes were shared without the fine-tuning of simclr"):
+        few(minutes, ("simclr",), ("linear", "finetune"))
+    few(steps, ("simclr",), ("linear",))
+    found = few(steps, ("simclr", "vicreg"), ("linear",))  # as many steps for each: nothing is shared
+    assert {"simclr", "vicreg"} < set(found.summary["arm"])
 
 
 def test_a_study_and_its_runs_are_left_to_the_process_that_is_at_them(digits: Path, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import torch
 from unlabeled.data.prepare import Prepared
 from unlabeled.errors import UserError
 from unlabeled.study import record
-from unlabeled.study.fits import claim, groups, write_arrays
+from unlabeled.study.claim import claim
+from unlabeled.study.fits import groups, write_arrays
 from unlabeled.study.plan import Arm, Cell
 from unlabeled.study.record import Tables
 
@@ -25,7 +26,7 @@ def prepared(y: np.ndarray, group: list[str | None], paths: list[str] | None = N
     items = pd.DataFrame({"path": paths or [str(i) for i in range(len(y))], "group": group, "label": y.astype(str)})
     table = SimpleNamespace(labels=y, classes=["0", "1"], items=items)
     rows = np.arange(len(y))
-    return cast(Prepared, SimpleNamespace(table=table, test=rows, labelled=rows[:0], learning=rows[:0]))
+    return cast(Prepared, SimpleNamespace(table=table, test=rows, labelled=rows[:0], learning=rows[:0], turns=None))
 
 
 def scored(folder: Path, data: Prepared, answers: dict[Cell, np.ndarray]) -> Tables:
@@ -101,7 +102,7 @@ def test_results_on_other_items_or_labels_are_not_taken_for_these(tmp_path: Path
             "Held", (), {"__len__": lambda self: 4, "batch": lambda self, rows: torch.from_numpy(held[rows])}
         )()
         table = type("Named", (), {"__len__": lambda self: 4, "items": one.table.items})()
-        return cast(Prepared, SimpleNamespace(table=table, store=store, **full))
+        return cast(Prepared, SimpleNamespace(table=table, store=store, turns=None, **full))
 
     first = data([0, 1, 0, 1], ["a", "b", "c", "d"])
     claim(tmp_path, first)

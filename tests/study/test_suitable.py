@@ -8,10 +8,12 @@ from unlabeled import UserError, catalog
 from unlabeled.data.prepare import Prepared, prepare
 from unlabeled.encoders import _build
 from unlabeled.methods import Facts
+from unlabeled.report import folder
 from unlabeled.settings import Augmentation, Training
-from unlabeled.study.plan import compose, method_and_encoder, suitable
+from unlabeled.study.plan import Cell, arms, check_arms, compose, method_and_encoder, safe, suitable
 
 SMALL = Training(threads=1)
+VIEWS = Augmentation()
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +59,54 @@ def test_rotation_is_content_with_digits(grey: Prepared) -> None:
 def test_colorization_refuses_what_has_no_colours(channels: int) -> None:
     with pytest.raises(UserError, match="colour pictures"):
         catalog.load("methods", "colorization").judge(Facts(items=9, steps=1, channels=channels, size=32))
+
+
+def test_encoders_of_one_kind_are_told_apart(grey: Prepared) -> None:
+    """Each has random weights and a supervised arm of its own, under a name of its own."""
+    vits = [f"vit(width={width}, depth=1, heads=2)" for width in (32, 48, 64)]
+    given = [{"name": "simclr", "encoder": vit} for vit in vits]
+    plan = arms(grey, [*given, {"name": "byol", "encoder": vits[1]}], None, ["linear", "finetune"], VIEWS, SMALL, 0)
+    names = [arm.name for arm in plan]
+    assert len(names) == len(set(names))
+    for kind in ("random", "supervised"):
+        own = {str(arm.recipe.encoder): arm.name for arm in plan if arm.kind == kind}
+        assert len(own) == 3
+        assert all(any(f"width={width}" in name for name in own.values()) for width in (32, 48, 64))
+    assert next(arm.name for arm in plan if arm.kind == "method") == "simclr"
+    alike = arms(grey, ["simclr", {"name": "byol", "encoder": vits[0]}], "resnet18", ["linear"], VIEWS, SMALL, 0)
+    assert [arm.name for arm in alike if arm.kind == "random"] == ["random[resnet18]", "random[vit]"]
+
+
+@pytest.mark.parametrize(
+    ("methods", "protocols", "told"),
+    [
+        ([], ["linear"], "no method was named"),
+        (["simclr"], [], "no protocol was named"),
+        (["simclr"], ["linear", "knn", "linear"], "the protocol linear was given twice"),
+        (["simclr"], ["linear", "knn(k=0)"], "k is 0"),
+        (["simclr"], ["finetune(keep=2)"], "keep=2"),
+        (["simclr"], ["finetune(views=strnog)"], '"strnog"; did you mean "strong"'),
+        (["simclr", "mae(mask_ratio=2)"], ["linear"], "mae hides 2"),
+    ],
+)
+def test_what_would_be_refused_after_the_training_is_refused_before_it(
+    methods: list[str], protocols: list[str], told: str, grey: Prepared
+) -> None:
+    with pytest.raises(UserError, match=told):
+        check_arms(arms(grey, methods, None, protocols, VIEWS, SMALL, 0))
+
+
+def test_a_name_in_files_stays_one_name_and_short_enough_for_them() -> None:
+    """A file system takes 255 bytes for a name, and a cell's file holds an arm and a protocol."""
+    deep = [f"/home/{'ß' * 150}/{'y' * 90}/{name}.py(width=64)" for name in ("mine", "yours")]
+    files = {Cell(arm, 0.1234567, 9, 2**40, 0, "finetune(" + "z" * 300 + ")").file for arm in deep}
+    assert len(files) == 2 and all(len(f"{file}.part".encode()) < 256 for file in files)
+    assert folder.safe(deep[0]) == safe(deep[0]) != safe(deep[1])
+    assert safe("simclr(temperature=0.5)") == "simclr_temperature_0.5_"
+
+
+def test_a_file_without_a_method_is_refused_in_words(grey: Prepared, tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text('class Own:\n    """Is no method."""\n')
+    with pytest.raises(UserError, match=r"Own in .*own\.py is no method"):
+        check_arms(arms(grey, [str(own)], "resnet18", ["linear"], VIEWS, SMALL, 0))

@@ -165,10 +165,27 @@ def test_settings_out_of_their_range_are_one_line(group: type, wrong: dict[str, 
         group(**wrong)
 
 
-@pytest.mark.parametrize("name", ["gpu", "cpu:x"])
+@pytest.mark.parametrize("name", ["gpu", "cpu:x", "mps", "meta"])
 def test_a_device_that_there_is_not_is_one_line(name: str) -> None:
     with pytest.raises(UserError, match=f'device "{name}"'):
         open_device(Training(device=name, threads=1))
+
+
+def test_another_default_type_is_one_line() -> None:
+    """As a notebook sets it: weights would be float64 and views float32."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(UserError, match=r"set_default_dtype\(torch.float32\)"):
+            open_device(Training(threads=1))
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_a_gpu_beyond_the_last_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UserError, match='no device "cuda:3", torch sees 1'):
+        open_device(Training(device="cuda:3", threads=1))
 
 
 def test_a_failed_save_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,12 @@ def test_shuffled_pictures_keep_their_size(size: int) -> None:
     assert lay(cut(x, 3, 0.2, torch.rand(2, 9, 2)), far_apart(9, 2), size).shape == x.shape
 
 
+def test_more_orders_than_can_be_set_apart_are_refused() -> None:
+    """Each is set against all the others: a million of them would take weeks."""
+    with pytest.raises(UserError, match="take at most 10000"):
+        far_apart(9, 999_999)
+
+
 def test_orders_are_permutations_far_apart() -> None:
     orders = far_apart(9, 30).numpy()
     assert (np.sort(orders, 1) == np.arange(9)).all()

@@ -6,6 +6,7 @@ small, in place of the class scores; and of several domains the mean over all pa
 """
 
 import itertools
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -42,7 +43,7 @@ class Coral(Adaptation):
         lr: float = 1e-3,
         encoder_lr: float = -1.0,
         trials: int = 3,
-        views: str = "mild",
+        views: Literal["strong", "mild", "plain"] = "mild",
     ) -> None:
         if weight < 0:
             raise UserError(f"coral with weight={weight}", "give 0 or more")

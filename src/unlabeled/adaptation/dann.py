@@ -6,7 +6,7 @@ classifier's own schedule and learning rates are those of fine-tuning here. Thei
 """
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +44,7 @@ class Dann(Adaptation):
         lr: float = 1e-3,
         encoder_lr: float = -1.0,
         trials: int = 3,
-        views: str = "mild",
+        views: Literal["strong", "mild", "plain"] = "mild",
     ) -> None:
         if weight < 0 or hidden < 1:
             raise UserError(f"dann with weight={weight}, hidden={hidden}", "give no negative weight, and 1 or more")

@@ -101,7 +101,7 @@ class Head:
         chosen = [m if m.any() else t for m, t in zip(faulty.marked, top, strict=True)]
         bad = np.concatenate([v[c] for v, c in zip(faulty.vectors, chosen, strict=True)]).astype(np.float32)
         self.mean, self.spread = normal.mean(0), normal.std(0) + 1e-6
-        self.turn = PCA(min(COMPONENTS, normal.shape[1], len(normal)), random_state=seed)
+        self.turn = PCA(min(COMPONENTS, normal.shape[1], len(normal)), random_state=seed % 2**32)
         self.turn.fit((normal - self.mean) / self.spread)
         x, y = self._enter(np.concatenate([normal, bad])), np.repeat([0, 1], [len(normal), len(bad)])
         self.head = LogisticRegression(C=self.strength, class_weight="balanced", max_iter=500).fit(x, y)

@@ -33,7 +33,7 @@ class LSA(Plain):
         self.words = vectorizer(texts)
         counts = self.words.transform(texts)
         count = max(1, min(self.components, counts.shape[0] - 1, counts.shape[1] - 1))
-        self.svd = TruncatedSVD(count, random_state=seed).fit(counts)
+        self.svd = TruncatedSVD(count, random_state=seed % 2**32).fit(counts)
         square = np.random.default_rng([seed, 4]).normal(size=(count, count))
         self.turn, _ = np.linalg.qr(square)
         return self

@@ -35,7 +35,7 @@ class Components(Plain):
         """Find the components of the training rows (at most 5,000 of them, drawn by seed)."""
         drawn = np.random.default_rng([seed, 3]).permutation(rows)[:5000]
         x = self._values(store, np.sort(drawn), modality)
-        self.pca = PCA(min(self.components, *x.shape), random_state=seed).fit(x)
+        self.pca = PCA(min(self.components, *x.shape), random_state=seed % 2**32).fit(x)
         square = np.random.default_rng([seed, 4]).normal(size=(self.pca.n_components_,) * 2)
         self.turn, _ = np.linalg.qr(square)
         return self

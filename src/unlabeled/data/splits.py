@@ -140,10 +140,12 @@ def nested_draws(
         raise UserError(
             f"{int((y < 0).sum())} of the {len(rows)} items to draw from have no label", "draw from labelled items"
         )
+    if not len(shares):
+        raise UserError("no label budget was given", "give one or more, such as --labels 0.1,1")
     classes = len(np.unique(y))
     counts = {}
     for share in shares:
-        if share <= 0 or share > len(rows):
+        if not 0 < share <= len(rows):
             raise UserError(
                 f"cannot draw {share:g} of {len(rows)} labels", f"give a share up to 1 or a number up to {len(rows)}"
             )

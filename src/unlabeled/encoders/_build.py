@@ -1,13 +1,16 @@
 """From an encoder's name and settings to the encoder; a name that is not in the catalog is timm's."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unlabeled import catalog
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 
-FIXED_SIZE = ("vit_", "deit", "beit", "swin", "eva", "mixer")  # words in the names of timm models with fixed positions
+FIXED_SIZE = (  # words in the names of timm models with fixed positions
+    "vit_", "deit", "beit", "swin", "eva", "mixer", "cait_", "gmlp", "resmlp", "pit_", "coatnet", "tnt_", "visformer",
+    "volo", "hiera",
+)  # fmt: skip
 
 
 def spec(text: str | Mapping[str, Any] | catalog.Spec) -> catalog.Spec:
@@ -58,6 +61,23 @@ def looks_at(what: catalog.Spec) -> tuple[int, str]:
 def short(what: catalog.Spec) -> str:
     """The name that a person uses: timm's own name, or the catalog's."""
     return str(what.settings.get("name", what.name)) if what.name == "timm" else what.name
+
+
+def tags(encoders: Sequence[catalog.Spec]) -> dict[str, str]:
+    """A name for each encoder, as `str` writes it, that no other of them has: the short one, with the settings where
+    that alone is not enough.
+
+    >>> list(tags([spec("vit(width=64)"), spec("vit(width=32)"), spec("resnet18")]).values())
+    ['vit(width=64)', 'vit(width=32)', 'resnet18']
+    """
+    every = {str(what): what for what in encoders}
+    names = [short(what) for what in every.values()]
+    return {text: _whole(what) if names.count(short(what)) > 1 else short(what) for text, what in every.items()}
+
+
+def _whole(what: catalog.Spec) -> str:
+    inner = {k: v for k, v in what.settings.items() if k != "name" or what.name != "timm"}
+    return str(catalog.Spec(short(what), inner))
 
 
 def any_size(what: catalog.Spec) -> bool:

@@ -18,7 +18,7 @@ from unlabeled.errors import UserError
 class Network(nn.Module):
     """What timm's networks answer; a type alone."""
 
-    num_features: int
+    num_features: int  # channels of the last map; `head_hidden_size` those of the features
 
     @abstractmethod
     def forward_features(self, x: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ class Timm(Encoder):
         try:
             if any(word in name for word in FIXED_SIZE):
                 settings["img_size"] = size
-            self.net = cast(Network, timm.create_model(name, **settings))
+            self.net = _made(name, settings)
         except (OSError, RuntimeError) as error:
             if not pretrained:
                 raise
@@ -85,7 +85,8 @@ class Timm(Encoder):
             ) from error
         if stem == "small" or (stem == "auto" and size <= 40):
             self._small_stem(channels)
-        self.dim = self.token_dim = int(self.net.num_features)
+        self.token_dim = int(self.net.num_features)
+        self.dim = int(getattr(self.net, "head_hidden_size", 0) or self.token_dim)  # some widen the features at the end
 
     def _small_stem(self, channels: int) -> None:
         conv = getattr(self.net, "conv1", None)
@@ -114,6 +115,21 @@ class Timm(Encoder):
 
     def _places(self, maps: Tensor) -> Tensor:
         if maps.ndim == 4:
-            grid = maps if maps.shape[1] == self.dim else maps.permute(0, 3, 1, 2)
+            grid = maps if maps.shape[1] == self.token_dim else maps.permute(0, 3, 1, 2)
             return grid.flatten(2).transpose(1, 2)
         return maps[:, int(getattr(self.net, "num_prefix_tokens", 0)) :]
+
+
+def _made(name: str, settings: dict[str, Any]) -> Network:
+    """The network, without those settings that it does not take."""
+    import timm
+
+    try:
+        return cast(Network, timm.create_model(name, **settings))
+    except TypeError as error:
+        strange = [key for key in ("drop_path_rate", "img_size") if key in settings and f"'{key}'" in str(error)]
+        if not strange:
+            raise
+        if "drop_path_rate" in strange and settings["drop_path_rate"]:
+            raise UserError(f"{name} takes no drop_path", "leave it out") from error
+        return _made(name, {key: value for key, value in settings.items() if key not in strange})

@@ -11,9 +11,10 @@ used.
 
 import copy
 import hashlib
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from unlabeled.encoders import Encoder, Maskable
 from unlabeled.errors import UserError
 from unlabeled.modalities import Modality
 from unlabeled.protocols.linear import Linear
-from unlabeled.settings import Training
+from unlabeled.settings import Training, check
 from unlabeled.training import optim
 from unlabeled.training.devices import Device
 from unlabeled.training.halfway import Halfway
@@ -84,10 +85,10 @@ class Finetune:
     Args:
         epochs: passes over the labels; 0 takes the steps.
         steps: optimizer steps; 0 takes about 40 passes over the labels, within 200 to 1,000 steps.
-        batch_size: labelled items a step.
+        batch_size: labelled items a step, 1 or more.
         lr: peak learning rate of the head.
         encoder_lr: share of that rate for the encoder, 0 to 1; 0 keeps it frozen; below 0 tunes it.
-        trials: learning rates that are tried on an inner split before the final fit; 1 tries none.
+        trials: learning rates, 1 or more, that are tried on an inner split before the final fit; 1 tries none.
         views: `strong`, `mild` or `plain` pictures to train on.
         smoothing: label smoothing, 0 to 1.
         weight_decay: of matrices.
@@ -98,7 +99,7 @@ class Finetune:
             whole, and things look larger in small crops (Touvron et al. 2019, arXiv:1906.06423).
 
     Raises:
-        UserError: when one of these shares is outside its range.
+        UserError: when one of these is outside its range.
     """
 
     needs: ClassVar[str] = "encoder"
@@ -112,7 +113,7 @@ class Finetune:
         lr: float = 1e-3,
         encoder_lr: float = -1.0,
         trials: int = 3,
-        views: str = "mild",
+        views: Literal["strong", "mild", "plain"] = "mild",
         smoothing: float = 0.1,
         weight_decay: float = 0.05,
         layer_decay: float = 1.0,
@@ -126,6 +127,8 @@ class Finetune:
         self.epochs = epochs
         self.trials, self.views, self.smoothing, self.weight_decay = trials, views, smoothing, weight_decay
         self.layer_decay, self.keep, self.crop = layer_decay, keep, crop
+        least = {"epochs": 0, "steps": 0, "batch_size": 1, "lr": 0, "trials": 1, "weight_decay": 0}
+        check(self, {name: (low, math.inf) for name, low in least.items()} | {"smoothing": (0, 1)})
         self.further: Items | None = None
 
     def term(self, width: int, items: Items) -> Term | None:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from unlabeled.report.words import BASELINES, COLOURS, METHODS, Contender
+from unlabeled.values import safe as safe
 
 PREDICTIONS = "predictions"
 Key = tuple[str, str, int, str]  # arm, protocol, labels, metric
@@ -247,12 +248,3 @@ class Study:
             if limit is not None and len(out) == limit:
                 break
         return out
-
-
-def safe(name: str) -> str:
-    """A name as the study writes it in file names.
-
-    >>> safe("random[vit]")
-    'random_vit_'
-    """
-    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)

@@ -22,7 +22,7 @@ from unlabeled.protocols.linear import Linear
 from unlabeled.protocols.styled import Styled
 from unlabeled.shift.severity import SEVERITIES, Curve
 from unlabeled.shift.subjects import LINEAR, SUPERVISED, Subject
-from unlabeled.study.fits import full, groups, holds, write_arrays
+from unlabeled.study.fits import full, groups, read_arrays, write_arrays
 from unlabeled.training import checkpoint
 from unlabeled.training.devices import Device
 from unlabeled.training.halfway import Halfway
@@ -65,13 +65,14 @@ class Bench:
         Of a supervised arm those of its first draw of labels.
         """
         path = self.folder / "features" / f"{subject.source}.npz"
-        if not holds(path, len(self.prepared.pool)):
+        found = read_arrays(path)
+        if found is None or len(found["learn"]) != len(self.prepared.pool):
             encoder = self._encoder(subject, 0)
             looks, store, data = self.looks(subject), self.prepared.store, self.prepared
             pair = [embed(encoder, looks, store, rows, self.device).numpy() for rows in (data.pool, data.test)]
-            write_arrays(path, {"learn": pair[0], "test": pair[1]})
-        with np.load(path) as arrays:
-            return arrays["learn"], arrays["test"]
+            found = {"learn": pair[0], "test": pair[1]}
+            write_arrays(path, found)
+        return found["learn"], found["test"]
 
     def probe(self, subject: Subject, draw: int) -> Linear:
         """The probe on a draw of labels, clean or as its protocol shows them; fitted once and kept."""

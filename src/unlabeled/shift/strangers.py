@@ -25,7 +25,8 @@ from unlabeled.protocols.linear import Linear
 from unlabeled.shift import severity
 from unlabeled.shift.bench import Bench
 from unlabeled.shift.subjects import LINEAR, SUPERVISED, Subject
-from unlabeled.study.fits import contents, groups, write_arrays
+from unlabeled.study.claim import contents
+from unlabeled.study.fits import groups, write_arrays
 from unlabeled.training.loop import embed
 from unlabeled.training.run import fingerprint
 

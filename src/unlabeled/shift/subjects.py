@@ -122,10 +122,10 @@ def _finished(place: Path) -> Run:
 
 def _random(subjects: Sequence[Subject]) -> list[Subject]:
     """The encoders in use with random weights, one for each seed."""
-    encoders = list(dict.fromkeys(str(s.recipe.encoder) for s in subjects))
+    tags = _build.tags([s.recipe.encoder for s in subjects])
     out: dict[tuple[str, int], Subject] = {}
     for s in subjects:
-        name = RANDOM if len(encoders) == 1 else f"{RANDOM}[{_build.short(s.recipe.encoder)}]"
+        name = RANDOM if len(tags) == 1 else f"{RANDOM}[{tags[str(s.recipe.encoder)]}]"
         out.setdefault((name, s.seed), Subject(name, s.seed, "random", s.recipe))
     return [out[key] for key in sorted(out)]
 
@@ -138,7 +138,8 @@ def data_for(data: str, subjects: Sequence[Subject]) -> tuple[Prepared, list[str
     """
     prep = read_prep(subjects[0].recipe.modality, subjects[0].recipe.prep)
     runs = [Run.open(s.folder) for s in subjects if s.folder is not None]
-    seeds = dict.fromkeys([0, *(run.recipe.seed for run in runs)])
+    told = [seed for run in runs if (seed := run.config.get("split")) is not None]
+    seeds = dict.fromkeys([0, *told, *(run.recipe.seed for run in runs)])
     best: tuple[int, Prepared, list[str]] | None = None
     for seed in seeds:
         prepared = prepare(data, size=subjects[0].recipe.size, seed=seed, prep=prep)

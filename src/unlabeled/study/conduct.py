@@ -1,6 +1,5 @@
 """A study from start to end: pretrain every arm and seed, fit every cell, then open the test labels once."""
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from unlabeled import progress
+from unlabeled import config, progress
 from unlabeled.alone import alone
 from unlabeled.data import doctor
 from unlabeled.data.prepare import Prepared
@@ -18,11 +17,13 @@ from unlabeled.errors import UserError
 from unlabeled.settings import Budget
 from unlabeled.study import causal, gallery, pace, record, turns
 from unlabeled.study.answer import Answer, answer
-from unlabeled.study.fits import Bench, claim, empty_cost, fit_all, peak_memory
-from unlabeled.study.plan import Arm, cells, safe
+from unlabeled.study.claim import claim, told
+from unlabeled.study.fits import Bench, empty_cost, fit_all, peak_memory
+from unlabeled.study.plan import Arm, cells, check_arms, needs, safe
+from unlabeled.training import checkpoint
 from unlabeled.training.devices import Device
 from unlabeled.training.loop import Items
-from unlabeled.training.run import Run, create, fingerprint, learn
+from unlabeled.training.run import CHECKPOINT, Run, create, fingerprint, learn, read_json
 
 TIMED = 256  # labelled items that a step of fine-tuning is timed on
 
@@ -42,6 +43,7 @@ class Study:
         budget: for each pretraining (epochs, steps) or for the whole study (minutes).
         device: from `open_device`.
         command: that repeats the study.
+        settings: of that command, by name; kept once it is clear that the folder may be gone on with.
     """
 
     folder: Path
@@ -54,6 +56,7 @@ class Study:
     budget: Budget
     device: Device
     command: str
+    settings: Mapping[str, Any]
 
 
 def conduct(study: Study) -> Answer:
@@ -66,19 +69,17 @@ def conduct(study: Study) -> Answer:
     prepared = study.prepared
     check_labels(study.data, prepared)
     draws = turns.draws(prepared, study.shares, study.draws)
-    claim(study.folder, prepared)
-    findings = _data_card(study, draws[0])
+    check_arms(study.arms)
     warnings = [a.recipe.kind().judge(a.recipe.facts) for a in study.arms if a.kind == "method"]
-    if len(draws) > 1:
-        findings.append(
-            f"Each of the {len(prepared.test)} labelled items was tested on once, in {len(draws)} turns, by what had "
-            "learnt from the labels of the others; no pretraining saw any of them."
-        )
-    findings += [w[:1].upper() + w[1:] + "." for w in warnings if w]
-    arms, fits = _paced(study, draws[0], len(draws))
-    bench = Bench(study.folder, prepared, study.device, fits, {})
-    todo = cells(arms, draws[0], study.seeds)
     with alone(study.folder, study.device.lead):
+        claim(study.folder, prepared, told(study.arms))
+        arms, fits = _paced(study, draws[0], len(draws))
+        findings = (
+            _data_card(study, draws[0]) + turns.told(prepared) + [w[:1].upper() + w[1:] + "." for w in warnings if w]
+        )
+        config.dump(study.settings, study.folder / "config.yaml")
+        bench = Bench(study.folder, prepared, study.device, fits, {})
+        todo = cells(arms, draws[0], study.seeds)
         costs = _pretrain(study, bench, arms) + fit_all(bench, arms, todo, draws)
     record.write_json(study.folder / "costs.json", costs)
     progress.say(f"all {len(todo)} cells stand; opening the test labels")
@@ -181,13 +182,18 @@ def _data_card(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> lis
 def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]], times: int) -> tuple[list[Arm], dict[str, Any]]:
     """Give the arms their steps: from the budget the first time, from `pace.json` when the study goes on."""
     path = study.folder / "pace.json"
-    known: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    known = read_json(path) if path.is_file() else {}
     budget = asdict(study.budget)
     if known.get("budget", budget) != budget:
         given = ", ".join(f"{k} {v}" for k, v in known["budget"].items() if v is not None) or "no budget given"
         raise UserError(
             f"{study.folder} holds a study that differs in its budget ({given})",
             "take another --out, or delete the folder to start afresh",
+        )
+    if known and study.budget.minutes is not None and (late := _late(study.arms, known)):
+        raise UserError(
+            f"{study.folder} holds a study whose {study.budget.minutes:g} minutes were shared without {late}",
+            "take another --out, or give --steps, as many for each",
         )
     items, device = Items(study.prepared.store, study.prepared.learning), study.device
     methods = [a for a in study.arms if a.kind == "method"]
@@ -205,16 +211,26 @@ def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]], times: int
     return arms, fits
 
 
+def _late(arms: Sequence[Arm], known: Mapping[str, Any]) -> str:
+    """The first of what trains a net and had no share when a study's minutes were shared, else ""."""
+    for arm in arms:
+        if arm.kind == "method" and arm.name not in known:
+            return arm.name
+        if arm.name not in known.get("fits", {}) and any(needs(p) == "encoder" for p in arm.protocols):
+            return f"the fine-tuning of {arm.name}" if arm.kind == "method" else arm.name
+    return ""
+
+
 def _pretrain(study: Study, bench: Bench, arms: Sequence[Arm]) -> list[dict[str, Any]]:
     costs = []
     paths = study.prepared.table.items["path"].astype(str).tolist()
     rows = study.prepared.learning
-    facts = {"data": study.data, "items": fingerprint(paths, rows)}
+    facts = {"data": study.data, "items": fingerprint(paths, rows), "split": study.seeds[0]}
     for arm in (a for a in arms if a.kind == "method"):
         for seed in study.seeds:
             run = create(bench.run(arm, seed), arm.for_seed(seed), facts)
             learn(run, Items(study.prepared.store, rows), study.device, title=f"pretrain {arm.name} · seed {seed}")
-            last = run.metrics()[-1]
+            last = checkpoint.header(run.folder / CHECKPOINT)
             seen = last["step"] * arm.recipe.training.batch_size
             cost = empty_cost(study.device, arm.name, arm, seed, "pretrain") | {
                 "steps": last["step"],

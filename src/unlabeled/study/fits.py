@@ -3,10 +3,11 @@
 Predictions are stored without looking at the test labels; those are opened once, when all cells stand (`study.record`).
 """
 
-import hashlib
 import json
+import os
 import resource
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,63 +21,17 @@ from unlabeled import catalog, progress
 from unlabeled.arms import Plain
 from unlabeled.data.prepare import Prepared
 from unlabeled.data.splits import unit_numbers
-from unlabeled.data.store import Store
 from unlabeled.encoders import Encoder
-from unlabeled.errors import UserError
 from unlabeled.protocols.linear import Linear
 from unlabeled.study.plan import PLAIN, Arm, Cell, needs, safe
 from unlabeled.training.devices import Device
 from unlabeled.training.halfway import Halfway
 from unlabeled.training.loop import Items, embed
-from unlabeled.training.run import Run, fingerprint
+from unlabeled.training.run import Run
 
 TRAINED = ("method", "trained")
-SAMPLE = 64  # items by whose contents data are known again
 SPENT = ("minutes", "steps", "items_seen")
 ASKED = 1000  # labelled items at most that a fine-tuned net is asked for again, to see whether it was trained out
-
-
-def identity(data: Prepared) -> dict[str, str]:
-    """Short codes of all that results hang on: which items are learnt from and tested on, their labels, and what some
-    of them hold.
-    """
-    table = data.table
-    paths, labels = (table.items[c].fillna("").astype(str).tolist() for c in ("path", "label"))
-    return {
-        "training items": fingerprint(paths, data.learning),
-        "test items": fingerprint(paths, data.test),
-        "labels": fingerprint(labels, np.concatenate([data.labelled, data.test])),
-        "contents": contents(data.store),
-    } | (
-        {}
-        if data.turns is None
-        else {"folds": fingerprint(data.turns.astype(str).tolist(), np.arange(len(data.turns)))}
-    )
-
-
-def contents(store: Store) -> str:
-    """A short code of what some of the items of a store hold."""
-    some = np.unique(np.linspace(0, len(store) - 1, SAMPLE).astype(np.int64))
-    return hashlib.sha256(store.batch(some).numpy().tobytes()).hexdigest()[:16]
-
-
-def claim(folder: Path, data: Prepared) -> None:
-    """Refuse a folder that holds features or predictions of other items; `items.json` says of which.
-
-    Raises:
-        UserError: when they differ.
-    """
-    path, mine = folder / "items.json", identity(data)
-    old = json.loads(path.read_text("utf-8")) if path.is_file() else mine
-    if differs := [name for name in mine if old.get(name) != mine[name]]:
-        raise UserError(
-            f"{folder} holds results on data that had other {' and '.join(differs)}",
-            "take another --out, or delete the folder to start afresh",
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps(mine, indent=1), "utf-8")
-    beside.replace(path)
 
 
 @dataclass(frozen=True)
@@ -117,7 +72,8 @@ class Bench:
             each: called with the number of items that were read, for a progress bar.
         """
         path = self.folder / "features" / f"{safe(arm.name)}-s{seed}.npz"
-        if not holds(path, len(self.prepared.pool)):
+        found = read_arrays(path)
+        if found is None or len(found["learn"]) != len(self.prepared.pool):
             learn, test = self.prepared.pool, self.prepared.test
             looks = arm.recipe.looks()
             if arm.kind == PLAIN:
@@ -128,9 +84,9 @@ class Bench:
                 encoder = self.device.place(self.encoder(arm, seed))
                 store, device = self.prepared.store, self.device
                 pair = [embed(encoder, looks, store, rows, device, each=each).numpy() for rows in (learn, test)]
-            write_arrays(path, {"learn": pair[0], "test": pair[1]})
-        with np.load(path) as arrays:
-            return arrays["learn"], arrays["test"]
+            found = {"learn": pair[0], "test": pair[1]}
+            write_arrays(path, found)
+        return found["learn"], found["test"]
 
 
 def fit(
@@ -157,9 +113,8 @@ def fit(
         The cell's facts: minutes, steps, chosen settings (of several turns a list of each).
     """
     path = bench.folder / "predictions" / cell.file
-    if path.is_file():
-        with np.load(path) as arrays:
-            return dict(json.loads(str(arrays["facts"])))
+    if (stands := read_arrays(path)) is not None:
+        return dict(json.loads(str(stands["facts"])))
     data = bench.prepared
     whole = np.zeros((len(data.test), len(data.table.classes)), np.float32)
     told: list[dict[str, Any]] = []
@@ -168,15 +123,16 @@ def fit(
         place = np.arange(len(data.test)) if data.turns is None else np.flatnonzero(data.turns == turn)
         name = path.stem if len(rows) == 1 else f"{path.stem}-turn{turn}"
         beside = bench.folder / "halfway" / f"{name}.npz"
-        if not beside.is_file():
+        stored = read_arrays(beside)
+        if stored is None:
             halfway = Halfway(bench.folder / "halfway" / f"{name}.safetensors", each)
             found, facts = _fitted(bench, arm, cell, some, place, None if rates is None else rates[turn], halfway)
-            arrays = {"probabilities": full(found, data.table.labels[some], whole.shape[1])}
-            write_arrays(beside, arrays | {"facts": np.array(json.dumps(facts))})
+            stored = {"probabilities": full(found, data.table.labels[some], whole.shape[1])}
+            stored |= {"facts": np.array(json.dumps(facts))}
+            write_arrays(beside, stored)
             halfway.done()
-        with np.load(beside) as stored:
-            whole[place] = stored["probabilities"]
-            told.append(json.loads(str(stored["facts"])))
+        whole[place] = stored["probabilities"]
+        told.append(json.loads(str(stored["facts"])))
         kept.append(beside)
     facts = {**asdict(cell), "threads": bench.device.threads, "device": str(bench.device.device)} | _together(told)
     write_arrays(path, {"probabilities": whole, "facts": np.array(json.dumps(facts))})
@@ -318,18 +274,21 @@ def peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def holds(path: Path, items: int) -> bool:
-    """Whether a file has the features of so many items to learn from."""
-    if not path.is_file():
-        return False
-    with np.load(path) as arrays:
-        return len(arrays["learn"]) == items
+def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of an .npz, None where there is none or a power cut tore it, so that it is made anew."""
+    try:
+        with path.open("rb") as file, np.load(file) as arrays:
+            return dict(arrays)
+    except (FileNotFoundError, EOFError, ValueError, zipfile.BadZipFile):
+        return None
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write an .npz beside and rename it into place."""
+    """Write an .npz beside, and rename it into place when the disk has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
     with beside.open("wb") as handle:
         np.savez_compressed(handle, allow_pickle=False, **arrays)
+        handle.flush()
+        os.fsync(handle.fileno())
     beside.replace(path)

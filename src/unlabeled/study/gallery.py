@@ -117,8 +117,10 @@ def plane(x: np.ndarray, seed: int) -> np.ndarray:
     if len(x) < 4:
         return np.zeros((len(x), 2), np.float32)
     x = (x - x.mean(0)) / (x.std(0) + 1e-6)
-    flat = PCA(min(50, *x.shape), random_state=seed).fit_transform(x)
-    plane = TSNE(perplexity=min(30.0, (len(x) - 1) / 3), random_state=seed, init="pca", n_jobs=1).fit_transform(flat)
+    flat = PCA(min(50, *x.shape), random_state=seed % 2**32).fit_transform(x)
+    plane = TSNE(perplexity=min(30.0, (len(x) - 1) / 3), random_state=seed % 2**32, init="pca", n_jobs=1).fit_transform(
+        flat
+    )
     return np.asarray(plane, np.float32)
 
 

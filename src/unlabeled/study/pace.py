@@ -2,6 +2,7 @@
 gets an equal share of them: a method to pretrain and to fine-tune, supervised training for its fits alone.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,8 +38,10 @@ def steps(budget: Budget, recipe: Recipe, items: Items, device: Device) -> int:
     if len(given) > 1:
         raise UserError(f"{' and '.join(given)} were given together", "give one of --epochs, --steps and --minutes")
     for name in given:
-        if getattr(budget, name) <= 0:
-            raise UserError(f"{name} must be above 0, not {getattr(budget, name)}", f"give a positive number of {name}")
+        if not 0 < getattr(budget, name) < math.inf:
+            raise UserError(
+                f"{name} must be above 0 and finite, not {getattr(budget, name)}", f"give a positive number of {name}"
+            )
     per_epoch = len(items) // items_a_step(recipe.training.batch_size, len(items), device.world)
     if budget.steps is not None:
         return budget.steps

@@ -11,6 +11,7 @@ from unlabeled.encoders import _build
 from unlabeled.errors import UserError
 from unlabeled.settings import Augmentation, Training
 from unlabeled.training.recipe import Recipe
+from unlabeled.values import safe as safe
 
 PLAIN = "plain"
 
@@ -60,15 +61,6 @@ class Cell:
     def file(self) -> str:
         """Name of the cell's file of predictions."""
         return f"{safe(self.arm)}-{self.share:g}-s{self.seed}-d{self.draw}-{safe(self.protocol)}.npz"
-
-
-def safe(name: str) -> str:
-    """A name with everything but letters, digits, dot, underscore and dash replaced.
-
-    >>> safe("random[vit]")
-    'random_vit_'
-    """
-    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)
 
 
 def method_and_encoder(
@@ -171,26 +163,29 @@ def arms(
     """The methods as arms, random and supervised for every encoder in use, and the plain rules that serve the data.
 
     Raises:
-        UserError: when a protocol does not exist or a method is named twice.
+        UserError: when nothing is named, or something that does not exist, or the same twice.
     """
-    uses = tuple(catalog.parse("protocols", p) for p in protocols)
+    uses = protocols_of(protocols)
+    if not methods:
+        raise UserError("no method was named", "give --methods simclr")
     on_nets = tuple(p for p in uses if needs(p) == "encoder")
     on_features = tuple(p for p in uses if needs(p) == "features")
     frozen = tuple(p for p in uses if needs(p) != "encoder")
     out: list[Arm] = []
     encoders: dict[str, Recipe] = {}
-    for text in methods:
-        method, enc = method_and_encoder(text, encoder, prepared.table.modality, prepared.usual_encoder)
+    chosen = [method_and_encoder(m, encoder, prepared.table.modality, prepared.usual_encoder) for m in methods]
+    tags = _build.tags([enc for _, enc in chosen])
+    for method, enc in chosen:
         recipe = compose(prepared, method, enc, augmentation, training, 0, seed)
         encoders.setdefault(str(enc), recipe)
         name = str(method)
         taken = [a for a in out if a.name == name]
-        name = f"{name}[{_build.short(enc)}]" if taken else name
-        if any(a.name == name for a in out):
+        name = f"{name}[{tags[str(enc)]}]" if taken else name
+        if any(str(a.recipe.method) == str(method) and a.recipe.encoder == enc for a in out):
             raise UserError(f"the method {name} was given twice", "give each method once, or with other settings")
         out.append(Arm(name, "method", recipe, uses))
     for recipe in encoders.values():
-        tag = f"[{_build.short(recipe.encoder)}]" if len(encoders) > 1 else ""
+        tag = f"[{tags[str(recipe.encoder)]}]" if len(encoders) > 1 else ""
         if frozen:
             out.append(Arm(f"random{tag}", "random", recipe, frozen))
         if on_nets:
@@ -199,6 +194,31 @@ def arms(
         first = next(iter(encoders.values()))
         out += [Arm(name, PLAIN, first, on_features) for name in plain_arms(prepared)]
     return out
+
+
+def protocols_of(given: Sequence[str | Mapping[str, Any]]) -> tuple[catalog.Spec, ...]:
+    """The protocols, with settings that they take.
+
+    Raises:
+        UserError: when there is none, one is named twice, or does not take its settings.
+    """
+    out = tuple(catalog.parse("protocols", p) for p in given)
+    if not out:
+        raise UserError("no protocol was named", "give --protocols linear")
+    for spec in out:
+        if out.count(spec) > 1:
+            raise UserError(f"the protocol {spec} was given twice", "give each protocol once, or with other settings")
+        catalog.load("protocols", spec.name)(**spec.settings)
+    return out
+
+
+def check_arms(plan: Sequence[Arm]) -> None:
+    """Refuse before the first training what would be refused at the last one: a method that does not take its settings,
+    its encoder or the data.
+    """
+    for arm in plan:
+        if arm.kind == "method":
+            arm.recipe.build()
 
 
 def cells(plan: Sequence[Arm], draws: Sequence[Mapping[float, Any]], seeds: Sequence[int]) -> list[Cell]:

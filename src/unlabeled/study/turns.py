@@ -95,6 +95,17 @@ def draws(prepared: Prepared, shares: Sequence[float], number: int) -> list[list
     return [nested_draws(y, part, shares, number, 0) for part in parts]
 
 
+def told(prepared: Prepared) -> list[str]:
+    """What is to be said of the turns, in a sentence; nothing where there are none."""
+    if prepared.turns is None:
+        return []
+    items, times = len(prepared.test), int(prepared.turns.max()) + 1
+    return [
+        f"Each of the {items} labelled items was tested on once, in {times} turns, by what had learnt from the labels "
+        "of the others; no pretraining saw any of them."
+    ]
+
+
 def as_given(prepared: Prepared) -> Table:
     """The table as it is told of: labelled items that are tested on in turn are items to learn from."""
     if prepared.turns is None:

@@ -81,6 +81,9 @@ def open_device(training: Training) -> Device:
     Raises:
         UserError: when a CUDA device is asked for and there is none, or a device of which torch does not know.
     """
+    if torch.get_default_dtype() != torch.float32:
+        what = f"torch makes {torch.get_default_dtype()} unless told otherwise, and nets are learnt in float32 here"
+        raise UserError(what, "call torch.set_default_dtype(torch.float32) before")
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
     name = training.device
@@ -92,6 +95,10 @@ def open_device(training: Training) -> Device:
         device = torch.device(f"cuda:{local}" if name == "cuda" else name)
     except RuntimeError:
         raise UserError(f'there is no device "{name}"', "take auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f'nothing is computed on the device "{name}"', "take auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f'there is no device "{name}", torch sees {torch.cuda.device_count()}', "take a lower number")
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if world > 1 and not dist.is_initialized():

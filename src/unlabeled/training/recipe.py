@@ -105,9 +105,13 @@ class Recipe:
         """The method's class.
 
         Raises:
-            UserError: when the method does not serve the modality.
+            UserError: when the method does not serve the modality, or a user's own file holds none.
         """
         kind: type[Method] = catalog.load("methods", self.method.name)
+        if not (isinstance(kind, type) and issubclass(kind, Method)):
+            raise UserError(
+                f"{kind.__name__} in {self.method.name} is no method", "derive it from unlabeled.methods.Method"
+            )
         if self.modality not in kind.modalities:
             raise UserError(
                 f"{self.method.name} works on {', '.join(kind.modalities)}, not on {self.modality}",

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 import unlabeled
-from unlabeled import progress
+from unlabeled import catalog, progress
 from unlabeled.alone import alone
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
@@ -47,12 +47,12 @@ class Run:
         """Open an existing run.
 
         Raises:
-            UserError: when the folder holds none.
+            UserError: when the folder holds none, or a damaged one.
         """
         path = Path(folder)
         if not (path / CONFIG).is_file():
             raise UserError(f"{path} is not the folder of a run", 'give the folder that "unlabeled pretrain" wrote')
-        return cls(path, json.loads((path / CONFIG).read_text("utf-8")))
+        return cls(path, read_json(path / CONFIG))
 
     @property
     def recipe(self) -> Recipe:
@@ -118,12 +118,15 @@ def create(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> Run:
         UserError: when the folder holds another run.
     """
     config = {"recipe": recipe.to_json(), **facts, "version": unlabeled.__version__, "torch": torch.__version__}
+    own = {name: code for name in (recipe.method.name, recipe.encoder.name) if (code := catalog.wording(name))}
+    config |= {"wording": own} if own else {}
     if (folder / CONFIG).is_file():
         old = Run.open(folder)
-        same = old.recipe.numbers() == recipe.numbers() and old.config.get("items") == facts.get("items")
-        if not same:
-            mine, theirs = recipe.numbers(), old.recipe.numbers()
-            differs = [k for k in mine if mine[k] != theirs[k]] or ["items"]
+        mine, theirs, texts = recipe.numbers(), old.recipe.numbers(), old.config.get("wording", {})
+        differs = [k for k in mine if mine[k] != theirs[k]]
+        differs += ["items"] if not differs and old.config.get("items") != facts.get("items") else []
+        differs += [f"the text of {name}" for name in own if texts.get(name, own[name]) != own[name]]
+        if differs:
             raise UserError(
                 f"{folder} holds a run that differs in {', '.join(differs)}",
                 "take another --out, or delete the folder to start afresh",
@@ -196,6 +199,19 @@ def _learn(run: Run, items: Items, device: Device, save_every: float, title: str
                 saved = time.monotonic()
             bar.advance(1, note)
     return run
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What a file of facts holds.
+
+    Raises:
+        UserError: when it is damaged.
+    """
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except (TypeError, ValueError) as error:
+        remedy = "delete its folder to start afresh, or take another --out"
+        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}", remedy) from None
 
 
 def fingerprint(paths: list[str], rows: np.ndarray) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from unlabeled import config, progress
+from unlabeled import progress, values
 from unlabeled.errors import UserError
 from unlabeled.report.page import write
 from unlabeled.settings import Augmentation, Budget, Setup, Training
@@ -97,6 +97,8 @@ def compare(
     device = open_device(training)
     if device.world > 1:
         raise UserError(f"compare was started in {device.world} processes", "start it once; torchrun is for pretrain")
+    data, methods, protocols = str(data), values.several(methods), values.several(protocols)
+    shares = values.numbers(labels, "labels")
     prepared, begun = prepared_for(data, setup)
     check_labels(data, prepared)
     prepared = in_turns(prepared, folds, setup.seed)
@@ -107,26 +109,21 @@ def compare(
     plan = arms(prepared, chosen, encoder, protocols, augmentation, training, setup.seed)
     plan = [replace(a, recipe=replace(a.recipe, start=setup.start or "")) if a.kind == "method" else a for a in plan]
     folder = Path(setup.out) if setup.out else folder_name(data, "study")
+    settings = {"data": data, "methods": methods, "labels": shares, "seeds": seeds, "draws": draws}
+    settings |= {"protocols": protocols, "folds": folds, "setup": replace(setup, out=str(folder)), "budget": budget}
     study = Study(
         folder=folder,
         data=data,
         prepared=prepared,
         arms=plan,
-        shares=[float(x) for x in labels],
+        shares=shares,
         seeds=[setup.seed + i for i in range(seeds)],
         draws=draws,
         budget=budget,
         device=device,
         command=shlex.join(["unlabeled", "compare", "--config", str(folder / "config.yaml")]),
+        settings=settings | {"training": training, "augmentation": augmentation},
     )
-    settings = {"data": data, "methods": list(methods), "labels": list(labels), "seeds": seeds, "draws": draws}
-    settings |= {
-        "protocols": list(protocols),
-        "folds": folds,
-        "setup": replace(setup, out=str(folder)),
-        "budget": budget,
-    }
-    config.dump(settings | {"training": training, "augmentation": augmentation}, folder / "config.yaml")
     found = conduct(study)
     page = write(folder)
     summary, differences = (pd.read_csv(folder / f"{name}.csv") for name in ("summary", "differences"))

@@ -63,6 +63,10 @@ def embed(run: str, data: str, *, out: str | None = None, device: str = "auto") 
         except OSError as fault:
             raise UserError(f"cannot write to {file.parent}: {fault.strerror}", "take another --out") from None
     trained = Run.open(run)
+    if trained.step == 0:
+        raise UserError(f"{run} holds no trained weights yet", "let its training reach the first checkpoint")
+    if not trained.finished:
+        progress.say(f"mind: {run} stopped at step {trained.step} of {trained.recipe.steps}")
     place = open_device(Training(device=device))
     recipe = trained.recipe
     table, prep, _ = fitted(scan(data), recipe.size, read_prep(recipe.modality, recipe.prep))

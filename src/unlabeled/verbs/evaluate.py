@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from unlabeled import catalog, progress
+from unlabeled import values
 from unlabeled.alone import alone
 from unlabeled.data.splits import nested_draws
 from unlabeled.errors import UserError
 from unlabeled.settings import Training
-from unlabeled.shift.subjects import data_for, find
+from unlabeled.shift.subjects import Subject, data_for
 from unlabeled.study import record
+from unlabeled.study.claim import claim, made_of
 from unlabeled.study.conduct import check_labels
-from unlabeled.study.fits import Bench, claim, fit_all
-from unlabeled.study.plan import Arm, cells, needs, safe
+from unlabeled.study.fits import Bench, fit_all
+from unlabeled.study.plan import Arm, cells, needs, protocols_of, safe
 from unlabeled.training.devices import open_device
 from unlabeled.training.run import Run
 
@@ -30,6 +31,7 @@ class Evaluation:
         table: one row a figure of a cell.
         differences: paired differences in accuracy.
         diverged: fits whose predictions are no numbers; they count as wrong.
+        notes: what is to be minded, a sentence each, such as that the run may have seen test items without labels.
     """
 
     folder: Path
@@ -37,6 +39,7 @@ class Evaluation:
     table: pd.DataFrame
     differences: pd.DataFrame
     diverged: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """A small table: accuracy with its 95 % interval, and macro-F1."""
@@ -53,6 +56,7 @@ class Evaluation:
             accuracy = f"{row['mean', 'accuracy']:.3f} ({ends})"
             out.append(f"{int(labels):>7} {arm:<24} {protocol:<{uses}} {accuracy:<24} {row['mean', 'macro_f1']:.3f}")
         out += [f"mind: {name} diverged, and its answers count as wrong" for name in self.diverged]
+        out += [f"mind: {note}" for note in self.notes]
         return [*out, f"tables and predictions: {self.folder}"]
 
 
@@ -70,7 +74,8 @@ def evaluate(
 
     Args:
         run: folder of a run.
-        data: the labelled items; a test split is drawn where there is none.
+        data: the labelled items; where there is no test split it is drawn as it was for the run, so that the run has
+            seen no test item.
         labels: shares of the training labels (0.1), or counts (20).
         draws: how many times the labelled items are drawn anew.
         protocols: how labels are used: linear, knn, propagate, finetune.
@@ -90,23 +95,21 @@ def evaluate(
             "let it finish: run the same pretrain command again",
         )
     recipe = trained.recipe
-    uses = tuple(catalog.parse("protocols", p) for p in protocols)
-    prepared, notes = data_for(
-        data, [s for s in find([run]) if s.folder is not None]
-    )  # split as the run has split them
-    for note in notes:
-        progress.say(f"mind: {note}")
+    uses = protocols_of(values.several(protocols))
+    own = Subject(recipe.method.name, recipe.seed, "trained", recipe, trained.folder)
+    prepared, notes = data_for(data, [own])
     check_labels(data, prepared)
     folder = Path(out) if out else trained.folder / "evaluation" / safe(Path(data).resolve().stem)
-    claim(folder, prepared)
     device = open_device(training)
-    mine = Arm(recipe.method.name, "trained", recipe, uses)
+    mine = Arm(own.arm, "trained", recipe, uses)
     random = Arm("random", "random", recipe, tuple(p for p in uses if needs(p) != "encoder"))
     arms = [a for a in (mine, random) if a.protocols]
     bench = Bench(folder, prepared, device, {}, {mine.name: trained.folder})
-    drawn = nested_draws(prepared.table.labels, prepared.labelled, [float(x) for x in labels], draws, 0)
+    drawn = nested_draws(prepared.table.labels, prepared.labelled, values.numbers(labels, "labels"), draws, 0)
     todo = cells(arms, drawn, [recipe.seed])
     with alone(folder, device.lead):
+        claim(folder, prepared, {a.name: made_of(a, trained.config if a is mine else None) for a in arms})
         fit_all(bench, arms, todo, [drawn])
     results = record.tables(folder, prepared, arms, todo)
-    return Evaluation(folder, results.summary, results.table, results.differences, results.diverged)
+    told = results.summary, results.table, results.differences, results.diverged
+    return Evaluation(folder, *told, tuple(notes))

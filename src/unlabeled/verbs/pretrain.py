@@ -47,7 +47,7 @@ def pretrain(
     Example:
         unlabeled pretrain steel/ --method simclr --epochs 100 --temperature 0.2
     """
-    device = open_device(training)
+    data, device = str(data), open_device(training)
     with device.lead_first():
         prepared, begun = prepared_for(data, setup)
     own = setup.encoder or (begun.encoder if begun else None)
@@ -61,7 +61,13 @@ def pretrain(
     folder = Path(setup.out) if setup.out else folder_name(data, spec.name)
     count = device.agreed(_steps_of(folder, budget) or steps(budget, recipe, items, device))
     paths = prepared.table.items["path"].astype(str).tolist()
-    facts = {"data": data, "unlabeled": setup.unlabeled, "items": fingerprint(paths, rows), "budget": asdict(budget)}
+    facts: dict[str, Any] = {
+        "data": data,
+        "unlabeled": setup.unlabeled,
+        "items": fingerprint(paths, rows),
+        "budget": asdict(budget),
+    }
+    facts |= {"split": setup.seed}
     with device.lead_first():
         run = create(folder, recipe.with_steps(count), facts)
     settings = {"data": data, "method": method, "setup": replace(setup, out=str(folder)), "budget": budget}

@@ -19,8 +19,9 @@ from unlabeled.shift import domains, overlap, representation, severity, story, s
 from unlabeled.shift.bench import Bench
 from unlabeled.shift.equal import EqualLoss, equal_loss
 from unlabeled.shift.subjects import LINEAR, SUPERVISED, Subject, data_for, find
+from unlabeled.study.claim import identity
 from unlabeled.study.conduct import check_labels
-from unlabeled.study.fits import groups, identity
+from unlabeled.study.fits import groups
 from unlabeled.study.plan import needs, safe
 from unlabeled.study.record import write_csv, write_json
 from unlabeled.training.devices import open_device

@@ -19,10 +19,10 @@ from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.shift.crossing import ADAPTS, ALIKE, Crossing, Place, check, crossings, fit, read_by
 from unlabeled.shift.outcome import MEAN, Outcome, gather
 from unlabeled.study.answer import UNEVEN
+from unlabeled.study.claim import identity
 from unlabeled.study.conduct import check_labels, majority
-from unlabeled.study.fits import identity
 from unlabeled.study.pace import steps
-from unlabeled.study.plan import PLAIN, Arm, arms, folder_name, needs
+from unlabeled.study.plan import PLAIN, Arm, arms, check_arms, folder_name, needs
 from unlabeled.study.record import write_csv, write_json
 from unlabeled.training.devices import Device, open_device
 from unlabeled.training.loop import Items
@@ -129,6 +129,7 @@ def transfer(
     count = _steps(folder, budget, todo[0], names, device, len(todo) * seeds * len(names))
     plan = {c.target: _arms(c, methods, (adapt, without_target), how, count) for c in todo}
     check(todo, plan[todo[0].target], numbers)
+    check_arms(plan[todo[0].target])
     settings = {"data": data, "methods": list(methods), "adapt": list(adapt), "targets": list(targets), "seeds": seeds}
     settings |= {
         "without_target": list(without_target),
@@ -238,6 +239,8 @@ def _claim(folder: Path, todo: Sequence[Crossing], plan: dict[str, list[Arm]], d
             mine[f"{c.target} {a.name}"] = json.loads(
                 json.dumps([numbers, [str(p) for p in a.protocols]], default=list)
             )
+    names = {name for a in plan[todo[0].target] for name in (a.recipe.method.name, a.recipe.encoder.name)}
+    mine |= {f"the text of {name}": code for name in sorted(names) if (code := catalog.wording(name))}
     old = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     if differs := [k for k in mine if k in old and old[k] != mine[k]]:
         raise UserError(

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from unlabeled.errors import UserError
 
+MOST = 10_000  # orders that are set apart
+
 
 def far_apart(tiles: int, count: int, pool: int = 2000) -> Tensor:
     """Orders of tiles that differ from each other in as many places as can be (Noroozi and Favaro 2016, Alg. 1).
@@ -31,6 +33,8 @@ def far_apart(tiles: int, count: int, pool: int = 2000) -> Tensor:
     """
     if tiles < 2 or count < 2:
         raise UserError(f"{count} orders of {tiles} tiles were asked for", "take at least two of each")
+    if count > MOST:  # each is set against all others
+        raise UserError(f"{count} orders of {tiles} tiles were asked for", f"take at most {MOST}")
     return torch.from_numpy(_far_apart(tiles, count, pool).copy())
 
 
