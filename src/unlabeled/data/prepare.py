@@ -19,7 +19,7 @@ from unlabeled.errors import UserError
 from unlabeled.progress import count
 
 LEARN = ("train", "val", "unlabeled")
-READ = 20_000  # unlabelled items at most whose features probes stand on: more cost hours, and change hardly a mean
+READ = 10_000  # unlabelled items at most whose features probes stand on: each arm and seed reads them anew
 
 
 @dataclass(frozen=True, eq=False)

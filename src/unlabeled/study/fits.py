@@ -220,11 +220,12 @@ def fit_all(
     rates: dict[tuple[str, float, int, str], list[float]] = {}
     costs: dict[tuple[str, int], dict[str, Any]] = {}
     made = Counter[str]()
+    items = f" of {len(bench.prepared.pool) + len(bench.prepared.test):,}"
     with progress.bar("fit and predict", len(todo)) as bar:
 
         def each(words: str, steps: int) -> None:
             made[words] += steps
-            bar.advance(0, f"{words} {made[words]:,}")
+            bar.advance(0, f"{words} {made[words]:,}{items if words.endswith('item') else ''}")
 
         for cell in todo:
             arm, key = by_name[cell.arm], (cell.arm, cell.share, cell.draw, cell.protocol)
