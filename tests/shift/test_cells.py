@@ -30,7 +30,7 @@ def bench(folder: Path, domain: np.ndarray, labels: np.ndarray, test: np.ndarray
     items = pd.DataFrame({"domain": domain, "group": pd.array([None] * len(labels), dtype="str")})
     table = SimpleNamespace(items=items, labels=labels, classes=["bad", "good"])
     learning, tested = np.flatnonzero(~test), np.flatnonzero(test)
-    prepared: Any = SimpleNamespace(table=table, learning=learning, test=tested, labelled=learning)
+    prepared: Any = SimpleNamespace(table=table, learning=learning, pool=learning, test=tested, labelled=learning)
     found = Bench(folder, prepared, [learning], SimpleNamespace())  # type: ignore[arg-type]
     x = np.random.default_rng(0).normal(size=(len(labels), 4)) + 6 * np.eye(2, 4)[labels]
     write_arrays(folder / "features" / f"{ARM.source}.npz", {"learn": x[learning], "test": x[tested]})
