@@ -183,21 +183,28 @@ def table(args: argparse.Namespace) -> None:
                 counts[cell["share"]] = cell["labels"]
         protocols = ("linear", "propagate", "finetune")
         print(f"\n## {data}: {records[0]['test']} test pictures, {records[0]['minutes']:g} minutes of one core\n")
-        heads = [f"{counts[s]} labels, {p}" for s in SHARES for p in protocols]
-        print(f"| arm | seeds | {' | '.join(heads)} | over random, {counts[0.1]} labels, linear |")
+        shares = [s for s in SHARES if s in counts]
+        heads = [f"{counts[s]} labels, {p}" for p in protocols for s in shares if p != "propagate" or s < 1]
+        print(f"| arm | seeds | {' | '.join(heads)} | over random in points, {counts[0.1]} labels, linear (95 %) |")
         print("|---" * (len(heads) + 3) + "|")
         names = sorted({k[0] for k in hits}, key=lambda n: -_mean(hits, n, 0.1))
         for name in names:
             row = [name, str(len({r["seed"] for r in records if r["arm"] == name}))]
-            for share in SHARES:
-                for protocol in protocols:
+            for protocol in protocols:
+                for share in shares:
+                    if protocol == "propagate" and share == 1:  # nothing is left to spread to: that is the linear probe
+                        continue
                     got = hits.get((name, protocol, share))
-                    s = stats.summarise(got) if got else None
-                    row.append("" if s is None else f"{s.mean:.3f} ({s.low:.3f}-{s.high:.3f})")
+                    seeds = [np.mean([c[2].mean() for c in group]) for group in _by_seed(got or [])]
+                    row.append(_spread(seeds))
             net = "vit" if _is_vit(name) else "resnet18"
             mine, base = hits.get((name, "linear", 0.1)), hits.get((f"random[{net}]", "linear", 0.1))
             row.append(_gap(mine, base) if mine and base and not name.startswith("random") else "")
             print(f"| {' | '.join(row)} |")
+        for other in ("simclr", "mae"):
+            pair = [hits.get((n, "linear", 0.1)) for n in ("hybrid", other)]
+            if pair[0] and pair[1]:
+                print(f"\nHybrid over {other} with {counts[0.1]} labels, linear: {_gap(pair[0], pair[1])}")
         best = max(shown, key=lambda k: np.mean([c["accuracy"] for c in shown[k]]) if k[2] == 1.0 else -1)
         mean = {k: np.mean([c[k] for c in shown[best]]) for k in SHOWN}
         print(
@@ -206,9 +213,23 @@ def table(args: argparse.Namespace) -> None:
         )
 
 
+def _by_seed(cells: list[tuple[int, int, np.ndarray]]) -> list[list[tuple[int, int, np.ndarray]]]:
+    return [[c for c in cells if c[0] == seed] for seed in sorted({c[0] for c in cells})]
+
+
+def _spread(seeds: list[Any]) -> str:
+    """Mean and standard deviation of the seeds' figures."""
+    if not seeds:
+        return ""
+    return f"{np.mean(seeds):.3f}" + (f" ± {np.std(seeds, ddof=1):.3f}" if len(seeds) > 1 else "")
+
+
 def _mean(hits: dict[tuple[str, str, float], list[tuple[int, int, np.ndarray]]], name: str, share: float) -> float:
-    every = [float(np.mean([c[2].mean() for c in v])) for k, v in hits.items() if k[0] == name and k[2] == share]
-    return max(every, default=0.0)
+    """What arms are ordered by: the linear probe, or fine-tuning where there is none."""
+    for protocol in ("linear", "finetune"):
+        if got := hits.get((name, protocol, share)):
+            return float(np.mean([c[2].mean() for c in got]))
+    return 0.0
 
 
 def _is_vit(name: str) -> bool:

@@ -18,7 +18,11 @@ from unlabeled.study import fits
 from unlabeled.study.pace import pretraining, share
 from unlabeled.study.plan import Arm, Cell
 from unlabeled.study.turns import as_given, draws, in_turns
+from unlabeled.verbs._handover import saw
 from unlabeled.verbs.compare import Comparison, compare
+from unlabeled.verbs.pretrain import pretrain
+
+NET = "vit(width=32, depth=1, heads=2, patch_size=4)"
 
 
 @pytest.fixture(autouse=True)
@@ -123,7 +127,7 @@ def study(data: Path, out: Path) -> Comparison:
         seeds=2,
         draws=1,
         protocols=("linear", "propagate", "finetune(steps=4, trials=1)"),
-        setup=Setup(encoder="vit(width=32, depth=1, heads=2, patch_size=4)", size=16, out=str(out)),
+        setup=Setup(encoder=NET, size=16, out=str(out)),
         budget=Budget(steps=5),
         training=Training(threads=1, precision="fp32", device="cpu"),
         augmentation=Augmentation(crop=0.5, horizontal_flip=0.0, blur=0.0),
@@ -141,6 +145,9 @@ def test_a_study_in_turns(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
             raise KeyboardInterrupt
         return real(*args)  # type: ignore[arg-type]
 
+    other = pretrain(
+        str(few), setup=Setup(encoder=NET, size=16, out=str(tmp_path / "run")), budget=Budget(steps=1)
+    ).folder
     monkeypatch.setattr(fits, "_fitted", stopped)
     with pytest.raises(KeyboardInterrupt):
         study(few, tmp_path / "halves")
@@ -161,7 +168,10 @@ def test_a_study_in_turns(few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         np.testing.assert_allclose(found[here], probe.predict(test[here]), atol=1e-5)
     assert "labelled items was tested on once, in 5 turns" in whole.report.read_text("utf-8")
     runs = [s for s in find([str(whole.folder)]) if s.folder is not None]
-    assert len(runs) == 2 and data_for(str(few), runs)[1] == []  # they have seen none of the items that are tested on
+    alone, notes = data_for(str(few), runs)
+    assert len(runs) == 2 and notes == []  # they have seen none of the items that are tested on
+    assert "saw no labelled item" in saw(alone, runs)
+    assert "saw the calibration items" in saw(alone, [*runs, replace(runs[0], folder=other)])
     assert "24 test items" in whole.report.read_text("utf-8")
 
 

@@ -20,10 +20,13 @@ from unlabeled.settings import Handover
 from unlabeled.shift.subjects import Subject
 from unlabeled.study.conduct import check_labels
 from unlabeled.study.plan import folder_name, needs
+from unlabeled.study.turns import without_labelled
 from unlabeled.training.devices import Device
+from unlabeled.training.run import Run, fingerprint
 
 PROOF = 200  # items that the exported file is proved on
 SAW = "The encoder saw the calibration items without labels, and no test item."
+SAW_NONE = "The encoder saw no labelled item, neither those that it is calibrated on nor those that it is tested on."
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,16 @@ class Made:
         out += [f"mind: {note}" for note in facts["notes"]]
         then = f"next: unlabeled predict {shlex.quote(str(folder))} NEW_ITEMS/ -o out.parquet"
         return [*out, f"card: {folder / 'card.html'}", then]
+
+
+def saw(prepared: Prepared, subjects: Sequence[Subject]) -> str:
+    """Which of the labelled items the runs have seen, in a sentence; none where a study tested on each in turn."""
+    if prepared.given is not None:
+        paths = prepared.table.items["path"].astype(str).tolist()
+        code = fingerprint(paths, without_labelled(prepared))
+        if all(Run.open(s.folder).config.get("items") == code for s in subjects if s.folder is not None):
+            return SAW_NONE
+    return SAW
 
 
 def place(out: str | None, data: str) -> Path:

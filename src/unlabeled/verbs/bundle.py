@@ -14,7 +14,7 @@ from unlabeled.settings import Handover, Training
 from unlabeled.shift.subjects import SUPERVISED, Subject, data_for, find
 from unlabeled.study.plan import needs
 from unlabeled.training.devices import open_device
-from unlabeled.verbs._handover import SAW, Made, assembled, flags, hand_over, place
+from unlabeled.verbs._handover import Made, assembled, flags, hand_over, place, saw
 
 
 def bundle(
@@ -65,7 +65,14 @@ def bundle(
     words = f"{arm}, seed{'s' if further else ''} {seeds}"
     words += f", {recipe.steps} steps" if found.folder else ", from random weights"
     encoder, *others = [m.encoder() for m in members]
-    start = Start(encoder, recipe, fresh, words, (*notes, *(doubts or ([] if fresh else [SAW]))), tuple(others))
+    start = Start(
+        encoder,
+        recipe,
+        fresh,
+        words,
+        (*notes, *(doubts or ([] if fresh else [saw(prepared, subjects)]))),
+        tuple(others),
+    )
     command = ["unlabeled", "bundle", study, "--data", place_of_data, "--labels", f"{labels:g}"]
     command += ["--seed", str(found.seed), "--out", str(folder), *flags(handover)]
     told = {"command": shlex.join(command), "data": place_of_data, "seed": found.seed}

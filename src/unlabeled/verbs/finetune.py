@@ -8,7 +8,7 @@ from unlabeled.deploy.make import Start
 from unlabeled.settings import Handover, Training
 from unlabeled.shift.subjects import data_for, find
 from unlabeled.training.devices import open_device
-from unlabeled.verbs._handover import SAW, Made, assembled, flags, hand_over, place
+from unlabeled.verbs._handover import Made, assembled, flags, hand_over, place, saw
 
 
 def finetune(
@@ -51,7 +51,7 @@ def finetune(
     seeds = ", ".join(str(m.recipe.seed) for m in subjects)
     words = f"{recipe.method}, {recipe.steps} steps, seed{'s' if len(subjects) > 1 else ''} {seeds}"
     encoder, *others = [m.encoder() for m in members]
-    start = Start(encoder, recipe, False, words, tuple(notes or [SAW]), tuple(others))
+    start = Start(encoder, recipe, False, words, tuple(notes or [saw(prepared, subjects)]), tuple(others))
     command = ["unlabeled", "finetune", run, data, "--labels", f"{labels:g}", "--protocol", str(spec)]
     command += ["--seed", str(seed), "--out", str(folder), *flags(handover)]
     told = {"command": shlex.join(command), "data": data, "seed": seed}
