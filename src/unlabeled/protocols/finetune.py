@@ -87,7 +87,7 @@ class Finetune:
         steps: optimizer steps; 0 takes about 40 passes over the labels, within 200 to 1,000 steps.
         batch_size: labelled items a step, 1 or more.
         lr: peak learning rate of the head.
-        encoder_lr: share of that rate for the encoder, 0 to 1; 0 keeps it frozen; below 0 tunes it.
+        encoder_lr: share of that rate for the encoder, 0 or more; 0 keeps it frozen; below 0 tunes it.
         trials: learning rates, 1 or more, that are tried on an inner split before the final fit; 1 tries none.
         views: `strong`, `mild` or `plain` pictures to train on.
         smoothing: label smoothing, 0 to 1.
