@@ -22,12 +22,7 @@ TRAINING = Training(threads=1, precision="fp32", device="cpu")
 CAMERAS = ("dim", "inverted", "plain")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> object:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("UNLABELED_QUIET", "1")
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def write(path: Path, key: str = "domains") -> Path:

@@ -19,12 +19,7 @@ TRAINING = Training(threads=1, precision="fp32", device="cpu", batch_size=32)
 TURNS = Path(__file__).parents[2] / "examples" / "turns.py"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> object:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("UNLABELED_QUIET", "1")
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")

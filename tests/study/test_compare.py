@@ -32,12 +32,7 @@ TRAINING = Training(threads=1, precision="fp32", device="cpu")
 VIEWS = Augmentation(crop=0.5, horizontal_flip=0.0, blur=0.0)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> object:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("UNLABELED_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setenv("UNLABELED_QUIET", "1")
-        yield
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def run(data: Path, out: Path, steps: int = 30) -> Comparison:

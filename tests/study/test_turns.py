@@ -25,10 +25,7 @@ from unlabeled.verbs.pretrain import pretrain
 NET = "vit(width=32, depth=1, heads=2, patch_size=4)"
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path_factory.getbasetemp() / "turns"))
-    monkeypatch.setenv("UNLABELED_QUIET", "1")
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture
@@ -100,6 +97,28 @@ def test_groups_are_in_one_turn_and_their_other_items_are_not_learnt_from(few: P
 def test_turns_that_cannot_be_had_are_refused(few: Path, folds: int, fault: str) -> None:
     with pytest.raises(UserError, match=fault):
         in_turns(prepare(few), folds, 0)
+
+
+def test_few_patients_or_a_class_of_one_item_leave_a_fifth_held_out(few: Path) -> None:
+    """What nobody asked for is not done where it cannot be, and ends no study."""
+    table = scan(few)
+    items = table.items.copy()
+    items["group"] = items["label"].map({"3": "anna", "4": "bert", "5": "carl"})
+    ready = prepare(replace(table, items=items))
+    assert in_turns(ready, 0, 0) is ready
+    with pytest.raises(UserError, match="take 2 to 3"):
+        in_turns(ready, 5, 0)
+    lone = table.items.copy()
+    lone.loc[lone["label"].eq("4") | (lone["label"].eq("5") & (np.arange(len(lone)) % 2 > 0)), "label"] = None
+    only = lone.index[lone["label"].eq("5")]
+    lone.loc[only[1:], "label"] = None
+    lone.loc[lone["label"].isna(), "split"] = "unlabeled"
+    three = lone.index[lone["label"].eq("3")]
+    assert (len(three), lone["label"].eq("5").sum()) == (8, 1)
+    ready = prepare(replace(table, items=lone))
+    assert in_turns(ready, 0, 0) is ready
+    with pytest.raises(UserError, match="only one class is learnt from"):
+        in_turns(ready, 3, 0)
 
 
 def test_data_with_a_test_split_or_with_enough_labels_are_left_alone(digits: Path, few: Path) -> None:

@@ -23,13 +23,10 @@ from unlabeled.formats import arrays, cells, manifest, npz, text
 PLAIN_WORDS = frozenset(
     ("images", "imgs", "img", "image", "pictures", "photos", "data", "frames", "jpg", "jpeg", "png")
 )
-
-
-REMEDIES = dict.fromkeys(
-    (".xlsx", ".xls", ".ods", ".sav", ".dta", ".sas7bdat", ".rds"), "save it as CSV or Parquet"
-) | (
-    dict.fromkeys((".gz", ".bz2", ".xz", ".zip", ".7z"), "unpack it first")
-)  # of files that hold items, but not as they are
+REMEDIES = {  # of files that hold items, but not as they are
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".sav", ".dta", ".sas7bdat", ".rds"), "save it as CSV or Parquet"),
+    **dict.fromkeys((".gz", ".bz2", ".xz", ".zip", ".7z"), "unpack it first"),
+}
 FEW = 10  # times that there are more files of shared suffixes before they are looked into
 LOOKED_INTO = 16  # files in folders whose first lines say which kind such files are of
 

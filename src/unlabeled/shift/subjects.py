@@ -144,10 +144,11 @@ def data_for(data: str, subjects: Sequence[Subject]) -> tuple[Prepared, list[str
     for seed in seeds:
         prepared = prepare(data, size=subjects[0].recipe.size, seed=seed, prep=prep)
         paths = prepared.table.items["path"].astype(str).tolist()
-        codes = [fingerprint(paths, prepared.learning)]
-        if prepared.given is not None:  # or none of the labelled items was learnt from, as `compare` does where few are
-            codes.append(fingerprint(paths, without_labelled(prepared)))
-        strangers = [run for run in runs if run.config.get("items") not in codes]
+        code = fingerprint(paths, prepared.learning)
+        strangers = [run for run in runs if run.config.get("items") != code]
+        if strangers and prepared.given is not None:  # `compare` in turns has learnt from no labelled item
+            code = fingerprint(paths, without_labelled(prepared))
+            strangers = [run for run in strangers if run.config.get("items") != code]
         notes = [
             f"{run.folder} learnt from other items than those outside this test split"
             + (" (further unlabelled ones were added)" if run.config.get("unlabeled") else "")

@@ -118,26 +118,26 @@ def fit(
     data = bench.prepared
     whole = np.zeros((len(data.test), len(data.table.classes)), np.float32)
     told: list[dict[str, Any]] = []
-    kept: list[Path] = []
+    done: list[Path] = []
     for turn, some in enumerate(rows):
         place = np.arange(len(data.test)) if data.turns is None else np.flatnonzero(data.turns == turn)
         name = path.stem if len(rows) == 1 else f"{path.stem}-turn{turn}"
-        beside = bench.folder / "halfway" / f"{name}.npz"
+        beside, half = (bench.folder / "halfway" / f"{name}.{end}" for end in ("npz", "safetensors"))
         stored = read_arrays(beside)
         if stored is None:
-            halfway = Halfway(bench.folder / "halfway" / f"{name}.safetensors", each)
-            found, facts = _fitted(bench, arm, cell, some, place, None if rates is None else rates[turn], halfway)
+            rate = None if rates is None else rates[turn]
+            found, facts = _fitted(bench, arm, cell, some, place, rate, Halfway(half, each))
             stored = {"probabilities": full(found, data.table.labels[some], whole.shape[1])}
             stored |= {"facts": np.array(json.dumps(facts))}
-            write_arrays(beside, stored)
-            halfway.done()
+            if len(rows) > 1:
+                write_arrays(beside, stored)
         whole[place] = stored["probabilities"]
         told.append(json.loads(str(stored["facts"])))
-        kept.append(beside)
+        done += [beside, half]
     facts = {**asdict(cell), "threads": bench.device.threads, "device": str(bench.device.device)} | _together(told)
     write_arrays(path, {"probabilities": whole, "facts": np.array(json.dumps(facts))})
-    for beside in kept:
-        beside.unlink()
+    for file in done:
+        file.unlink(missing_ok=True)
     return facts
 
 
