@@ -95,7 +95,8 @@ def test_a_rate_that_diverged_is_never_chosen_and_trials_part_no_group(
     monkeypatch.setattr(Finetune, "_tried", tried)
     monkeypatch.setattr(Finetune, "_train", lambda self, start, items, y, rate, trial: used.append(rate))
     Finetune().fit(weak(recipe), Items(ready.store, rows, groups=groups), y, recipe.looks(), device)
-    assert used == [(1e-3, pytest.approx(3e-4))]
+    Finetune(trials=1).fit(weak(recipe), Items(ready.store, rows), y, recipe.looks(), device)  # the middle of the grid
+    assert used == [(1e-3, pytest.approx(1e-3)), (1e-3, pytest.approx(3e-4))]
     assert all(not set(a) & set(b) for a, b in seen) and len(seen) == 3
 
 

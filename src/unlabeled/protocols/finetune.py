@@ -212,7 +212,8 @@ class Finetune:
         own = {k: v for k, v in sorted(vars(self).items()) if isinstance(v, (str, int, float))}
         seen = start.modality
         looks = (seen.size, getattr(seen, "plain_size", 0), seen.crop, seen.augmentation)
-        code = hashlib.blake2b(repr((type(self).__name__, own, looks, start.seed, start.fresh)).encode(), digest_size=8)
+        facts = (type(self).__name__, own, looks, start.seed, start.fresh, self._rates(start.fresh))
+        code = hashlib.blake2b(repr(facts).encode(), digest_size=8)
         arrays = [items.rows, y] + ([] if items.domains is None else [items.domains])
         arrays += [] if items.groups is None else [items.groups]
         arrays += [] if self.further is None else [self.further.rows]
@@ -235,7 +236,7 @@ class Finetune:
         """Pairs of head and encoder learning rates to try, the middle of the grid first."""
         if self.encoder_lr >= 0:
             return [(self.lr * (max(self.encoder_lr, 0.3) if fresh else 1.0), self.lr * self.encoder_lr)]
-        grid = [1.0, 0.3, 3.0] if fresh else [0.1, 0.3, 1.0]
+        grid = [1.0, 0.3, 3.0] if fresh else [0.3, 1.0, 0.1]
         return [(self.lr * (max(g, 0.3) if fresh else 1.0), self.lr * g) for g in grid][: max(1, self.trials)]
 
     def _train(self, start: Start, items: Items, y: np.ndarray, rate: tuple[float, float], trial: int) -> Classifier:
