@@ -1,8 +1,9 @@
-"""A bank of small fixed filters on a pyramid of the picture, and how each answer stands out from its own picture.
+"""A bank of small fixed filters on a pyramid of the picture: the answers, and how each stands out from its own picture.
 
 Networks need many pictures before their first layers tell an edge from a dot; derivatives at several scales tell it at
-once (Koenderink and van Doorn 1987, doi:10.1007/BF00318371). Each answer is put in units of the spread that it has in
-its own picture, so that neither light nor the grain of a material is unusual, and a dent in it is.
+once (Koenderink and van Doorn 1987, doi:10.1007/BF00318371). In units of the spread that an answer has in its own
+picture neither light nor the grain of a material is unusual, and a dent in it is; as they are, answers tell of a grain
+that is another all over the picture.
 """
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional
 
 GRID = 48  # places along a side, at most
 COARSEST = 12  # places along a side of the last level
+GAIN = 8.0  # brings derivatives of logarithms of brightness to about 1
 FLOOR = 0.1  # added to brightness before its logarithm, in units of the median: darkness is noise
 
 
@@ -21,7 +23,8 @@ def answers(x: Tensor) -> Tensor:
         x: (B, C, S, S), 0 to 1; C = 1, or more, of which the differences from their mean are colours.
 
     Returns:
-        (B, D, G, G) float32 with G = 48, or S / 2 for sides below 96.
+        (B, 2 E + 2, G, G) float32 with G = 48, or S / 2 for sides below 96: E answers in units of their own picture,
+        how far out the place lies, and the E answers as they are.
 
     >>> answers(torch.rand(2, 1, 96, 96)).shape[2:]
     torch.Size([48, 48])
@@ -55,7 +58,17 @@ def answers(x: Tensor) -> Tensor:
     unit = (every - middle) / (spread + 1e-4)
     out = (((torch.arange(grid, device=x.device) + 0.5) / grid) - 0.5).abs()  # how far out: edges are like no middle
     where = torch.stack([out.expand(grid, grid), out[:, None].expand(grid, grid)]).expand(len(x), -1, -1, -1)
-    return torch.cat([unit.sign() * unit.abs().log1p(), kept, where], 1)
+    return torch.cat([_soft(unit), where, _soft(torch.cat(seen, 1) * GAIN), kept], 1)
+
+
+def as_they_are(seen: Tensor) -> Tensor:
+    """The answers as they are (B, E, G, G), of what `answers` gave."""
+    return seen[:, seen.shape[1] // 2 + 1 :]
+
+
+def _soft(x: Tensor) -> Tensor:
+    """Small numbers as they are, large ones by their logarithm."""
+    return x.sign() * x.abs().log1p()
 
 
 def _pyramid(x: Tensor) -> list[Tensor]:

@@ -3,7 +3,7 @@
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -13,16 +13,19 @@ from torch.nn import functional
 
 from unlabeled import progress
 from unlabeled.anomaly import Eye
-from unlabeled.anomaly._bank import answers, box
+from unlabeled.anomaly._bank import answers, as_they_are, box
 from unlabeled.anomaly._faults import plant
 from unlabeled.anomaly._features import checked, enlarge, strongest, view
 from unlabeled.anomaly._nets import Netted
+from unlabeled.anomaly._ordinary import Ordinary, whole
 from unlabeled.data.store import Store
 from unlabeled.errors import UserError
 from unlabeled.modalities.image import Image
 
 LOT = 16  # pictures that are drawn on together
 PLACES = 150  # of each drawn picture, good and faulty ones each, at most
+GOOD = 1_500  # good items that are looked at as they are
+SETTLED = 256  # good items by whose scores a network's scores get their units
 SEEN = 0.012  # mean change of brightness around a place, below which nobody could see the fault
 BATCH = 2048  # places in one step
 LR = 3e-3
@@ -33,12 +36,15 @@ class Planted(Netted):
 
     A small network learns from good items alone to tell the places of drawn spots, cracks, chips, blots and shades by
     what a bank of fixed filters sees there. It needs no encoder, and finds faults that differ from good texture in
-    brightness, sharpness or grain; it is weak on faults of logic (a missing screw). A place's score is its logit.
+    brightness, sharpness or grain; it is weak on faults of logic (a missing screw). A place's score is its logit and
+    how far it lies from good places, an item's that of its most unusual places and how far it lies from good items as
+    a whole, each in units of the spread among good ones.
 
     Args:
         pictures: how many pictures are drawn on; all good items in turn, 2 or more.
         epochs: passes over their places, 1 or more.
         width: of the network's hidden layers, 4 or more.
+        ordinary: weight of how far an item lies from good ones beside its logits, 0 or more; half of it for places.
         windows: odd sides in places; a map is the mean of its logits' means over them: large faults show in wide ones.
         top: share of an item's places that its score is the mean of, 0 to 1.
         smooth: Gaussian over the map, in pixels of a 224-pixel view.
@@ -55,19 +61,20 @@ class Planted(Netted):
         pictures: int = 1000,
         epochs: int = 8,
         width: int = 64,
+        ordinary: float = 0.5,
         windows: tuple[int, ...] = (1, 3, 7, 15),
         top: float = 0.002,
         smooth: float = 2.0,
     ) -> None:
-        if pictures < 2 or epochs < 1 or width < 4:
+        if pictures < 2 or epochs < 1 or width < 4 or ordinary < 0:
             raise UserError(
-                f"pictures={pictures}, epochs={epochs} and width={width} were given",
-                "give 2 pictures, 1 epoch and a width of 4, or more",
+                f"pictures={pictures}, epochs={epochs}, width={width} and ordinary={ordinary:g} were given",
+                "give 2 pictures, 1 epoch, a width of 4, and a weight of 0, or more",
             )
         if not windows or any(w < 1 or w % 2 == 0 for w in windows):
             raise UserError(f"windows={windows} were given", "give odd numbers of places")
         checked(top, smooth)
-        self.pictures, self.epochs, self.width = pictures, epochs, width
+        self.pictures, self.epochs, self.width, self.ordinary = pictures, epochs, width, ordinary
         self.windows, self.top, self.smooth = windows, top, smooth
         self.nets = []
 
@@ -82,7 +89,7 @@ class Planted(Netted):
 
     def apart(self, fold: int) -> "Planted":
         """The one network that has not seen this fold."""
-        alone = Planted(windows=self.windows, top=self.top, smooth=self.smooth)
+        alone = Planted(ordinary=self.ordinary, windows=self.windows, top=self.top, smooth=self.smooth)
         alone.nets = [self.nets[fold]]
         return alone
 
@@ -91,11 +98,10 @@ class Planted(Netted):
         """Scores (N,) and maps (N, S, S)."""
         scores, maps, side = [], [], _pictures(eye).plain_size
         for raw in eye.batches(store, rows):
-            seen = self.places(eye, raw)
-            logits = torch.stack([net(seen.permute(0, 2, 3, 1).flatten(0, 2)) for net in self.learnt()]).mean(0)
-            found = logits.view(len(raw), 1, *seen.shape[2:])
+            each = [net(self.places(eye, raw)) for net in self.learnt()]
+            found = torch.stack([places for places, _ in each]).mean(0)[:, None]
             wide = [box(found, w, w)[:, 0] for w in self.windows]
-            scores.append(strongest(found[:, 0], self.top))
+            scores.append(torch.stack([items for _, items in each]).mean(0).cpu().numpy())
             maps.append(enlarge(torch.stack(wide).mean(0), (side, side), self.smooth))
         return np.concatenate(scores), np.concatenate(maps)
 
@@ -106,27 +112,48 @@ class Planted(Netted):
 
     def fitting(self, weights: Mapping[str, Tensor]) -> nn.Module:
         """A network that these weights fit."""
-        return _head(weights["0.running_mean"].shape[0], self.width)
+        return Judging(weights["head.0.running_mean"].shape[0], self.width, self.ordinary, self.top)
 
     def _learn(
         self, eye: Eye, store: Store, folds: Sequence[np.ndarray], learns: Sequence[Sequence[int]], seed: int
     ) -> Self:
         """Draw faults on the pictures of all folds once, and teach each network those of its own."""
-        every, drawn = sum(map(len, folds)), []
-        with progress.bar("planted", len(learns) * self.epochs + len(folds)) as bar:
+        every, drawn, good = sum(map(len, folds)), [], []
+        with progress.bar("planted", len(learns) * (self.epochs + 1) + 2 * len(folds)) as bar:
             for number, rows in enumerate(folds):  # nothing of one fold may reach another
                 chance = torch.Generator().manual_seed(1000 * seed + number)
                 drawn.append(self._draw(eye, store, rows, max(2, round(self.pictures * len(rows) / every)), chance))
+                bar.advance(1)
+                good.append(self._good(eye, store, some(rows, GOOD, every, chance), chance))
                 bar.advance(1)
             self.nets = []
             for mine in learns:
                 vectors, faulty, weights = (torch.cat([drawn[f][i] for f in mine]) for i in range(3))
                 with torch.random.fork_rng(devices=[]):
                     torch.manual_seed(seed)
-                    net = eye.device.place(_head(vectors.shape[1], self.width)).train()
-                self._teach(net, vectors, faulty, weights, torch.Generator().manual_seed(seed), bar)
-                self.nets.append(net.eval())
+                    net = Judging(vectors.shape[1], self.width, self.ordinary, self.top)
+                if self.ordinary:
+                    net.good.learn([good[f][0] for f in mine], [good[f][1] for f in mine])
+                eye.device.place(net).train()
+                chance = torch.Generator().manual_seed(seed)
+                self._teach(net.head, vectors, faulty, weights, chance, bar)
+                seen = [some(folds[f], SETTLED, sum(len(folds[m]) for m in mine), chance) for f in mine]
+                net.eval().settle(self.places(eye, raw) for raw in eye.batches(store, np.concatenate(seen)))
+                self.nets.append(net)
+                bar.advance(1)
         return self
+
+    @torch.no_grad()
+    def _good(self, eye: Eye, store: Store, rows: np.ndarray, chance: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Vectors of some places (N, E) and of whole items (M, 4 E), all good and as they are."""
+        places, items = [], []
+        for raw in eye.batches(store, rows):
+            seen = as_they_are(self.places(eye, raw))
+            at = torch.randint(seen[0, 0].numel(), (len(seen), 1, PLACES), generator=chance)
+            at = at.expand(-1, seen.shape[1], -1).to(seen.device)
+            places.append(seen.flatten(2).gather(2, at).transpose(1, 2).flatten(0, 1).half().cpu())
+            items.append(whole(seen).cpu())
+        return torch.cat(places), torch.cat(items)
 
     @torch.no_grad()
     def _draw(
@@ -181,6 +208,61 @@ class Planted(Netted):
                 optimizer.step()
                 step += 1
             bar.advance(1, f"loss {loss.item():.3f}")
+
+
+class Judging(nn.Module):
+    """What judges places and items: a network that learnt from drawn faults, beside how good ones look.
+
+    Args:
+        seen: length D of a place's vector.
+        width: of the network's hidden layers.
+        ordinary: weight of how far an item lies from good ones; half of it for places.
+        top: share of an item's places that its score is the mean of.
+    """
+
+    logits: Tensor
+    found: Tensor
+
+    def __init__(self, seen: int, width: int, ordinary: float, top: float) -> None:
+        super().__init__()
+        self.head, self.good, self.ordinary, self.top = _head(seen, width), Ordinary(seen // 2 - 1), ordinary, top
+        for name in ("logits", "found"):  # middle and spread among good places and items
+            self.register_buffer(name, torch.tensor([0.0, 1.0]))
+
+    def forward(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """How faulty places (B, h, w) and items (B,) are, of what is seen at each place (B, D, h, w)."""
+        places = (self._logits(seen) - self.logits[0]) / self.logits[1] + self._strange(seen)
+        items = (self._strongest(places) - self.found[0]) / self.found[1]
+        return places, items + self.ordinary * self.good.items(as_they_are(seen)) if self.ordinary else items
+
+    @torch.no_grad()
+    def settle(self, batches: Iterable[Tensor]) -> None:
+        """Measure the units of logits and of items' scores on good items, given as what is seen of them."""
+        both = [(self._logits(seen), self._strange(seen)) for seen in batches]
+        logits = torch.cat([own for own, _ in both])
+        self.logits.copy_(torch.stack([logits.mean(), logits.std().clamp_min(1e-6)]))
+        places = (logits - self.logits[0]) / self.logits[1] + torch.cat([far for _, far in both])
+        found = self._strongest(places)
+        self.found.copy_(torch.stack([found.median(), found.std(correction=0).clamp_min(1e-6)]))
+
+    def _logits(self, seen: Tensor) -> Tensor:
+        found: Tensor = self.head(seen.permute(0, 2, 3, 1).flatten(0, 2)).view(len(seen), *seen.shape[2:])
+        return found
+
+    def _strange(self, seen: Tensor) -> Tensor:
+        """What it adds to a place that it is far from good ones (B, h, w)."""
+        if not self.ordinary:
+            return torch.zeros_like(seen[:, 0])
+        return self.ordinary / 2 * self.good.places(as_they_are(seen))
+
+    def _strongest(self, places: Tensor) -> Tensor:
+        return torch.from_numpy(strongest(places, self.top)).to(places.device)
+
+
+def some(rows: np.ndarray, most: int, every: int, chance: torch.Generator) -> np.ndarray:
+    """As many of a fold's rows as it has of all rows, where at most so many of all are wanted."""
+    count = len(rows) if every <= most else max(1, round(most * len(rows) / every))
+    return np.asarray(rows[torch.randperm(len(rows), generator=chance)[:count].numpy()])
 
 
 def _pictures(eye: Eye) -> Image:
