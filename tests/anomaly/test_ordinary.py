@@ -63,9 +63,8 @@ def test_a_texture_that_is_another_all_over_is_no_drawn_fault_and_not_ordinary()
     for weight in (0.0, 0.5):
         detector = Planted(pictures=120, width=16, ordinary=weight).fit(look, good, rows[:60])
         scores, maps = detector.score(look, good, rows[60:])
-        assert np.isfinite(maps).all()
-        found[weight] = _figures.auroc(scores[30:], scores[:30])
-    assert found[0.5] > 0.95 and found[0.5] > found[0.0] + 0.1, found
+        found[weight] = [_figures.auroc(x[30:], x[:30]) for x in (scores, maps.mean((1, 2)))]
+    assert min(found[0.5]) > 0.95 and found[0.5][0] > found[0.0][0] + 0.1, found
 
 
 def test_answers_as_they_are_keep_the_grain_that_those_in_units_of_their_picture_lose() -> None:

@@ -233,7 +233,10 @@ class Judging(nn.Module):
         """How faulty places (B, h, w) and items (B,) are, of what is seen at each place (B, D, h, w)."""
         places = (self._logits(seen) - self.logits[0]) / self.logits[1] + self._strange(seen)
         items = (self._strongest(places) - self.found[0]) / self.found[1]
-        return places, items + self.ordinary * self.good.items(as_they_are(seen)) if self.ordinary else items
+        if not self.ordinary:
+            return places, items
+        odd = self.good.items(as_they_are(seen))  # of an odd item each place is more likely to be faulty
+        return places + self.ordinary / 2 * odd[:, None, None], items + self.ordinary * odd
 
     @torch.no_grad()
     def settle(self, batches: Iterable[Tensor]) -> None:
