@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py pace                                # seconds of each step, on a quiet machine
     python benchmarks/quality.py run --data steel --seeds 0,1,2       # hours; goes on where it was stopped
+    python benchmarks/quality.py run --arms "long[simclr]"            # fine-tuned for as long as a supervised training
     python benchmarks/quality.py table                               # from the records, no training
 
 One record a unit (data set, arm, seed) lies in benchmarks/quality/, small enough to keep: figures and which test items
@@ -67,6 +68,11 @@ def plan(prepared: Prepared, name: str, minutes: float, rate: float | None) -> A
     """The arm of that name, with its budget."""
     pace = json.loads((RECORDS / "pace.json").read_text("utf-8"))["seconds"]
     kind, _, rest = name.partition("[")
+    if kind == "long":
+        arm = plan(prepared, rest[:-1], minutes, rate)
+        step = pace[f"finetune {catalog.entry('methods', rest[:-1]).encoder}"]
+        use = catalog.Spec("finetune", {"steps": round(minutes * 60 / step), "encoder_lr": FINE_RATE})
+        return replace(arm, name=name, protocols=(use,))
     protocols: list[Any] = ["linear", "propagate"]
     if kind == "supervised":
         known = {"trials": 3} if rate is None else {"encoder_lr": rate}
@@ -247,6 +253,7 @@ def _mean(hits: dict[tuple[str, str, float], list[tuple[int, int, np.ndarray]]],
 
 def _is_vit(name: str) -> bool:
     kind, _, rest = name.partition("[")
+    kind = rest[:-1] if kind == "long" else kind
     return rest == "vit]" or (kind in catalog.names("methods") and catalog.entry("methods", kind).encoder == "vit")
 
 
