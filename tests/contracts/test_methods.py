@@ -5,6 +5,7 @@ import signal
 import time
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import pytest
@@ -46,6 +47,23 @@ VIEWS_OF_SERIES = Augmentation(crop=0.8, warp=0.0)
 LENGTHS = (160, 500)  # steps of a run that is to learn something: most methods need no more than the first
 VIEWS_OF_TEXT = Augmentation(crop=0.5, cutout=0.5)  # a topic shows in any part of a text
 
+
+def choices(name: str) -> list[str]:
+    """The method with each other choice of a setting that has some: other words, a switch, a 0 with a meaning."""
+    found: list[tuple[str, object]] = []
+    for p in catalog.entry("methods", name).parameters:
+        if p.annotation.startswith("Literal"):
+            found += [
+                (p.name, word) for word in get_args(eval(p.annotation, {"Literal": Literal})) if word != p.default
+            ]
+        elif p.annotation == "bool":
+            found.append((p.name, not p.default))
+        elif p.annotation in ("float", "int") and "0 leaves" in p.help and p.default:
+            found.append((p.name, 0))
+    return [f"{name}({setting}={value})" for setting, value in found]
+
+
+CHOICES = [(c, k) for n in catalog.names("methods") for c in choices(n) for k in [next(k for m, k in CASES if m == n)]]
 each_method = pytest.mark.parametrize(("name", "kind"), list({n: (n, k) for n, k in reversed(CASES)}.values())[::-1])
 each_case = pytest.mark.parametrize(("name", "kind"), CASES, ids=[f"{n}-{k}" for n, k in CASES])
 
@@ -130,7 +148,7 @@ def device() -> Device:
 
 def recipe_of(name: str, ready: Prepared, steps: int, seed: int = 0) -> Recipe:
     kind = ready.table.modality
-    usual = catalog.entry("methods", name).encoder_for(kind)
+    usual = catalog.entry("methods", catalog.parse("methods", name).name).encoder_for(kind)
     encoder = _build.spec(SMALL if kind == "image" else SMALL_OF[catalog.read_spec(usual).name])
     views = {"image": VIEWS, "text": VIEWS_OF_TEXT}.get(kind, VIEWS_OF_SERIES)
     training = replace(TRAINING, lr=5e-3) if kind == "text" else TRAINING  # so narrow a net wants a larger rate
@@ -206,6 +224,16 @@ def test_any_number_of_items(name: str, count: int, ready: Prepared, device: Dev
         assert count == 1 and "item" in str(error)
     else:
         assert run.finished
+
+
+@pytest.mark.parametrize(("name", "kind"), CHOICES, ids=[c for c, _ in CHOICES])
+def test_every_choice_is_one_that_trains(name: str, ready: Prepared, device: Device, tmp_path: Path) -> None:
+    """Two lines of the diary, and the loss has fallen or is at least a number."""
+    place = create(tmp_path / "run", recipe_of(name, ready, steps=20), {"data": "digits"})
+    run = learn(place, Items(ready.store, ready.learning), device)
+    assert run.finished and all(np.isfinite(row["loss"]) for row in run.metrics())
+    if run.recipe.method.settings.get("mode") == "alternate":
+        assert {"contrast", "inconsistency"} <= set(run.metrics()[-1])
 
 
 @each_method

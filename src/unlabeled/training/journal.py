@@ -65,7 +65,8 @@ class Journal:
         method.train()
         wide, rank, words = self.health.observe(step.number, loss, features, wait)
         words = ill if ill and words == HEALTHY else words
-        own |= {name: float(torch.stack([p[name] for p in self.parts]).mean()) for name in self.parts[0]}
+        names = dict.fromkeys(name for part in self.parts for name in part)  # a method that takes turns has others
+        own |= {name: float(torch.stack([p[name] for p in self.parts if name in p]).mean()) for name in names}
         row = {"step": step.number + 1, "epoch": round(step.epoch, 3), "loss": loss, "lr": step.lr}
         row |= {"items_per_second": speed, "seconds": self.seconds, "spread": wide, "rank": rank, "wait": wait}
         row |= {name.replace(" ", "_"): value for name, value in own.items()}
