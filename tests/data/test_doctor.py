@@ -70,6 +70,17 @@ def test_equal_files_across_the_test_split_and_under_two_labels(well: Path) -> N
     assert report.facts["near_duplicates"] == 0  # equal ones are not told twice
 
 
+def test_stacks_of_which_the_first_slice_alone_is_read_are_told(well: Path) -> None:
+    for i in range(3):
+        slices = [Image.fromarray(smooth().astype(np.uint16) * 200) for _ in range(12)]
+        slices[0].save(well / f"train/a/stack{i}.tif", save_all=True, append_images=slices[1:])
+    small = Image.fromarray(smooth(24))  # a preview of itself, as slides hold
+    Image.fromarray(smooth()).save(well / "train/a/slide.tif", save_all=True, append_images=[small])
+    [found] = [f for f in examine(scan(well)).findings if f.kind == "frames"]
+    assert found.severity == "warning"
+    assert found.text.startswith("3 pictures hold several frames (mostly 12)")
+
+
 @pytest.mark.parametrize("how", ["jpeg", "resized", "brighter"])
 def test_nearly_equal_pictures_across_the_test_split(well: Path, how: str) -> None:
     pixels = np.asarray(Image.open(well / "train/a/3.png"))

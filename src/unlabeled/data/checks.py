@@ -204,6 +204,11 @@ def shapes(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
         out.append(
             Finding("bits", "warning", f"{text}; save all as whole numbers of 16 bits, so that dark ones stay dark")
         )
+    if stacks := sorted(look.frames for look in looks if look.frames > 1):
+        text = f"{len(stacks):,} pictures hold several frames (mostly {stacks[len(stacks) // 2]:,}), as stacks of "
+        text += "slices and films do, and of each the first alone is read; save the frames as pictures of their own, "
+        text += 'and name in a table (path,label,group) which belong together as "group"'
+        out.append(Finding("frames", "warning", text))
     flat = seen.rows[np.ptp(seen.thumbs.reshape(len(seen.thumbs), -1), axis=1) <= 2]
     facts["constant"] = len(flat)
     if len(flat):

@@ -22,8 +22,9 @@ WORDS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path"),
     "label": ("label", "class", "class_name", "target", "category", "diagnosis", "y"),
     "group": (
-        "group", "patient", "patient_id", "subject", "subject_id", "participant", "participant_id", "person", "person_id",
-        "mrn", "speaker", "case", "case_id", "part", "plate", "track", "study_instance_uid", "series_instance_uid",
+        "group", "patient", "patient_id", "subject", "subject_id", "participant", "participant_id", "person",
+        "person_id", "mrn", "speaker", "case", "case_id", "part", "plate", "track", "study_instance_uid",
+        "series_instance_uid",
     ),
     "domain": (
         "domain", "site", "site_id", "device", "scanner", "camera", "hospital", "center", "centre", "institution",
@@ -47,8 +48,8 @@ def folded(name: object) -> str:
 def read(path: Path) -> pd.DataFrame:
     """Read a manifest as strings, its columns named `path`, `label`, `group`, `domain`, `split` where it has them.
 
-    Other columns keep their names. Empty cells are missing; `None` and `NA` are words like any other. Spaces around what
-    is known of an item do not count, so that a patient typed with one at its end is no other patient.
+    Other columns keep their names. Empty cells are missing; `None` and `NA` are words like any other. Spaces around
+    what is known of an item do not count, so that a patient typed with one at its end is no other patient.
 
     Raises:
         UserError: when it cannot be read or names no files.
