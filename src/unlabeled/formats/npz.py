@@ -1,7 +1,7 @@
 """Array files: NumPy's `.npz` with pictures and what is known of them; pickled objects are never loaded.
 
 Names that are understood: `x` or `images` with `y` or `labels`, `groups` (or `patients`), `domains` (or `sites`); or
-the same for each split, as in `x_train`, `y_train`, `x_test`, `y_test`, `x_unlabeled`. Rows are numbered through: train,
+the same for each split: `x_train`, `y_train`, `x_test`, `y_test`, `x_unlabeled`. Rows are numbered through: train,
 val, test, unlabeled.
 """
 
