@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from unlabeled.data import listed
+from unlabeled.data import listed, owners
 from unlabeled.data.kinds import kind, kind_of, kinds
 from unlabeled.data.source import file_of
 from unlabeled.data.table import SPLIT_WORDS, SPLITS, Table, frame
@@ -204,6 +204,14 @@ def _table(root: Path, modality: str, tree: _Tree) -> Table:
                 notes=(*_of_list(root / name, named), *_notes(tree, len(named))),
             )
     form, found, skipped = _shape(tree, own.what)
+    found = owners.by_folders(found)
+    for name in tree.tables if own.own else ():  # files with a suffix of their own are no tables
+        keyed = owners.keyed(root, name, found)
+        if keyed is not None:
+            found, form = keyed, f"folders, and {name} by their names"
+            tree.others = +(tree.others - Counter([Path(name).suffix.lower()]))
+            break
+        skipped += filter(None, [listed.aside(root, name, files)])
     items, told = own.items(found, root)
     read_as = _encoded(modality, root, found["path"].tolist(), items)
     return Table(root, told or form, modality, items, notes=(*skipped, *read_as, *_notes(tree, None)))

@@ -45,11 +45,15 @@ def folded(name: object) -> str:
     return "".join(c for c in str(name).lower() if c.isalnum())
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: Path, *, files: bool = True) -> pd.DataFrame:
     """Read a manifest as strings, its columns named `path`, `label`, `group`, `domain`, `split` where it has them.
 
     Other columns keep their names. Empty cells are missing; `None` and `NA` are words like any other. Spaces around
     what is known of an item do not count, so that a patient typed with one at its end is no other patient.
+
+    Args:
+        path: the table.
+        files: whether it must name files.
 
     Raises:
         UserError: when it cannot be read or names no files.
@@ -77,7 +81,7 @@ def read(path: Path) -> pd.DataFrame:
         if found is not None:
             names[found] = name
     frame = frame.drop(columns=[c for c in names.values() if c in frame and c not in names]).rename(columns=names)
-    if "path" not in frame:
+    if files and "path" not in frame:
         raise UserError(f"{path} has no column that names files (it has: {there})", 'call that column "path"')
     known = frame.columns.intersection(["label", "group", "domain", "split"])
     frame[known] = frame[known].apply(_tidy)
