@@ -38,10 +38,13 @@ def by_folders(items: pd.DataFrame) -> pd.DataFrame:
     >>> by_folders(pd.DataFrame({"path": ["ill/patient7/1.png"], "label": ["ill"]}))["group"].tolist()
     ['patient7']
     """
-    groups = [
-        next((part for part in folders(path) if part != label and PERSON.fullmatch(part)), None)
-        for path, label in zip(items["path"], items["label"], strict=True)
-    ]
+    known: dict[tuple[str, str], str | None] = {}  # of each folder, as many items lie in one
+    groups = []
+    for path, label in zip(items["path"], items["label"], strict=True):
+        place = path.rpartition("/")[0], str(label)
+        if place not in known:
+            known[place] = next((f for f in folders(path) if f != label and PERSON.fullmatch(f)), None)
+        groups.append(known[place])
     return items.assign(group=pd.Series(groups, dtype="str", index=items.index)) if any(groups) else items
 
 
