@@ -70,6 +70,17 @@ def test_equal_files_across_the_test_split_and_under_two_labels(well: Path) -> N
     assert report.facts["near_duplicates"] == 0  # equal ones are not told twice
 
 
+def test_stacks_of_which_the_first_slice_alone_is_read_are_told(well: Path) -> None:
+    for i in range(3):
+        slices = [Image.fromarray(smooth().astype(np.uint16) * 200) for _ in range(12)]
+        slices[0].save(well / f"train/a/stack{i}.tif", save_all=True, append_images=slices[1:])
+    small = Image.fromarray(smooth(24))  # a preview of itself, as slides hold
+    Image.fromarray(smooth()).save(well / "train/a/slide.tif", save_all=True, append_images=[small])
+    [found] = [f for f in examine(scan(well)).findings if f.kind == "frames"]
+    assert found.severity == "warning"
+    assert found.text.startswith("3 pictures hold several frames (mostly 12)")
+
+
 @pytest.mark.parametrize("how", ["jpeg", "resized", "brighter"])
 def test_nearly_equal_pictures_across_the_test_split(well: Path, how: str) -> None:
     pixels = np.asarray(Image.open(well / "train/a/3.png"))
@@ -323,10 +334,13 @@ def test_data_without_oddities(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("most", "told"), [(4095, True), (60_000, False)])
 def test_scanners_that_use_a_part_of_sixteen_bits_are_told(tmp_path: Path, most: int, told: bool) -> None:
-    for i in range(6):
+    for i in range(24):
         put(tmp_path, f"{i}.png", (smooth() / 255 * most).astype(np.uint16))
     texts = [f.text for f in examine(scan(tmp_path)).findings if f.kind == "bits"]
     assert any("of white" in text and "times 1" in text for text in texts) == told and len(texts) == told
+    if told:  # a hot pixel of one picture is none of the others' brightness
+        put(tmp_path, "hot.png", np.pad(np.full((24, 24), 60_000, np.uint16), 12))
+        assert any("the brightest (but for 1)" in f.text for f in examine(scan(tmp_path)).findings)
 
 
 def test_records_that_are_there_twice(tmp_path: Path) -> None:

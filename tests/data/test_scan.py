@@ -294,6 +294,27 @@ def test_several_array_files_are_one_clear_line(tmp_path: Path) -> None:
     assert len(scan(tmp_path / "a.npz")) == 3
 
 
+@pytest.mark.parametrize(
+    "name", ["p1.nii.gz", "p1.nii", "IM1.dcm", "IM1.IMA", "a.nrrd", "IM00001", "1.2.840.113619.2.55.3"]
+)
+def test_volumes_are_refused_with_what_to_do_and_are_not_said_to_be_packed(tmp_path: Path, name: str) -> None:
+    (tmp_path / "well").mkdir()
+    (tmp_path / "well" / name).write_bytes(bytes(128) + b"DICM" + bytes(64))
+    (tmp_path / "list.csv").write_text(f"path,label\nwell/{name},x\n")
+    lists = [tmp_path / "list.csv"] if name[-1].isalpha() else []
+    for place in (tmp_path / "well" / name, tmp_path / "well", *lists):
+        with pytest.raises(UserError, match=r"save their slices as PNG .* whose group is the patient"):
+            scan(place)
+
+
+def test_volumes_beside_pictures_are_told(tmp_path: Path) -> None:
+    touch(tmp_path, "a/1.png", "b/2.png", *(f"a/{i}.nii.gz" for i in range(9)))
+    assert [n.split(":")[0] for n in scan(tmp_path).notes] == [
+        "other files were left aside",
+        "volumes and DICOM are not read",
+    ]
+
+
 @pytest.mark.parametrize(("name", "remedy"), [("ward.xlsx", "save it as CSV or Parquet"), ("ward.csv.gz", "unpack it")])
 def test_how_files_that_cannot_be_read_as_they_are_can_be(tmp_path: Path, name: str, remedy: str) -> None:
     (tmp_path / name).write_bytes(b"PK\3\4")

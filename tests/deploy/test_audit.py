@@ -171,6 +171,21 @@ def test_a_table_of_recordings_is_no_manifest_and_knows_its_sites(tmp_path: Path
         column(table, str(file), "sex")
 
 
+def test_a_part_is_told_by_the_column_that_was_asked_for_and_by_no_other(tmp_path: Path) -> None:
+    rows = [(f"{i}.png", "x", "AB"[i % 2], "GE" if i else "Siemens") for i in range(4)]
+    file = tmp_path / "list.csv"
+    for number in range(4):
+        Image.new("L", (4, 4)).save(tmp_path / f"{number}.png")
+    pd.DataFrame(rows, columns=["path", "label", "Site ID", "Manufacturer"]).to_csv(file, index=False)
+    table = scan(file)
+    for name in ("domain", "Site ID", "site_id"):
+        assert column(table, str(file), name).tolist() == [*"ABAB"]
+    for name in ("Manufacturer", "manufacturer"):
+        assert column(table, str(file), name).tolist() == ["Siemens", "GE", "GE", "GE"]
+    with pytest.raises(ul.UserError, match='no column "scanner"'):  # a site is no scanner
+        column(table, str(file), "scanner")
+
+
 def doubted(calibrated: int, test: int, alike: int, seed: int, move: float = 0.0) -> bool:
     """Whether a model is told to flag too many, whose threshold comes from groups of `alike` items with one score."""
     random = np.random.default_rng(seed)

@@ -28,7 +28,9 @@ def test_stays_of_one_patient_are_recordings_of_their_own(tmp_path: Path) -> Non
     assert {r.variables for r in found.values()} == {("hr",)}  # no number of a patient or a stay is measured
 
 
-@pytest.mark.parametrize("word", ["subject_id", "patient_id", "icustay_id", "hadm_id", "encounter_id", "mrn"])
+@pytest.mark.parametrize(
+    "word", ["subject_id", "patient_id", "icustay_id", "hadm_id", "encounter_id", "mrn", "Patient ID", "ParticipantID"]
+)
 def test_patients_are_not_poured_into_one_recording(tmp_path: Path, word: str) -> None:
     found = read(written(tmp_path / "icu.csv", f"{word},time,hr\n1,0,80\n2,0,60\n1,1,81\n2,1,61\n"))
     assert {k: r.values.tolist() for k, r in found.items()} == {"1": [[80, 81]], "2": [[60, 61]]}

@@ -199,3 +199,30 @@ def test_a_nearly_black_channel_stays_so(tmp_path: Path, kind: type) -> None:
     pixels[..., 0], pixels[..., 1] = 40_000, 1
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
     assert picture.read(tmp_path / "a.tif", 12, bits=16)[:, 0, 0].tolist() == [40_000, 1, 0]
+
+
+@pytest.mark.parametrize(("low", "words"), [(-1000.0, "run from -1000 to 1: bring all"), (np.nan, "are no numbers")])
+def test_values_that_are_no_brightness_are_refused_with_what_to_do(tmp_path: Path, low: float, words: str) -> None:
+    pixels = np.ones((12, 12), np.float32)
+    pixels[3, 4] = low
+    tifffile.imwrite(tmp_path / "a.tif", pixels)
+    with pytest.raises(Unreadable, match=words):
+        picture.read(tmp_path / "a.tif", 12)
+
+
+@pytest.mark.parametrize("how", ["minisblack", "rgb"])
+def test_frames_are_counted(tmp_path: Path, how: str) -> None:
+    shape = (5, 12, 16, 3) if how == "rgb" else (5, 12, 16)
+    tifffile.imwrite(tmp_path / "a.tif", np.ones(shape, np.uint16), photometric=how)  # colour of 16 bits is tifffile's
+    assert (picture.look(tmp_path / "a.tif").frames, picture.look(tmp_path / "a.tif").width) == (5, 16)
+
+
+@pytest.mark.parametrize(("kind", "value"), [(np.uint8, 200), (np.uint16, 51_400), (np.float32, 200 / 255)])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_negatives_of_x_rays_are_turned_whatever_their_depth(
+    tmp_path: Path, kind: type, value: float, compression: str | None
+) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.full((12, 12), value, kind), photometric="miniswhite", compression=compression
+    )
+    assert set(picture.read(tmp_path / "a.tif", 12, channels=1).ravel().tolist()) == {55}

@@ -39,6 +39,41 @@ def test_of_two_columns_of_one_name_the_first_counts(tmp_path: Path) -> None:
     assert manifest.read(tmp_path / "m.csv").to_dict("list") == {"path": ["a.png"], "label": ["cat"]}
 
 
+@pytest.mark.parametrize(
+    "word",
+    ["PatientID", "Patient ID", "patientId", "patient-id", "SUBJECT_ID", "Participant_ID", "mrn", "StudyInstanceUID"],
+)
+def test_patients_are_known_however_their_column_is_written(tmp_path: Path, word: str) -> None:
+    (tmp_path / "m.csv").write_text(f"File Name,label,{word},Institution Name\na.png,x,7,north\nb.png,y,8,south\n")
+    found = manifest.read(tmp_path / "m.csv")
+    assert (found["path"].tolist(), found["group"].tolist()) == (["a.png", "b.png"], ["7", "8"])
+    assert found["domain"].tolist() == ["north", "south"]
+
+
+def test_a_patient_is_one_patient_with_and_without_spaces(tmp_path: Path) -> None:
+    lines = ["a.png,cat,P1,A", "b.png, cat ,P1 ,A ", "c.png,Ka\u0308se, P2, ", "d.png,K\u00e4se,P2,"]
+    (tmp_path / "m.csv").write_text("\n".join(["path, label, patient, site", *lines]))
+    found = manifest.read(tmp_path / "m.csv")
+    assert found["group"].tolist() == ["P1", "P1", "P2", "P2"]
+    assert found["label"].nunique() == 2
+    assert found["domain"].fillna("none").tolist() == ["A", "A", "none", "none"]
+
+
+def test_patients_that_a_program_has_made_floats_are_those_of_the_other_table(tmp_path: Path) -> None:
+    pd.DataFrame({"path": ["a.png", "b.png"], "patient": [7, None], "label": ["1.0", None]}).to_csv(
+        tmp_path / "m.csv", index=False
+    )
+    found = manifest.read(tmp_path / "m.csv")
+    assert "7.0" in (tmp_path / "m.csv").read_text()
+    assert (found["group"].iloc[0], found["label"].iloc[0]) == ("7", "1.0")
+
+
+def test_a_table_without_files_tells_its_columns_as_they_are_called(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("file_a,file_b,Case\n1,2,3\n")
+    with pytest.raises(UserError, match=r"it has: file_a, file_b, Case\)"):
+        manifest.read(tmp_path / "m.csv")
+
+
 def test_whole_numbers_beside_empty_cells_stay_whole(tmp_path: Path) -> None:
     frame = pd.DataFrame({"path": ["a.csv", "b.csv"], "label": [3, None], "first": [0, None], "end": [8, None]})
     frame.to_parquet(tmp_path / "m.parquet")
@@ -65,6 +100,13 @@ def test_splits_and_labels_of_arrays(tmp_path: Path) -> None:
     assert known["split"] == ["train", "train", "unlabeled", "test", "test"]
     assert known["label"] == ["0", "1", None, "1", "0"]
     assert np.array_equal(npz.read(tmp_path / "a.npz"), x)
+
+
+def test_arrays_of_patients_and_sites_are_groups_and_domains(tmp_path: Path) -> None:
+    x = np.zeros((2, 4, 4), np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=x, patients_train=[7, 8], site_train=["n", "s"])
+    known = npz.index(tmp_path / "a.npz")
+    assert (known["group"], known["domain"]) == (["7", "8"], ["n", "s"])
 
 
 @pytest.mark.parametrize("layout", ["first", "last"])

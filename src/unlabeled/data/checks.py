@@ -19,6 +19,7 @@ from unlabeled.formats import picture
 SHOWN = 5  # examples with a finding
 TURNED = 2_000  # items whose turned copies are compared
 LEARN = ("train", "val", "unlabeled")
+USUAL = 0.95  # share of the pictures that tell how far all go: a hot pixel of one hides nothing
 DARK = 32  # of 255: what no picture goes beyond, it uses an eighth of the range or less
 NOTHING = frozenset(("na", "n/a", "nan", "null", "nil", "none", "unknown", "unk", "missing", "?", "-", "not known"))
 NUMBERS = frozenset(("-1", "-9", "-99", "-999", "-9999"))  # which may stand for it beside two classes or more
@@ -194,8 +195,12 @@ def shapes(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
     if len(bits) > 1:
         text = f"{bits[16]:,} pictures have 16 bits and {bits[8]:,} have 8; all are read with 16"
         out.append(Finding("bits", "warning", text))
-    if bits[16] and not bits[8] and seen.thumbs.size and (most := int(seen.thumbs.max())) <= DARK:
-        text = f"the pictures have 16 bits, and the brightest reaches {most / 255:.0%} of white, as scanners with 12 "
+    bright = seen.thumbs.reshape(len(seen.thumbs), -1).max(1, initial=0)
+    if bits[16] and not bits[8] and len(bright) and (most := int(np.quantile(bright, USUAL, method="higher"))) <= DARK:
+        odd = f" (but for {(bright > DARK).sum():,})" if bright.max() > DARK else ""
+        text = (
+            f"the pictures have 16 bits, and the brightest{odd} reaches {most / 255:.0%} of white, as scanners with 12 "
+        )
         text += "bits write them: noise that is added to views hides what they show; spread the values first (times "
         out.append(Finding("bits", "warning", f"{text}{255 // max(1, most)})"))
     reach = Counter(look.reach for look in looks)
@@ -204,6 +209,11 @@ def shapes(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
         out.append(
             Finding("bits", "warning", f"{text}; save all as whole numbers of 16 bits, so that dark ones stay dark")
         )
+    if stacks := sorted(look.frames for look in looks if look.frames > 1):
+        text = f"{len(stacks):,} pictures hold several frames (mostly {stacks[len(stacks) // 2]:,}), as stacks of "
+        text += "slices and films do, and of each the first alone is read; save the frames as pictures of their own, "
+        text += 'and name in a table (path,label,group) which belong together as "group"'
+        out.append(Finding("frames", "warning", text))
     flat = seen.rows[np.ptp(seen.thumbs.reshape(len(seen.thumbs), -1), axis=1) <= 2]
     facts["constant"] = len(flat)
     if len(flat):

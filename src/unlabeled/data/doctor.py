@@ -7,7 +7,7 @@ are signs to look at, not proofs; how far the checks that turn pictures can be t
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from unlabeled.data import checks, likeness
+from unlabeled.data import checks, likeness, owners
 from unlabeled.data.checks import Finding as Finding
 from unlabeled.data.checks import spread
 from unlabeled.data.kinds import kind
@@ -46,7 +46,7 @@ def examine(table: Table, *, store: Store | None = None, deep: bool = True) -> R
         store: their decoded form where it is there already, which saves opening most files again.
         deep: look at the items; without it only at names, labels, groups and splits.
     """
-    findings = [*checks.groups(table), *checks.classes(table), *checks.dates(table)]
+    findings = [*checks.groups(table), *owners.examine(table), *checks.classes(table), *checks.dates(table)]
     findings += [Finding("aside", "info", note) for note in table.notes]
     facts = checks.counts(table)
     broken = table.broken

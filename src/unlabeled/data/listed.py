@@ -77,17 +77,7 @@ def _items(listed: pd.DataFrame, path: Path) -> pd.DataFrame:
     columns = {
         c: listed[c].tolist() if c in listed else [None] * len(listed) for c in ("label", "group", "domain", "split")
     }
-    splits = []
-    for given, label in zip(columns["split"], columns["label"], strict=True):
-        if isinstance(given, str):
-            split = SPLIT_WORDS.get(given.strip().lower())
-            if split is None:
-                raise UserError(
-                    f'{path} has the split "{given}"', f"take one of {', '.join(SPLITS)}, or leave it empty"
-                )
-        else:
-            split = "train"
-        splits.append("unlabeled" if split == "train" and not isinstance(label, str) else split)
+    splits = [split_of(given, label, path) for given, label in zip(columns["split"], columns["label"], strict=True)]
     paths = spelled([_tidy(p) for p in listed["path"]], path.parent)
     if {"first", "end"} <= set(listed.columns):
         ends = zip(paths, listed["first"], listed["end"], strict=True)
@@ -99,6 +89,37 @@ def _items(listed: pd.DataFrame, path: Path) -> pd.DataFrame:
         except ValueError:
             raise UserError(f"{path} has ranges that are no whole numbers", "give rows counted from 0") from None
     return frame(paths, splits, columns["label"], columns["group"], columns["domain"])
+
+
+def split_of(given: object, label: object, path: Path) -> str:
+    """The split of an item from what a table tells of it; what is to be learnt from and has no label is unlabelled.
+
+    Raises:
+        UserError: when it is a word that means no split.
+    """
+    split = SPLIT_WORDS.get(given.strip().lower()) if isinstance(given, str) else "train"
+    if split is None:
+        raise UserError(f'{path} has the split "{given}"', f"take one of {', '.join(SPLITS)}, or leave it empty")
+    return "unlabeled" if split == "train" and not isinstance(label, str) else split
+
+
+def aside(root: Path, name: str, known: Collection[str]) -> str:
+    """Why a table that tells labels or groups is not the list of the folder's files, or "" where it tells none."""
+    try:
+        listed = manifest.read(root / name, files=False)
+    except UserError as fault:
+        return f"{name} was not read: {fault.wrong}"
+    what = [c for c in ("label", "group") if c in listed]
+    if not what or listed.empty:
+        return ""
+    told = f"{name} tells a {' and a '.join(what)}, and was not read"
+    if "path" not in listed:
+        return f'{told}: name the files in a column "path" of it'
+    paths = pd.Series(spelled([_tidy(p) for p in listed["path"].dropna()], root), dtype="str")
+    gone = paths[~paths.isin(known)]
+    if len(gone):
+        return f"{told}: {len(gone):,} of the {len(paths):,} files that it names are not in the folder ({gone.iloc[0]})"
+    return f"{told}: it names {paths[paths.duplicated()].iloc[0]} twice" if paths.duplicated().any() else ""
 
 
 def _tidy(path: str) -> str:

@@ -8,12 +8,13 @@ What a file is its suffix tells, or, where several kinds of items share that, a 
 import os
 import unicodedata
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from unlabeled.data import listed
+from unlabeled.data import listed, owners
 from unlabeled.data.kinds import kind, kind_of, kinds
 from unlabeled.data.source import file_of
 from unlabeled.data.table import SPLIT_WORDS, SPLITS, Table, frame
@@ -23,9 +24,18 @@ from unlabeled.formats import arrays, cells, manifest, npz, text
 PLAIN_WORDS = frozenset(
     ("images", "imgs", "img", "image", "pictures", "photos", "data", "frames", "jpg", "jpeg", "png")
 )
+NOTHING = "files without a suffix"
+BARE = "DICOM files without a suffix"
+VOLUMES = (".nii.gz", ".nii", ".dcm", ".dicom", ".ima", ".mha", ".mhd", ".nrrd", ".mgz", ".mgh", BARE)
+SLICES = (
+    "volumes and DICOM are not read: save their slices as PNG or TIFF of 16 bits, and name them in a table "
+    "(path,label,group) whose group is the patient"
+)
 REMEDIES = {  # of files that hold items, but not as they are
     **dict.fromkeys((".xlsx", ".xls", ".ods", ".sav", ".dta", ".sas7bdat", ".rds"), "save it as CSV or Parquet"),
     **dict.fromkeys((".gz", ".bz2", ".xz", ".zip", ".7z"), "unpack it first"),
+    **dict.fromkeys(VOLUMES, SLICES),
+    ".npy": "put all of them into one .npz file as x (N, H, W), with y and groups where known",
 }
 FEW = 10  # times that there are more files of shared suffixes before they are looked into
 LOOKED_INTO = 16  # files in folders whose first lines say which kind such files are of
@@ -65,7 +75,7 @@ def scan(path: str | Path, *, unlabeled: str | Path | None = None) -> Table:
 
 
 def _file(path: Path) -> Table:
-    suffix = path.suffix.lower()
+    suffix = _suffix(path.name)
     modality = kind_of(path)
     if suffix == ".npz":
         modality = modality or "image"
@@ -79,13 +89,38 @@ def _file(path: Path) -> Table:
         return Table(path, form, modality, items, notes=_encoded(modality, path.parent, [path.name], items))
     if suffix in manifest.SUFFIXES:
         items = listed.of_table(path)
+        _refuse(items, path)
         modality = _modality_of(items, path.parent)
         items, _ = kind(modality).items(items, path.parent)
         return Table(path, "manifest", modality, items, notes=_of_list(path, items))
     raise UserError(
         f"cannot scan {path}: it is neither an item that is known, nor a manifest or .npz file",
-        REMEDIES.get(suffix, "give the folder of the items"),
+        REMEDIES.get(suffix or _bare(path), "give the folder of the items"),
     )
+
+
+def _suffix(name: str) -> str:
+    """What a file's name ends in, in lower case, or ""; of packed volumes both ends, and no number, as UIDs end in."""
+    low = name.lower()
+    dot = low.rfind(".")
+    if dot <= 0 or low[dot + 1 :].isdecimal():
+        return ""
+    return ".nii.gz" if low.endswith(".nii.gz") else low[dot:]
+
+
+def _bare(path: str | Path) -> str:
+    """What a file is whose name ends in nothing that tells it."""
+    with suppress(OSError), Path(path).open("rb") as file:
+        return BARE if file.read(132)[128:] == b"DICM" else NOTHING
+    return NOTHING
+
+
+def _refuse(items: pd.DataFrame, path: Path) -> None:
+    """Refuse a list whose files are all of kinds that hold items, but not as they are."""
+    found = Counter(map(_suffix, items["path"].unique()))
+    if found.keys() <= REMEDIES.keys():
+        first = items["path"].iloc[0]
+        raise UserError(f"{path} names files that cannot be read as they are ({first})", REMEDIES[_suffix(first)])
 
 
 def _modality_of(items: pd.DataFrame, folder: Path) -> str:
@@ -169,6 +204,14 @@ def _table(root: Path, modality: str, tree: _Tree) -> Table:
                 notes=(*_of_list(root / name, named), *_notes(tree, len(named))),
             )
     form, found, skipped = _shape(tree, own.what)
+    found = owners.by_folders(found)
+    for name in tree.tables if own.own else ():  # files with a suffix of their own are no tables
+        keyed = owners.keyed(root, name, found)
+        if keyed is not None:
+            found, form = keyed, f"folders, and {name} by their names"
+            tree.others = +(tree.others - Counter([Path(name).suffix.lower()]))
+            break
+        skipped += filter(None, [listed.aside(root, name, files)])
     items, told = own.items(found, root)
     read_as = _encoded(modality, root, found["path"].tolist(), items)
     return Table(root, told or form, modality, items, notes=(*skipped, *read_as, *_notes(tree, None)))
@@ -212,6 +255,7 @@ def _walk(root: Path) -> dict[str, _Tree]:
         except OSError as fault:
             raise UserError(f"cannot look into {folder}: {fault.strerror}", "check its permissions") from None
         names: dict[str, list[str]] = {}
+        others, bare = Counter[str](), list[str]()
         for entry in found:
             name = entry.name
             if name[0] in "._" and (name[0] == "." or name == "__MACOSX"):
@@ -231,7 +275,12 @@ def _walk(root: Path) -> dict[str, _Tree]:
             elif entry.is_dir():
                 open_folders.append((f"{relative}/{name}" if relative else name, entry.path))
             else:
-                rest.others[suffix or "files without a suffix"] += 1
+                others[_suffix(name) or NOTHING] += 1
+                if len(bare) < FEW and not _suffix(name):
+                    bare.append(entry.path)
+        if any(_bare(file) == BARE for file in bare):
+            others[BARE] = others.pop(NOTHING)
+        rest.others += others
         for modality, some in names.items():
             trees[modality].folders[relative] = sorted(some)
     for tree in trees.values():
@@ -248,6 +297,8 @@ def _notes(tree: _Tree, named: int | None) -> tuple[str, ...]:
     if tree.others:
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in tree.others.most_common(4))
         notes.append(f"other files were left aside: {kinds}")
+        if tree.others.keys() & set(VOLUMES):
+            notes.append(SLICES)
     return tuple(notes)
 
 

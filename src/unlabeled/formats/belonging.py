@@ -1,15 +1,17 @@
 """Whose a row of a table is: which recording's (a stay), whose that is (a patient), and where it was made (a site)."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 import pandas as pd
 
-from unlabeled.formats.manifest import WORDS
+from unlabeled.formats.manifest import WORDS, folded
 
 RECORDINGS = ("id", "recordid", "record_id", "recording", "series_id", "stay_id", "icustay_id", "encounter_id",
               "visit_id", "hadm_id", "admission_id")  # fmt: skip
-PERSONS = ("patient", "patient_id", "patientid", "subject", "subject_id", "mrn")
+PERSONS = (
+    "patient", "patient_id", "subject", "subject_id", "participant", "participant_id", "person", "person_id", "mrn",
+)  # fmt: skip
 IDS = (*RECORDINGS, *PERSONS)  # the finest first: stays of one patient are recordings of their own
 SITES = WORDS["domain"]
 
@@ -36,28 +38,34 @@ class Belonging:
         return {c for c in (self.recording, self.person, self.site, *self.beside) if c}
 
 
-def belonging(frame: pd.DataFrame, lower: Mapping[str, str]) -> Belonging:
+def belonging(frame: pd.DataFrame) -> Belonging:
     """What tells whose the rows of a table are.
 
-    Args:
-        frame: the table.
-        lower: its columns by their names in lower case.
-
     >>> stays = pd.DataFrame({"subject_id": [7, 7, 7], "stay_id": [1, 1, 2], "ward": ["a", "a", "b"]})
-    >>> belonging(stays, {c: c for c in stays})
+    >>> belonging(stays)
     Belonging(recording='stay_id', person='subject_id', site='', beside=())
     """
-    there = [lower[word] for word in IDS if word in lower]
+    there = named(IDS, frame.columns)
     if not there:
         return Belonging()
     if len(there) > 1 and there[0].lower() == "id" and len(frame) > 1 and frame[there[0]].is_unique:
         there = [*there[1:], there[0]]  # it numbers the rows, not the recordings
     mine = there[0]
-    person = next((c for c in there if c.lower() in PERSONS), "")
-    site = lower.get(first(SITES, lower), "")
+    person = next(iter(named(PERSONS, there)), "")
+    site = next(iter(named(SITES, frame.columns)), "")
     if site and not constant(frame[mine], frame[site]):
         site = ""  # it changes within a recording, so that it is measured
     return Belonging(mine, person, site, tuple(c for c in there if c not in (mine, person)))
+
+
+def named(words: Iterable[str], columns: Iterable[str]) -> list[str]:
+    """The columns that words name, in the order of the words; how a name is spaced or parted does not count.
+
+    >>> named(("stay_id", "patient_id"), ["Patient ID", "hr"])
+    ['Patient ID']
+    """
+    known = {folded(column): column for column in reversed(list(columns))}
+    return list(dict.fromkeys(known[folded(word)] for word in words if folded(word) in known))
 
 
 def constant(ids: "pd.Series", cells: "pd.Series") -> bool:

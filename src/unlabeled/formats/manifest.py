@@ -1,10 +1,12 @@
 """Manifests: a CSV or Parquet table that names the files, or parts of them (`first`, `end`: half-open ranges of rows),
 and says what is known of each.
 
-The columns may be called by any of the words in `WORDS`; the first that is there counts.
+The columns may be called by any of the words in `WORDS`; the first that is there counts. `Patient ID`, `patientId` and
+`patient_id` are one word.
 """
 
 import itertools
+import unicodedata
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -19,18 +21,39 @@ SUFFIXES = frozenset((".csv", ".tsv", ".parquet", ".pq"))
 WORDS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path"),
     "label": ("label", "class", "class_name", "target", "category", "diagnosis", "y"),
-    "group": ("group", "patient", "patient_id", "subject", "subject_id", "speaker", "case", "part", "plate", "track"),
-    "domain": ("domain", "site", "device", "scanner", "camera", "hospital", "center", "centre"),
+    "group": (
+        "group", "patient", "patient_id", "subject", "subject_id", "participant", "participant_id", "person",
+        "person_id", "mrn", "speaker", "case", "case_id", "part", "plate", "track", "study_instance_uid",
+        "series_instance_uid",
+    ),
+    "domain": (
+        "domain", "site", "site_id", "device", "scanner", "camera", "hospital", "center", "centre", "institution",
+        "institution_name", "vendor", "manufacturer",
+    ),
     "split": ("split", "set", "subset", "partition"),
     "first": ("first", "first_row", "start", "start_row"),
     "end": ("end", "end_row", "stop", "stop_row"),
-}
+}  # fmt: skip
 
 
-def read(path: Path) -> pd.DataFrame:
+def folded(name: object) -> str:
+    """A column's name by its letters and digits alone, in lower case, as names are compared.
+
+    >>> folded("Patient ID"), folded("patient_id"), folded("PatientID")
+    ('patientid', 'patientid', 'patientid')
+    """
+    return "".join(c for c in str(name).lower() if c.isalnum())
+
+
+def read(path: Path, *, files: bool = True) -> pd.DataFrame:
     """Read a manifest as strings, its columns named `path`, `label`, `group`, `domain`, `split` where it has them.
 
-    Other columns keep their names. Empty cells are missing; `None` and `NA` are words like any other.
+    Other columns keep their names. Empty cells are missing; `None` and `NA` are words like any other. Spaces around
+    what is known of an item do not count, so that a patient typed with one at its end is no other patient.
+
+    Args:
+        path: the table.
+        files: whether it must name files.
 
     Raises:
         UserError: when it cannot be read or names no files.
@@ -50,17 +73,29 @@ def read(path: Path) -> pd.DataFrame:
         raise UserError(
             f"cannot read the manifest {path}: {str(fault).splitlines()[0]}", "give a CSV or Parquet table"
         ) from None
-    lower = {str(column).strip().lower(): column for column in reversed(list(frame.columns))}
+    there = ", ".join(map(str, frame.columns)) or "none"
+    lower = {folded(column): column for column in reversed(list(frame.columns))}
     names = {}
     for name, words in WORDS.items():
-        found = next((lower[word] for word in words if word in lower), None)
+        found = next((lower[folded(word)] for word in words if folded(word) in lower), None)
         if found is not None:
             names[found] = name
     frame = frame.drop(columns=[c for c in names.values() if c in frame and c not in names]).rename(columns=names)
-    if "path" not in frame:
-        columns = ", ".join(map(str, frame.columns)) or "none"
-        raise UserError(f"{path} has no column that names files (it has: {columns})", 'call that column "path"')
+    if files and "path" not in frame:
+        raise UserError(f"{path} has no column that names files (it has: {there})", 'call that column "path"')
+    known = frame.columns.intersection(["label", "group", "domain", "split"])
+    frame[known] = frame[known].apply(_tidy)
     return frame
+
+
+def _tidy(cells: "pd.Series") -> "pd.Series":
+    """Words without spaces around them and in one form of letters; what is empty then is missing. Groups that stand as
+    1.0 where a program has counted empty cells among the numbers are 1.
+    """
+    out = cells.map(lambda cell: unicodedata.normalize("NFC", cell.strip()), na_action="ignore")
+    if cells.name == "group" and out.dropna().str.fullmatch(r"\d+\.0").all():
+        out = out.str.removesuffix(".0")
+    return out.mask(out == "")
 
 
 def unnamed(path: Path, known: Collection[str] = ()) -> str:
@@ -76,9 +111,9 @@ def unnamed(path: Path, known: Collection[str] = ()) -> str:
         head = layout(path).head
     except (OSError, UnicodeError):
         return ""
-    words = {*known, *itertools.chain.from_iterable(WORDS.values())}
-    odd = [name for name in head if name and name.lower() not in words]
-    if not odd or {name.lower() for name in head} & set(WORDS["label"]):
+    words = {folded(word) for word in (*known, *itertools.chain.from_iterable(WORDS.values()))}
+    odd = [name for name in head if name and folded(name) not in words]
+    if not odd or {folded(name) for name in head} & {folded(word) for word in WORDS["label"]}:
         return ""
     told = ", ".join(odd[:MOST]) + (", ..." if len(odd) > MOST else "")
     return f'no column of {path.name} is known to hold labels (others: {told}): call the one that does "label"'

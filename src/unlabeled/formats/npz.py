@@ -1,7 +1,8 @@
 """Array files: NumPy's `.npz` with pictures and what is known of them; pickled objects are never loaded.
 
-Names that are understood: `x` or `images` with `y` or `labels`, `groups`, `domains`; or the same for each split, as in
-`x_train`, `y_train`, `x_test`, `y_test`, `x_unlabeled`. Rows are numbered through: train, val, test, unlabeled.
+Names that are understood: `x` or `images` with `y` or `labels`, `groups` (or `patients`), `domains` (or `sites`); or
+the same for each split: `x_train`, `y_train`, `x_test`, `y_test`, `x_unlabeled`. Rows are numbered through: train,
+val, test, unlabeled.
 """
 
 import zipfile
@@ -13,7 +14,11 @@ import numpy as np
 from unlabeled.errors import UserError
 
 PICTURES = ("x", "images", "image", "data")
-KNOWN = {"label": ("y", "labels", "label", "targets"), "group": ("groups", "group"), "domain": ("domains", "domain")}
+KNOWN = {
+    "label": ("y", "labels", "label", "targets"),
+    "group": ("groups", "group", "patients", "patient", "subjects", "subject"),
+    "domain": ("domains", "domain", "sites", "site"),
+}
 SPLITS = ("train", "val", "test", "unlabeled")
 
 

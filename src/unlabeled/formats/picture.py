@@ -7,7 +7,7 @@ short is an error, never a half-grey picture. Colour PNGs of 16 bits are read at
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -43,6 +43,7 @@ FAULTS = (
 )
 REACH = "reach"  # under which a plane tells how far its file's floats go
 ORIENTATION = 0x0112  # EXIF tag
+PHOTOMETRIC = 262  # TIFF tag, 0 where 0 is white
 TURNS = {number: Image.Transpose(turn) for number, turn in zip(range(2, 9), (0, 3, 1, 5, 4, 6, 2), strict=True)}
 
 
@@ -56,6 +57,7 @@ class Look:
         bits: 8 or 16 per channel.
         thumb: (side, side, 3) uint8.
         reach: 1 or 65,535 where the file holds floats that were read as going so far, else 0.
+        frames: of that size in the file, of which the first is read.
     """
 
     width: int
@@ -64,6 +66,7 @@ class Look:
     bits: int
     thumb: np.ndarray
     reach: int = 0
+    frames: int = 1
 
 
 def look(path: str | Path, side: int = 32) -> Look:
@@ -81,8 +84,9 @@ def look(path: str | Path, side: int = 32) -> Look:
         if not isinstance(picture, JpegImageFile):  # all of it was decoded, and stands upright
             width, height = planes[0].size
         small = _array([_square(p, side, "squash") for p in planes], 8).transpose(1, 2, 0)
-    reach = int(planes[0].info.get(REACH, 0))
-    return Look(width, height, 1 if is_grey(small) else 3, 16 if planes[0].mode == "F" else 8, _rgb(small), reach)
+        frames = _frames(picture, file)
+    reach, bits = int(planes[0].info.get(REACH, 0)), 16 if planes[0].mode == "F" else 8
+    return Look(width, height, 1 if is_grey(small) else 3, bits, _rgb(small), reach, frames)
 
 
 def look_at(pixels: np.ndarray, side: int = 32) -> Look:
@@ -202,8 +206,8 @@ def _open(file: BinaryIO) -> Image.Image:
 
 def _load(picture: Image.Image, file: BinaryIO, side: int) -> Planes:
     """Decode the first frame to upright planes; a JPEG at once near twice the wanted side."""
+    tags = picture.tag_v2 if isinstance(picture, TiffImagePlugin.TiffImageFile) else {}
     if not isinstance(picture, JpegImageFile):
-        tags = picture.tag_v2 if isinstance(picture, TiffImagePlugin.TiffImageFile) else {}
         if not picture.mode or (picture.mode in ("RGB", "RGBA") and 16 in np.atleast_1d(tags.get(258, 8))):
             turn = TURNS.get(picture.getexif().get(ORIENTATION, 1) if picture.mode else 1)
             return [plane if turn is None else plane.transpose(turn) for plane in _tiff(file)]
@@ -215,7 +219,7 @@ def _load(picture: Image.Image, file: BinaryIO, side: int) -> Planes:
     if picture.getexif().get(ORIENTATION, 1) != 1:
         picture = ImageOps.exif_transpose(picture)
     if picture.mode.startswith(("I", "F")):
-        return _deep([np.asarray(picture.convert("F"))], picture.mode == "F")
+        return _deep([np.asarray(picture.convert("F"))], picture.mode == "F", tags.get(PHOTOMETRIC) == 0)
     if picture.mode in ("LA", "RGBA", "PA", "La", "RGBa") or "transparency" in picture.info:
         grey = picture.mode in ("L", "LA", "La")
         over = picture.convert("RGBA")
@@ -225,13 +229,36 @@ def _load(picture: Image.Image, file: BinaryIO, side: int) -> Planes:
     return [picture]
 
 
-def _deep(values: list[np.ndarray], floats: bool) -> Planes:
-    """Planes (H, W) float32 of more than 8 bits, from 0 to 65,535; a file's floats up to 1 are spread."""
+def _frames(picture: Image.Image, file: BinaryIO) -> int:
+    """How many frames of one size a file holds; small copies, as JPEGs of phones and scans of slides hold, are none."""
+    if isinstance(picture, JpegImageFile):
+        return 1
+    with suppress(*FAULTS):
+        if not picture.mode:
+            import tifffile
+
+            file.seek(0)
+            with tifffile.TiffFile(file) as pages:
+                first = pages.pages.first.shape[:2]
+                return sum(page.shape[:2] == first for page in pages.pages)
+        if (count := getattr(picture, "n_frames", 1)) > 1:
+            size = picture.size
+            picture.seek(1)
+            return count if picture.size == size else 1
+    return 1
+
+
+def _deep(values: list[np.ndarray], floats: bool, negative: bool) -> Planes:
+    """Planes (H, W) float32 of more than 8 bits, from 0 to 65,535; a file's floats up to 1 are spread, and what counts
+    from white on, as films of X-rays may, is turned, as Pillow does with 8 bits alone.
+    """
     low, high = float(np.min([v.min() for v in values])), float(np.max([v.max() for v in values]))  # NaN stays
     if not (low >= 0 and high <= 65535):
-        raise ValueError(f"its values run from {low:g} to {high:g}, not from 0 to 65,535")
+        told = f"its values run from {low:g} to {high:g}: bring all pictures from one such range to 0 to 65,535"
+        raise ValueError(told if low == low else "some of its values are no numbers (NaN): fill them first")
     spread = floats and high <= 1
-    planes = [Image.fromarray(v * np.float32(65535) if spread else v) for v in values]
+    values = [v * np.float32(65535) if spread else v for v in values]
+    planes = [Image.fromarray(np.float32(65535) - v if negative else v) for v in values]
     if floats:
         planes[0].info[REACH] = 1 if spread else 65535
     return planes
@@ -242,15 +269,16 @@ def _tiff(file: BinaryIO) -> Planes:
     import tifffile
 
     file.seek(0)
-    pixels = np.squeeze(tifffile.imread(file, key=0))
+    with tifffile.TiffFile(file) as pages:
+        pixels, negative = np.squeeze(pages.pages.first.asarray()), pages.pages.first.photometric == 0
     if pixels.ndim == 3 and pixels.shape[0] in (3, 4) and pixels.shape[2] not in (3, 4):
         pixels = pixels.transpose(1, 2, 0)
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):
         raise ValueError(f"its shape {pixels.shape} is neither grey nor colour")
     if pixels.dtype == np.uint8:
-        return [Image.fromarray(pixels[..., :3] if pixels.ndim == 3 else pixels)]
+        return [Image.fromarray(255 - pixels if negative else pixels[..., :3] if pixels.ndim == 3 else pixels)]
     planes = np.atleast_3d(pixels).transpose(2, 0, 1)[:3]
-    return _deep([p.astype(np.float32) for p in planes], pixels.dtype.kind == "f")
+    return _deep([p.astype(np.float32) for p in planes], pixels.dtype.kind == "f", negative)
 
 
 def _with_channels(planes: Planes, channels: int) -> Planes:

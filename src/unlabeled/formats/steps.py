@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from unlabeled.formats import Unreadable, times
-from unlabeled.formats.belonging import IDS, SITES, Belonging, belonging, constant
+from unlabeled.formats.belonging import IDS, SITES, Belonging, belonging, constant, named
 from unlabeled.formats.belonging import first as _first
 from unlabeled.formats.cells import NOTE, commas, encoding, layout, table
 from unlabeled.formats.record import Recording, lost, made
@@ -44,7 +44,7 @@ def read(path: Path) -> Mapping[str, Recording]:
             raise Unreadable(f'two of its columns are called "{name}"')
         lower[name] = column
     found = {what: lower[w] if (w := _first(words, lower)) else None for what, words in WORDS.items()}
-    whose = belonging(frame, lower)
+    whose = belonging(frame)
     found["id"] = whose.recording or None
     at, taken, note = _times(frame, lower, found["time"])  # of the whole file, so that one rule reads its dates
     parts: list[tuple[str, pd.DataFrame, np.ndarray | None]] = [("", frame, at)]
@@ -114,9 +114,10 @@ def _frame(path: Path) -> pd.DataFrame:
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise Unreadable(f'two of its columns are called "{twice}"')
-    mine = {w for w in (_first(WORDS["label"], names), _variable(names), *IDS) if w}  # 007 is no 7
-    mine |= set(SITES) if mine & {*names} & {*IDS} else set()
-    words: dict[Hashable, str] = {cell: "str" for cell in how.raw if cell.strip().lower() in mine}
+    mine = {w for w in (_first(WORDS["label"], names), _variable(names)) if w}
+    whose = named(IDS, how.raw)
+    whose += named(SITES, how.raw) if whose else []
+    words: dict[Hashable, str] = {c: "str" for c in how.raw if c in whose or c.strip().lower() in mine}  # 007 is no 7
     frame = table(path, how, words)
     if how.between != "," and how.decimal == "." and commas(frame.drop(columns=list(words))):  # below the first lines
         frame = table(path, replace(how, decimal=","), words)

@@ -16,6 +16,7 @@ import pandas as pd
 
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, manifest
+from unlabeled.formats.belonging import named
 from unlabeled.formats.cells import MARKS, layout, table, unquoted
 from unlabeled.formats.recording import LONGEST_LINE, guard_lines
 
@@ -134,7 +135,7 @@ def holds_text(path: Path) -> bool:
         some = _head(path)
     except (OSError, ValueError, IndexError):
         return False
-    return not {str(c).strip().lower() for c in some.columns} & set(manifest.WORDS["path"]) and bool(_texts(some))
+    return not named(manifest.WORDS["path"], map(str, some.columns)) and bool(_texts(some))
 
 
 def lists(path: Path) -> bool:
@@ -191,9 +192,8 @@ def _rows(path: str, changed: int) -> Mapping[str, Document]:
     texts = _texts(table)
     if not texts:
         raise Unreadable("none of its columns holds text")
-    lower = {str(c).strip().lower(): c for c in reversed(list(table.columns))}
-    told = {what: next((lower[w] for w in words if w in lower and lower[w] not in texts), None)
-            for what, words in KNOWN.items()}  # fmt: skip
+    own = {str(c): c for c in reversed(list(table.columns)) if c not in texts}
+    told = {what: next((own[c] for c in named(words, reversed(own))), None) for what, words in KNOWN.items()}
     out: dict[str, Document] = {}
     for number, row in enumerate(table.to_dict("records")):
         known = {what: _word(row[column]) if column is not None else None for what, column in told.items()}

@@ -23,7 +23,7 @@ from unlabeled.deploy.figures import doubts
 from unlabeled.deploy.model import Model, load_model, worth
 from unlabeled.deploy.worse import ALL, SEVERITIES, known, measure
 from unlabeled.errors import UserError
-from unlabeled.formats import manifest
+from unlabeled.formats import manifest, steps
 from unlabeled.progress import count
 from unlabeled.report.audit.page import Found, write
 from unlabeled.report.audit.parts import SHOWN as SHOWN_PARTS
@@ -237,10 +237,12 @@ def column(table: Table, data: str, name: str) -> np.ndarray:
     if file.suffix.lower() in manifest.SUFFIXES and table.form.startswith("manifest"):  # not a table of recordings
         frame = manifest.read(file)
         there = [str(c) for c in frame.columns if c not in ("path", "split")]
-        name = name if name in there else known_as(name)
+        heads = {manifest.folded(c): c for c in (*reversed(there), "label", "group", "domain")}
+        known = {manifest.folded(c) for c in steps.columns(file)}  # what the file itself calls them
+        name = heads.get(manifest.folded(name), known_as(name) if manifest.folded(name) in known else name)
         if name in there:
             return _of_items(table.items["path"].tolist(), frame, name)
-    if (own := known_as(name)) in table.items.columns and table.items[own].notna().any():
+    if (own := known_as(name)) not in there and own in table.items.columns and table.items[own].notna().any():
         return table.items[own].to_numpy(dtype=object)  # that the recordings tell themselves
     shown = ", ".join(there) or "only what a manifest (.csv, .parquet) names"
     raise UserError(f'there is no column "{name}" in {data}', f"it has {shown}")
@@ -252,7 +254,8 @@ def known_as(name: str) -> str:
     >>> known_as("hospital"), known_as("age")
     ('domain', 'age')
     """
-    return next((k for k, words in manifest.WORDS.items() if name.lower() in words), name)
+    own = manifest.folded(name)
+    return next((k for k, words in manifest.WORDS.items() if own in map(manifest.folded, words)), name)
 
 
 def _few(values: np.ndarray) -> str:

@@ -14,6 +14,7 @@ from unlabeled.data.series import SeriesPrep
 from unlabeled.data.store import Preparation, Store
 from unlabeled.data.table import Table, frame
 from unlabeled.formats import Unreadable, arrays, manifest, recording, steps
+from unlabeled.formats.belonging import named
 from unlabeled.formats.cells import layout
 from unlabeled.formats.record import Recording
 
@@ -31,7 +32,7 @@ class Series(Kind):
         """Whether a table holds numbers over time."""
         if path.suffix.lower() in (".npz", ".ts"):
             return path.suffix.lower() == ".ts" or arrays.holds_series(path)
-        lists = path.suffix.lower() in manifest.SUFFIXES and set(manifest.WORDS["path"]) & set(steps.columns(path))
+        lists = path.suffix.lower() in manifest.SUFFIXES and named(manifest.WORDS["path"], steps.columns(path))
         return not lists and _over_time(path)
 
     def items(self, items: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, str]:
@@ -99,7 +100,7 @@ def _expanded(path: str, folder: Path) -> Iterator[tuple[str, Recording | None]]
     """
     file = folder / path
     try:
-        several = file.suffix.lower() in (".ts", ".npz") or set(steps.columns(file)) & set(steps.WORDS["id"])
+        several = file.suffix.lower() in (".ts", ".npz") or named(steps.WORDS["id"], steps.columns(file))
         found = recording.read(file) if several else None
     except Unreadable:
         found = None
