@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import rankdata
 
 from unlabeled.stats import resampled
 
@@ -63,12 +64,12 @@ def chance(confidence: np.ndarray, *, bins: int = BINS, draws: int = 400, seed: 
 
 
 def numbers(confidence: np.ndarray, bins: int = BINS, mass: bool = False) -> np.ndarray:
-    """The bin (N,) of each item: of equal width, open below and closed above; or of equal mass."""
+    """The bin (N,) of each item: of equal width, open below and closed above; or of equal mass, equal confidences
+    together: which of them are right is often a matter of the order in which the items stand, as classes do.
+    """
     c = np.asarray(confidence, np.float64)
     if mass:
-        rank = np.empty(len(c), np.int64)
-        rank[np.argsort(c, kind="stable")] = np.arange(len(c))
-        return rank * bins // max(1, len(c))
+        return np.asarray((rankdata(c) - 1) * bins // max(1, len(c)), np.int64)
     return (np.ceil(c * bins) - 1).clip(0, bins - 1).astype(np.int64)
 
 
