@@ -85,10 +85,20 @@ def weights(units: np.ndarray | None, items: int, rate: float) -> np.ndarray:
         items: how many there are, N.
         rate: of false alarms, 0 to 1.
     """
-    if units is None:
+    if units is None or vouching(units, rate):
         return np.ones(items)
     _, where, counts = np.unique(units, return_inverse=True, return_counts=True)
-    return np.asarray(1 / counts[where]) if rate * (len(counts) + 1) >= 1 else np.ones(items)
+    return np.asarray(1 / counts[where])
+
+
+def vouching(units: np.ndarray | None, rate: float) -> int:
+    """How many groups the good items are of where these are too few to vouch for the rate in a new one; else 0.
+
+    >>> vouching(np.arange(30) % 3, 0.1), vouching(np.arange(30) % 9, 0.1), vouching(None, 0.1)
+    (3, 0, 0)
+    """
+    groups = 0 if units is None else len(np.unique(units))
+    return groups if rate * (groups + 1) < 1 - 1e-9 else 0
 
 
 def p_values(scores: np.ndarray, good: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:

@@ -21,6 +21,11 @@ def told(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], list
         found = count(events["found"], "stretch", "stretches")
         details.append(f"{found} of time found in {much}, all listed in events.csv")
     limits = [f"The rate of false alarms holds for good {items} like those learnt from: {same}."]
+    if few := figures.get("groups"):
+        limits.append(
+            f"The good {items} that set the threshold are of {count(few, 'group')}, too few to vouch for {rate:.1%} in "
+            f"a new one: the rate holds for new {items} of these groups."
+        )
     if "images" in figures:
         alarms, every = figures["false_alarms"], figures["images"]["all"]
         flagged = f"({alarms['share']:.1%}; {rate:.1%} were allowed), AUROC {every['auroc']:.3f}."
