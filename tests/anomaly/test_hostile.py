@@ -10,6 +10,7 @@ from PIL import Image
 
 from unlabeled.anomaly import _masks, _words
 from unlabeled.anomaly._figures import share_with_interval
+from unlabeled.anomaly._threshold import beyond
 from unlabeled.data.scan import scan
 from unlabeled.errors import UserError
 from unlabeled.report.anomalies import heat
@@ -48,9 +49,18 @@ def test_pictures_of_one_part_are_one_for_the_interval_and_few_parts_are_said(pa
     seen = found(parts / "parts" / "good.csv", parts / "new" / "items.csv", parts / "out")
     alarms = seen.figures["false_alarms"]
     assert alarms["n"] == 24
+    assert alarms.pop("beyond") == beyond(alarms["hits"] * 13 / 24, 13, 3, 0.2)
     assert alarms == share_with_interval(alarms["hits"], 24, 13 / 24)  # twelve parts, and one with twelve pictures
     assert any("are of 3 groups, too few to vouch for 20.0% in a new one" in line for line in seen.lines())
+    seen.figures["false_alarms"]["beyond"] = 0
     assert not any("too few to vouch" in line for line in _words.told({**seen.figures, "groups": 0}, True)[2])
+
+
+@pytest.mark.parametrize(("sign", "words"), [(1, "items differ"), (0, "the chance that lies in 12 good"), (-1, "less")])
+def test_more_alarms_than_were_allowed_are_no_proof_where_few_items_set_the_threshold(sign: int, words: str) -> None:
+    alarms = share_with_interval(4 if sign >= 0 else 0, 12) | {"beyond": sign}
+    figures = {"rate": 0.05, "detector": "density", "kept_apart": 12, "folds": 0, "false_alarms": alarms}
+    assert sum(words in line for line in _words.told(figures, True)[2]) == 1
 
 
 @pytest.mark.parametrize("wrong", ["turned", "broken"])

@@ -148,3 +148,28 @@ def threshold(good: np.ndarray, rate: float, weight: np.ndarray | None = None) -
 def flagged(p: np.ndarray, rate: float) -> np.ndarray:
     """Which items are flagged (N,) bool: those whose p-value is at most the rate."""
     return np.asarray(p <= rate + 1e-9)
+
+
+def beyond(hits: float, tested: float, kept: float, rate: float) -> int:
+    """Whether more (1) or fewer (-1) good test items are flagged than chance explains in 95 of 100 cases, else 0.
+
+    A threshold that few items set scatters, too: the share of good items that it flags in truth is
+    Beta(spare, kept + 1 - spare), with spare = (kept + 1) * rate, rounded down (Vovk 2012, arXiv:1209.2673).
+
+    Args:
+        hits: how many are flagged.
+        tested: how many good test items there are; less where they overlap or belong together, and `hits` as well.
+        kept: how many items, or groups, set the threshold.
+        rate: of false alarms, 0 to 1.
+
+    >>> beyond(5, 12, 12, 0.1), beyond(500, 1200, 12, 0.1), beyond(42, 100, 400, 0.1), beyond(0, 400, 400, 0.1)
+    (1, 1, 1, -1)
+    >>> beyond(2, 12, 12, 0.1), beyond(12, 100, 19, 0.05)
+    (0, 0)
+    """
+    from scipy.stats import betabinom  # seconds to import, and a server needs none of it
+
+    whole = max(1, round(kept))
+    spare = min(whole, max(1, math.floor((whole + 1) * rate + 1e-9)))
+    law, found = betabinom(max(1, round(tested)), spare, whole + 1 - spare), round(hits)
+    return 1 if law.sf(found - 1) < 0.025 else -1 if law.cdf(found) < 0.025 else 0
