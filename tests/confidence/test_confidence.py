@@ -10,6 +10,8 @@ from scipy.stats import beta
 import unlabeled as ul
 from unlabeled.confidence import calibration, conformal, ensemble, selective
 from unlabeled.confidence.temperature import temperature
+from unlabeled.deploy.decide import Limits
+from unlabeled.deploy.figures import figures
 from unlabeled.metrics import report
 
 
@@ -185,3 +187,13 @@ def test_what_chance_gives_an_honest_model_is_what_such_models_show() -> None:
     assert mean == pytest.approx(np.mean(shown), abs=0.004) and mean > 0.03
     assert np.mean(np.array(shown) > most) == pytest.approx(0.05, abs=0.04)
     assert calibration.chance(np.ones(50)) == (0.0, 0.0)
+
+
+def test_label_sets_of_one_class_each_may_yet_be_larger() -> None:
+    """Of 20 items all sets hold one class: one in six may hold all four, or none, and was not among them."""
+    p = np.full((20, 4), 0.01) + 0.96 * np.eye(4)[np.arange(20) % 4]
+    limits = Limits("abcd", 0.9, np.full(4, 0.5), 1.0)
+    size = figures({"probabilities": p, "strangeness": np.zeros(20)}, np.arange(20) % 4, limits)["size"]
+    assert size["value"] == 1.0
+    assert size["high"] == pytest.approx(1 + 3 * (1 - 0.025 ** (1 / 20)))
+    assert size["low"] == pytest.approx(0.025 ** (1 / 20))
