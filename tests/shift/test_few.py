@@ -1,5 +1,6 @@
 """What a change of the world shows where there is little to show it by: one group, one item of a domain, fewer arms."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +11,13 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from unlabeled.report.shift import arms
+from unlabeled.report.shift.page import Shift
 from unlabeled.report.transfer.page import Transfer
 from unlabeled.settings import Budget, Setup, Training
-from unlabeled.shift import outcome
+from unlabeled.shift import outcome, severity, story
 from unlabeled.shift.representation import tell
+from unlabeled.shift.severity import Curve
 from unlabeled.study.fits import write_arrays
 from unlabeled.verbs.pretrain import pretrain
 from unlabeled.verbs.shift import Shifted, shift
@@ -107,3 +111,18 @@ def test_a_domain_that_looks_like_a_number_keeps_its_name_on_the_page(tmp_path: 
     """Scanner 007 is not scanner 7."""
     pd.DataFrame({"arm": ["simclr"], "worst_target": ["007"]}).to_csv(tmp_path / "overall.csv", index=False)
     assert Transfer(tmp_path).frame("overall")["worst_target"].tolist() == ["007"]
+
+
+def test_a_reference_without_an_error_has_no_ratio_in_words_either(tmp_path: Path) -> None:
+    """Where the reference is right on every item nothing is so many times its error."""
+    right = np.ones((1, 2, 6, 40), bool)
+    wrong = right & (np.arange(40) % 4 > 0)
+    curves = {"simclr": Curve(((0, 0),), wrong), "random": Curve(((0, 0),), right)}
+    table = severity.robustness(curves, ["fog", "rain"], [], "random")
+    [line, _] = story.details(table, severity.differences(curves, ["fog", "rain"], []), None, None, None)
+    assert "nan" not in line and "random makes no error" in line
+    table.to_csv(tmp_path / "robustness.csv", index=False)
+    severity.differences(curves, ["fog", "rain"], []).to_csv(tmp_path / "differences.csv", index=False)
+    (tmp_path / "shift.json").write_text(json.dumps({"arms": {"simclr": "trained", "random": "random"}}), "utf-8")
+    [block, _] = arms.section(Shift(tmp_path)).facts["blocks"]
+    assert [row.cells[4].value for row in block.rows] == ["–", "–"]

@@ -38,9 +38,8 @@ def details(
 ) -> list[str]:
     """Further findings, a sentence each."""
     out = [
-        f"{row['arm']}: {100 * row['clean']:.1f} % clean, {100 * row['accuracy']:.1f} % corrupted, error "
-        f"{row['mce']:.2f} times that of {row['reference']}, worst {_word(row['worst_kind'])} "
-        f"({100 * row['worst_accuracy']:.0f} %)."
+        f"{row['arm']}: {100 * row['clean']:.1f} % clean, {100 * row['accuracy']:.1f} % corrupted, {_beside(row)}, "
+        f"worst {_word(row['worst_kind'])} ({100 * row['worst_accuracy']:.0f} %)."
         for row in robustness[robustness["scope"] == ALL].to_dict("records")
     ]
     fresh = robustness[robustness["scope"] == NEW].sort_values("accuracy", ascending=False)
@@ -101,6 +100,12 @@ def gap(differences: pd.DataFrame, a: str, b: str, what: str, scope: str) -> str
 
 def _percent(row: Mapping[Any, Any]) -> str:
     return f"{100 * row['accuracy']:.0f} % ({ends(row['low'], row['high'], '.0f')})"
+
+
+def _beside(row: Mapping[Any, Any]) -> str:
+    if pd.isna(row["mce"]):
+        return f"no mCE, as {row['reference']} makes no error under some kind"
+    return f"error {row['mce']:.2f} times that of {row['reference']}"
 
 
 def _word(kind: str) -> str:

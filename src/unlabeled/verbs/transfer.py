@@ -61,7 +61,8 @@ class Transferred:
         wide["AUROC, mean"] = self.overall.set_index("arm")["auroc"]
         out.append(f"{'accuracy in the domain kept back':<34}" + "".join(f"{str(t)[:19]:>21}" for t in wide.columns))
         out += [
-            f"{a:<34}" + "".join(f"{v:>21.3f}" for v in r) for a, r in zip(wide.index, wide.to_numpy(), strict=True)
+            f"{a:<34}" + "".join(f"{v:>21.3f}" if v == v else f"{'–':>21}" for v in r)
+            for a, r in zip(wide.index, wide.to_numpy(), strict=True)
         ]
         return [*out, "", *(f"mind: {x}" for x in self.limits), "", f"open {self.report}"]
 
