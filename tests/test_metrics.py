@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.naive_bayes import GaussianNB
 
 from unlabeled.errors import UserError
-from unlabeled.metrics import brief, confusion, report, weighted
+from unlabeled.metrics import brief, confusion, report, retrieval, weighted
 
 NAMES = [str(i) for i in range(10)]
 
@@ -133,3 +133,9 @@ def test_average_precision_of_two_classes_is_that_of_the_rarer() -> None:
     assert found == pytest.approx(slow)
     three = np.eye(3)[random.integers(0, 3, 50)] * 0.8 + 0.1
     assert report(three / three.sum(1, keepdims=True), three.argmax(1), list("abc"))["auprc"] == 1.0
+
+
+def test_a_likeness_that_is_no_number_finds_nothing() -> None:
+    found = retrieval(np.array([[0.9, 0.1, 0.2], [np.nan] * 3, [0.3, 0.1, 0.8]]))
+    assert found["r@1"] == pytest.approx(2 / 3) and found["median rank"] == 1
+    assert retrieval(np.full((4, 4), np.nan))["median rank"] == 4

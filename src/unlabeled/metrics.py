@@ -265,7 +265,7 @@ def retrieval(similarity: np.ndarray) -> dict[str, float]:
     >>> {k: round(v, 2) for k, v in retrieval(np.array([[0.9, 0.1], [0.8, 0.2]])).items()}
     {'r@1': 0.5, 'r@5': 1.0, 'r@10': 1.0, 'median rank': 1.5, 'gallery': 2.0, 'chance': 0.5}
     """
-    rank = (similarity >= np.diag(similarity)[:, None]).sum(1)
+    rank = len(similarity) - (similarity < np.diag(similarity)[:, None]).sum(1)  # what is not a number finds nothing
     out = {f"r@{k}": float((rank <= k).mean()) for k in (1, 5, 10)}
     return out | {"median rank": float(np.median(rank)), "gallery": float(len(rank)), "chance": 1 / len(rank)}
 

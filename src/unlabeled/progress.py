@@ -3,6 +3,7 @@
 All of it goes to stderr, so that stdout holds results only; `UNLABELED_QUIET=1` silences it.
 """
 
+import math
 import os
 import sys
 import time
@@ -96,6 +97,15 @@ def in_percent(value: float, digits: int = 1) -> str:
             return text
     end = 10.0 ** -(digits + 1)
     return f"<{end:g}" if value < 0.5 else f">{100 - end:g}"
+
+
+def ends(low: float, high: float, form: str = ".1f") -> str:
+    """The ends of an interval of shares in percent, or that there is none: one group alone has none.
+
+    >>> ends(0.873, 0.9), ends(-0.02, 0.05, "+.1f"), ends(float("nan"), float("nan"))
+    ('87.3 to 90.0', '-2.0 to +5.0', 'no interval')
+    """
+    return f"{100 * low:{form}} to {100 * high:{form}}" if math.isfinite(low) and math.isfinite(high) else "no interval"
 
 
 def duration(seconds: float) -> str:

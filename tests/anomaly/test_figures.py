@@ -142,6 +142,21 @@ def test_false_alarms_keep_to_the_rate_in_the_mean() -> None:
     assert 0.085 < np.mean(rates) < 0.108
 
 
+@pytest.mark.parametrize(("kept", "rate"), [(19, 0.05), (59, 0.1), (300, 0.05)])
+def test_a_threshold_that_few_items_set_scatters_and_that_is_no_sign_of_other_items(kept: int, rate: float) -> None:
+    """Items all alike: of many searches one in twenty at most is told that its test items differ."""
+    rng = np.random.default_rng(1)
+    said, exact = [], []
+    for _ in range(400):
+        x = rng.standard_normal(kept + 500)
+        hits = int(threshold.flagged(threshold.p_values(x[kept:], x[:kept]), rate).sum())
+        said.append(threshold.beyond(hits, 500, kept, rate))
+        exact.append(figures.share_with_interval(hits, 500)["low"] > rate)
+    assert np.mean(np.abs(said)) < 0.07
+    assert np.mean(exact) > 0.1 or kept > 100  # what the interval of the share alone would have said
+    assert threshold.beyond(300, 500, kept, rate) == 1
+
+
 def test_no_group_sets_the_threshold_and_is_learnt_from() -> None:
     groups = [f"g{i // 3}" for i in range(60)] + [None] * 10
     table = Table(None, "", "image", frame([f"{i}.png" for i in range(70)], ["unlabeled"] * 70, group=groups))  # type: ignore[arg-type]

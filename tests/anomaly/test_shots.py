@@ -63,7 +63,7 @@ def test_where_nothing_of_another_group_is_left_that_is_said() -> None:
     rows = _shots.gain(good, test, faulty, (0, 1), groups=groups, draws=20)
     lost = [r for r in rows if np.isnan(r["after"])]
     assert 0 < len(lost) < 20 and all(np.isnan(r["before"]) and r["shots"] for r in lost)
-    alarms = {"share": 0.0, "low": 0.0, "high": 0.2, "hits": 0, "n": 10}
+    alarms = {"share": 0.0, "low": 0.0, "high": 0.2, "hits": 0, "n": 10, "beyond": 0}
     told = {"rate": 0.1, "detector": "planted", "folds": 3, "false_alarms": alarms, "shots": rows}
     [said] = _words.told(told, True)[1]
     assert f"left to test on in {len(lost)} of 20 draws" in said and "AUROC" in said and "nan" not in said

@@ -10,6 +10,8 @@ from scipy.stats import beta
 import unlabeled as ul
 from unlabeled.confidence import calibration, conformal, ensemble, selective
 from unlabeled.confidence.temperature import temperature
+from unlabeled.deploy.decide import Limits
+from unlabeled.deploy.figures import figures
 from unlabeled.metrics import report
 
 
@@ -107,6 +109,29 @@ def test_calibration_error_against_a_loop(pairs: list[tuple[float, bool]]) -> No
     )
 
 
+def slow_mass_ece(confidence: np.ndarray, right: np.ndarray, bins: int) -> float:
+    """Items of one confidence are one lump, which lies where its middle item does."""
+    order, total, gaps = sorted(set(confidence.tolist())), len(confidence), [0.0] * bins
+    for value in order:
+        below, mine = int((confidence < value).sum()), np.flatnonzero(confidence == value)
+        middle = below + (len(mine) - 1) / 2
+        gaps[int(middle * bins / total)] += len(mine) * value - right[mine].sum()
+    return sum(abs(g) for g in gaps) / total
+
+
+def test_bins_of_equal_mass_do_not_hang_on_the_order_of_the_items() -> None:
+    """Classes stand one after the other, and many answers are equally sure: an honest model is not off by 32 %."""
+    confidence, right = np.full(1000, 0.8), np.arange(1000) < 800
+    assert calibration.error(confidence, right, mass=True) == pytest.approx(0.0, abs=1e-9)
+    random = np.random.default_rng(0)
+    confidence = random.choice([0.5, 0.7, 0.9, 0.99, 1.0], 300)
+    right = np.sort(random.uniform(size=300) < confidence)
+    turned = random.permutation(300)
+    found = calibration.error(confidence, right, bins=7, mass=True)
+    assert found == pytest.approx(slow_mass_ece(confidence, right, 7), abs=1e-9)
+    assert found == pytest.approx(calibration.error(confidence[turned], right[turned], bins=7, mass=True), abs=1e-9)
+
+
 def test_calibration_error_is_the_one_of_the_study_and_mass_bins_are_even() -> None:
     logits, labels = drawn(500, 3, 2.0, 3)
     p = softmax(logits, 1)
@@ -162,3 +187,13 @@ def test_what_chance_gives_an_honest_model_is_what_such_models_show() -> None:
     assert mean == pytest.approx(np.mean(shown), abs=0.004) and mean > 0.03
     assert np.mean(np.array(shown) > most) == pytest.approx(0.05, abs=0.04)
     assert calibration.chance(np.ones(50)) == (0.0, 0.0)
+
+
+def test_label_sets_of_one_class_each_may_yet_be_larger() -> None:
+    """Of 20 items all sets hold one class: one in six may hold all four, or none, and was not among them."""
+    p = np.full((20, 4), 0.01) + 0.96 * np.eye(4)[np.arange(20) % 4]
+    limits = Limits("abcd", 0.9, np.full(4, 0.5), 1.0)
+    size = figures({"probabilities": p, "strangeness": np.zeros(20)}, np.arange(20) % 4, limits)["size"]
+    assert size["value"] == 1.0
+    assert size["high"] == pytest.approx(1 + 3 * (1 - 0.025 ** (1 / 20)))
+    assert size["low"] == pytest.approx(0.025 ** (1 / 20))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import unlabeled as ul
 from unlabeled.data.prepare import prepare
 from unlabeled.errors import UserError
 from unlabeled.protocols.linear import Linear
-from unlabeled.report.explained import page
+from unlabeled.report.explained import page, story
 from unlabeled.settings import Handover
 from unlabeled.training.devices import open_device
 from unlabeled.training.loop import embed
@@ -36,7 +37,7 @@ def test_the_class_is_that_of_the_linear_probe(of_class: Explained, place: Path,
     figures = of_class.figures
     assert figures["class"] == ready.table.classes[int(p.argmax())]
     assert figures["probability"] == pytest.approx(p.max(), abs=0.01)
-    assert figures["items"] == [{"name": "test/0/0000.png", "label": "0", "learnt": False}]
+    assert figures["items"] == [{"name": "test/0/0000.png", "label": "0", "learnt": False, "known": False}]
     assert figures["labels"] == len(ready.labelled)
     assert of_class.lines()[0].startswith(f"{figures['class']}, probability {p.max():.2f}: that is what c2ssl says of")
 
@@ -153,6 +154,19 @@ def test_fewer_labels_make_another_probe(place: Path, cache: Path) -> None:
     few = _model.of_run(str(place / "simclr"), None, 20, open_device(CPU))
     assert few.labels == 20 and len(few.classes) == 10 and few.weights is not None
     assert few.weights.shape == (10, 32)
+
+
+def test_an_item_whose_label_the_probe_learnt_is_not_said_to_be_without(place: Path, cache: Path) -> None:
+    few = _model.of_run(str(place / "simclr"), None, 20, open_device(CPU))
+    paths = few.prepared.table.items["path"]
+    assert few.known is not None and len(few.known) == 20
+    one, other = paths[few.known[0]], paths[np.setdiff1d(few.rows, few.known)[0]]
+    assert [few.item(name).known for name in (one, other, "test/0/0000.png")] == [True, False, False]
+    assert replace(few, known=None).item(one).known is None  # a bundle does not tell
+    figures = {"kind": "nearness", "neighbours": [[]], "explainers": [], "left": []}
+    for known, told in ((True, "and the probe learnt its label"), (False, "without its label"), (None, "perhaps with")):
+        item = {"name": "7.png", "learnt": True, "known": known}
+        assert f"7.png was itself learnt from, {told}" in story._details({**figures, "items": [item]})[0]
 
 
 @pytest.mark.parametrize(

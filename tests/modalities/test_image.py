@@ -107,6 +107,18 @@ def test_plain_is_normalised_and_shown_again() -> None:
     assert grey.shape == (6, 64, 64, 3) and np.array_equal(grey, raw[:, :1].expand(-1, 3, -1, -1).permute(0, 2, 3, 1))
 
 
+def test_a_channel_that_never_changes_stays_at_0() -> None:
+    """Of a stain that shines green, red and blue are black in every picture."""
+    raw = torch.zeros(6, 3, 32, 32, dtype=torch.uint8)
+    raw[:, 1] = noise(6, 1, 32)[:, 0]
+    spread = float(raw[:, 1].float().std() / 255)
+    image = Image(size=32, channels=3, mean=(0.0, float(raw[:, 1].float().mean() / 255), 0.3), std=(0.0, spread, 1e-9))
+    for view in (image.plain(raw), image.at(0, 0).augment(raw)):
+        assert view.isfinite().all() and view.abs().max() < 10
+    assert image.plain(raw)[:, 0].eq(0).all() and image.plain(raw)[:, 1].std() == pytest.approx(1, abs=0.05)
+    np.testing.assert_array_equal(image.show(image.plain(raw))[..., 1], raw[:, 1].numpy())
+
+
 def test_the_plain_view_may_be_larger() -> None:
     raw = noise()
     image = Image(size=32, plain_size=48)

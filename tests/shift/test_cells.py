@@ -39,7 +39,7 @@ def bench(folder: Path, domain: np.ndarray, labels: np.ndarray, test: np.ndarray
 
 
 def test_limits_are_told_of_items_of_any_kind() -> None:
-    told = limits({"test": 60, "seeds": 3, "draws": 1, "labels": 9, "warnings": []}, [])
+    told = limits({"test": 60, "units": 60, "seeds": 3, "draws": 1, "labels": 9, "warnings": []}, [])
     assert len(told) == 3 and not any("picture" in sentence for sentence in told)
 
 

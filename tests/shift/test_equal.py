@@ -75,6 +75,14 @@ def test_no_kind_that_hurts_gives_no_figure() -> None:
             equal_loss(curves, ["x"], **wrong)
 
 
+def test_one_group_alone_has_no_interval() -> None:
+    """One patient resampled is the same patient: the ends would meet at the figure itself."""
+    curves = {"a": drawn(0, (0,), (0.03, 0.07)), "b": drawn(1, (0,), (0.01, 0.05))}
+    found = equal_loss(curves, ["x", "y"], "a", groups=np.zeros(200, int))
+    assert found.arms["loss"].notna().all() and found.arms[["low", "high"]].isna().to_numpy().all()
+    assert "(no interval)" in found.lines()[0]
+
+
 def test_differences_are_paired_ones_of_the_mean_over_kinds() -> None:
     curves = {"a": drawn(0, (0, 1), (0.03, 0.07)), "b": drawn(1, (0, 1), (0.01, 0.05))}
     table = differences(curves, ["x", "y"], ["x"])

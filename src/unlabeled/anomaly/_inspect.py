@@ -110,7 +110,9 @@ class Pictures:
         """Decode pictures and find their masks."""
         table, store = build(table, prep)
         names = _masks.kinds(table, table.rows())
-        return cls(table, store, names, _masks.masks(table, table.rows(), names, _masks.folder(table, masks)))
+        files = _masks.masks(table, table.rows(), names, _masks.folder(table, masks))
+        _masks.check(table, files)
+        return cls(table, store, names, files)
 
     def look(self, detector: Detector, eye: Eye, usual: Usual, out: Path) -> Seen:
         """Judge them, and write each one's heat map."""
@@ -192,6 +194,9 @@ def look(
             seen.pixels.add(large[0, 0].numpy(), mask, kind)
         if scale.places:
             kept.append(replace(_places(detector, eye, store, mine, maps, found), marked=marks))
+    for old in out.glob("[0-9]*.png"):  # of an earlier look at more items
+        if old.stem.isdigit() and int(old.stem) >= len(rows):
+            old.unlink()
     seen.scores, seen.places = np.concatenate(scores), join(kept) if kept else None
     return seen
 

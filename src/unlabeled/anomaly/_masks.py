@@ -13,6 +13,7 @@ from unlabeled.formats import picture
 
 GOOD = frozenset(("good", "ok", "okay", "normal", "fine", "sound", "intact"))
 MOST = 512  # pixels of a mask's longer side that count; a larger one is thinned out, nearest pixels are kept
+PIXELS, SLACK = 2.0, 0.02  # pixels, and share of the shorter side, by which a mask may miss its picture's shape
 PLACES = ("ground_truth", "masks")
 
 
@@ -68,6 +69,36 @@ def read(file: Path) -> np.ndarray:
         raise UserError(f"cannot read the mask {file}: {fault}", "mend it, or take it away") from None
     top = int(pixels.max())
     return pixels > top / 2 if top else np.zeros(pixels.shape, bool)
+
+
+def check(table: Table, files: Sequence[Path | None]) -> None:
+    """Refuse masks that no program opens, or that have another shape than their pictures, before the work.
+
+    A mask may be larger or smaller than its picture, but what is twice as wide as high is no mask of a square.
+
+    Args:
+        table: the items.
+        files: of each the mask, None where there is none.
+
+    Raises:
+        UserError: with the first of them.
+    """
+    source = Source(table)
+    for row, file in enumerate(files):
+        if file is None:
+            continue
+        try:
+            with Image.open(file) as opened:
+                width, height = opened.size
+        except picture.FAULTS as fault:
+            raise UserError(f"cannot read the mask {file}: {fault}", "mend it, or take it away") from None
+        look = source.look(row)
+        off = abs(width * look.height - height * look.width) / max(look.width, look.height)
+        if off > max(PIXELS, SLACK * min(width, height)):
+            raise UserError(
+                f"the mask {file} is {width} x {height} pixels, and its picture {look.width} x {look.height}",
+                "mend it to the picture's shape, or take it away",
+            )
 
 
 def empty(source: Source, row: int) -> np.ndarray:

@@ -85,10 +85,20 @@ def weights(units: np.ndarray | None, items: int, rate: float) -> np.ndarray:
         items: how many there are, N.
         rate: of false alarms, 0 to 1.
     """
-    if units is None:
+    if units is None or vouching(units, rate):
         return np.ones(items)
     _, where, counts = np.unique(units, return_inverse=True, return_counts=True)
-    return np.asarray(1 / counts[where]) if rate * (len(counts) + 1) >= 1 else np.ones(items)
+    return np.asarray(1 / counts[where])
+
+
+def vouching(units: np.ndarray | None, rate: float) -> int:
+    """How many groups the good items are of where these are too few to vouch for the rate in a new one; else 0.
+
+    >>> vouching(np.arange(30) % 3, 0.1), vouching(np.arange(30) % 9, 0.1), vouching(None, 0.1)
+    (3, 0, 0)
+    """
+    groups = 0 if units is None else len(np.unique(units))
+    return groups if rate * (groups + 1) < 1 - 1e-9 else 0
 
 
 def p_values(scores: np.ndarray, good: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
@@ -138,3 +148,28 @@ def threshold(good: np.ndarray, rate: float, weight: np.ndarray | None = None) -
 def flagged(p: np.ndarray, rate: float) -> np.ndarray:
     """Which items are flagged (N,) bool: those whose p-value is at most the rate."""
     return np.asarray(p <= rate + 1e-9)
+
+
+def beyond(hits: float, tested: float, kept: float, rate: float) -> int:
+    """Whether more (1) or fewer (-1) good test items are flagged than chance explains in 95 of 100 cases, else 0.
+
+    A threshold that few items set scatters, too: the share of good items that it flags in truth is
+    Beta(spare, kept + 1 - spare), with spare = (kept + 1) * rate, rounded down (Vovk 2012, arXiv:1209.2673).
+
+    Args:
+        hits: how many are flagged.
+        tested: how many good test items there are; less where they overlap or belong together, and `hits` as well.
+        kept: how many items, or groups, set the threshold.
+        rate: of false alarms, 0 to 1.
+
+    >>> beyond(5, 12, 12, 0.1), beyond(500, 1200, 12, 0.1), beyond(42, 100, 400, 0.1), beyond(0, 400, 400, 0.1)
+    (1, 1, 1, -1)
+    >>> beyond(2, 12, 12, 0.1), beyond(12, 100, 19, 0.05)
+    (0, 0)
+    """
+    from scipy.stats import betabinom  # seconds to import, and a server needs none of it
+
+    whole = max(1, round(kept))
+    spare = min(whole, max(1, math.floor((whole + 1) * rate + 1e-9)))
+    law, found = betabinom(max(1, round(tested)), spare, whole + 1 - spare), round(hits)
+    return 1 if law.sf(found - 1) < 0.025 else -1 if law.cdf(found) < 0.025 else 0

@@ -21,6 +21,11 @@ def told(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], list
         found = count(events["found"], "stretch", "stretches")
         details.append(f"{found} of time found in {much}, all listed in events.csv")
     limits = [f"The rate of false alarms holds for good {items} like those learnt from: {same}."]
+    if few := figures.get("groups"):
+        limits.append(
+            f"The good {items} that set the threshold are of {count(few, 'group')}, too few to vouch for {rate:.1%} in "
+            f"a new one: the rate holds for new {items} of these groups."
+        )
     if "images" in figures:
         alarms, every = figures["false_alarms"], figures["images"]["all"]
         flagged = f"({alarms['share']:.1%}; {rate:.1%} were allowed), AUROC {every['auroc']:.3f}."
@@ -67,14 +72,19 @@ def told(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], list
     details += _gained([s for s in figures.get("shots", ()) if s["shots"]])
     if alarms := figures.get("false_alarms"):
         chance = f"(95 % interval {alarms['low']:.1%} to {alarms['high']:.1%})"
-        if rate < alarms["low"]:
+        if alarms["beyond"] > 0:
             limits.append(
                 f"{alarms['share']:.1%} false alarms is more than {rate:.1%} by chance {chance}: the test items differ "
                 "from the good ones that were learnt from."
             )
-        elif rate > alarms["high"]:
+        elif alarms["beyond"] < 0:
             why = ": networks that judge as their mean are calmer than each by itself" if figures["folds"] else ""
             limits.append(f"{alarms['share']:.1%} false alarms is less than {rate:.1%} by chance {chance}{why}.")
+        elif not alarms["low"] <= rate <= alarms["high"]:
+            limits.append(
+                f"{alarms['share']:.1%} false alarms, where {rate:.1%} were allowed, is no more than the chance that "
+                f"lies in {figures['kept_apart']} good {items} that set the threshold."
+            )
     if not unseen:
         limits.append("The encoder of the given run may have learnt from the items that set the threshold.")
     return sentence, details, limits

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import rankdata
 
 from unlabeled.stats import resampled
 
@@ -63,12 +64,12 @@ def chance(confidence: np.ndarray, *, bins: int = BINS, draws: int = 400, seed: 
 
 
 def numbers(confidence: np.ndarray, bins: int = BINS, mass: bool = False) -> np.ndarray:
-    """The bin (N,) of each item: of equal width, open below and closed above; or of equal mass."""
+    """The bin (N,) of each item: of equal width, open below and closed above; or of equal mass, equal confidences
+    together: which of them are right is often a matter of the order in which the items stand, as classes do.
+    """
     c = np.asarray(confidence, np.float64)
     if mass:
-        rank = np.empty(len(c), np.int64)
-        rank[np.argsort(c, kind="stable")] = np.arange(len(c))
-        return rank * bins // max(1, len(c))
+        return np.asarray((rankdata(c) - 1) * bins // max(1, len(c)), np.int64)
     return (np.ceil(c * bins) - 1).clip(0, bins - 1).astype(np.int64)
 
 
@@ -138,7 +139,7 @@ def centred(found: np.ndarray, value: float) -> np.ndarray:
     return np.asarray((found - known.mean() + value).clip(0, 1)) if len(known) else found
 
 
-def ends(found: np.ndarray, units: int) -> tuple[float, float]:
+def ends(found: np.ndarray, units: int, most: float = 1.0) -> tuple[float, float]:
     """Ends of the 95 % interval from resampled figures (R,), where these are numbers.
 
     One item or group alone has none. Where every resample gives 0 or every one gives 1, as a share does of items that
@@ -147,16 +148,19 @@ def ends(found: np.ndarray, units: int) -> tuple[float, float]:
     Args:
         found: (R,) figures.
         units: items or groups that were resampled.
+        most: what one item can have at most: 1 where the figure is a share, all classes where it is a label set's size.
 
     >>> [round(end, 3) for end in ends(np.ones(100), 20)]
     [0.832, 1.0]
+    >>> [round(end, 3) for end in ends(np.ones(100), 20, most=4)]
+    [0.832, 1.505]
     """
     known = found[np.isfinite(found)]
     if units < 2 or not len(known):
         return float("nan"), float("nan")
     unseen = 1 - 0.025 ** (1 / units)
     if (known == 1).all():
-        return 1 - unseen, 1.0
+        return 1 - unseen, 1.0 + unseen * (most - 1)
     if (known == 0).all():
         return 0.0, unseen
     low, high = np.quantile(known, [0.025, 0.975])

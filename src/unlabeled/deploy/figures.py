@@ -51,7 +51,8 @@ def figures(
 
     whole = at(np.arange(len(y)))
     some = np.flatnonzero(~silent)
-    ends = bootstrap(at, len(y), groups, of={"answered_accuracy": units(len(some), _of(groups, some))})
+    answered = {"answered_accuracy": units(len(some), _of(groups, some))}
+    ends = bootstrap(at, len(y), groups, of=answered, most={"size": p.shape[1]})
     out: dict[str, Any] = {k: _figure(v, *ends[k]) for k, v in whole.items()}
     coverage, risk = selective.curve(p.max(1), right)
     shown = np.unique(np.linspace(0, len(coverage) - 1, min(21, len(coverage))).astype(int))
@@ -111,7 +112,13 @@ def _beyond_chance(share: float, promised: float, test: int, calibrated: int) ->
 
 
 def bootstrap(
-    measure: Any, items: int, groups: np.ndarray | None, *, resamples: int = 500, of: Mapping[str, int] | None = None
+    measure: Any,
+    items: int,
+    groups: np.ndarray | None,
+    *,
+    resamples: int = 500,
+    of: Mapping[str, int] | None = None,
+    most: Mapping[str, float] | None = None,
 ) -> dict[str, tuple[float, float]]:
     """95 % intervals of all the figures that `measure(rows)` gives, each resample serving all of them.
 
@@ -121,6 +128,7 @@ def bootstrap(
         groups: (N,) patients, parts ...: whole groups are resampled.
         resamples: of the bootstrap.
         of: items or groups behind those figures that not all of them count for.
+        most: what one item can have at most of those figures that are no shares.
     """
     found: dict[str, list[float]] = {}
 
@@ -135,7 +143,8 @@ def bootstrap(
     drawn = {
         k: np.array(v) if k not in ERRORS else calibration.centred(np.array(v), whole[k]) for k, v in found.items()
     }
-    return {name: calibration.ends(values, fewer.get(name, many)) for name, values in drawn.items()}
+    top = most or {}
+    return {name: calibration.ends(v, fewer.get(name, many), top.get(name, 1.0)) for name, v in drawn.items()}
 
 
 def _of(groups: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:

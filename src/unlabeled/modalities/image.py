@@ -18,6 +18,7 @@ from unlabeled.views import blur, colour, corruption, cover, draw, geometry, sty
 
 USUAL = {"crop": 0.2, "jitter": 0.5, "noise": 0.0, "cutout": 0.0}  # where the user says nothing
 BLUR_FROM = 48  # pixels: below, nothing is blurred
+FLAT = 1e-6  # standard deviation of a channel in which all is alike but for rounding
 CHUNK = 2**20  # values worked on at a time: what the caches of a core hold
 
 
@@ -28,7 +29,8 @@ class Image(Modality):
         size: side of the views in pixels.
         channels: 1 for grey, 3 for colour, or any other number.
         mean: mean of each channel, 0 to 1; one number serves all channels.
-        std: standard deviation of each channel, above 0; one number serves all channels.
+        std: standard deviation of each channel, 0 or more; one number serves all channels. A channel with none, as red
+            and blue have where a stain shines green, stays at 0; one channel at least must have some.
         augmentation: how far the random views go; mirror images that it leaves open are left-right ones alone.
         plain_size: side of the plain view in pixels; 0 takes `size`. Random crops show things larger than the whole
             picture does, so a network that takes any size sees more in a larger plain view (Touvron et al. 2019,
@@ -57,13 +59,17 @@ class Image(Modality):
                 raise UserError(
                     f"{len(given)} numbers were given as {what} of {channels} channels", "give one for each"
                 )
-        if min(std) <= 0:
-            raise UserError(f"a standard deviation of {min(std)} was given", "give numbers above 0")
+        if min(std) < 0 or max(std) <= FLAT:
+            raise UserError(
+                f"there is nothing to see in these pictures: their standard deviation is {min(std):g}",
+                "give pictures that differ, whose standard deviation is above 0",
+            )
         self.size = size
         self.plain_size = plain_size or size
         self.channels = channels
         self.mean = torch.tensor(tuple(mean) * (channels // len(mean)))
-        self.std = torch.tensor(tuple(std) * (channels // len(std)))
+        spread = torch.tensor(tuple(std) * (channels // len(std)))
+        self.std = torch.where(spread > FLAT, spread, 1.0)
         known = augmentation.known(USUAL)
         self.crop, self.jitter = known["crop"], known["jitter"]
         self.noise, self.cutout = known["noise"], known["cutout"]

@@ -13,6 +13,7 @@ import pandas as pd
 
 from unlabeled import stats
 from unlabeled.errors import UserError
+from unlabeled.progress import count, ends
 from unlabeled.shift.severity import Curve
 
 BLOCK = 250  # resamples worked on at once
@@ -41,12 +42,9 @@ class EqualLoss:
         found = int(there.notna().sum())
         if not found:
             return [f"{self.reference} never loses {100 * self.points:g} points, at no kind and severity."]
-        head = f"Where {self.reference} has lost {100 * self.points:g} points ({found} of {len(there)} kinds)"
+        head = f"Where {self.reference} has lost {100 * self.points:g} points ({found} of {count(len(there), 'kind')})"
         rows = self.arms[self.arms["arm"] != self.reference].to_dict("records")
-        return [
-            f"{head}, {r['arm']} has lost {100 * r['loss']:.1f} ({100 * r['low']:.1f} to {100 * r['high']:.1f})."
-            for r in rows
-        ]
+        return [f"{head}, {r['arm']} has lost {100 * r['loss']:.1f} ({ends(r['low'], r['high'])})." for r in rows]
 
 
 def equal_loss(
@@ -109,11 +107,11 @@ def equal_loss(
     replicates = {arm: np.concatenate([p[arm] for p in parts]) for arm in curves}
     rows = []
     for arm in curves:
-        low, high = _ends(replicates[arm])
+        low, high = _ends(replicates[arm], int(unit.max()) + 1)
         loss = float(mean[arm][0])
         spared = {"spared": points - loss, "spared_low": points - high, "spared_high": points - low}
-        count = {"kinds": int(np.isfinite(strength[:, 0]).sum())}
-        rows.append({"arm": arm, "loss": loss, "low": low, "high": high} | spared | count)
+        there = {"kinds": int(np.isfinite(strength[:, 0]).sum())}
+        rows.append({"arm": arm, "loss": loss, "low": low, "high": high} | spared | there)
     table = [
         {"kind": kind, "strength": float(strength[k, 0]), "arm": arm, "loss": float(lost[arm][k, 0])}
         for k, kind in enumerate(kinds)
@@ -150,9 +148,9 @@ def _read(
     return np.where(found, first + part, np.nan), lost, mean
 
 
-def _ends(replicates: np.ndarray) -> tuple[float, float]:
+def _ends(replicates: np.ndarray, units: int) -> tuple[float, float]:
     known = replicates[np.isfinite(replicates)]
-    if len(known) < 0.9 * len(replicates):  # too often the reference did not lose so much
+    if units < 2 or len(known) < 0.9 * len(replicates):  # too often the reference did not lose so much
         return float("nan"), float("nan")
     low, high = np.quantile(known, [0.025, 0.975])
     return float(low), float(high)

@@ -65,7 +65,8 @@ def gather(place: Place, todo: Sequence[Crossing], arms: Sequence[Arm], seeds: S
         summary.append(row | {"low": found.low, "high": found.high, "n": found.n})
     names = [c.target for c in todo]
     whole = {arm.name: _joined(hits, names, arm.name) for arm in arms}
-    metric, every = macro([len(c.test) for c in todo]), _units(units, todo)
+    metric = macro([len(c.test) for c in todo])
+    every = groups(todo[0].source, np.concatenate([c.test for c in todo]))  # a patient of two targets is one
     for arm in arms:
         found = stats.summarise(whole[arm.name], groups=every, metric=metric)
         row = {"target": MEAN, "arm": arm.name, "where": TARGET, "accuracy": found.mean}
@@ -109,19 +110,6 @@ def _joined(
     """The items of all targets one after the other, a cell a seed."""
     by_target = [hits[t, arm, TARGET] for t in targets]
     return [(cells[0][0], 0, np.concatenate([hit for _, _, hit in cells])) for cells in zip(*by_target, strict=True)]
-
-
-def _units(units: Mapping[str, np.ndarray | None], todo: Sequence[Crossing]) -> np.ndarray | None:
-    """Groups of all targets' items one after the other; None where no target has any."""
-    if all(u is None for u in units.values()):
-        return None
-    out, used = [], 0
-    for c in todo:
-        own = units[c.target]
-        codes = np.arange(len(c.test)) if own is None else np.unique(own, return_inverse=True)[1].ravel()
-        out.append(codes + used)
-        used += int(codes.max()) + 1
-    return np.concatenate(out)
 
 
 def _overall(table: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:

@@ -110,6 +110,8 @@ def tell(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> floa
         near = KNeighborsClassifier(min(NEIGHBOURS, len(learn))).fit((x[learn] - mean) / spread, y[learn])
         truth.append(y[check])
         said.append(near.predict((x[check] - mean) / spread))
+    if len(np.unique(np.concatenate(truth))) < 2:  # of the others there was one item (group) each, to learn from
+        return float("nan")
     return float(balanced_accuracy_score(np.concatenate(truth), np.concatenate(said)))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from unlabeled.progress import count
+from unlabeled.progress import count, ends
 from unlabeled.shift.domains import LEFT_OUT, Domains
 from unlabeled.shift.equal import EqualLoss
 from unlabeled.shift.severity import ALL, NEW
@@ -38,15 +38,15 @@ def details(
 ) -> list[str]:
     """Further findings, a sentence each."""
     out = [
-        f"{row['arm']}: {100 * row['clean']:.1f} % clean, {100 * row['accuracy']:.1f} % corrupted, error "
-        f"{row['mce']:.2f} times that of {row['reference']}, worst {_word(row['worst_kind'])} "
-        f"({100 * row['worst_accuracy']:.0f} %)."
+        f"{row['arm']}: {100 * row['clean']:.1f} % clean, {100 * row['accuracy']:.1f} % corrupted, {_beside(row)}, "
+        f"worst {_word(row['worst_kind'])} ({100 * row['worst_accuracy']:.0f} %)."
         for row in robustness[robustness["scope"] == ALL].to_dict("records")
     ]
     fresh = robustness[robustness["scope"] == NEW].sort_values("accuracy", ascending=False)
     if len(fresh):
         rows = ", ".join(f"{r['arm']} {100 * r['accuracy']:.1f} %" for r in fresh.to_dict("records"))
-        out.append(f"Over the {fresh['kinds'].iloc[0]} kinds without a relative in any training: {rows}.")
+        kinds = count(fresh["kinds"].iloc[0], "kind")
+        out.append(f"Over the {kinds} without a relative in any training: {rows}.")
     if equal is not None:
         out += equal.lines()
     if domains is not None:
@@ -69,7 +69,8 @@ def limits(facts: Mapping[str, Any], related: Sequence[str]) -> list[str]:
     """What the figures do not show.
 
     Args:
-        facts: `test` items, `seeds`, `draws`, `labels`, `warnings` (sentences).
+        facts: `test` items, `units` that they are of (groups, or items), `seeds`, `draws`, `labels`, `warnings`
+            (sentences).
         related: sentences on corruptions that training imitated.
     """
     out = list(related)
@@ -78,6 +79,8 @@ def limits(facts: Mapping[str, Any], related: Sequence[str]) -> list[str]:
         f"{count(facts['draws'], 'draw')} of {facts['labels']:,} labels stand behind the intervals"
         + (": too few seeds for a claim about another training." if facts["seeds"] < 3 else ".")
     )
+    if facts["units"] < 2:
+        out.append("All test items are of one group, which tells nothing of another one: there is no interval.")
     drawn = "Corruptions are drawn by a program on the items as they are stored"
     out.append(f"{drawn}; no camera, microphone or hand has made them.")
     out.append("Relative degradation flatters arms that are poor on clean items; clean accuracy stands beside it.")
@@ -91,13 +94,18 @@ def gap(differences: pd.DataFrame, a: str, b: str, what: str, scope: str) -> str
     if part.empty:
         return f"beside {b}"
     row = part.iloc[0]
-    points = f"{100 * row['difference']:+.1f} points ({100 * row['low']:+.1f} to {100 * row['high']:+.1f})"
-    sure = "" if row["low"] > 0 or row["high"] < 0 else ", which is not beyond chance"
-    return f"{points} against {b}{sure}"
+    points = f"{100 * row['difference']:+.1f} points ({ends(row['low'], row['high'], '+.1f')})"
+    return f"{points} against {b}{', which is not beyond chance' if row['low'] <= 0 <= row['high'] else ''}"
 
 
 def _percent(row: Mapping[Any, Any]) -> str:
-    return f"{100 * row['accuracy']:.0f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
+    return f"{100 * row['accuracy']:.0f} % ({ends(row['low'], row['high'], '.0f')})"
+
+
+def _beside(row: Mapping[Any, Any]) -> str:
+    if pd.isna(row["mce"]):
+        return f"no mCE, as {row['reference']} makes no error under some kind"
+    return f"error {row['mce']:.2f} times that of {row['reference']}"
 
 
 def _word(kind: str) -> str:

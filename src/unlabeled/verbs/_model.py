@@ -42,6 +42,7 @@ class Item:
         label: its own, "" where it is not known.
         row: in the data's table, -1 where it lies elsewhere.
         learnt: whether it was learnt from.
+        known: whether its label was learnt as well; None where that is not known.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Item:
     label: str
     row: int
     learnt: bool
+    known: bool | None = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +73,7 @@ class Model:
         notes: what is to be minded, in sentences.
         fresh: from a seed to the same encoder with random weights.
         temperature: that the scores of the classes are divided by.
+        known: rows whose labels were learnt; None where that is not known.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Model:
     notes: tuple[str, ...]
     fresh: Callable[[int], Encoder]
     temperature: float = 1.0
+    known: np.ndarray | None = None
 
     def random(self, seed: int) -> Lens:
         """A lens of the same kind with random weights, and what is usual among its own features."""
@@ -107,7 +111,9 @@ class Model:
         elif table.labels[row] >= 0:
             label = table.classes[table.labels[row]]
         raw = store.batch(np.array([max(row, 0)])).to(self.device.device)
-        return Item(name, self.looks.plain(raw), label, row, bool(row >= 0 and row in self.rows))
+        learnt = bool(row >= 0 and row in self.rows)
+        known = bool(learnt and row in self.known) if self.known is not None else None if learnt else False
+        return Item(name, self.looks.plain(raw), label, row, learnt, known)
 
 
 def _row(prepared: Prepared, name: str) -> int:
@@ -186,7 +192,7 @@ def of_run(folder: str, data: str | None, labels: float, device: Device, names: 
     return Model(
         recipe.method.name, lens, looks, device, prepared, rows, lens.standard(features), weights, bias,
         tuple(names) if weights is not None else (), len(known), tuple(notes),
-        lambda seed: replace(recipe, seed=seed).build_encoder(),
+        lambda seed: replace(recipe, seed=seed).build_encoder(), known=known,
     )  # fmt: skip
 
 

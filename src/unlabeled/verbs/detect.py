@@ -154,14 +154,20 @@ def detect(
     flags = _threshold.flagged(p, rate)
     figures: dict[str, Any] = {
         **judge.about, "detector": judge.detector, "modality": table.modality, "rate": rate, "threshold": line,
-        "items": len(table), "flagged": int(flags.sum()),
+        "items": len(table), "flagged": int(flags.sum()), "groups": _threshold.vouching(judge.units, rate),
         "good": sum(k == "" for k in kinds), "faulty": int(faulty.sum()),
         "command": _command(good, on, run, "" if old else judge.detector, rate, setup.seed),
     }  # fmt: skip
     if any(k == "" for k in kinds):
         is_good = np.array([k == "" for k in kinds])
-        overlap = judge.about["stride"] / judge.recipe.size if table.modality == "series" else 1.0
-        figures["false_alarms"] = _figures.share_with_interval(int(flags[is_good].sum()), int(is_good.sum()), overlap)
+        own = overlap = judge.about["stride"] / judge.recipe.size if table.modality == "series" else 1.0
+        if table.modality == "image" and (units := unit_numbers(table, np.flatnonzero(is_good))) is not None:
+            own = len(np.unique(units)) / len(units)  # pictures of one part are flagged together
+        kept = len(weight if judge.units is None else np.unique(judge.units))
+        hits, n = int(flags[is_good].sum()), int(is_good.sum())
+        figures["false_alarms"] = _figures.share_with_interval(hits, n, own) | {
+            "beyond": _threshold.beyond(min(own, 1.0) * hits, min(own, 1.0) * n, min(overlap, 1.0) * kept, rate)
+        }
         if faulty.any():
             known = np.array([k is not None for k in kinds])
             figures["images"] = _figures.images(seen.scores[known], [k for k in kinds if k is not None], line)

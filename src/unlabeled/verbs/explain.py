@@ -119,7 +119,7 @@ def explain(
     near = _near(model, items, views, neighbours)
     figures: dict[str, Any] = {
         "run": run, "model": model.name, "kind": question.kind, **told, "labels": model.labels,
-        "items": [{"name": i.name, "label": i.label, "learnt": i.learnt} for i in items],
+        "items": [{"name": i.name, "label": i.label, "learnt": i.learnt, "known": i.known} for i in items],
         "explainers": [_row(f, number) for number in range(len(items)) for f in found],
         "neighbours": near, "left": left, "notes": list(model.notes), "random": RANDOM,
         "command": _command(run, item, data, against, how, labels, neighbours),

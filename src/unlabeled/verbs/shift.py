@@ -141,9 +141,13 @@ def shift(
         tables |= {"strangers_differences": odd.differences}
     for name, table in tables.items():
         write_csv(folder / f"{name}.csv", table)
+    if odd is None:  # what an earlier call found of other arms is no part of this answer
+        for name in ("strangers", "strangers_summary", "strangers_differences"):
+            (folder / f"{name}.csv").unlink(missing_ok=True)
     facts = {
-        "test": len(prepared.test), "seeds": len({s.seed for s in subjects}), "draws": len(rows),
-        "labels": len(rows[0]), "warnings": [*warnings, *(by_domain.notes if by_domain else ())],
+        "test": len(prepared.test), "units": len(prepared.test if units is None else np.unique(units)),
+        "seeds": len({s.seed for s in subjects}), "draws": len(rows), "labels": len(rows[0]),
+        "warnings": [*warnings, *(by_domain.notes if by_domain else ())],
     }  # fmt: skip
     first = story.sentence(robustness, differences, arms)
     told = story.details(robustness, differences, equal, by_domain, odd)

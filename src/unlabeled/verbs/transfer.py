@@ -17,7 +17,7 @@ from unlabeled.errors import UserError
 from unlabeled.report.transfer.page import write
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.shift.crossing import ADAPTS, ALIKE, Crossing, Place, check, crossings, fit, read_by
-from unlabeled.shift.outcome import MEAN, Outcome, gather
+from unlabeled.shift.outcome import MEAN, TARGET, Outcome, gather
 from unlabeled.study.answer import UNEVEN
 from unlabeled.study.claim import identity
 from unlabeled.study.conduct import check_labels, majority
@@ -61,7 +61,8 @@ class Transferred:
         wide["AUROC, mean"] = self.overall.set_index("arm")["auroc"]
         out.append(f"{'accuracy in the domain kept back':<34}" + "".join(f"{str(t)[:19]:>21}" for t in wide.columns))
         out += [
-            f"{a:<34}" + "".join(f"{v:>21.3f}" for v in r) for a, r in zip(wide.index, wide.to_numpy(), strict=True)
+            f"{a:<34}" + "".join(f"{v:>21.3f}" if v == v else f"{'–':>21}" for v in r)
+            for a, r in zip(wide.index, wide.to_numpy(), strict=True)
         ]
         return [*out, "", *(f"mind: {x}" for x in self.limits), "", f"open {self.report}"]
 
@@ -151,7 +152,7 @@ def transfer(
     for name, table in (tables | {"differences": found.differences}).items():
         write_csv(folder / f"{name}.csv", table)
     sentence, details = _story(found, detector, majority(prepared))
-    limits = _limits(plan[todo[0].target], todo, count, training, seeds)
+    limits = _limits(plan[todo[0].target], todo, count, training, seeds) + _lone(found.summary)
     answer: dict[str, Any] = {"sentence": sentence, "details": details, "limits": limits, "data": data, "steps": count}
     answer |= {"arms": {a.name: a.kind for a in plan[todo[0].target]}, "targets": [c.target for c in todo]}
     write_json(folder / "transfer.json", answer | {"detector": detector, "by": by})
@@ -306,14 +307,23 @@ def _by_auroc(found: Outcome, most: tuple[str, float]) -> tuple[str, list[str]]:
 
 
 def _percent(row: dict[Any, Any]) -> str:
-    return f"{100 * row['mean']:.0f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
+    return f"{100 * row['mean']:.0f} % ({progress.ends(row['low'], row['high'], '.0f')})"
 
 
 def _gap(found: Outcome, a: str, b: str) -> str:
     d = found.differences
     row = d[(d["arm_a"] == a) & (d["arm_b"] == b) & (d["target"] == MEAN)].iloc[0]
-    points = f"{100 * row['difference']:+.1f} points ({100 * row['low']:+.1f} to {100 * row['high']:+.1f})"
-    return f"{points} against {b}" + ("" if row["low"] > 0 or row["high"] < 0 else ", which is not beyond chance")
+    points = f"{100 * row['difference']:+.1f} points ({progress.ends(row['low'], row['high'], '+.1f')})"
+    return f"{points} against {b}" + (", which is not beyond chance" if row["low"] <= 0 <= row["high"] else "")
+
+
+def _lone(summary: pd.DataFrame) -> list[str]:
+    """Targets whose test items are of one group, a sentence each."""
+    mine = summary[(summary["where"] == TARGET) & (summary["target"] != MEAN) & summary["low"].isna()]
+    return [
+        f"All test items of {name} are of one group, which tells nothing of another one: there is no interval."
+        for name in mine["target"].unique()
+    ]
 
 
 def _limits(plan: Sequence[Arm], todo: Sequence[Crossing], count: int, training: Training, seeds: int) -> list[str]:

@@ -28,8 +28,10 @@ class Inspected(Study):
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """`scores.csv`: path, score, p_value, flagged, label, map."""
-        return pd.read_csv(io.StringIO(self.text("scores.csv")), dtype={"path": str, "label": str, "map": str})
+        """`scores.csv`: path, score, p_value, flagged, label, map; a kind of fault may be called `None`."""
+        words = dict.fromkeys(("path", "label", "map"), str)
+        blank = {"label": [""], "score": ["", "nan"]}
+        return pd.read_csv(io.StringIO(self.text("scores.csv")), dtype=words, keep_default_na=False, na_values=blank)
 
     @cached_property
     def kept_apart(self) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import Any
 
 from unlabeled.explain import _sanity
@@ -13,6 +14,13 @@ WATCHED = {
     "embedding": "share of the way to its embedding",
     "nearness": "cosine",
 }
+LABEL: Mapping[bool | None, str] = MappingProxyType(
+    {
+        False: "without its label",
+        True: "and the probe learnt its label, so that how sure it is here says little of new items",
+        None: "perhaps with its label, so that how sure the model is here says little of new items",
+    }
+)
 
 
 def told(figures: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,7 +74,7 @@ def _details(f: Mapping[str, Any]) -> list[str]:
                 f"Of the {len(near)} training items nearest to {short(item)} {named.count(top)} are labelled {top}."
             )
         if item["learnt"]:
-            out.append(f"{short(item)} was itself learnt from, without its label.")
+            out.append(f"{short(item)} was itself learnt from, {LABEL[item.get('known', False)]}.")
     if f["kind"] == "class":
         others = ", ".join(f"{name} {p:.2f}" for name, p in f["classes"][1:3])
         out.append(f"The probe learnt from {count(f['labels'], 'label')}; next come {others}.")

@@ -1,5 +1,6 @@
 """Every arm clean and corrupted, and the paired differences."""
 
+import math
 from typing import Any
 
 from unlabeled.report.blocks import Block, Cell, Row, percent
@@ -17,13 +18,14 @@ def section(source: Any) -> Section:
             cells = [percent(r["clean"]), percent(r["accuracy"], r["low"], r["high"])]
             cells += [percent(r["drop"], r["drop_low"], r["drop_high"]), percent(r["degradation"])]
             cells += [
-                Cell(f"{r['mce']:.2f}"),
+                Cell("–" if math.isnan(r["mce"]) else f"{r['mce']:.2f}"),
                 Cell(str(r["worst_kind"]).replace("_", " "), f"{100 * r['worst_accuracy']:.1f}"),
             ]
             rows.append(Row(str(r["arm"]), cells, colour=source.colours[r["arm"]]))
         head = ["arm", "clean", "corrupted", "drop", "degradation", "mCE", "worst kind"]
         caption = (
-            f"Accuracy in % over {scope}, severities 1 to 5; mCE is the error set against {table['reference'].iloc[0]}"
+            f"Accuracy in % over {scope}, severities 1 to 5; mCE is the error set against "
+            f"{table['reference'].iloc[0]}, a dash where that makes none under some kind"
         )
         blocks.append(Block(str(scope)[:1].upper() + str(scope)[1:], caption=caption, head=head, rows=rows))
     blocks.append(_differences(source))

@@ -30,6 +30,9 @@ NAMES = frozenset(
         "detector",
         "metric",
         "told",
+        "target",
+        "worst_target",
+        "where",
     )
 )  # columns of text
 
