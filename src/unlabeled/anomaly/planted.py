@@ -25,6 +25,7 @@ from unlabeled.modalities.image import Image
 LOT = 16  # pictures that are drawn on together
 PLACES = 150  # of each drawn picture, good and faulty ones each, at most
 GOOD = 1_500  # good items that are looked at as they are
+ODD = 3.0  # spreads by which an item lies out, at most, as its places are told of it
 SETTLED = 256  # good items by whose scores a network's scores get their units
 SEEN = 0.012  # mean change of brightness around a place, below which nobody could see the fault
 BATCH = 2048  # places in one step
@@ -235,8 +236,9 @@ class Judging(nn.Module):
         items = (self._strongest(places) - self.found[0]) / self.found[1]
         if not self.ordinary:
             return places, items
-        odd = self.good.items(as_they_are(seen))  # of an odd item each place is more likely to be faulty
-        return places + self.ordinary / 2 * odd[:, None, None], items + self.ordinary * odd
+        odd = self.good.items(as_they_are(seen))
+        prior = odd.clamp(-ODD, ODD)[:, None, None]  # of an odd item each place is more likely to be faulty
+        return places + self.ordinary / 2 * prior, items + self.ordinary * odd
 
     @torch.no_grad()
     def settle(self, batches: Iterable[Tensor]) -> None:
