@@ -204,18 +204,15 @@ def table(args: argparse.Namespace) -> None:
         print("|---" * (len(heads) + 3) + "|")
         names = sorted({k[0] for k in hits}, key=lambda n: -_mean(hits, n, 0.1))
         for name in names:
-            of = {
-                p: {h[0] for k, v in hits.items() if k[0] == name and k[1] in p for h in v}
-                for p in (protocols, protocols[2:])
-            }
-            row = [name, f"{len(of[protocols])} ({len(of[protocols[2:]])})"]
+            seeds = {(key[1], seed) for key, cells in hits.items() if key[0] == name for seed, _, _ in cells}
+            fine = sum(protocol == "finetune" for protocol, _ in seeds)
+            row = [name, f"{len({seed for _, seed in seeds})} ({fine})"]
             for protocol in protocols:
                 for share in shares:
                     if protocol == "propagate" and share == 1:  # nothing is left to spread to: that is the linear probe
                         continue
                     got = hits.get((name, protocol, share))
-                    seeds = [np.mean([c[2].mean() for c in group]) for group in _by_seed(got or [])]
-                    row.append(_spread(seeds))
+                    row.append(_spread([np.mean([c[2].mean() for c in group]) for group in _by_seed(got or [])]))
             net = "vit" if _is_vit(name) else "resnet18"
             mine, base = hits.get((name, "linear", 0.1)), hits.get((f"random[{net}]", "linear", 0.1))
             row.append(_gap(mine, base) if mine and base and not name.startswith("random") else "")

@@ -49,6 +49,16 @@ def test_new_good_items_are_ordinary_however_few_were_seen() -> None:
     assert abs(float((far.median() - unit[0]) / unit[1])) < 0.7
 
 
+def test_a_lot_of_one_item_stands_for_none() -> None:
+    """Beside what one item alone shows all others would be as far off as can be, and nothing odd would stand out."""
+    rng = torch.Generator().manual_seed(0)
+    places, items = torch.randn(400, 3, generator=rng), torch.randn(41, 12, generator=rng)
+    found = Ordinary(3).learn([places[:300], places[300:]], [items[:40], items[40:]])
+    whole_lot = Ordinary(3).learn([places], [items])
+    assert torch.equal(found.get_buffer("item_unit"), whole_lot.get_buffer("item_unit"))
+    assert float(found.get_buffer("item_unit")[0]) < 4
+
+
 def textures(count: int, grain: float, seed: int) -> np.ndarray:
     """Pictures (N, 1, 48, 48) uint8 of stripes and grain, under light that changes."""
     rng = np.random.default_rng(seed)

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from unlabeled.errors import UserError
 
-PARTS = 4  # of a single lot of items: each is measured by what the others say
+PARTS = 4  # of a single lot: each is measured by what the others say; and the fewest items that a lot stands with
 REGIONS = 3  # along a side, of which a whole item shows its highest and lowest
 
 
@@ -35,6 +35,8 @@ class Ordinary(nn.Module):
     def learn(self, places: Sequence[Tensor], items: Sequence[Tensor]) -> Self:
         """Measure good places (N, D) and items (M, 4 D), lot by lot; distances are in units of lots left out.
 
+        One lot, or lots of which one is too small to stand for good items, are parted anew.
+
         Raises:
             UserError: when there are fewer than four items.
         """
@@ -42,7 +44,8 @@ class Ordinary(nn.Module):
             raise UserError(f"there are {sum(map(len, items))} good items to learn from", f"give {PARTS} or more")
         for name, lots in (("place", places), ("item", items)):
             every = torch.cat(list(lots)).double()
-            parts = list(lots) if len(lots) > 1 else [every[k::PARTS] for k in range(PARTS)]
+            whole_lots = len(lots) > 1 and min(map(len, lots)) >= PARTS
+            parts = list(lots) if whole_lots else [every[k::PARTS] for k in range(PARTS)]
             found = []
             for k, part in enumerate(parts):
                 others = torch.cat([p for n, p in enumerate(parts) if n != k]).double()

@@ -23,7 +23,7 @@ from unlabeled.errors import UserError
 from unlabeled.modalities.image import Image
 
 LOT = 16  # pictures that are drawn on together
-PLACES = 150  # of each drawn picture, good and faulty ones each, at most
+PLACES = 150  # of each drawn picture, good and faulty ones each, at most; and of each good one as it is
 GOOD = 1_500  # good items that are looked at as they are
 ODD = 3.0  # spreads by which an item lies out, at most, as its places are told of it
 SETTLED = 256  # good items by whose scores a network's scores get their units
@@ -99,7 +99,8 @@ class Planted(Netted):
         """Scores (N,) and maps (N, S, S)."""
         scores, maps, side = [], [], _pictures(eye).plain_size
         for raw in eye.batches(store, rows):
-            each = [net(self.places(eye, raw)) for net in self.learnt()]
+            seen = self.places(eye, raw)
+            each = [net(seen) for net in self.learnt()]
             found = torch.stack([places for places, _ in each]).mean(0)[:, None]
             wide = [box(found, w, w)[:, 0] for w in self.windows]
             scores.append(torch.stack([items for _, items in each]).mean(0).cpu().numpy())
@@ -120,12 +121,12 @@ class Planted(Netted):
     ) -> Self:
         """Draw faults on the pictures of all folds once, and teach each network those of its own."""
         every, drawn, good = sum(map(len, folds)), [], []
-        with progress.bar("planted", len(learns) * (self.epochs + 1) + 2 * len(folds)) as bar:
+        with progress.bar("planted", len(learns) * (self.epochs + 1) + len(folds)) as bar:
             for number, rows in enumerate(folds):  # nothing of one fold may reach another
                 chance = torch.Generator().manual_seed(1000 * seed + number)
                 drawn.append(self._draw(eye, store, rows, max(2, round(self.pictures * len(rows) / every)), chance))
-                bar.advance(1)
-                good.append(self._good(eye, store, some(rows, GOOD, every, chance), chance))
+                if self.ordinary:
+                    good.append(self._good(eye, store, some(rows, GOOD, every, chance), chance))
                 bar.advance(1)
             self.nets = []
             for mine in learns:
