@@ -228,7 +228,7 @@ def test_any_number_of_items(name: str, count: int, ready: Prepared, device: Dev
 
 @pytest.mark.parametrize(("name", "kind"), CHOICES, ids=[c for c, _ in CHOICES])
 def test_every_choice_is_one_that_trains(name: str, ready: Prepared, device: Device, tmp_path: Path) -> None:
-    """Two lines of the diary, and the loss has fallen or is at least a number."""
+    """It ends and leaves its diary; one that takes turns tells of both."""
     place = create(tmp_path / "run", recipe_of(name, ready, steps=20), {"data": "digits"})
     run = learn(place, Items(ready.store, ready.learning), device)
     assert run.finished and all(np.isfinite(row["loss"]) for row in run.metrics())
