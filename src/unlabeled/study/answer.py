@@ -90,8 +90,8 @@ def _stopped(short: Mapping[tuple[str, str], float]) -> list[str]:
         return []
     names = ", ".join(f"{arm} {100 * v:.0f} %" for (arm, _), v in short.items())
     return [
-        "Too short to be judged is the fine-tuning of those who do not know the very items that they learnt from: "
-        f"{names}; more minutes would tell."
+        f"Fine-tuning was too short to be judged where not even the items that were learnt from are all known: {names} "
+        "of them; more minutes would tell."
     ]
 
 
