@@ -24,7 +24,6 @@ Cell = tuple[int, int, np.ndarray]
 Metric = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 ENOUGH_SEEDS = 5  # a paired test on fewer says little: Wilcoxon's cannot even go below 0.06
-FITTED = "fitted"  # share of its own labelled items that a fine-tuned net is right on
 TABLE = 2_000_000  # weights that are held at once
 TINY = 1e-24  # variance of figures below which they are all alike
 
@@ -349,7 +348,21 @@ def _student(cells: Sequence[Cell], points: np.ndarray, spread: float, units: in
         own = [points[seeds == s] for s in range(n)]
         within = sum(float(p.var(ddof=1)) / len(p) for p in own if len(p) > 1) / n**2
         parts.append((within, len(points) - n))
-    parts.append((max(spread - sum(v for v, _ in parts), 0.0), units - 1))
+    return widening(parts, spread, units)
+
+
+def widening(parts: Sequence[tuple[float, int]], spread: float, units: int) -> float:
+    """How much wider Student's 95 % interval is than the normal one for a variance in parts (Satterthwaite 1946).
+
+    Args:
+        parts: variances of the mean with their degrees of freedom, such as that of few seeds.
+        spread: variance of the mean, above 0; what the parts leave of it is that of items or groups.
+        units: number of the items or groups, above 1.
+
+    >>> round(widening([(0.01, 2)], 0.01, 100), 2), round(widening([], 0.01, 100), 2)
+    (2.2, 1.01)
+    """
+    parts = [*parts, (max(spread - sum(v for v, _ in parts), 0.0), units - 1)]
     total = sum(v for v, _ in parts)
     freedom = total**2 / sum(v**2 / f for v, f in parts)
     return float(scipy_stats.t.ppf(0.975, freedom) / scipy_stats.norm.ppf(0.975))
@@ -372,22 +385,3 @@ def _caution(seeds: int) -> str:
     return (
         f"not enough seeds ({seeds} of {ENOUGH_SEEDS}) to claim significance: read the interval and the single points"
     )
-
-
-def too_short(summary: pd.DataFrame, winner: tuple[str, str]) -> dict[tuple[str, str], float]:
-    """Contenders whose fine-tuning was too short to be judged: with the most labels, they are right on fewer of the
-    items that they learnt from than the winner is on unseen ones.
-
-    Args:
-        summary: a study's `summary.csv`.
-        winner: name and protocol of the best contender.
-
-    Returns:
-        Name and protocol, and the share of their own items that they are right on.
-    """
-    most = summary[summary["labels"] == summary["labels"].max()].set_index(["arm", "protocol"])
-    accuracy, own = most[most["metric"] == "accuracy"]["mean"], most[most["metric"] == FITTED]["mean"]
-    if winner not in accuracy.index:
-        return {}
-    bar = float(accuracy.loc[winner])
-    return {(str(arm), str(protocol)): float(v) for (arm, protocol), v in own.items() if v < bar}

@@ -66,6 +66,20 @@ def test_the_interval_covers_the_truth() -> None:
     assert inside >= 51
 
 
+def test_three_seeds_that_differ_give_students_interval() -> None:
+    """With many items nearly all that is not known is the seeds': as wide as Student's over one figure a seed."""
+    pair = {}
+    random = np.random.default_rng(0)
+    for arm, loss in (("a", 0.08), ("b", 0.05)):
+        level = 0.9 - (loss + random.normal(0, 0.01, (3, 1))) * np.arange(6)  # (S, 6)
+        hits = random.uniform(size=(3, 1, 1, 20_000)) < level[:, None, :, None]
+        pair[arm] = Curve(((0, 0), (1, 0), (2, 0)), hits)
+    row = equal_loss(pair, ["x"], "a", resamples=500).arms.iloc[1]
+    alone = [{arm: Curve(((s, 0),), c.hits[[s]]) for arm, c in pair.items()} for s in range(3)]
+    low, high = stats.interval(np.array([equal_loss(c, ["x"], "a", resamples=10).arms["loss"][1] for c in alone]))
+    assert row["high"] - row["low"] == pytest.approx(high - low, rel=0.25)  # half of that by quantiles alone
+
+
 def test_no_kind_that_hurts_gives_no_figure() -> None:
     curves = {"a": drawn(0, (0,), (0.0,)), "b": drawn(1, (0,), (0.05,))}
     found = equal_loss(curves, ["x"], "a")

@@ -6,10 +6,10 @@ from typing import cast
 
 import pandas as pd
 
-from unlabeled.stats import too_short
 from unlabeled.study.answer import answer, uneven
 from unlabeled.study.plan import Arm
 from unlabeled.study.record import Tables
+from unlabeled.study.short import too_short
 from unlabeled.verbs.evaluate import Evaluation
 
 

@@ -8,6 +8,7 @@ from unlabeled import stats
 from unlabeled.progress import count, in_percent
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.words import METHODS, Contender
+from unlabeled.study.short import too_short
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def find(study: Study) -> Crossing | None:
     few = study.budgets[0]
     mine = study.row(method, few)
     curve = [(n, row["mean"]) for n in study.budgets if (row := study.row(supervised[0], n)) is not None]
-    short = stats.too_short(study.summary, (study.winner.arm, study.winner.protocol))
+    short = too_short(study.summary, (study.winner.arm, study.winner.protocol))
     if mine is None or not curve or (supervised[0].arm, supervised[0].protocol) in short:
         return None
     counts, scores = (np.array(v, float) for v in zip(*curve, strict=True))

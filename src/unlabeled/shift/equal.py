@@ -60,7 +60,8 @@ def equal_loss(
     """Find the strengths at which the reference has lost `points`, and what the others have lost there.
 
     The interval repeats all of it (strengths, kinds that get there, losses, mean) on resampled test items, the same
-    for all arms, and resampled seeds, the same for arms that have the same ones; draws of labels are averaged.
+    for all arms, and resampled seeds, the same for arms that have the same ones; few seeds that differ widen it as they
+    do every interval (see `stats`). Draws of labels are averaged.
 
     Args:
         curves: of the arms, on the same kinds and test items.
@@ -107,7 +108,7 @@ def equal_loss(
     replicates = {arm: np.concatenate([p[arm] for p in parts]) for arm in curves}
     rows = []
     for arm in curves:
-        low, high = _ends(replicates[arm], int(unit.max()) + 1)
+        low, high = _ends(replicates[arm], _of_seeds(by_seed, arm, reference, points), int(unit.max()) + 1)
         loss = float(mean[arm][0])
         spared = {"spared": points - loss, "spared_low": points - high, "spared_high": points - low}
         there = {"kinds": int(np.isfinite(strength[:, 0]).sum())}
@@ -148,9 +149,32 @@ def _read(
     return np.where(found, first + part, np.nan), lost, mean
 
 
-def _ends(replicates: np.ndarray, units: int) -> tuple[float, float]:
+def _of_seeds(
+    by_seed: Mapping[str, tuple[tuple[int, ...], np.ndarray]], arm: str, reference: str, points: float
+) -> list[tuple[float, int]]:
+    """The variance of an arm's loss that comes from its seeds and from the reference's, with degrees of freedom; the
+    two together where they are the same seeds.
+    """
+    same = by_seed[arm][0] == by_seed[reference][0]
+    parts = []
+    for moved in [(arm, reference)] if same else [(arm,), (reference,)]:
+        seeds = len(by_seed[moved[0]][0])
+        each = {}
+        for name in (arm, reference):
+            own = by_seed[name][1].mean(3).transpose(1, 2, 0)  # (K, 6, S)
+            each[name] = own if name in moved else np.repeat(own.mean(2, keepdims=True), seeds, 2)
+        loss = _read(each, reference, points)[2][arm]
+        loss = loss[np.isfinite(loss)]
+        if len(loss) > 1:
+            parts.append((float(loss.var(ddof=1)) / len(loss), len(loss) - 1))
+    return parts
+
+
+def _ends(replicates: np.ndarray, parts: list[tuple[float, int]], units: int) -> tuple[float, float]:
     known = replicates[np.isfinite(replicates)]
     if units < 2 or len(known) < 0.9 * len(replicates):  # too often the reference did not lose so much
         return float("nan"), float("nan")
-    low, high = np.quantile(known, [0.025, 0.975])
+    middle, spread = float(known.mean()), float(known.var())
+    wide = stats.widening(parts, spread, units) if spread > stats.TINY else 1.0
+    low, high = np.clip(middle + wide * (np.quantile(known, [0.025, 0.975]) - middle), -1.0, 1.0)
     return float(low), float(high)

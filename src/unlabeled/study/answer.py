@@ -11,6 +11,7 @@ from unlabeled import stats
 from unlabeled.progress import count, in_percent
 from unlabeled.study.plan import Arm
 from unlabeled.study.record import Tables
+from unlabeled.study.short import too_short
 
 UNEVEN = 0.75  # share of one class from which accuracy says little
 
@@ -54,7 +55,7 @@ def answer(results: Tables, plan: Sequence[Arm], facts: Mapping[str, Any]) -> An
     baselines = [pair for pair in means.index if kinds[pair[0]] != "method"]
     winner, protocol = means.index[0]
     pretrained = kinds[winner] == "method"
-    short = stats.too_short(results.summary, (winner, protocol))
+    short = too_short(results.summary, (winner, protocol))
     race = _Race(accuracy, results.differences, (winner, protocol), baselines if pretrained else learned)
     saved = _saved(accuracy, kinds, race.mine, {arm for arm, _ in short}) if pretrained else ""
     sentence = race.told(pretrained, saved)

@@ -15,6 +15,7 @@ from unlabeled.data.prepare import Prepared
 from unlabeled.progress import count
 from unlabeled.study.fits import groups
 from unlabeled.study.plan import PLAIN, Arm, Cell
+from unlabeled.study.short import FITTED
 
 KEYS = ["arm", "share", "labels", "protocol"]
 Key = tuple[str, float, int, str]
@@ -82,7 +83,7 @@ def _scored(file: Path, labels: np.ndarray, classes: Sequence[str]) -> tuple[np.
         probabilities, told = arrays["probabilities"], json.loads(str(arrays["facts"]))
     right = float(metrics.right(probabilities, labels).mean())
     figures = metrics.report(probabilities, labels, classes) | {"accuracy": right}
-    return probabilities, figures | ({stats.FITTED: told[stats.FITTED]} if stats.FITTED in told else {})
+    return probabilities, figures | ({FITTED: told[FITTED]} if FITTED in told else {})
 
 
 def _interval(
