@@ -50,6 +50,18 @@ def test_patients_are_known_however_their_column_is_written(tmp_path: Path, word
     assert found["domain"].tolist() == ["north", "south"]
 
 
+def test_a_group_of_patients_is_no_patient(tmp_path: Path) -> None:
+    """Lists of cohorts call the diagnosis so: items of one patient stay together, and it may be the label."""
+    rows = [f"{i}.png,S{i // 2},{('AD', 'CN')[i % 4 // 2]}" for i in range(12)]
+    (tmp_path / "m.csv").write_text("\n".join(["Image,Subject,Group", *rows]))
+    found = manifest.read(tmp_path / "m.csv")
+    assert found["group"].tolist() == [f"S{i // 2}" for i in range(12)] and found["Group"].nunique() == 2
+    assert "(others: Group)" in manifest.unnamed(tmp_path / "m.csv")
+    (tmp_path / "m.csv").write_text("\n".join(["Image,Subject,Group,label", *(f"{r},x" for r in rows)]))
+    assert manifest.read(tmp_path / "m.csv")["group"].nunique() == 2  # with labels it says what it says
+    assert manifest.unnamed(tmp_path / "m.csv") == ""
+
+
 def test_a_patient_is_one_patient_with_and_without_spaces(tmp_path: Path) -> None:
     lines = ["a.png,cat,P1,A", "b.png, cat ,P1 ,A ", "c.png,Ka\u0308se, P2, ", "d.png,K\u00e4se,P2,"]
     (tmp_path / "m.csv").write_text("\n".join(["path, label, patient, site", *lines]))

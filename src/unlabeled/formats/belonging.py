@@ -5,13 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from unlabeled.formats.manifest import WORDS, folded
+from unlabeled.formats.manifest import PERSONS, WORDS, folded
 
 RECORDINGS = ("id", "recordid", "record_id", "recording", "series_id", "stay_id", "icustay_id", "encounter_id",
               "visit_id", "hadm_id", "admission_id")  # fmt: skip
-PERSONS = (
-    "patient", "patient_id", "subject", "subject_id", "participant", "participant_id", "person", "person_id", "mrn",
-)  # fmt: skip
 IDS = (*RECORDINGS, *PERSONS)  # the finest first: stays of one patient are recordings of their own
 SITES = WORDS["domain"]
 

@@ -2,7 +2,8 @@
 and says what is known of each.
 
 The columns may be called by any of the words in `WORDS`; the first that is there counts. `Patient ID`, `patientId` and
-`patient_id` are one word.
+`patient_id` are one word. A column `group` of few values beside one that names persons, in a table without labels, is
+no group of items but one of persons (patients and controls): the persons count then.
 """
 
 import itertools
@@ -17,13 +18,16 @@ from unlabeled.errors import UserError
 from unlabeled.formats.cells import layout, table
 
 MOST = 6  # names of columns that are told
+FEW = 10  # groups of persons, such as patients and controls
 SUFFIXES = frozenset((".csv", ".tsv", ".parquet", ".pq"))
+PERSONS = (
+    "patient", "patient_id", "subject", "subject_id", "participant", "participant_id", "person", "person_id", "mrn",
+)  # fmt: skip
 WORDS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path"),
     "label": ("label", "class", "class_name", "target", "category", "diagnosis", "y"),
     "group": (
-        "group", "patient", "patient_id", "subject", "subject_id", "participant", "participant_id", "person",
-        "person_id", "mrn", "speaker", "case", "case_id", "part", "plate", "track", "study_instance_uid",
+        "group", *PERSONS, "speaker", "case", "case_id", "part", "plate", "track", "study_instance_uid",
         "series_instance_uid",
     ),
     "domain": (
@@ -80,12 +84,22 @@ def read(path: Path, *, files: bool = True) -> pd.DataFrame:
         found = next((lower[folded(word)] for word in words if folded(word) in lower), None)
         if found is not None:
             names[found] = name
+    group = next((column for column, name in names.items() if name == "group"), "")
+    person = next((lower[folded(word)] for word in PERSONS if folded(word) in lower), None)
+    if person and folded(group) == "group" and "label" not in names.values() and _coarse(frame[group], frame[person]):
+        del names[group]
+        names[person] = "group"
     frame = frame.drop(columns=[c for c in names.values() if c in frame and c not in names]).rename(columns=names)
     if files and "path" not in frame:
         raise UserError(f"{path} has no column that names files (it has: {there})", 'call that column "path"')
     known = frame.columns.intersection(["label", "group", "domain", "split"])
     frame[known] = frame[known].apply(_tidy)
     return frame
+
+
+def _coarse(group: "pd.Series", person: "pd.Series") -> bool:
+    """Whether a column tells of persons what many of them share."""
+    return group.nunique() < min(FEW + 1, person.nunique())
 
 
 def _tidy(cells: "pd.Series") -> "pd.Series":
@@ -112,8 +126,11 @@ def unnamed(path: Path, known: Collection[str] = ()) -> str:
     except (OSError, UnicodeError):
         return ""
     words = {folded(word) for word in (*known, *itertools.chain.from_iterable(WORDS.values()))}
+    there = {folded(name) for name in head}
+    if there & {folded(word) for word in PERSONS}:
+        words.discard("group")  # it may tell what persons have
     odd = [name for name in head if name and folded(name) not in words]
-    if not odd or {folded(name) for name in head} & {folded(word) for word in WORDS["label"]}:
+    if not odd or there & {folded(word) for word in WORDS["label"]}:
         return ""
     told = ", ".join(odd[:MOST]) + (", ..." if len(odd) > MOST else "")
     return f'no column of {path.name} is known to hold labels (others: {told}): call the one that does "label"'
