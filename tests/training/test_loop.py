@@ -127,6 +127,18 @@ def test_lars_by_hand() -> None:
     assert layer.bias.item() == pytest.approx(1.0 - 0.1 * 2.0)
 
 
+def test_lars_adapts_without_decay_too() -> None:
+    """A step of 0.1 * 0.001 of the matrix's own length, however long the slope; a bias goes where its slope does."""
+    layer = nn.Linear(2, 1)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[3.0, 4.0]]))  # norm 5
+        layer.bias.fill_(1.0)
+    layer.weight.grad, layer.bias.grad = torch.tensor([[0.0, 70.0]]), torch.tensor([2.0])
+    optim.LARS(optim.groups(layer, 0.0), lr=0.1).step()
+    assert layer.weight.detach().numpy()[0] == pytest.approx(np.array([3.0, 4.0 - 0.1 * 0.001 * 5.0]))
+    assert layer.bias.item() == pytest.approx(1.0 - 0.1 * 2.0)
+
+
 def test_decay_spares_biases_and_norms() -> None:
     net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
     with_decay, without = optim.groups(net, 0.1)
