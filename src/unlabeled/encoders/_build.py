@@ -9,7 +9,7 @@ from unlabeled.errors import UserError
 
 FIXED_SIZE = (  # words in the names of timm models with fixed positions
     "vit_", "deit", "beit", "swin", "eva", "mixer", "cait_", "gmlp", "resmlp", "pit_", "coatnet", "tnt_", "visformer",
-    "volo", "hiera",
+    "volo", "hiera", "nest_",
 )  # fmt: skip
 
 
