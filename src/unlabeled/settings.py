@@ -33,6 +33,28 @@ def check(group: Any, ranges: Mapping[str, tuple[float, float]]) -> None:
             raise UserError(f"{name} is {value:g}", f"give {wanted}")
 
 
+def within(of: str, given: Mapping[str, float], low: float, high: float = math.inf, *, above: bool = False) -> None:
+    """Refuse settings of a thing that are outside their range.
+
+    Args:
+        of: name of the thing.
+        given: its settings that share a range.
+        low: smallest number.
+        high: largest number.
+        above: whether the smallest is itself too small.
+
+    Raises:
+        UserError: for the first that is outside.
+
+    >>> within("vae", {"latent": 128}, 1)
+    """
+    for name, value in given.items():
+        if not low <= value <= high or (above and value == low):
+            least = f"above {low:g}" if above else f"of {low:g} or more"
+            wanted = least if math.isinf(high) else f"{least if above else f'from {low:g}'} to {high:g}"
+            raise UserError(f"{of} with {name}={value}", f"give a number {wanted}")
+
+
 @dataclass(frozen=True)
 class Budget:
     """How long to learn: give one of the three. All arms of a comparison get the same."""

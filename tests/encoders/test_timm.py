@@ -8,7 +8,7 @@ from unlabeled.encoders import _build
 
 WIDER = ("mobilenetv3_small_050", "mambaout_femto")  # features are wider than the last map
 PLAIN = ("densenet121", "repvit_m0_9")  # without stochastic depth
-SIZED = ("cait_xxs24_224", "visformer_tiny", "resmlp_12_224", "vit_tiny_patch16_224")  # places are fixed when built
+SIZED = ("cait_xxs24_224", "visformer_tiny", "resmlp_12_224", "vit_tiny_patch16_224", "nest_tiny")  # places are fixed
 NAMED_LIKE = ("fastvit_t8", "mobilevit_xxs")  # convolutions with a transformer's name
 
 

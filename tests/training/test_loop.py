@@ -84,6 +84,34 @@ def test_micro_batches_of_unequal_length_weigh_each_item_alike(accumulate: int) 
     assert found[1] == pytest.approx(found[0], rel=1e-5)
 
 
+@pytest.mark.parametrize(("batch", "accumulate"), [(1, 1), (3, 2)])
+@pytest.mark.parametrize("name", ["moco", "patch_position"])
+def test_too_few_items_for_a_batch_norm_are_one_line(name: str, batch: int, accumulate: int) -> None:
+    """Three items in two micro-batches are two and one."""
+    method = catalog.load("methods", name)(_build.build(_build.spec("cnn(width=2, stages=1)"), 1, 16))
+    training = Training(batch_size=batch, accumulate=accumulate, device="cpu", precision="fp32", threads=1)
+    items = Items(Store(np.random.default_rng(0).integers(0, 256, (8, 1, 16, 16), np.uint8)), np.arange(8))
+    device, optimizer = Device(torch.device("cpu"), torch.float32, 1), torch.optim.SGD(method.parameters(), lr=0.1)
+    steps = train(method, optimizer, items, Image(size=16), steps=1, training=training, device=device, seed=0)
+    with pytest.raises(UserError, match=r"micro-batch holds 1 item.*larger --batch-size or a smaller --accumulate"):
+        list(steps)
+
+
+def test_features_that_are_no_numbers_are_one_line() -> None:
+    """A method that clusters them before each pass meets them before the diary sees the loss."""
+    method = catalog.load("methods", "deepcluster")(_build.build(_build.spec("cnn(width=2, stages=1)"), 1, 8))
+    method.fit_to(Facts(4, 2, 1, 8))
+    training = Training(batch_size=4, device="cpu", precision="fp32", threads=1)
+    items = Items(Store(np.random.default_rng(0).integers(0, 256, (4, 1, 8, 8), np.uint8)), np.arange(4))
+    device, optimizer = Device(torch.device("cpu"), torch.float32, 1), torch.optim.SGD(method.parameters(), lr=0.1)
+    steps = train(method, optimizer, items, Image(size=8), steps=2, training=training, device=device, seed=0)
+    next(steps)
+    with torch.no_grad():
+        method.encoder.stem.weight.fill_(float("nan"))
+    with pytest.raises(UserError, match=r"features are no numbers any more.*lower --lr"):
+        next(steps)
+
+
 def test_lars_by_hand() -> None:
     """One step of LARS on a matrix with decay and a bias without, computed with plain numbers."""
     layer = nn.Linear(2, 1)
@@ -96,6 +124,18 @@ def test_lars_by_hand() -> None:
     update = np.array([0.0, 1.0]) + 0.5 * np.array([3.0, 4.0])  # gradient + decay
     step = 0.1 * 0.001 * 5.0 / np.linalg.norm(update) * update
     assert layer.weight.detach().numpy()[0] == pytest.approx(np.array([3.0, 4.0]) - step)
+    assert layer.bias.item() == pytest.approx(1.0 - 0.1 * 2.0)
+
+
+def test_lars_adapts_without_decay_too() -> None:
+    """A step of 0.1 * 0.001 of the matrix's own length, however long the slope; a bias goes where its slope does."""
+    layer = nn.Linear(2, 1)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[3.0, 4.0]]))  # norm 5
+        layer.bias.fill_(1.0)
+    layer.weight.grad, layer.bias.grad = torch.tensor([[0.0, 70.0]]), torch.tensor([2.0])
+    optim.LARS(optim.groups(layer, 0.0), lr=0.1).step()
+    assert layer.weight.detach().numpy()[0] == pytest.approx(np.array([3.0, 4.0 - 0.1 * 0.001 * 5.0]))
     assert layer.bias.item() == pytest.approx(1.0 - 0.1 * 2.0)
 
 

@@ -29,10 +29,12 @@ class Pictures:
         return x[torch.from_numpy(np.asarray(rows))]
 
 
-def trained(name: str, rank: int, world: int, batch: int, steps: int) -> tuple[Any, list[tuple[int, float]]]:
+def trained(
+    name: str, rank: int, world: int, batch: int, steps: int, encoder: str = "cnn(width=4, stages=2)"
+) -> tuple[Any, list[tuple[int, float]]]:
     """The method, and of each step the items that one process among `world` saw and the passes over the data."""
     torch.manual_seed(0)
-    method = catalog.load("methods", name)(_build.build(_build.spec("cnn(width=4, stages=2)"), 1, SIDE))
+    method = catalog.load("methods", name)(_build.build(_build.spec(encoder), 1, SIDE))
     method.fit_to(Facts(ITEMS, steps, 1, SIDE))
     training = Training(batch_size=batch)
     optimizer = optim.build(optim.groups(method, 1e-4), training, 1e-3)
@@ -43,17 +45,18 @@ def trained(name: str, rank: int, world: int, batch: int, steps: int) -> tuple[A
     return method, [(len(step.views[0]), step.epoch) for step in made]  # type: ignore[index]
 
 
-def _process(rank: int, folder: Path, name: str, batch: int, steps: int) -> None:
+def _process(rank: int, folder: Path, name: str, batch: int, steps: int, *encoder: str) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    method, seen = trained(name, rank, 2, batch, steps)
+    method, seen = trained(name, rank, 2, batch, steps, *encoder)
     np.savez(folder / f"{rank}.npz", seen=np.array(seen), **{k: v.numpy() for k, v in method.state_dict().items()})
     distributed.destroy_process_group()
 
 
-def both(folder: Path, name: str, batch: int, steps: int) -> list[Any]:
+def both(folder: Path, name: str, batch: int, steps: int, *encoder: str) -> list[Any]:
     """What two processes have come to."""
-    multiprocessing.spawn(_process, (folder, name, batch, steps), nprocs=2)  # type: ignore[no-untyped-call]
+    given = (folder, name, batch, steps, *encoder)
+    multiprocessing.spawn(_process, given, nprocs=2)  # type: ignore[no-untyped-call]
     return [np.load(folder / f"{rank}.npz") for rank in range(2)]
 
 
@@ -76,3 +79,14 @@ def test_a_batch_that_cannot_be_shared_evenly_is_made_a_little_smaller(tmp_path:
 def test_fewer_items_than_processes_are_refused() -> None:
     with pytest.raises(UserError, match="1 item a step cannot be shared by 2"):
         trained("simclr", 0, 2, 1, 1)
+
+
+def test_layers_that_a_method_does_without_hold_no_process_up(tmp_path: Path) -> None:
+    """Places come from before this network's last layer, which features alone pass: its weights stay as they were."""
+    encoder = "mobilenetv3_small_050"
+    one, two = both(tmp_path, "inpainting", 8, 2, encoder)
+    before, _ = trained("inpainting", 0, 1, 8, 0, encoder)
+    name = "encoder.net.conv_head.bias"
+    assert np.array_equal(one[name], before.state_dict()[name].numpy())
+    learnt = "encoder.net.conv_stem.weight"
+    assert np.array_equal(one[learnt], two[learnt]) and not np.array_equal(one[learnt], before.state_dict()[learnt])

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from unlabeled.settings import within
+
 
 class Critic(nn.Module):
     """Strided convolutions down to 4 x 4 or less, then a perceptron on picture and code together, all spectrally
@@ -15,12 +17,16 @@ class Critic(nn.Module):
         latent: length of the codes.
         width: channels of the first layer; they double with each halving, up to eight times.
 
+    Raises:
+        UserError: when the width is below 1.
+
     >>> Critic(1, 32, 8)(torch.zeros(2, 1, 32, 32), torch.zeros(2, 8)).shape
     torch.Size([2, 1])
     """
 
     def __init__(self, channels: int, size: int, latent: int, *, width: int = 32) -> None:
         super().__init__()
+        within("a critic", {"critic_width": width}, 1)
         layers: list[nn.Module] = [spectral_norm(nn.Conv2d(channels, width, 3, 1, 1)), nn.LeakyReLU(0.2)]
         now, side = width, size
         while side > 4:

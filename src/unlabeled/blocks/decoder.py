@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from unlabeled.encoders import Encoder
+from unlabeled.settings import within
 
 
 class Decoder(nn.Module):
@@ -23,12 +24,16 @@ class Decoder(nn.Module):
         width: channels of the last layers; earlier maps have up to eight times as many.
         space: 2 for pictures, 1 for series.
 
+    Raises:
+        UserError: when there is nothing to paint from, or with.
+
     >>> Decoder(32, 3, 24)(torch.zeros(2, 32)).shape, Decoder(32, 1, 64, grid=2)(torch.zeros(2, 4, 32)).shape
     (torch.Size([2, 3, 24, 24]), torch.Size([2, 1, 64, 64]))
     """
 
     def __init__(self, dim: int, channels: int, size: int, *, grid: int = 1, width: int = 32, space: int = 2) -> None:
         super().__init__()
+        within("a decoder", {"dim": dim, "decoder_width": width}, 1)
         self.size, self.grid, self.space = size, grid, space
         conv, norm = (nn.Conv2d, nn.BatchNorm2d) if space == 2 else (nn.Conv1d, nn.BatchNorm1d)
         start = 4 if grid == 1 else grid

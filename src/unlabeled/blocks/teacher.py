@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from unlabeled.encoders import Encoder
+from unlabeled.settings import within
 
 SLOWEST = 0.996  # BYOL's own start for long runs (Grill et al. 2020, arXiv:2006.07733)
 
@@ -23,10 +24,14 @@ class Teacher(nn.Module):
         student: the network that is followed; it is copied.
         momentum: share of itself that the teacher keeps at a step, 0 to 1; 0 follows the length of the run.
         rising: whether the momentum rises to 1 over the run.
+
+    Raises:
+        UserError: when the momentum is outside its range.
     """
 
     def __init__(self, student: nn.Module, *, momentum: float = 0.0, rising: bool = True) -> None:
         super().__init__()
+        within("a slow network", {"momentum": momentum}, 0, 1)
         self.net = copy.deepcopy(student).requires_grad_(False)
         self.momentum, self.rising = momentum, rising
 

@@ -9,7 +9,7 @@ from unlabeled.errors import UserError
 
 FIXED_SIZE = (  # words in the names of timm models with fixed positions
     "vit_", "deit", "beit", "swin", "eva", "mixer", "cait_", "gmlp", "resmlp", "pit_", "coatnet", "tnt_", "visformer",
-    "volo", "hiera",
+    "volo", "hiera", "nest_",
 )  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def build(what: catalog.Spec, channels: int, size: int, space: int = 2) -> Encod
         space: 2 for pictures (B, channels, size, size), 1 for series (B, channels, size), 0 for texts (B, size).
 
     Raises:
-        UserError: when the encoder is made for another kind of item.
+        UserError: when the encoder is made for another kind of item, or cannot be built with its settings.
     """
     kind: type[Encoder] = catalog.load("encoders", what.name)
     if kind.space != space:
@@ -43,7 +43,13 @@ def build(what: catalog.Spec, channels: int, size: int, space: int = 2) -> Encod
         fit = [n for n in catalog.names("encoders") if catalog.entry("encoders", n).facts.get("space", 2) == space]
         remedy = f"take {', '.join(fit)}"
         raise UserError(f"{short(what)} looks at {words[kind.space]}, not at {words[space]}", remedy)
-    encoder: Encoder = kind(channels, size, **what.settings)
+    try:
+        encoder: Encoder = kind(channels, size, **what.settings)
+    except (RuntimeError, ValueError, IndexError, ZeroDivisionError, AssertionError) as error:
+        if not what.settings:
+            raise
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"the encoder {what} cannot be built ({first})", "take other settings of it") from error
     encoder.channels, encoder.size, encoder.any_size = channels, size, any_size(what)
     return encoder
 

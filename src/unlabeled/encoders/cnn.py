@@ -72,8 +72,9 @@ class CNN(Encoder):
     ) -> None:
         super().__init__()
         rows, stride = rows or grid, max(1, size // side) if side > 0 else stride
-        if min(stages, blocks, width, grid, rows) < 1:
-            raise UserError(f"a cnn of {stages} stages, {blocks} blocks, width {width}", "give 1 or more of each")
+        if min(stages, blocks, width, grid, rows) < 1 or stride < 0:
+            given = f"a cnn of {stages} stages, {blocks} blocks, width {width}, stride {stride}, grid {grid}"
+            raise UserError(given, "give 1 or more of each")
         self.stem = nn.Conv2d(channels, width, 5, stride or (2 if size >= 48 else 1), 2, bias=False)
         self.norm = nn.BatchNorm2d(width)
         layers: list[nn.Module] = []

@@ -20,8 +20,8 @@ class GRU(Encoder):
     Args:
         channels: channels C of the views; the first is 1 inside the recording.
         size: their time steps.
-        width: numbers in a state.
-        layers: GRUs on top of each other.
+        width: numbers in a state, 1 or more.
+        layers: GRUs on top of each other, 1 or more.
         both_ways: read from the end to the beginning as well.
         dropout: between layers, 0 to 1.
 

@@ -38,14 +38,14 @@ class TCN(Encoder):
         size: their time steps.
         width: channels of the first stage; each further one has twice as many and half the steps.
         stages: how many stages, 1 or more.
-        blocks: residual blocks in each.
+        blocks: residual blocks in each, 1 or more.
         kernel: steps that a convolution sees, odd.
         stride: of the first convolution; 0 takes 2 from 96 steps on, else 1.
         parts: of the recording, one after the other, that features keep apart: of a word, how it begins and ends; 1
             pools over all of it.
 
     Raises:
-        UserError: when the kernel is even, or there is no stage or no part.
+        UserError: when the kernel is even, or a setting is out of its range.
 
     >>> import torch
     >>> TCN(4, 50, width=8)(torch.ones(2, 4, 50)).shape
@@ -68,9 +68,9 @@ class TCN(Encoder):
         parts: int = 1,
     ) -> None:
         super().__init__()
-        if kernel % 2 == 0 or min(stages, parts) < 1:
-            given = f"a kernel of {kernel}, {stages} stages and {parts} parts were given"
-            raise UserError(given, "give an odd kernel, and a stage and a part or more")
+        if kernel % 2 == 0 or min(kernel, stages, parts, blocks, width) < 1 or stride < 0:
+            given = f"a kernel of {kernel}, {stages} stages of {blocks} blocks, width {width}, stride {stride}"
+            raise UserError(f"{given} and {parts} parts were given", "give an odd kernel, and 1 or more of the others")
         stride = stride or (2 if size >= 96 else 1)
         self.stem = nn.Conv1d(channels, width, kernel, stride, kernel // 2, bias=False)
         self.norm = nn.BatchNorm1d(width)

@@ -37,7 +37,7 @@ class Timm(Encoder):
         size: side of the views in pixels.
         name: a timm model name.
         stem: `full` as timm builds it, `small` for 3 x 3 stride 1 without max-pool, `auto` takes `small` up to 40 px.
-        drop_path: stochastic depth, 0 to 1.
+        drop_path: stochastic depth, 0 to below 1.
         pretrained: start from timm's published weights; they must be in the local cache when the machine is offline.
 
     Raises:
@@ -61,6 +61,8 @@ class Timm(Encoder):
         super().__init__()
         import timm
 
+        if not 0 <= drop_path < 1:
+            raise UserError(f"a drop_path of {drop_path} was given", "give a share from 0 up to, but not, 1")
         settings: dict[str, Any] = {
             "num_classes": 0,
             "in_chans": channels,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unlabeled.encoders import Maskable
 from unlabeled.encoders._time import inside_of
-from unlabeled.encoders.vit import initialise
+from unlabeled.encoders.vit import attention, check_blocks, initialise
 from unlabeled.errors import UserError
 
 
@@ -35,7 +35,7 @@ class Transformer(Maskable):
         size: their time steps.
         patch_size: steps of a patch; 0 takes the sixteenth part of the size, rounded to what divides it.
         width: length of the token vectors.
-        depth: number of blocks.
+        depth: number of blocks, 0 or more.
         heads: attention heads; divides the width.
 
     Raises:
@@ -51,19 +51,16 @@ class Transformer(Maskable):
         self, channels: int, size: int, *, patch_size: int = 0, width: int = 128, depth: int = 4, heads: int = 4
     ) -> None:
         super().__init__()
-        from timm.models.vision_transformer import Block
-
         patch = patch_size or max((p for p in range(1, max(1, size // 16) + 1) if size % p == 0), default=1)
-        if size % patch:
+        if patch < 1 or size % patch:
             raise UserError(f"patches of {patch} steps do not fit {size}", "take a patch_size that divides the size")
-        if width % heads or width % 2:
-            raise UserError(f"{heads} heads do not fit a width of {width}", "take a width that 2 and the heads divide")
+        check_blocks(width, depth, heads, by=2)
         self.patch_size, self.places, self.patch_values = patch, size // patch, patch * channels
         self.dim = self.token_dim = width
         self.project = nn.Conv1d(channels, width, patch, patch)
         self.positions: Tensor
         self.register_buffer("positions", self.codes(width), persistent=False)
-        self.blocks = nn.ModuleList(Block(width, heads, qkv_bias=True) for _ in range(depth))
+        self.blocks = nn.ModuleList(attention(width, depth, heads, by=2))
         self.norm = nn.LayerNorm(width)
         initialise(self)
         nn.init.xavier_uniform_(self.project.weight.view(width, -1))

@@ -33,6 +33,29 @@ def initialise(module: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
+def check_blocks(width: int, depth: int, heads: int, by: int = 4) -> None:
+    """Refuse blocks of attention that there are not, or whose width no codes of places have.
+
+    Args:
+        width: of the tokens, which `by` and the heads divide.
+        depth: number of blocks.
+        heads: of each.
+        by: 4 for places in a picture, 2 for places in a row.
+    """
+    if min(width, heads) < 1 or width % heads or width % by:
+        raise UserError(f"{heads} heads do not fit a width of {width}", f"take a width that {by} and the heads divide")
+    if depth < 0:
+        raise UserError(f"a depth of {depth} blocks was given", "give 0 or more")
+
+
+def attention(width: int, depth: int, heads: int, by: int = 4) -> list[nn.Module]:
+    """So many blocks of attention over tokens (B, T, width); arguments as in `check_blocks`, which looks at them."""
+    from timm.models.vision_transformer import Block
+
+    check_blocks(width, depth, heads, by)
+    return [Block(width, heads, qkv_bias=True) for _ in range(depth)]
+
+
 class ViT(Maskable):
     """A vision transformer with global average pooling.
 
@@ -41,9 +64,9 @@ class ViT(Maskable):
         size: side of the views in pixels.
         patch_size: side of a patch in pixels; 0 takes the eighth part of the size, rounded to what divides it.
         width: length of the token vectors.
-        depth: number of blocks.
+        depth: number of blocks, 0 or more.
         heads: attention heads; divides the width.
-        drop_path: stochastic depth, 0 to 1, rising with the depth.
+        drop_path: stochastic depth, 0 to below 1, rising with the depth.
 
     Raises:
         UserError: when the patches do not fit the size or the heads do not fit the width.
@@ -67,12 +90,13 @@ class ViT(Maskable):
         from timm.models.vision_transformer import Block
 
         patch = patch_size or max((p for p in range(1, size // 8 + 1) if size % p == 0), default=1)
-        if size % patch:
+        if patch < 1 or size % patch:
             raise UserError(
                 f"patches of {patch} px do not fit views of {size} px", "take a patch_size that divides the size"
             )
-        if width % heads or width % 4:
-            raise UserError(f"{heads} heads do not fit a width of {width}", "take a width that 4 and the heads divide")
+        check_blocks(width, depth, heads)
+        if not 0 <= drop_path < 1:
+            raise UserError(f"a drop_path of {drop_path} was given", "give a share from 0 up to, but not, 1")
         self.patch_size, self.grid = patch, size // patch
         self.places, self.patch_values = self.grid**2, patch**2 * channels
         self.dim = self.token_dim = width

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from unlabeled.encoders import Encoder
 from unlabeled.encoders._time import inside_of, pooled
 from unlabeled.errors import UserError
+from unlabeled.settings import within
 
 
 class Wave(Encoder):
@@ -24,7 +25,7 @@ class Wave(Encoder):
             16 kHz, 20 ms at 8 kHz.
 
     Raises:
-        UserError: when there is no layer, or a sound has fewer samples than a place.
+        UserError: when there is no layer or no channel, or a sound has fewer samples than a place.
 
     >>> Wave(2, 1600, width=8)(torch.ones(2, 2, 1600)).shape
     torch.Size([2, 16])
@@ -41,6 +42,7 @@ class Wave(Encoder):
         self.stride = math.prod(strides)
         if not strides or min(strides) < 1 or size < self.stride:
             raise UserError(f"strides of {strides} on {size} samples", "give strides of 1 or more, and longer sounds")
+        within("wave", {"width": width}, 1)
         before, layers, norms = channels, [], []
         for stride in strides:
             layers.append(nn.Conv1d(before, width, 2 * stride, stride, bias=False))

@@ -12,6 +12,7 @@ from unlabeled.encoders import Encoder
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
 from unlabeled.objectives.painting import squared_error
+from unlabeled.settings import within
 
 
 class Autoencoder(Method):
@@ -19,7 +20,7 @@ class Autoencoder(Method):
 
     Args:
         encoder: gives features (B, D).
-        latent: how many numbers the picture is squeezed into.
+        latent: how many numbers the picture is squeezed into, 1 or more.
         noise: standard deviation of the noise that is added to the input and must be taken out, in units of the data's
             own; 0 for none.
         decoder_width: channels of the decoder's last layers.
@@ -33,6 +34,8 @@ class Autoencoder(Method):
 
     def __init__(self, encoder: Encoder, *, latent: int = 128, noise: float = 0.5, decoder_width: int = 32) -> None:
         super().__init__()
+        within("autoencoder", {"latent": latent}, 1)
+        within("autoencoder", {"noise": noise}, 0)
         self.encoder, self.noise = encoder, noise
         self.squeeze = nn.Linear(encoder.dim, latent)
         self.decoder = Decoder(latent, encoder.channels, encoder.size, width=decoder_width, space=encoder.space)

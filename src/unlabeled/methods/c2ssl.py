@@ -53,8 +53,8 @@ class C2SSL(Method):
         width: int = 128,
     ) -> None:  # fmt: skip
         super().__init__()
-        if min(weight, contrast) < 0 or weight + contrast == 0 or not 0 < share <= 1:
-            raise UserError(f"c2ssl got weight {weight}, contrast {contrast}, share {share}", "see their ranges")
+        if min(weight, contrast) < 0 or weight + contrast == 0 or not (0 < share <= 1 and 0 <= free <= 1):
+            raise UserError(f"c2ssl with {weight=}, {contrast=}, {share=}, {free=}", "see their ranges")
         self.encoder, self.mode, self.restyled, self.factors = encoder, mode, restyled, factors
         self.weight, self.contrast, self.free, self.share = weight, contrast, free, share
         self.temperature, self.projector = temperature, projector(encoder.dim, 0, width)

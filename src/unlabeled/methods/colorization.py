@@ -15,6 +15,7 @@ from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 from unlabeled.methods import Batch, Facts, Method
 from unlabeled.modalities import Modality
+from unlabeled.settings import within
 from unlabeled.views.lab import in_gamut, to_lab, to_rgb
 
 
@@ -35,6 +36,7 @@ class Colorization(Method):
 
     def __init__(self, encoder: Encoder, *, step: int = 20, decoder_width: int = 64) -> None:
         super().__init__()
+        within("colorization", {"step": step}, 5, 40)
         self.encoder = encoder
         grid, self.side = side_of_map(encoder, encoder.channels, encoder.size), max(1, encoder.size // 4)
         colours = in_gamut(step)

@@ -19,6 +19,7 @@ from unlabeled.methods import Batch, Facts, Method
 from unlabeled.modalities import Modality
 from unlabeled.objectives.entropy import in_use
 from unlabeled.objectives.gather import agree
+from unlabeled.settings import within
 
 WHITENED = 64  # principal directions that are kept
 
@@ -28,8 +29,11 @@ class DeepCluster(Method):
 
     Args:
         encoder: gives features (B, D).
-        clusters: how many; 0 follows the number of items.
-        temperature: of the softmax over clusters.
+        clusters: how many, 2 or more; 0 follows the number of items.
+        temperature: of the softmax over clusters, above 0.
+
+    Raises:
+        UserError: when a setting is out of its range.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio", "text")
@@ -40,6 +44,8 @@ class DeepCluster(Method):
 
     def __init__(self, encoder: Encoder, *, clusters: int = 0, temperature: float = 0.1) -> None:
         super().__init__()
+        within("deepcluster", {"clusters": clusters or 2}, 2)
+        within("deepcluster", {"temperature": temperature}, 0, above=True)
         self.encoder, self.clusters, self.temperature = encoder, clusters, temperature
         self.head = Prototypes(encoder.dim, clusters or usual_count(0))
         self.cluster: Tensor

@@ -18,6 +18,7 @@ from unlabeled.modalities import Modality
 from unlabeled.objectives.distil import distil
 from unlabeled.objectives.entropy import in_use
 from unlabeled.objectives.gather import gather
+from unlabeled.settings import within
 
 
 class DINO(Method):
@@ -25,9 +26,9 @@ class DINO(Method):
 
     Args:
         encoder: gives features (B, D).
-        words: how many outputs teacher and student share.
-        warm: temperature of the student.
-        cold: temperature of the teacher, below that of the student.
+        words: how many outputs teacher and student share, 2 or more.
+        warm: temperature of the student, above that of the teacher.
+        cold: temperature of the teacher, above 0.
         momentum: share of itself that the teacher keeps at the first step, 0 to 1, rising to 1; 0 follows the length
             of the run.
         crops: further small views that the student alone sees; 0 for none.
@@ -35,7 +36,7 @@ class DINO(Method):
         width: length of the projected vectors.
 
     Raises:
-        UserError: when small views are asked for and the encoder takes one size only.
+        UserError: when small views are asked for and the encoder takes one size only, or a setting is out of its range.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio", "text")
@@ -45,18 +46,14 @@ class DINO(Method):
     cost: ClassVar[float] = 1.3
 
     def __init__(
-        self,
-        encoder: Encoder,
-        *,
-        words: int = 1024,
-        warm: float = 0.1,
-        cold: float = 0.04,
-        momentum: float = 0.0,
-        crops: int = 0,
-        hidden: int = 512,
-        width: int = 128,
-    ) -> None:
+        self, encoder: Encoder, *, words: int = 1024, warm: float = 0.1, cold: float = 0.04, momentum: float = 0.0,
+        crops: int = 0, hidden: int = 512, width: int = 128,
+    ) -> None:  # fmt: skip
         super().__init__()
+        within("dino", {"words": words}, 2)
+        if not 0 < cold < warm:
+            raise UserError(f"dino with cold={cold} and warm={warm}", "give both above 0, the teacher the lower one")
+        within("dino", {"crops": crops}, 0)
         if crops and not encoder.any_size:
             raise UserError("small views do not fit this encoder, which takes one size only", "leave out crops")
         self.encoder, self.warm, self.cold, self.crops = encoder, warm, cold, crops

@@ -19,6 +19,7 @@ from unlabeled.blocks.decoder import Decoder
 from unlabeled.encoders import Encoder
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
+from unlabeled.settings import within
 
 
 class GAN(Method):
@@ -26,7 +27,7 @@ class GAN(Method):
 
     Args:
         encoder: gives features (B, D); it is the trunk of the inference network.
-        latent: how many numbers a picture is generated from.
+        latent: how many numbers a picture is generated from, 1 or more.
         cycle: weight of inferring the codes of generated pictures right, 0 or more.
         decoder_width: channels of the generator's last layers.
         critic_width: channels of the discriminator's first layer.
@@ -50,6 +51,8 @@ class GAN(Method):
         critic_width: int = 32,
     ) -> None:
         super().__init__()
+        within("gan", {"latent": latent}, 1)
+        within("gan", {"cycle": cycle}, 0)
         self.encoder, self.cycle, self.latent = encoder, cycle, latent
         self.inference = nn.Linear(encoder.dim, latent)
         self.generator = Decoder(latent, encoder.channels, encoder.size, width=decoder_width)

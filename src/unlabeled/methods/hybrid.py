@@ -27,8 +27,8 @@ class Hybrid(Method):
 
     Args:
         encoder: gives features (B, D) and a map of them.
-        contrast: weight of telling the items apart.
-        reconstruct: weight of painting hidden patches.
+        contrast: weight of telling the items apart, 0 or more.
+        reconstruct: weight of painting hidden patches, 0 or more; not both are 0.
         mask_ratio: share of the second view's patches that is hidden, above 0 and below 1.
         temperature: of the softmax over similarities, 0.1 to 0.5.
         hidden: width of the projector's hidden layer; 0 takes the encoder's own.
@@ -36,7 +36,7 @@ class Hybrid(Method):
         decoder_width: channels of the decoder's last layers.
 
     Raises:
-        UserError: when the share is out of its range.
+        UserError: when a setting is out of its range.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("image",)
@@ -60,6 +60,9 @@ class Hybrid(Method):
         super().__init__()
         if not 0 < mask_ratio < 1:
             raise UserError(f"hybrid with mask_ratio={mask_ratio}", "give a share between 0 and 1")
+        if min(contrast, reconstruct) < 0 or contrast + reconstruct == 0:
+            given = f"hybrid with contrast={contrast} and reconstruct={reconstruct}"
+            raise UserError(given, "give weights of 0 or more, one of them above 0")
         self.encoder, self.temperature, self.mask_ratio = encoder, temperature, mask_ratio
         self.weights = (contrast, reconstruct)
         self.projector = projector(encoder.dim, hidden, width)

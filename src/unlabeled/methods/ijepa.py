@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unlabeled.blocks.teacher import Teacher
-from unlabeled.encoders.vit import ViT, initialise, sine_positions
+from unlabeled.encoders.vit import ViT, attention, initialise, sine_positions
 from unlabeled.errors import UserError
 from unlabeled.methods import Batch, Facts, Method
 from unlabeled.modalities import Modality
+from unlabeled.settings import within
 from unlabeled.views.block import block, numbers
 
 SEEN, STRETCH = (0.85, 1.0), 1.5  # share that is seen, as in the paper; blocks up to 3 : 2 or 2 : 3, where it has 3 : 4
@@ -23,15 +24,16 @@ class IJEPA(Method):
 
     Args:
         encoder: a transformer that can look at visible patches alone (`vit`).
-        blocks: how many blocks are predicted.
-        area: largest share of the picture that one takes; the paper's four of 0.2 suit grids of 14 patches and more.
+        blocks: how many blocks are predicted, 1 or more.
+        area: largest share of the picture that one takes, above 0, to 1; the paper's four of 0.2 suit grids
+            of 14 patches and more.
         momentum: share of itself that the slow encoder keeps, rising to 1; 0 follows the length of the run.
         predictor_width: length of the predictor's token vectors.
-        predictor_depth: number of its blocks.
-        predictor_heads: its heads.
+        predictor_depth: number of its blocks, 0 or more.
+        predictor_heads: its heads; divides its width.
 
     Raises:
-        UserError: when the encoder cannot do that.
+        UserError: when the encoder cannot do that, or a setting is out of its range.
     """
 
     family: ClassVar[str] = "predictive"
@@ -43,28 +45,21 @@ class IJEPA(Method):
     encoder: ViT
 
     def __init__(
-        self,
-        encoder: ViT,
-        *,
-        blocks: int = 1,
-        area: float = 0.4,
-        momentum: float = 0.0,
-        predictor_width: int = 192,
-        predictor_depth: int = 2,
-        predictor_heads: int = 6,
-    ) -> None:
+        self, encoder: ViT, *, blocks: int = 1, area: float = 0.4, momentum: float = 0.0, predictor_width: int = 192,
+        predictor_depth: int = 2, predictor_heads: int = 6,
+    ) -> None:  # fmt: skip
         super().__init__()
-        from timm.models.vision_transformer import Block
-
         if not isinstance(encoder, ViT):
             raise UserError("ijepa needs an encoder that can look at visible patches alone", "take --encoder vit")
+        within("ijepa", {"blocks": blocks}, 1)
+        within("ijepa", {"area": area}, 0, 1, above=True)
         self.encoder, self.blocks, self.area = encoder, blocks, (0.75 * area, area)
         self.teacher = Teacher(encoder, momentum=momentum)
         self.enter = nn.Linear(encoder.dim, predictor_width)
         self.wanted = nn.Parameter(0.02 * torch.randn(1, 1, predictor_width))
         self.positions: Tensor
         self.register_buffer("positions", sine_positions(encoder.grid, predictor_width), persistent=False)
-        layers = [Block(predictor_width, predictor_heads, qkv_bias=True) for _ in range(predictor_depth)]
+        layers = attention(predictor_width, predictor_depth, predictor_heads)
         self.predictor = nn.Sequential(*layers, nn.LayerNorm(predictor_width), nn.Linear(predictor_width, encoder.dim))
         initialise(nn.ModuleList([self.enter, self.predictor]))
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 from unlabeled.encoders import Encoder
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
+from unlabeled.settings import within
 from unlabeled.views.tiles import cut, far_apart, lay
 
 
@@ -33,6 +34,7 @@ class Jigsaw(Method):
 
     def __init__(self, encoder: Encoder, *, permutations: int = 30, grid: int = 3, gap: float = 0.2) -> None:
         super().__init__()
+        within("jigsaw", {"gap": gap}, 0, 1)
         self.encoder, self.grid, self.gap = encoder, grid, gap
         self.orders: Tensor
         self.register_buffer("orders", far_apart(grid * grid, permutations), persistent=False)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from unlabeled.encoders import Maskable
-from unlabeled.encoders.vit import initialise
+from unlabeled.encoders.vit import attention, initialise
 from unlabeled.errors import UserError
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
@@ -23,11 +23,11 @@ class MAE(Method):
         mask_ratio: share of the patches that is hidden, above 0 and below 1; one at least is, and one is not.
         normalise: take each patch's own mean and spread out of the target; for pictures alone when not given.
         decoder_width: length of the decoder's token vectors; 0 takes half of the encoder's, 128 or more.
-        decoder_depth: number of the decoder's blocks.
-        decoder_heads: attention heads of the decoder.
+        decoder_depth: number of the decoder's blocks, 0 or more.
+        decoder_heads: attention heads of the decoder; divides its width.
 
     Raises:
-        UserError: when the encoder cannot do that, or the share is out of its range.
+        UserError: when the encoder cannot do that, or a setting is out of its range.
     """
 
     family: ClassVar[str] = "generative"
@@ -45,8 +45,6 @@ class MAE(Method):
         decoder_width: int = 0, decoder_depth: int = 2, decoder_heads: int = 8,
     ) -> None:  # fmt: skip
         super().__init__()
-        from timm.models.vision_transformer import Block
-
         if not isinstance(encoder, Maskable):
             remedy = "take --encoder vit" if encoder.space == 2 else "take --encoder transformer"
             raise UserError("mae needs an encoder that can look at visible patches alone", remedy)
@@ -60,7 +58,7 @@ class MAE(Method):
         self.mask_token = nn.Parameter(0.02 * torch.randn(1, 1, width))
         self.positions: Tensor
         self.register_buffer("positions", encoder.codes(width), persistent=False)
-        self.decoder = nn.Sequential(*(Block(width, decoder_heads, qkv_bias=True) for _ in range(decoder_depth)))
+        self.decoder = nn.Sequential(*attention(width, decoder_depth, decoder_heads, by=2 * encoder.space))
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, encoder.patch_values))
         initialise(nn.ModuleList([self.enter, self.decoder, self.leave]))
 

@@ -18,6 +18,7 @@ from unlabeled.encoders import Encoder
 from unlabeled.methods import Batch, Facts, Method
 from unlabeled.modalities import Modality
 from unlabeled.objectives.queue_nce import queue_nce
+from unlabeled.settings import within
 
 
 class MoCo(Method):
@@ -49,6 +50,7 @@ class MoCo(Method):
         width: int = 128,
     ) -> None:
         super().__init__()
+        within("moco", {"temperature": temperature}, 0, above=True)
         self.encoder, self.temperature = encoder, temperature
         self.projector = projector(encoder.dim, hidden, width)
         self.teacher = Teacher(nn.Sequential(encoder, self.projector), momentum=momentum, rising=False)

@@ -11,6 +11,7 @@ from torch.nn import functional
 from unlabeled.encoders import Encoder
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
+from unlabeled.settings import within
 from unlabeled.views.tiles import cut
 
 MIDDLE, AROUND = 4, (0, 1, 2, 3, 5, 6, 7, 8)  # cells of a 3 x 3 grid, row by row
@@ -33,6 +34,8 @@ class PatchPosition(Method):
 
     def __init__(self, encoder: Encoder, *, gap: float = 0.2, hidden: int = 512) -> None:
         super().__init__()
+        within("patch_position", {"gap": gap}, 0, 1)
+        within("patch_position", {"hidden": hidden}, 1)
         self.encoder, self.gap = encoder, gap
         self.head = nn.Sequential(
             nn.Linear(2 * encoder.dim, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, 8)

@@ -19,6 +19,7 @@ from unlabeled.methods import Batch, Facts, Method
 from unlabeled.modalities import Modality
 from unlabeled.objectives.entropy import in_use
 from unlabeled.objectives.sinkhorn import sinkhorn, swapped
+from unlabeled.settings import within
 
 
 class SwAV(Method):
@@ -26,8 +27,8 @@ class SwAV(Method):
 
     Args:
         encoder: gives features (B, D).
-        prototypes: how many; 0 follows the number of items.
-        temperature: of the softmax over prototypes.
+        prototypes: how many, 2 or more; 0 follows the number of items.
+        temperature: of the softmax over prototypes, above 0.
         epsilon: softness of the codes, above 0.
         crops: further small views that only predict; 0 for none.
         queue: how many earlier items help to balance the codes.
@@ -35,7 +36,7 @@ class SwAV(Method):
         width: length of the projected vectors.
 
     Raises:
-        UserError: when small views are asked for and the encoder takes one size only.
+        UserError: when small views are asked for and the encoder takes one size only, or a setting is out of its range.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio", "text")
@@ -45,18 +46,13 @@ class SwAV(Method):
     cost: ClassVar[float] = 1.0
 
     def __init__(
-        self,
-        encoder: Encoder,
-        *,
-        prototypes: int = 0,
-        temperature: float = 0.1,
-        epsilon: float = 0.05,
-        crops: int = 0,
-        queue: int = 512,
-        hidden: int = 0,
-        width: int = 128,
-    ) -> None:
+        self, encoder: Encoder, *, prototypes: int = 0, temperature: float = 0.1, epsilon: float = 0.05,
+        crops: int = 0, queue: int = 512, hidden: int = 0, width: int = 128,
+    ) -> None:  # fmt: skip
         super().__init__()
+        within("swav", {"prototypes": prototypes or 2}, 2)
+        within("swav", {"temperature": temperature, "epsilon": epsilon}, 0, above=True)
+        within("swav", {"crops": crops}, 0)
         if crops and not encoder.any_size:
             raise UserError("small views do not fit this encoder, which takes one size only", "leave out crops")
         self.encoder, self.crops, self.temperature, self.epsilon = encoder, crops, temperature, epsilon

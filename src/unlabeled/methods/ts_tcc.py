@@ -1,8 +1,8 @@
 """Foretell the other view's future and contrast what was read so far (TS-TCC: Eldele et al. 2021, arXiv:2106.14112).
 
 The views are the modality's own, mild and strong, drawn anew at each step. In the paper the weak one is scaled, the
-strong one permuted and jittered, as `--permute 8 --noise 0.8` has it; neither crops time. Negatives come from the batch
-of this process.
+strong one permuted and jittered, as `--permute 8 --noise 0.8` has it; neither crops time. Futures are told from those
+of this process's batch, contexts from those of all processes.
 """
 
 from typing import ClassVar

@@ -13,6 +13,7 @@ from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
 from unlabeled.objectives.gauss import divergence
 from unlabeled.objectives.painting import squared_error
+from unlabeled.settings import within
 
 WIDEST = 8.0  # bound of log variances: one far beyond would let a single draw outweigh all others
 
@@ -22,9 +23,9 @@ class VAE(Method):
 
     Args:
         encoder: gives features (B, D).
-        latent: how many numbers.
-        beta: weight of the bell curve against the picture, both in nats per pixel and channel at unit noise; 1 is the
-            likelihood's own.
+        latent: how many numbers, 1 or more.
+        beta: weight of the bell curve against the picture, both in nats per pixel and channel at unit noise, 0 or more;
+            1 is the likelihood's own.
         decoder_width: channels of the decoder's last layers.
     """
 
@@ -36,6 +37,8 @@ class VAE(Method):
 
     def __init__(self, encoder: Encoder, *, latent: int = 128, beta: float = 1.0, decoder_width: int = 32) -> None:
         super().__init__()
+        within("vae", {"latent": latent}, 1)
+        within("vae", {"beta": beta}, 0)
         self.encoder, self.beta = encoder, beta
         self.squeeze = nn.Linear(encoder.dim, 2 * latent)
         self.decoder = Decoder(latent, encoder.channels, encoder.size, width=decoder_width, space=encoder.space)

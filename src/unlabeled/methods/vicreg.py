@@ -10,6 +10,7 @@ from unlabeled.encoders import Encoder
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
 from unlabeled.objectives.vicreg import vicreg
+from unlabeled.settings import within
 
 
 class VICReg(Method):
@@ -17,9 +18,9 @@ class VICReg(Method):
 
     Args:
         encoder: gives features (B, D).
-        invariance: weight of the views' likeness.
-        variance: weight of the dimensions' spread.
-        covariance: weight against dimensions that repeat each other.
+        invariance: weight of the views' likeness, 0 or more.
+        variance: weight of the dimensions' spread, 0 or more.
+        covariance: weight against dimensions that repeat each other, 0 or more.
         hidden: width of the projector's hidden layers.
         width: length of the projected vectors.
     """
@@ -41,6 +42,7 @@ class VICReg(Method):
         width: int = 1024,
     ) -> None:
         super().__init__()
+        within("vicreg", {"invariance": invariance, "variance": variance, "covariance": covariance}, 0)
         self.encoder = encoder
         self.invariance, self.variance, self.covariance = invariance, variance, covariance
         self.projector = projector(encoder.dim, hidden, width, layers=3)

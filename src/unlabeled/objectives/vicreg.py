@@ -30,11 +30,13 @@ def vicreg(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     >>> [round(t.item(), 3) for t in vicreg(a, a)]  # the second dimension is dead
     [0.0, 0.495, 0.0]
     """
-    if a.shape != b.shape or a.ndim != 2 or len(a) < 2:
+    if a.shape != b.shape or a.ndim != 2:
         raise UserError(
-            f"the two views have shapes {tuple(a.shape)} and {tuple(b.shape)}",
-            "give the same (B, D) twice, of two items or more",
+            f"the two views have shapes {tuple(a.shape)} and {tuple(b.shape)}", "give the same (B, D) twice"
         )
+    if len(a) < 2:
+        what = f"a micro-batch holds {len(a)} item, and one varies from no other"
+        raise UserError(what, "give two items or more: a larger --batch-size or a smaller --accumulate")
     with torch.autocast(a.device.type, enabled=False):
         a, b = a.float(), b.float()
         invariance = functional.mse_loss(a, b)

@@ -142,7 +142,7 @@ def train(
         for step in range(start, steps):
             if step % per_epoch == 0:
                 _seed(seed, step, 0, 1)  # the same on all ranks
-                method.before_epoch(lambda: embed(method.encoder, modality, items.store, items.rows, device))
+                method.before_epoch(lambda: _features(method, modality, items, device))
                 method.train()
             began = time.perf_counter()
             raw, mine = coming.result()
@@ -165,11 +165,9 @@ def train(
                 )
                 with wait_for_ranks:
                     with device.autocast():
-                        parts = model(views)
-                    if not isinstance(parts, dict):
-                        parts = {"": parts}
+                        parts = _told(model, views, len(piece))
                     loss = torch.stack([p.float() for p in parts.values()]).sum() * share
-                    torch.autograd.backward(loss)
+                    torch.autograd.backward(loss if device.world == 1 else loss + _untouched(method))
                 total += loss.detach()
                 for name, part in parts.items():
                     sums[name] = sums.get(name, 0) + part.detach() * share
@@ -177,6 +175,47 @@ def train(
             method.after_step((step + 1) / steps)
             sums.pop("", None)
             yield Step(step, (step + 1) / per_epoch, total, sums, lr, wait, views)
+
+
+def _told(model: torch.nn.Module, views: object, items: int) -> dict[str, Tensor]:
+    """The named scalars that a model's loss is the sum of, from the views of so many items.
+
+    Raises:
+        UserError: when it has one item to learn from and needs more, as batch norm does.
+    """
+    try:
+        parts = model(views)
+    except ValueError as error:
+        if items > 1:
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"a micro-batch holds 1 item, which is too few here ({reason})",
+            "give a larger --batch-size or a smaller --accumulate",
+        ) from error
+    return parts if isinstance(parts, dict) else {"": parts}
+
+
+def _untouched(method: Method) -> Tensor:
+    """Nothing, as a scalar that every learning parameter has a part in: DDP waits for the slope of each one, and there
+    are encoders whose places do without the last layers of their features.
+    """
+    return torch.stack([0 * p.sum() for p in method.parameters() if p.requires_grad]).sum()
+
+
+def _features(method: Method, modality: Modality, items: Items, device: Device) -> Tensor:
+    """Features (N, D) of all items, as methods look at them before a pass.
+
+    Raises:
+        UserError: when they are no numbers any more.
+    """
+    found = embed(method.encoder, modality, items.store, items.rows, device)
+    if not bool(found.isfinite().all()):
+        raise UserError(
+            "the features are no numbers any more; the last good checkpoint is kept",
+            "lower --lr by a factor of 3, or take --precision fp32",
+        )
+    return found
 
 
 def _seed(*of: int) -> None:

@@ -22,7 +22,7 @@ class LARS(torch.optim.Optimizer):
     """Layer-wise adaptive rate scaling with momentum 0.9, for very large batches.
 
     Args:
-        groups: parameter groups, each with `weight_decay`; the adaptation is left out where that is 0.
+        groups: parameter groups, each with `weight_decay`; the adaptation is left out where `adapted` is false.
         lr: peak learning rate, about 0.3 * batch / 256.
         momentum: 0 to 1.
         trust: trust coefficient.
@@ -31,7 +31,7 @@ class LARS(torch.optim.Optimizer):
     def __init__(
         self, groups: Iterable[dict[str, Any]], *, lr: float, momentum: float = 0.9, trust: float = 1e-3
     ) -> None:
-        super().__init__(groups, {"lr": lr, "momentum": momentum, "trust": trust, "weight_decay": 0.0})
+        super().__init__(groups, {"lr": lr, "momentum": momentum, "trust": trust, "weight_decay": 0.0, "adapted": True})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -41,7 +41,7 @@ class LARS(torch.optim.Optimizer):
                 if p.grad is None:
                     continue
                 update = p.grad
-                if group["weight_decay"] > 0:
+                if group["adapted"]:
                     update = update + group["weight_decay"] * p
                     ratio = group["trust"] * p.norm() / update.norm().clamp_min(1e-12)
                     update = update * torch.where(p.norm() > 0, ratio, torch.ones_like(ratio))
@@ -53,14 +53,16 @@ class LARS(torch.optim.Optimizer):
 
 
 def groups(module: nn.Module, weight_decay: float, scale: float = 1.0) -> list[dict[str, Any]]:
-    """Two parameter groups, with and without weight decay; `scale` multiplies the learning rate of both."""
+    """Two parameter groups, with weight decay and LARS's adaptation, and without; `scale` multiplies the learning rate
+    of both.
+    """
     trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
     decayed = {name for name, p in trained.items() if p.ndim > 1 and name.rpartition(".")[2] not in BIASES}
     matrices = [p for name, p in trained.items() if name in decayed]
     others = [p for name, p in trained.items() if name not in decayed]
     out: list[dict[str, Any]] = [
-        {"params": matrices, "weight_decay": weight_decay, "scale": scale},
-        {"params": others, "weight_decay": 0.0, "scale": scale},
+        {"params": matrices, "weight_decay": weight_decay, "scale": scale, "adapted": True},
+        {"params": others, "weight_decay": 0.0, "scale": scale, "adapted": False},
     ]
     return [g for g in out if g["params"]]
 

@@ -92,7 +92,7 @@ class Recipe:
         try:
             method = kind(encoder, **self.method.settings)
             method.fit_to(self.facts)
-        except (RuntimeError, ValueError, IndexError, ZeroDivisionError) as error:
+        except (RuntimeError, ValueError, IndexError, ZeroDivisionError, AssertionError) as error:
             if not self.method.settings:
                 raise
             first = (str(error).splitlines() or [type(error).__name__])[0]
