@@ -19,6 +19,7 @@ from unlabeled.deploy.bundle import Bundle
 from unlabeled.deploy.engines import Answers
 from unlabeled.deploy.engines.onnx import Onnx
 from unlabeled.settings import Budget, Handover, Setup, Training
+from unlabeled.verbs.export import collect
 
 pytest.importorskip("onnxruntime")
 
@@ -139,6 +140,30 @@ def test_eight_bits_tell_their_cost(model: Path, digits: Path, tmp_path: Path) -
     assert sorted(p.name for p in tmp_path.iterdir()) == ["small.onnx"]
     with pytest.raises(ul.UserError, match="take --to onnx"):
         ul.export(str(model), str(digits), int8=True, to="torch")
+
+
+def test_few_test_items_are_joined_by_others(model: Path, digits: Path, tmp_path: Path) -> None:
+    for split, count in (("train", 4), ("test", 1)):
+        for folder in sorted((digits / split).iterdir())[:6]:
+            (tmp_path / "few" / split / folder.name).mkdir(parents=True)
+            for file in sorted(folder.iterdir())[:count]:
+                shutil.copy(file, tmp_path / "few" / split / folder.name)
+    some = collect(Bundle.open(model), str(tmp_path / "few"), 500)
+    assert len(some.raw) == 16 and sum(name.startswith("test/") for name in some.names) == 6
+    assert len(collect(Bundle.open(model), str(tmp_path / "few"), 5).raw) == 5
+    assert all(name.startswith("test/") for name in collect(Bundle.open(model), str(digits), 40).names)
+    found = ul.export(str(model), str(tmp_path / "few"), int8=True, out=str(tmp_path / "small.onnx"))
+    assert found.cost is not None and found.cost.items == 8
+
+
+def test_a_folder_may_be_named_by_a_dot(
+    model: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "m.ul"
+    shutil.copytree(model, copy)
+    monkeypatch.chdir(copy)
+    found = ul.export(".", str(digits.resolve()), to="torch", items=4)
+    assert found.file.resolve() == (tmp_path / "m.pt2").resolve() and found.file.is_file()
 
 
 @pytest.mark.parametrize("items", [-1, 0])
