@@ -18,6 +18,7 @@ from unlabeled.deploy import export
 from unlabeled.deploy.bundle import Bundle
 from unlabeled.deploy.engines import Answers
 from unlabeled.deploy.engines.onnx import Onnx
+from unlabeled.deploy.net import Net
 from unlabeled.settings import Budget, Handover, Setup, Training
 from unlabeled.verbs.export import collect
 
@@ -226,3 +227,19 @@ def test_a_transformer_that_looks_at_smaller_views(digits: Path, tmp_path: Path,
     with pytest.raises(ul.UserError, match="one convolution alone"):  # it cuts the patches
         ul.export(str(tmp_path / "m.ul"), str(digits), items=50, int8=True, out=str(tmp_path / "small.onnx"))
     assert not (tmp_path / "small.onnx").exists()
+
+
+def test_what_has_no_words_in_onnx_is_told_in_one_line(
+    model: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a model is whole, but for the one file, and no bug."""
+    forward = Net.forward
+
+    def strange(self: Net, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        probabilities, features, strangeness = forward(self, raw)
+        return probabilities, features.cummax(1).values, strangeness
+
+    monkeypatch.setattr(Net, "forward", strange)
+    with pytest.raises(ul.UserError, match=r"torch cannot write this model as ONNX .*cummax"):
+        ul.export(str(model), str(digits), items=4, out=str(tmp_path / "m.onnx"))
+    assert not list(tmp_path.iterdir())
