@@ -243,6 +243,18 @@ def test_what_cannot_be_promised_is_told_before_the_work(run: Path, digits: Path
     refused("keep is 1; give a share between 0 and 1", "--keep", "1")
     refused('there is no detector "mahalnobis"', "--detector", "mahalnobis")
     refused("keep is 0; give", "--keep", "0")
+    refused("seed is -1; give 0 or more", "--seed", "-1")
+
+
+@pytest.mark.parametrize("verb", ["drift", "sample"])
+def test_a_seed_below_nothing_is_one_line(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([verb, "m.ul", *(["new"] if verb == "drift" else []), "--seed", "-1"]) == 2
+    assert capsys.readouterr().err == "unlabeled: seed is -1; give 0 or more.\n"
+
+
+def test_an_evaluation_of_no_draws_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["evaluate", "run", "data", "--draws", "0"]) == 2
+    assert capsys.readouterr().err == "unlabeled: 0 draws were asked for; give one or more.\n"
 
 
 def test_a_place_that_is_taken_is_left_alone(model: Path, run: Path, digits: Path) -> None:
