@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from unlabeled import UserError, cli
+from unlabeled.alone import alone
 from unlabeled.data.prepare import prepare
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.shift import crossing
@@ -151,8 +152,13 @@ def test_a_second_call_computes_only_what_is_missing(
     monkeypatch.setattr(crossing, "write_arrays", lambda path, arrays: (made.append(path.name), real(path, arrays)))
     again = call(cameras, whole)
     assert made == ["random-s1.npz"] and again.sentence == found.sentence
+    was = (whole / "config.yaml").read_text()
     with pytest.raises(UserError, match="differ in"):
         call(cameras, whole, detector="knn")
+    assert (whole / "config.yaml").read_text() == was, "the file still repeats what lies there"
+    with alone(whole), pytest.raises(UserError, match="another process is writing"):
+        call(cameras, whole, methods=("byol",))
+    assert (whole / "config.yaml").read_text() == was and "byol" not in (whole / "cells.json").read_text()
 
 
 def test_the_answer_and_the_page(found: Transferred) -> None:

@@ -184,6 +184,10 @@ class Handover:
     licence: str = option("not stated", "licence of model and data, for the card")
     onnx: bool = option(True, "write model.onnx into the bundle too, checked against torch on these items")
 
+    def __post_init__(self) -> None:
+        if not 0 < self.keep < 1:
+            raise UserError(f"keep is {self.keep:g}", "give a share between 0 and 1, such as 0.95")
+
 
 @dataclass(frozen=True)
 class Serving:

@@ -1,8 +1,10 @@
 """Bundles: what is written is what is read, damage is told in one line, and promises are kept on the test items."""
 
+import io
 import json
 import re
 import shutil
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from unlabeled import cli
 from unlabeled.data.prepare import prepare
 from unlabeled.data.splits import nested_draws
 from unlabeled.data.store import Prep
-from unlabeled.deploy import bundle, strange
+from unlabeled.deploy import bundle, export, strange
 from unlabeled.deploy.card import Card, Part
 from unlabeled.deploy.model import load_model
 from unlabeled.deploy.parts import part
@@ -197,6 +199,64 @@ def test_damage_is_told_in_one_line(model: Path, tmp_path: Path, capsys: pytest.
     assert "is not the folder of a model" in refused("none")
 
 
+@pytest.mark.parametrize("place_of", ["encoder", "modality", "input"])
+@pytest.mark.parametrize("engine", ["torch", "onnx"])
+def test_code_that_comes_with_a_model_is_never_run(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], place_of: str, engine: str
+) -> None:
+    hurt, ran = tmp_path / "hurt.ul", tmp_path / "ran"
+    shutil.copytree(model, hurt)
+    code = hurt / "net.py"
+    code.write_text(f"open({str(ran)!r}, 'w').close()\n\n\nclass Net: ...\n")
+    facts = json.loads((hurt / "bundle.json").read_text())
+    if place_of == "encoder":
+        facts["recipe"]["encoder"] = {"name": str(code), "settings": {}}
+    else:
+        (facts["recipe"] if place_of == "modality" else facts["input"])["modality"] = str(code)
+    facts["sum"] = bundle._sum_of(facts)
+    (hurt / "bundle.json").write_text(json.dumps(facts))
+    told = json.loads((hurt / "model.onnx.json").read_text())
+    (hurt / "model.onnx.json").write_text(json.dumps(told | {"of": facts["sum"]}))
+    assert cli.run(["predict", str(hurt), str(tmp_path), "--engine", engine]) == 2
+    assert "a model is data alone; do not use it" in capsys.readouterr().err and not ran.exists()
+
+
+def test_a_lone_file_is_data_alone_too(model: Path, tmp_path: Path) -> None:
+    import onnx
+
+    proto = onnx.load(str(model / "model.onnx"))
+    facts = json.loads(proto.metadata_props[0].value)
+    facts["input"]["modality"] = str(tmp_path / "kind.py")
+    export.stamp(proto, facts)
+    onnx.save(proto, str(tmp_path / "m.onnx"))
+    with pytest.raises(ul.UserError, match="a model is data alone"):
+        ul.load(str(tmp_path / "m.onnx"))
+
+
+def test_what_cannot_be_promised_is_told_before_the_work(run: Path, digits: Path, tmp_path: Path) -> None:
+    def refused(told: str, *flags: str) -> None:
+        capture = io.StringIO()
+        with redirect_stderr(capture):
+            assert cli.run(["finetune", str(run), str(digits), "--out", str(tmp_path / "m.ul"), *flags]) == 2
+        assert told in capture.getvalue()
+
+    refused("keep is 1; give a share between 0 and 1", "--keep", "1")
+    refused('there is no detector "mahalnobis"', "--detector", "mahalnobis")
+    refused("keep is 0; give", "--keep", "0")
+    refused("seed is -1; give 0 or more", "--seed", "-1")
+
+
+@pytest.mark.parametrize("verb", ["drift", "sample"])
+def test_a_seed_below_nothing_is_one_line(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([verb, "m.ul", *(["new"] if verb == "drift" else []), "--seed", "-1"]) == 2
+    assert capsys.readouterr().err == "unlabeled: seed is -1; give 0 or more.\n"
+
+
+def test_an_evaluation_of_no_draws_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["evaluate", "run", "data", "--draws", "0"]) == 2
+    assert capsys.readouterr().err == "unlabeled: 0 draws were asked for; give one or more.\n"
+
+
 def test_a_place_that_is_taken_is_left_alone(model: Path, run: Path, digits: Path) -> None:
     before = bundle.digest(model / "bundle.json")
     with pytest.raises(ul.UserError, match="is there already"):
@@ -242,6 +302,16 @@ def test_predict_takes_whatever_is_in_hand(model: Path, digits: Path, tmp_path: 
     for wrong, words in ((pd.DataFrame({"file": []}), 'no column "path"'), ([], "nothing was given"), (3, "kind int")):
         with pytest.raises(ul.UserError, match=words):
             loaded.predict(wrong)
+
+
+def test_labels_are_carried_along_into_arrays(run: Path, digits: Path, tmp_path: Path) -> None:
+    for folder, known in ((digits, {"labels", "splits"}), (digits / "test" / "3", {"splits"})):
+        found = ul.embed(str(run), str(folder), out=str(tmp_path / "f.npz"), device="cpu")
+        with np.load(tmp_path / "f.npz") as arrays:
+            assert set(arrays) == {"features", "paths", *known}
+            frame = pd.DataFrame({name.removesuffix("s"): arrays[name] for name in ("paths", *sorted(known))})
+            assert (frame == found.frame[frame.columns].astype(str)).all(axis=None)
+            assert (arrays["features"] == found.frame.filter(regex=r"^f\d+$").to_numpy()).all()
 
 
 def test_what_cannot_be_read_has_no_neighbours(model: Path, digits: Path, tmp_path: Path) -> None:

@@ -65,6 +65,19 @@ def test_a_winner_that_no_bundle_holds_is_replaced_and_named(study: Path, tmp_pa
     assert any(note.startswith("The study's winner is simclr with knn, which") for note in made.bundle.facts["notes"])
 
 
+def test_of_equal_contenders_the_one_that_the_study_names_is_taken(study: Path, tmp_path: Path) -> None:
+    import pandas as pd
+
+    for number, (arm, protocol) in enumerate([("simclr", "linear"), ("random", "linear")]):
+        copy = edited(study, tmp_path / f"s{number}", arm, protocol)
+        summary = pd.read_csv(copy / "summary.csv", keep_default_na=False)
+        summary.loc[(summary["protocol"] == "linear") & (summary["metric"] == "accuracy"), "mean"] = 1.0
+        summary.to_csv(copy / "summary.csv", index=False)
+        made = ul.bundle(str(copy), out=str(tmp_path / f"m{number}.ul"), handover=QUICK, training=Training(threads=1))
+        assert made.bundle.facts["head"]["start"].startswith(arm), "the winner"
+        assert not any("winner" in note for note in made.bundle.facts["notes"])
+
+
 def test_the_supervised_arm_is_trained_from_random_weights(study: Path, tmp_path: Path) -> None:
     summary = (study / "summary.csv").read_text()
     protocol = next(w for w in ("finetune(steps=4, trials=1)", "finetune") if w in summary)

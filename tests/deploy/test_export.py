@@ -18,7 +18,9 @@ from unlabeled.deploy import export
 from unlabeled.deploy.bundle import Bundle
 from unlabeled.deploy.engines import Answers
 from unlabeled.deploy.engines.onnx import Onnx
+from unlabeled.deploy.net import Net
 from unlabeled.settings import Budget, Handover, Setup, Training
+from unlabeled.verbs.export import collect
 
 pytest.importorskip("onnxruntime")
 
@@ -141,6 +143,30 @@ def test_eight_bits_tell_their_cost(model: Path, digits: Path, tmp_path: Path) -
         ul.export(str(model), str(digits), int8=True, to="torch")
 
 
+def test_few_test_items_are_joined_by_others(model: Path, digits: Path, tmp_path: Path) -> None:
+    for split, count in (("train", 4), ("test", 1)):
+        for folder in sorted((digits / split).iterdir())[:6]:
+            (tmp_path / "few" / split / folder.name).mkdir(parents=True)
+            for file in sorted(folder.iterdir())[:count]:
+                shutil.copy(file, tmp_path / "few" / split / folder.name)
+    some = collect(Bundle.open(model), str(tmp_path / "few"), 500)
+    assert len(some.raw) == 16 and sum(name.startswith("test/") for name in some.names) == 6
+    assert len(collect(Bundle.open(model), str(tmp_path / "few"), 5).raw) == 5
+    assert all(name.startswith("test/") for name in collect(Bundle.open(model), str(digits), 40).names)
+    found = ul.export(str(model), str(tmp_path / "few"), int8=True, out=str(tmp_path / "small.onnx"))
+    assert found.cost is not None and found.cost.items == 8
+
+
+def test_a_folder_may_be_named_by_a_dot(
+    model: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "m.ul"
+    shutil.copytree(model, copy)
+    monkeypatch.chdir(copy)
+    found = ul.export(".", str(digits.resolve()), to="torch", items=4)
+    assert found.file.resolve() == (tmp_path / "m.pt2").resolve() and found.file.is_file()
+
+
 @pytest.mark.parametrize("items", [-1, 0])
 def test_no_items_prove_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, items: int) -> None:
     monkeypatch.setattr(Bundle, "open", lambda folder: Bundle(Path(folder), {}))
@@ -201,3 +227,19 @@ def test_a_transformer_that_looks_at_smaller_views(digits: Path, tmp_path: Path,
     with pytest.raises(ul.UserError, match="one convolution alone"):  # it cuts the patches
         ul.export(str(tmp_path / "m.ul"), str(digits), items=50, int8=True, out=str(tmp_path / "small.onnx"))
     assert not (tmp_path / "small.onnx").exists()
+
+
+def test_what_has_no_words_in_onnx_is_told_in_one_line(
+    model: Path, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a model is whole, but for the one file, and no bug."""
+    forward = Net.forward
+
+    def strange(self: Net, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        probabilities, features, strangeness = forward(self, raw)
+        return probabilities, features.cummax(1).values, strangeness
+
+    monkeypatch.setattr(Net, "forward", strange)
+    with pytest.raises(ul.UserError, match=r"torch cannot write this model as ONNX .*cummax"):
+        ul.export(str(model), str(digits), items=4, out=str(tmp_path / "m.onnx"))
+    assert not list(tmp_path.iterdir())

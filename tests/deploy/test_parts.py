@@ -70,6 +70,20 @@ def test_one_rare_class_does_not_take_half_of_the_labels() -> None:
     assert len(held) == 250 and (held >= 998).sum() == (learn >= 998).sum() == 1
 
 
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.45, 0.5])
+def test_the_share_that_was_asked_for_is_kept_back(share: float) -> None:
+    prepared = data(["a"] * 300 + ["b"] * 200, [f"p{i // 2}" for i in range(500)])
+    learn, held = part(prepared, prepared.labelled, share, 0, np.arange(500) // 2)
+    assert len(held) / 500 == pytest.approx(share, abs=0.01) and len(learn) + len(held) == 500
+    assert not set(learn // 2) & set(held // 2) and (held < 300).mean() == pytest.approx(0.6, abs=0.05)
+
+
+def test_of_a_rare_class_some_is_learnt_from_whatever_is_kept_back() -> None:
+    prepared = data(["a"] * 60 + ["b"] * 38 + ["c"] * 2)
+    learn, held = part(prepared, prepared.labelled, 0.4, 0, None)
+    assert len(held) == pytest.approx(40, abs=2) and (learn >= 98).sum() == 1
+
+
 def test_a_share_of_nothing_and_too_few_labels_are_told() -> None:
     with pytest.raises(UserError, match="--calibrate"):
         part(data(["a", "b"] * 5), np.arange(10), 0.9, 0, None)

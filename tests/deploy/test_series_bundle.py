@@ -11,7 +11,8 @@ from unlabeled.settings import Budget, Handover, Setup, Training
 ENCODER = "patchtst(width=8, depth=1, heads=2)"
 
 
-def test_a_transformer_over_time_is_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("gaps", [0.0, 0.4])
+def test_a_transformer_over_time_is_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gaps: float) -> None:
     monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path / "cache"))
     random = np.random.default_rng(0)
     labels = {"train": np.arange(160) % 2, "test": np.arange(60) % 2}
@@ -20,7 +21,9 @@ def test_a_transformer_over_time_is_exported(tmp_path: Path, monkeypatch: pytest
     for name, classes in labels.items():
         slow = np.where(classes, 8, 12)[:, None, None]
         x = np.sin(2 * np.pi * step / slow + random.uniform(0, 6, (len(classes), 2, 1)))
-        parts[f"series_{name}"] = (x + random.normal(size=(len(classes), 2, 1))).astype(np.float32)
+        x = (x + random.normal(size=(len(classes), 2, 1))).astype(np.float32)
+        x[random.random(x.shape) < gaps] = np.nan
+        parts[f"series_{name}"] = x
         parts[f"labels_{name}"] = classes
     np.savez(tmp_path / "waves.npz", **parts)
     data, training = str(tmp_path / "waves.npz"), Training(threads=1, device="cpu", batch_size=32)

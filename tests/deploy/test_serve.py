@@ -102,6 +102,18 @@ def test_the_places_that_a_label_hangs_on(client: TestClient, digits: Path) -> N
     assert post(client, "/explain", file.read_bytes(), file.read_bytes()).status_code == 422
 
 
+def test_an_item_of_more_parts_than_can_wait_is_explained(model: Path, digits: Path) -> None:
+    file = sorted((digits / "test").rglob("*.png"))[7].read_bytes()
+    offer = Classes(load_model(model, engine="onnx"))
+    found = []
+    for queue in (256, 40, 3):  # a picture has 64 parts
+        with TestClient(build(offer, Bounds(queue=queue))) as client:  # type: ignore[arg-type]
+            answer = post(client, "/explain", file)
+            assert answer.status_code == 200, answer.text
+            found.append(answer.json()["items"][0]["map"])
+    assert np.allclose(found[0], found[1], atol=1e-3) and np.allclose(found[0], found[2], atol=1e-3)
+
+
 def test_hostile_requests_get_a_sentence_and_never_a_500(client: TestClient, digits: Path) -> None:
     good = next((digits / "test").rglob("*.png")).read_bytes()
     noise = np.random.default_rng(0)

@@ -73,6 +73,7 @@ class Bundle:
             )
         if facts.get("sum") != _sum_of(facts):
             raise UserError(f"{path} is damaged: {FACTS} is not as it was written", AGAIN)
+        data_alone(facts, path)
         for name, sum_ in facts["files"].items():
             file = path / name
             if not file.is_file() or digest(file) != sum_:
@@ -176,6 +177,20 @@ def vacant(folder: Path) -> None:
     """Refuse a place that is taken: a model in use is never written over."""
     if folder.exists():
         raise UserError(f"{folder} is there already", "take another --out, or delete it first")
+
+
+def data_alone(facts: Mapping[str, Any], where: Path) -> None:
+    """Refuse a model whose facts name a file of code where they name a part of this package: to read it would run that.
+
+    Args:
+        facts: what the model says of itself.
+        where: it lies.
+    """
+    recipe, taken = facts.get("recipe", {}), facts.get("input", {})
+    for name in (recipe.get("encoder", {}).get("name"), recipe.get("modality"), taken.get("modality")):
+        if str(name).endswith(".py"):
+            wrong = f"{where} asks for the code in {name} to be run, and a model is data alone"
+            raise UserError(wrong, "do not use it: unlabeled writes no such model")
 
 
 def digest(file: Path) -> str:

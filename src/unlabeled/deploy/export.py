@@ -161,17 +161,23 @@ def beside(target: Path) -> Iterator[Path]:
 
 
 def _write_onnx(net: Net, made: Bundle, some: np.ndarray, part: Path) -> None:
-    with _quiet():
-        program = torch.onnx.export(
-            net,
-            (torch.from_numpy(_pair(some)),),
-            input_names=["raw"],
-            output_names=["probabilities", "features", "strangeness"],
-            dynamic_shapes={"raw": {0: torch.export.Dim("items", min=1)}},
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                net,
+                (torch.from_numpy(_pair(some)),),
+                input_names=["raw"],
+                output_names=["probabilities", "features", "strangeness"],
+                dynamic_shapes={"raw": {0: torch.export.Dim("items", min=1)}},
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:  # an encoder may do what ONNX has no words for
+        why = next((line for line in str(error).splitlines() if "No ONNX function" in line), str(error).splitlines()[0])
+        raise UserError(
+            f"torch cannot write this model as ONNX ({why[:200]})", "serve it with --engine torch, or take --to torch"
+        ) from error
     if program is None:
         raise UserError("torch gave no ONNX program", "use the versions on the card")
     proto = program.model_proto

@@ -7,6 +7,7 @@ easier than any new item: blocks of neighbouring files are kept together then.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from unlabeled.data.splits import inner_folds, unit_numbers
 from unlabeled.errors import UserError
 from unlabeled.progress import count
 
+SIMPLE = 10  # most parts of which a share to calibrate on takes some; smaller shares than one of ten take one
 FEWEST = 4  # blocks that a class must lie in, so that some can be kept back
 LEAKS = 0.2  # share of test items with a neighbour of their block outside the test split, before it is told
 
@@ -103,14 +105,21 @@ def part(
     """
     if not 0 < share <= 0.5:
         raise UserError(f"--calibrate {share} was given", "give a share above 0 and up to 0.5")
-    folds = inner_folds(prepared.table.labels[rows], groups, round(1 / share), seed)
+    wanted = Fraction(share).limit_denominator(SIMPLE) if share >= 1 / SIMPLE else Fraction(1, round(1 / share))
+    y = prepared.table.labels[rows]
+    folds = inner_folds(y, groups, wanted.denominator, seed)
     if not folds:
         raise UserError(
             f"{len(rows)} labelled items are too few to keep some back for calibration",
             "label two or more items of each class, of different groups (--groups-from data for those named alone)",
         )
-    learn, held = folds[0]
-    return rows[learn], rows[held]
+    held, taken = folds[0][1], 1
+    for _, more in folds[1:]:  # such as two of five
+        both = np.sort(np.concatenate([held, more]))
+        nearer = abs(len(both) - share * len(rows)) < abs(len(held) - share * len(rows))
+        if taken < wanted.numerator and nearer and len(np.unique(np.delete(y, both))) == len(np.unique(y)):
+            held, taken = both, taken + 1
+    return np.delete(rows, held), rows[held]
 
 
 def by_domain(prepared: Prepared, learn: np.ndarray, held: np.ndarray) -> dict[str, np.ndarray]:

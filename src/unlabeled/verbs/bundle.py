@@ -84,16 +84,17 @@ def _chosen(where: Path, subjects: list[Subject]) -> tuple[str, catalog.Spec, li
     answer: dict[str, Any] = json.loads((where / "answer.json").read_text("utf-8"))
     summary = pd.read_csv(where / "summary.csv", dtype={"arm": str, "protocol": str}, keep_default_na=False)
     summary = summary[summary["metric"] == "accuracy"]
-    order = summary.assign(mean=summary["mean"].astype(float)).groupby(["arm", "protocol"])["mean"].mean()
+    means = summary.assign(mean=summary["mean"].astype(float)).groupby(["arm", "protocol"])["mean"].mean()
     arms = {s.arm for s in subjects} | {s.arm.replace("random", SUPERVISED, 1) for s in subjects}
-    for arm, written in order.sort_values(ascending=False).index:
+    won = (answer["winner"], answer["protocol"])
+    order: list[tuple[str, str]] = means.sort_values(ascending=False).index.to_list()
+    for arm, written in sorted(order, key=lambda pair: pair != won):  # of equals the study has named one
         spec = catalog.parse("protocols", written)
         if spec.name in PROTOCOLS and arm in arms:
-            won = (answer["winner"], answer["protocol"])
             if (arm, written) == won:
-                return str(arm), spec, []
+                return arm, spec, []
             note = f"The study's winner is {won[0]} with {won[1]}, which a bundle cannot hold"
-            return str(arm), spec, [f"{note}; this is {arm} with {written}, the best that it can."]
+            return arm, spec, [f"{note}; this is {arm} with {written}, the best that it can."]
     raise UserError(f"{where} holds no contender that a bundle can hold", f"compare with {' or '.join(PROTOCOLS)}")
 
 

@@ -79,6 +79,8 @@ def drift(
     Example:
         unlabeled drift steel.ul new/ --rate 0.01
     """
+    if seed < 0:
+        raise UserError(f"seed is {seed}", "give 0 or more")
     if items < FEWEST:
         raise UserError(f"{items} items were to be compared", f"give {FEWEST} or more")
     loaded = load_model(model, engine=engine)

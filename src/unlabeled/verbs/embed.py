@@ -16,6 +16,8 @@ from unlabeled.training.devices import open_device
 from unlabeled.training.loop import embed as features_of
 from unlabeled.training.run import Run
 
+KNOWN = ("label", "group", "domain", "split")  # what may be known of an item
+
 
 @dataclass(frozen=True, eq=False)
 class Embedded:
@@ -45,7 +47,8 @@ def embed(run: str, data: str, *, out: str | None = None, device: str = "auto") 
     Args:
         run: folder of a run.
         data: folder, manifest or array file; labels are carried along where there are any.
-        out: file to write, .parquet, .csv or .npz; nothing is written when not given.
+        out: file to write, .parquet, .csv or .npz (features, paths, and labels, groups, domains, splits where known);
+            nothing is written when not given.
         device: auto, cpu, cuda or cuda:N.
 
     Raises:
@@ -91,8 +94,7 @@ def _write(frame: pd.DataFrame, file: Path) -> None:
         from unlabeled.study.fits import write_arrays
 
         columns = [c for c in frame.columns if c.startswith("f") and c[1:].isdigit()]
-        write_arrays(
-            beside,
-            {"features": frame[columns].to_numpy("float32"), "paths": frame["path"].astype(str).to_numpy(dtype=str)},
-        )
+        known = [c for c in KNOWN if c in frame and frame[c].notna().any()]
+        words = {f"{c}s": frame[c].astype(object).fillna("").to_numpy(dtype=str) for c in ("path", *known)}
+        write_arrays(beside, {"features": frame[columns].to_numpy("float32"), **words})
     beside.replace(file)

@@ -88,6 +88,8 @@ def evaluate(
     Example:
         unlabeled evaluate unlabeled-steel-simclr steel/ --labels 0.01,0.1,1
     """
+    if draws < 1:
+        raise UserError(f"{draws} draws were asked for", "give one or more")
     trained = Run.open(run)
     if not trained.finished:
         raise UserError(

@@ -12,7 +12,7 @@ from unlabeled.data.scan import scan
 from unlabeled.data.stream import stream
 from unlabeled.deploy.bundle import ONNX, Bundle
 from unlabeled.deploy.export import Parity, Samples, onnx_file, torch_file
-from unlabeled.deploy.int8 import Cost, int8_file
+from unlabeled.deploy.int8 import FEWEST, Cost, int8_file
 from unlabeled.errors import UserError
 
 
@@ -72,7 +72,7 @@ def export(
         to: onnx, which onnxruntime runs without torch, or torch for a torch.export program (.pt2).
         int8: 8-bit weights and activations, for CPUs; onnx only.
         out: file to write; model.onnx inside the .ul folder, from where it is served, when not given.
-        items: most items to prove it on, test items first.
+        items: most items to prove it on; test items where there are 16 or more, else others beside them.
 
     Raises:
         UserError: when it cannot be exported, or does not answer as it did.
@@ -83,7 +83,8 @@ def export(
     made = Bundle.open(model)
     if int8 and to != "onnx":
         raise UserError("8 bits were asked for with --to torch", "take --to onnx")
-    stem = made.folder.parent / made.folder.stem
+    whole = made.folder.resolve() if made.folder.name in ("", "..") else made.folder  # "." has no name of its own
+    stem = whole.parent / whole.stem
     usual = made.folder / ONNX
     if to == "torch" or int8:
         usual = stem.with_name(stem.name + (".pt2" if to == "torch" else "-int8.onnx"))
@@ -108,12 +109,15 @@ def export(
 
 
 def collect(made: Bundle, data: str, most: int) -> Samples:
-    """Some items of a data set as the model reads them: of the test split first, evenly taken."""
+    """Some items of a data set as the model reads them, evenly taken: of the test split, and of the others where it
+    holds fewer than 8 bits need.
+    """
     prep = read_prep(made.facts["input"]["modality"], made.facts["input"]["prep"])
     table = as_stored(scan(data), prep)
-    rows = np.concatenate([table.rows("test"), np.setdiff1d(table.rows(), table.rows("test"))])
-    first = rows[: len(table.rows("test"))] if len(table.rows("test")) else rows
-    some = first[np.unique(np.linspace(0, len(first) - 1, min(len(first), most)).astype(np.int64))]
+    some = _evenly(table.rows("test"), most)
+    if len(some) < FEWEST:
+        others = np.setdiff1d(table.rows(), some)
+        some = np.concatenate([some, _evenly(others, (min(most, FEWEST) if len(some) else most) - len(some))])
     table = replace(table, items=table.items.iloc[some].reset_index(drop=True))
     code = {c: i for i, c in enumerate(made.classes)}
     raw, names, labels = [], list[str](), list[int]()
@@ -128,3 +132,9 @@ def collect(made: Bundle, data: str, most: int) -> Samples:
     if not raw:
         raise UserError(f"nothing in {data} can be read", "give items like those that the model is for")
     return Samples(np.concatenate(raw), names, np.array(labels))
+
+
+def _evenly(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of the rows, none where that is none."""
+    many = max(0, min(len(rows), most))
+    return rows[np.unique(np.linspace(0, len(rows) - 1, many).astype(np.int64))] if many else rows[:0]

@@ -5,6 +5,7 @@ from typing import Any
 
 from unlabeled import catalog
 from unlabeled.deploy.make import Start
+from unlabeled.errors import UserError
 from unlabeled.settings import Handover, Training
 from unlabeled.shift.subjects import data_for, find
 from unlabeled.training.devices import open_device
@@ -40,6 +41,8 @@ def finetune(
     Example:
         unlabeled finetune unlabeled-steel-simclr steel/ --labels 0.1 --out steel.ul
     """
+    if seed < 0:
+        raise UserError(f"seed is {seed}", "give 0 or more")
     folder = place(out, data)
     places = [r for r in run.split(",") if r]
     subjects = [s for s in find(places) if s.folder is not None]

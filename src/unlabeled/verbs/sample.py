@@ -63,6 +63,8 @@ def sample(run: str, *, count: int = 64, out: str | None = None, seed: int = 0) 
     Example:
         unlabeled sample unlabeled-steel-vae -n 64 -o drawn/
     """
+    if seed < 0:
+        raise UserError(f"seed is {seed}", "give 0 or more")
     if count < 1:
         raise UserError(f"{count} items were asked for", "give a number of 1 or more")
     trained = Run.open(run)

@@ -139,9 +139,9 @@ def transfer(
         "setup": replace(setup, out=str(folder)),
         "budget": budget,
     }
-    config.dump(settings | {"training": training, "augmentation": augmentation}, folder / "config.yaml")
-    _claim(folder, todo, plan, data, (by, detector))
     with alone(folder, device.lead), progress.bar("cells", len(todo) * len(names) * seeds) as bar:
+        _claim(folder, todo, plan, data, (by, detector))
+        config.dump(settings | {"training": training, "augmentation": augmentation}, folder / "config.yaml")
         for c in todo:
             for arm in plan[c.target]:
                 for seed in numbers:

@@ -73,22 +73,36 @@ def permute(at: Tensor, length: Tensor, u: Tensor, pieces: Tensor) -> Tensor:
     return at.gather(1, source)
 
 
+def latest(known: Tensor) -> Tensor:
+    """The last step at which each value was measured (B, V, T) int64, -1 before the first.
+
+    >>> latest(torch.tensor([[[False, True, False, False]]])).tolist()
+    [[[-1, 1, 1, 1]]]
+    """
+    last = torch.where(known, torch.arange(known.shape[2], device=known.device), -1)
+    if not torch.compiler.is_exporting():
+        return last.cummax(2).values
+    reach = 1  # other runtimes have no running maximum: the same at twice the reach each time, which is slower
+    while reach < last.shape[2]:
+        last = torch.cat([last[..., :reach], torch.maximum(last[..., reach:], last[..., :-reach])], 2)
+        reach *= 2
+    return last
+
+
 def fill(x: Tensor) -> Tensor:
     """Every missing value (B, V, T) replaced by the last one measured before it, and by 0 before the first.
 
     >>> fill(torch.tensor([[[float("nan"), 2.0, float("nan"), 3.0]]])).tolist()
     [[[0.0, 2.0, 2.0, 3.0]]]
     """
-    known = ~x.isnan()
-    last = torch.where(known, torch.arange(x.shape[2], device=x.device), -1).cummax(2).values
+    last = latest(~x.isnan())
     return torch.where(last >= 0, x.nan_to_num().gather(2, last.clamp(min=0)), 0.0)
 
 
 def gaps(known: Tensor) -> Tensor:
     """How long ago each variable was last measured (B, V, T), 0 to 1: the logarithm of the steps over that of all."""
     steps = torch.arange(known.shape[2], device=known.device)
-    last = torch.where(known, steps, -1).cummax(2).values
-    return (steps - last).float().log1p() / math.log1p(known.shape[2])
+    return (steps - latest(known)).float().log1p() / math.log1p(known.shape[2])
 
 
 def hide(x: Tensor, hidden: Tensor) -> Tensor:

@@ -107,7 +107,8 @@ class Classes:
         ]  # fmt: skip
 
     async def _explained(self, raw: np.ndarray, desk: Desk[Answers]) -> dict[str, Any]:
-        """The label of an item and the map of what it hangs on; its copies wait in the queue like everybody's items.
+        """The label of an item and the map of what it hangs on; its copies wait in the queue like everybody's items,
+        a batch at a time.
 
         Raises:
             Refused: when such items cannot be covered part by part.
@@ -117,7 +118,7 @@ class Classes:
             found = occlude.covered(raw, desk.reader.modality, desk.reader.prep)
         except UserError as error:
             raise Refused(404, error.wrong) from None
-        whole, *parts = await desk.asked([raw, *found.copies])
+        whole, *parts = await desk.in_turn([raw, *found.copies])
         label = int(whole.probabilities[0].argmax())
         odds = occlude.odds(np.concatenate([one.probabilities for one in (whole, *parts)]), label)
         heat = occlude.told(found, float(odds[0]), odds[1:])

@@ -104,6 +104,16 @@ class Desk(Generic[T]):
             raise Busy
         return list(await asyncio.gather(*(self.batcher.ask(r) for r in raw)))
 
+    async def in_turn(self, raw: Sequence[np.ndarray]) -> list[T]:
+        """Answers on many raw items of one request, a batch after the other: all at once may be more than can wait.
+
+        Raises:
+            Busy: when too many wait.
+        """
+        step = min(self.batcher.size, self.bounds.queue)
+        parts = [await self.asked(raw[at : at + step]) for at in range(0, len(raw), step)]
+        return [one for part in parts for one in part]
+
     async def decoded(self, files: Sequence[UploadFile]) -> list[np.ndarray]:
         """Raw items from the files of one request.
 
