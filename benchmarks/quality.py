@@ -3,6 +3,7 @@
     python benchmarks/quality.py pace                                # seconds of each step, on a quiet machine
     python benchmarks/quality.py run --data steel --seeds 0,1,2       # hours; goes on where it was stopped
     python benchmarks/quality.py run --arms "long[simclr]"            # fine-tuned for as long as a supervised training
+    python benchmarks/quality.py run --arms simclr@30                 # the same, and pretrained for thirty minutes
     python benchmarks/quality.py table                               # from the records, no training
 
 One record a unit (data set, arm, seed) lies in benchmarks/quality/, small enough to keep: figures and which test items
@@ -44,6 +45,7 @@ SHARES, DRAWS, SIZE = (0.01, 0.1, 1.0), 3, 64
 NETS = {"resnet18": "resnet18", "vit": "vit(width=192, heads=3)"}
 FINE_MINUTES = 1.0  # of fine-tuning a pretrained encoder, at 64 labels a step
 FINE_RATE = 1.0  # of the encoder, as a share of the head's
+FINE = {"encoder_lr": FINE_RATE, "size": "small"}  # as all records were measured; large views are better on brain scans
 ORDER = ("simclr", "mae", "hybrid", "byol", "moco", "swav", "vicreg", "simsiam", "dino", "deepcluster")
 SHOWN = ("accuracy", "sensitivity", "specificity", "auroc")
 
@@ -65,21 +67,24 @@ def arm_of(prepared: Prepared, name: str, protocols: list[Any]) -> Arm:
 
 
 def plan(prepared: Prepared, name: str, minutes: float, rate: float | None) -> Arm:
-    """The arm of that name, with its budget."""
+    """The arm of that name, with its budget; `long[...]` and `...@minutes` are fine-tuned as long as `supervised`."""
     pace = json.loads((RECORDS / "pace.json").read_text("utf-8"))["seconds"]
     kind, _, rest = name.partition("[")
-    if kind == "long":
-        arm = plan(prepared, rest[:-1], minutes, rate)
-        step = pace[f"finetune {catalog.entry('methods', rest[:-1]).encoder}"]
-        use = catalog.Spec("finetune", {"steps": round(minutes * 60 / step), "encoder_lr": FINE_RATE})
-        return replace(arm, name=name, protocols=(use,))
+    more, _, given = name.partition("@")
+    if kind == "long" or given:
+        method = more if given else rest[:-1]
+        arm = plan(prepared, method, float(given or minutes), rate)
+        step = pace[f"finetune {catalog.entry('methods', method).encoder}"]
+        use = catalog.Spec("finetune", {"steps": round(minutes * 60 / step), **FINE})
+        frozen = tuple(p for p in arm.protocols if p.name != "finetune" and given)
+        return replace(arm, name=name, protocols=(*frozen, use))
     protocols: list[Any] = ["linear", "propagate"]
     if kind == "supervised":
         known = {"trials": 3} if rate is None else {"encoder_lr": rate}
         protocols = [{"name": "finetune", "steps": round(minutes * 60 / pace[f"finetune {rest[:-1]}"]), **known}]
     elif kind not in ("random", "pca"):
         step = pace[f"finetune {catalog.entry('methods', kind).encoder}"]
-        protocols.append({"name": "finetune", "steps": round(60 * FINE_MINUTES / step), "encoder_lr": FINE_RATE})
+        protocols.append({"name": "finetune", "steps": round(60 * FINE_MINUTES / step), **FINE})
     arm = arm_of(prepared, name, protocols)
     if arm.kind != "method":
         return arm
@@ -97,7 +102,7 @@ def pace(args: argparse.Namespace) -> None:
     for net in NETS:
         recipe, rows = arm_of(prepared, f"random[{net}]", ["linear"]).recipe, prepared.labelled[:256]
         y = prepared.table.labels[rows]
-        seconds[f"finetune {net}"] = seconds_per_fit_step(recipe, Items(prepared.store, rows), y, device)
+        seconds[f"finetune {net}"] = seconds_per_fit_step(recipe, Items(prepared.store, rows), y, device, fresh=True)
     for name in for_pictures():
         try:
             seconds[name] = seconds_per_step(arm_of(prepared, name, ["linear"]).recipe, items, device)
@@ -250,7 +255,7 @@ def _mean(hits: dict[tuple[str, str, float], list[tuple[int, int, np.ndarray]]],
 
 def _is_vit(name: str) -> bool:
     kind, _, rest = name.partition("[")
-    kind = rest[:-1] if kind == "long" else kind
+    kind = rest[:-1] if kind == "long" else kind.partition("@")[0]
     return rest == "vit]" or (kind in catalog.names("methods") and catalog.entry("methods", kind).encoder == "vit")
 
 

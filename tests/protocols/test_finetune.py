@@ -1,16 +1,18 @@
 """Fine-tuning: it makes a poor encoder better, leaves the given one alone, and knows only the classes it was shown."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from unlabeled.data.prepare import Prepared
 from unlabeled.encoders import Encoder, _build
 from unlabeled.encoders.vit import ViT
 from unlabeled.errors import UserError
+from unlabeled.modalities import Modality
 from unlabeled.protocols.finetune import Classifier, Finetune, start_from_probe
 from unlabeled.protocols.linear import Linear
 from unlabeled.settings import Augmentation, Training
@@ -76,6 +78,35 @@ def test_items_are_read_at_the_size_that_the_net_has_seen(ready: Prepared, recip
         looks.plain(ready.store.batch(rest[:2])).shape[-1]
         == 2 * looks.even().plain(ready.store.batch(rest[:2])).shape[-1]
     )
+
+
+def test_an_encoder_that_has_learnt_is_fine_tuned_on_views_as_large_as_the_plain_one(
+    ready: Prepared, recipe: Recipe, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In as many fewer steps as they are larger, unless steps are given; from random weights on small ones."""
+    rows = ready.labelled[::20]
+    y, items = ready.table.labels[rows], Items(ready.store, rows)
+    both = replace(recipe, size=ready.prep.size, plain_size=2 * ready.prep.size)
+    looks, seen = both.looks(), list[int]()
+    look = Finetune._look
+
+    def note(self: Finetune, how: Modality, raw: Tensor) -> Tensor:
+        x = look(self, how, raw)
+        seen.append(x.shape[-1])
+        return x
+
+    monkeypatch.setattr(Finetune, "_look", note)
+    sizes: tuple[tuple[Literal["auto", "small", "large"], bool, int], ...]
+    sizes = (("auto", False, 2), ("auto", True, 1), ("small", False, 1), ("large", True, 2))
+    for size, fresh, side in sizes:
+        rule = Finetune(trials=1, epochs=1.0, size=size)
+        seen.clear()
+        fit = rule.fit(both.build_encoder(), items, y, looks, device, fresh=fresh)
+        assert set(seen) == {side * ready.prep.size}
+        assert rule.looks(looks, fresh).plain(ready.store.batch(rows[:1])).shape[-1] == side * ready.prep.size
+        assert fit.even == (side == 1)
+        assert Finetune(trials=1, size=size).length(3200, looks, fresh) == (1000 if side == 1 else 250)
+        assert Finetune(trials=1, steps=7, size=size).length(3200, looks, fresh) == 7
 
 
 def test_a_rate_that_diverged_is_never_chosen_and_trials_part_no_group(

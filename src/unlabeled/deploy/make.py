@@ -139,7 +139,7 @@ def make(
         raise UserError(f"a bundle cannot hold what {protocol.name} learns", f"take one of {', '.join(PROTOCOLS)}")
     needed(wish.coverage), needed(wish.keep)
     seed, y = int(told["seed"]), prepared.table.labels
-    recipe = _read_as_learnt(portable(start.recipe), protocol)
+    recipe = _read_as_learnt(portable(start.recipe), protocol, start.fresh)
     view = view_of(recipe, prepared.store.shape, prepared.store.dtype)
     plain = Eye(view, Levels(_plain_copy(recipe, start.encoder), "features"), prepared.store)
     kept = units(prepared, wish.groups_from, plain.features)
@@ -257,12 +257,12 @@ def versions() -> dict[str, str]:
     return out
 
 
-def _read_as_learnt(recipe: Recipe, protocol: catalog.Spec) -> Recipe:
+def _read_as_learnt(recipe: Recipe, protocol: catalog.Spec, fresh: bool) -> Recipe:
     """The recipe with plain views of the size at which a whole net that is learnt reads items; a frozen one's stay."""
     if needs(protocol) != "encoder":
         return recipe
     how: Any = catalog.load("protocols", protocol.name)(**protocol.settings)
-    return replace(recipe, plain_size=getattr(how.looks(recipe.looks()), "plain_size", recipe.plain_size))
+    return replace(recipe, plain_size=getattr(how.looks(recipe.looks(), fresh), "plain_size", recipe.plain_size))
 
 
 def _encoder(

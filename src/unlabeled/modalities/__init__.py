@@ -92,6 +92,14 @@ class Modality(ABC):
         """
         return self
 
+    def whole(self) -> Self:
+        """The same modality, whose random views are as large as its plain one."""
+        return self
+
+    def growth(self) -> float:
+        """How many times as many places the plain view has as a random one; 1 where they are alike."""
+        return 1.0
+
     @abstractmethod
     def plain(self, raw: Tensor) -> Tensor:
         """The one deterministic view, for embedding: resized and normalised."""

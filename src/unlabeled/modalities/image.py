@@ -84,6 +84,16 @@ class Image(Modality):
         other.plain_size = other.size
         return other
 
+    def whole(self) -> "Image":
+        """The same modality, whose random views are as large as its plain one."""
+        other = copy.copy(self)
+        other.size = other.plain_size
+        return other
+
+    def growth(self) -> float:
+        """How many times as many pixels the plain view has as a random one."""
+        return (self.plain_size / self.size) ** 2
+
     def plain(self, raw: Tensor) -> Tensor:
         """The one deterministic view (B, C, plain_size, plain_size), float32: resized and normalised."""
         x = self._resized(raw, self.plain_size)

@@ -3,7 +3,8 @@
 Head first keeps the encoder from being torn by a random head (LP-FT, Kumar et al. 2022, arXiv:2202.10054); the
 encoder then learns at a lower rate than the head. Items are read at the size at which the net has seen them: maps of
 another size hold another share of borders, and what batch norms learnt of them no longer fits (Touvron et al. 2019,
-arXiv:1906.06423). Frozen features have no such bond, and their probes are fitted at the size that suits them.
+arXiv:1906.06423). An encoder that has learnt on small random views knows the plain one too, which shows more: it is
+fine-tuned on views as large as that, in as many fewer steps. From random weights many small steps teach more.
 From random weights the same protocol is the supervised arm, whose encoder learns at the full rate. Learning rate is
 tuned on an inner split of the *labelled* items alone, the same number of trials for every arm; then all labels are
 used.
@@ -31,6 +32,7 @@ from unlabeled.training.devices import Device
 from unlabeled.training.halfway import Halfway
 from unlabeled.training.loop import Items, embed, order
 
+LARGEST = 256  # side of views that are taken unasked: four times the pixels are four times the memory
 SAMPLE = 16  # items by which a fit knows its data again
 
 
@@ -69,6 +71,8 @@ class Start:
     seed: int
     fresh: bool
     halfway: Halfway
+    growth: float = 1.0
+    even: bool = True
 
 
 class Term(nn.Module):
@@ -84,7 +88,8 @@ class Finetune:
 
     Args:
         epochs: passes over the labels; 0 takes the steps.
-        steps: optimizer steps; 0 takes about 40 passes over the labels, within 200 to 1,000 steps.
+        steps: optimizer steps; 0 takes about 40 passes over the labels, within 200 to 1,000 steps, on large views as
+            many fewer as they are larger.
         batch_size: labelled items a step, 1 or more.
         lr: peak learning rate of the head.
         encoder_lr: share of that rate for the encoder, 0 or more; 0 keeps it frozen; below 0 tunes it.
@@ -97,6 +102,8 @@ class Finetune:
             arXiv:2208.07220): the step costs as much less. Encoders that cannot look at some alone see all.
         crop: smallest share of an item that a view shows, above 0, to 1; 0 takes the run's own. Test items are seen
             whole, and things look larger in small crops (Touvron et al. 2019, arXiv:1906.06423).
+        size: of the views: `small` as the encoder's own random ones, `large` as the plain one; `auto` takes large ones
+            for an encoder that has learnt, up to 256 px.
 
     Raises:
         UserError: when one of these is outside its range.
@@ -119,6 +126,7 @@ class Finetune:
         layer_decay: float = 1.0,
         keep: float = 1.0,
         crop: float = 0.0,
+        size: Literal["auto", "small", "large"] = "auto",
     ) -> None:
         for name, share in (("layer_decay", layer_decay), ("keep", keep), ("crop", crop or 1.0)):
             if not 0 < share <= 1:
@@ -126,7 +134,7 @@ class Finetune:
         self.steps, self.batch_size, self.lr, self.encoder_lr = steps, batch_size, lr, encoder_lr
         self.epochs = epochs
         self.trials, self.views, self.smoothing, self.weight_decay = trials, views, smoothing, weight_decay
-        self.layer_decay, self.keep, self.crop = layer_decay, keep, crop
+        self.layer_decay, self.keep, self.crop, self.size = layer_decay, keep, crop, size
         least = {"epochs": 0, "steps": 0, "batch_size": 1, "lr": 0, "trials": 1, "weight_decay": 0}
         check(self, {name: (low, math.inf) for name, low in least.items()} | {"smoothing": (0, 1)})
         self.further: Items | None = None
@@ -143,9 +151,11 @@ class Finetune:
         """The items that classes are learnt from, and their class numbers: here all."""
         return items, y
 
-    def looks(self, modality: Modality) -> Modality:
-        """How items are looked at by what was learnt: as large as it has seen them."""
-        return modality if self.views == "plain" else modality.even()
+    def looks(self, modality: Modality, fresh: bool) -> Modality:
+        """How items are looked at by what was learnt, from random weights or others: as large as it has seen them."""
+        if self.views == "plain":
+            return modality
+        return modality.whole() if self._large(modality, fresh) else modality.even()
 
     def fit(
         self,
@@ -173,9 +183,11 @@ class Finetune:
                 from there to the same result. The caller ends it when the result stands.
         """
         items, y = self.labelled(items, y)
-        modality = self.looks(modality.keeping(self.crop) if self.crop else modality)
+        even = self.views != "plain" and not self._large(modality, fresh)
+        growth = self._growth(modality, fresh)
+        modality = self.looks(modality.keeping(self.crop) if self.crop else modality, fresh)
         halfway = halfway or Halfway()
-        start = Start(encoder, int(y.max()) + 1, modality, device, seed, fresh, halfway)
+        start = Start(encoder, int(y.max()) + 1, modality, device, seed, fresh, halfway, growth, even)
         if halfway.path is not None:
             halfway.begin(self._code(start, items, y))
         rates = self._rates(fresh)
@@ -198,7 +210,7 @@ class Finetune:
         trial: int,
     ) -> float:
         """Log-loss on the held items after a training on the others; one that was measured before is not made again."""
-        known = start.halfway.loss(trial, self._steps(len(train)))
+        known = start.halfway.loss(trial, self._steps(len(train), start.growth))
         if known is not None:
             return known
         model = self._train(start, part(items, train), y[train], rate, trial)
@@ -223,14 +235,24 @@ class Finetune:
             code.update(np.ascontiguousarray(array).tobytes())
         return code.hexdigest()
 
-    def length(self, labels: int, fresh: bool = False) -> int:
-        """Steps that a fit with so many labels makes over all trials."""
-        return self._steps(labels) * (1 + (len(self._rates(fresh)) if len(self._rates(fresh)) > 1 else 0))
+    def length(self, labels: int, modality: Modality, fresh: bool = False) -> int:
+        """Steps that a fit with so many labels of a modality makes over all trials."""
+        once = self._steps(labels, self._growth(modality, fresh))
+        return once * (1 + (len(self._rates(fresh)) if len(self._rates(fresh)) > 1 else 0))
 
-    def _steps(self, labels: int) -> int:
+    def _large(self, modality: Modality, fresh: bool) -> bool:
+        """Whether random views are as large as the plain one."""
+        unasked = not fresh and getattr(modality, "plain_size", 0) <= LARGEST
+        return self.size == "large" or (self.size == "auto" and unasked)
+
+    def _growth(self, modality: Modality, fresh: bool) -> float:
+        """How many times as large as its usual random views those are that are learnt from."""
+        return max(1.0, modality.growth()) if self._large(modality, fresh) and self.views != "plain" else 1.0
+
+    def _steps(self, labels: int, growth: float) -> int:
         if self.epochs:
             return max(1, round(self.epochs * max(1, labels // self.batch_size)))
-        return self.steps or int(np.clip(40 * labels / self.batch_size, 200, 1000))
+        return self.steps or round(float(np.clip(40 * labels / self.batch_size, 200, 1000)) / growth) or 1
 
     def _rates(self, fresh: bool) -> list[tuple[float, float]]:
         """Pairs of head and encoder learning rates to try, the middle of the grid first."""
@@ -263,7 +285,7 @@ class Finetune:
         targets = torch.from_numpy(y).to(device.device)
         net.train(rate[1] > 0)  # a frozen encoder's batch norms stay at rest too
         head.train(self.batch_size > 1 and len(items) > 1)  # one item has no spread
-        steps = self._steps(len(items))
+        steps = self._steps(len(items), start.growth)
         whole = nn.ModuleList(m for m in (net, head, term) if m is not None)
         made = start.halfway.resume(trial, whole, optimizer, steps)
         for step in range(made, steps):
@@ -283,7 +305,7 @@ class Finetune:
             torch.autograd.backward(loss)
             optimizer.step()
             start.halfway.keep(trial, step + 1, whole, optimizer, step + 1 == steps)
-        return Classifier(net.eval(), head.eval(), rate[1] / self.lr, self.views != "plain")
+        return Classifier(net.eval(), head.eval(), rate[1] / self.lr, start.even)
 
     def _seen(self, items: Items, mine: np.ndarray, seed: int, step: int) -> tuple[np.ndarray, Tensor]:
         """Rows of a step's items, the labelled ones first, and their domains (-1 where unknown)."""

@@ -227,7 +227,9 @@ class Bench:
             how = catalog.parse("protocols", self.supervised)
             protocol: Any = catalog.load("protocols", how.name)(**how.settings)
             items, looks = Items(self.prepared.store, rows, groups=groups(self.prepared, rows)), subject.recipe.looks()
-            with progress.bar(f"train {subject.arm} seed {subject.seed}", protocol.length(len(rows), True)) as bar:
+            with progress.bar(
+                f"train {subject.arm} seed {subject.seed}", protocol.length(len(rows), looks, True)
+            ) as bar:
                 halfway = Halfway(path.with_suffix(".halfway"), progress.steps(bar))
                 found = protocol.fit(
                     encoder, items, y, looks, self.device, seed=subject.seed, fresh=True, halfway=halfway

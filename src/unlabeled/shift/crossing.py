@@ -232,5 +232,5 @@ def _trained(place: Place, crossing: Crossing, arm: Arm, seed: int, halfway: Hal
         word: full(model.predict(Items(data.store, r), looks, place.device), y[y >= 0], len(data.table.classes))
         for word, r in (("target", crossing.test), ("source", data.test))
     }
-    facts = {"rate": model.rate, "steps": protocol.length(len(rows), True), "unlabelled": len(seen) - len(rows)}
+    facts = {"rate": model.rate, "steps": protocol.length(len(rows), looks, True), "unlabelled": len(seen) - len(rows)}
     return out | {"facts": np.array(json.dumps(facts))}

@@ -23,13 +23,12 @@ from unlabeled.data.prepare import Prepared
 from unlabeled.data.splits import unit_numbers
 from unlabeled.encoders import Encoder
 from unlabeled.protocols.linear import Linear
-from unlabeled.study.plan import PLAIN, Arm, Cell, needs, safe
+from unlabeled.study.plan import PLAIN, TRAINED, Arm, Cell, needs, safe
 from unlabeled.training.devices import Device
 from unlabeled.training.halfway import Halfway
 from unlabeled.training.loop import Items, embed
 from unlabeled.training.run import Run
 
-TRAINED = ("method", "trained")
 SPENT = ("minutes", "steps", "items_seen")
 ASKED = 1000  # labelled items at most that a fine-tuned net is asked for again, to see whether it was trained out
 
@@ -193,7 +192,7 @@ def _fitted(
         probabilities = model.predict(Items(store, test), looks, bench.device)
         own = np.random.default_rng(cell.seed).permutation(len(rows))[:ASKED]
         fitted = (model.predict(Items(store, rows[own]), looks, bench.device).argmax(1) == y[own]).mean()
-        steps = protocol.length(len(rows))
+        steps = protocol.length(len(rows), looks, fresh)
         facts |= {"rate": model.rate, "steps": steps, "items_seen": steps * min(protocol.batch_size, len(rows))}
         facts |= {"fitted": float(fitted)}
     facts |= {"minutes": (halfway.spent + time.monotonic() - began) / 60, "peak_memory_mb": peak_memory()}

@@ -119,7 +119,8 @@ def hand_over(
     rows = nested_draws(prepared.table.labels, prepared.labelled, [share], 1, int(told["seed"]), units)[0][share]
     length = 1
     if needs(protocol) == "encoder":
-        length = catalog.load("protocols", protocol.name)(**protocol.settings).length(len(rows), start.fresh)
+        how = catalog.load("protocols", protocol.name)(**protocol.settings)
+        length = how.length(len(rows), start.recipe.looks(), start.fresh)
         length *= 1 + len(start.others)
     with progress.bar("fit", length) as bar:
         made = make(folder, start, prepared, rows, protocol, handover, device, told, each=progress.steps(bar))
