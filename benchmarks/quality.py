@@ -45,7 +45,10 @@ SHARES, DRAWS, SIZE = (0.01, 0.1, 1.0), 3, 64
 NETS = {"resnet18": "resnet18", "vit": "vit(width=192, heads=3)"}
 FINE_MINUTES = 1.0  # of fine-tuning a pretrained encoder, at 64 labels a step
 FINE_RATE = 1.0  # of the encoder, as a share of the head's
-FINE = {"encoder_lr": FINE_RATE, "size": "small"}  # as all records were measured; large views are better on brain scans
+FINE = {
+    "encoder_lr": FINE_RATE,
+    "views": "small",
+}  # as all records were measured; large views are better on brain scans
 ORDER = ("simclr", "mae", "hybrid", "byol", "moco", "swav", "vicreg", "simsiam", "dino", "deepcluster")
 SHOWN = ("accuracy", "sensitivity", "specificity", "auroc")
 

@@ -96,17 +96,17 @@ def test_an_encoder_that_has_learnt_is_fine_tuned_on_views_as_large_as_the_plain
         return x
 
     monkeypatch.setattr(Finetune, "_look", note)
-    sizes: tuple[tuple[Literal["auto", "small", "large"], bool, int], ...]
-    sizes = (("auto", False, 2), ("auto", True, 1), ("small", False, 1), ("large", True, 2))
-    for size, fresh, side in sizes:
-        rule = Finetune(trials=1, epochs=1.0, size=size)
+    sizes: tuple[tuple[Literal["mild", "strong", "small"], bool, int], ...]
+    sizes = (("mild", False, 2), ("strong", False, 2), ("mild", True, 1), ("small", False, 1))
+    for views, fresh, side in sizes:
+        rule = Finetune(trials=1, epochs=1.0, views=views)
         seen.clear()
         fit = rule.fit(both.build_encoder(), items, y, looks, device, fresh=fresh)
         assert set(seen) == {side * ready.prep.size}
         assert rule.looks(looks, fresh).plain(ready.store.batch(rows[:1])).shape[-1] == side * ready.prep.size
         assert fit.even == (side == 1)
-        assert Finetune(trials=1, size=size).length(3200, looks, fresh) == (1000 if side == 1 else 250)
-        assert Finetune(trials=1, steps=7, size=size).length(3200, looks, fresh) == 7
+        assert Finetune(trials=1, views=views).length(3200, looks, fresh) == (1000 if side == 1 else 250)
+        assert Finetune(trials=1, steps=7, views=views).length(3200, looks, fresh) == 7
 
 
 def test_a_rate_that_diverged_is_never_chosen_and_trials_part_no_group(

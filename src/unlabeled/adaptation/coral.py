@@ -29,7 +29,7 @@ class Coral(Adaptation):
         lr: peak learning rate of the head.
         encoder_lr: share of that rate for the encoder, 0 to 1; below 0 tunes it.
         trials: learning rates that are tried on an inner split of the labelled items; 1 tries none.
-        views: `strong`, `mild` or `plain` pictures to train on.
+        views: `strong`, `mild`, `small` or `plain` pictures to train on, as in fine-tuning.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Coral(Adaptation):
         lr: float = 1e-3,
         encoder_lr: float = -1.0,
         trials: int = 3,
-        views: Literal["strong", "mild", "plain"] = "mild",
+        views: Literal["strong", "mild", "small", "plain"] = "mild",
     ) -> None:
         if weight < 0:
             raise UserError(f"coral with weight={weight}", "give 0 or more")

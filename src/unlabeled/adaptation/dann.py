@@ -30,7 +30,7 @@ class Dann(Adaptation):
         lr: peak learning rate of head and critic.
         encoder_lr: share of that rate for the encoder, 0 to 1; below 0 tunes it.
         trials: learning rates that are tried on an inner split of the labelled items; 1 tries none.
-        views: `strong`, `mild` or `plain` pictures to train on.
+        views: `strong`, `mild`, `small` or `plain` pictures to train on, as in fine-tuning.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Dann(Adaptation):
         lr: float = 1e-3,
         encoder_lr: float = -1.0,
         trials: int = 3,
-        views: Literal["strong", "mild", "plain"] = "mild",
+        views: Literal["strong", "mild", "small", "plain"] = "mild",
     ) -> None:
         if weight < 0 or hidden < 1:
             raise UserError(f"dann with weight={weight}, hidden={hidden}", "give no negative weight, and 1 or more")

@@ -94,7 +94,8 @@ class Finetune:
         lr: peak learning rate of the head.
         encoder_lr: share of that rate for the encoder, 0 or more; 0 keeps it frozen; below 0 tunes it.
         trials: learning rates, 1 or more, that are tried on an inner split before the final fit; 1 tries none.
-        views: `strong`, `mild` or `plain` pictures to train on.
+        views: `strong` or `mild` ones to train on, as large as the plain one up to 256 px, from random weights as small
+            as the random ones of a pretraining; `small` mild ones as small in any case; `plain` as they are.
         smoothing: label smoothing, 0 to 1.
         weight_decay: of matrices.
         layer_decay: share of the rate of the part after it that each part of the encoder learns at, above 0, to 1.
@@ -102,8 +103,6 @@ class Finetune:
             arXiv:2208.07220): the step costs as much less. Encoders that cannot look at some alone see all.
         crop: smallest share of an item that a view shows, above 0, to 1; 0 takes the run's own. Test items are seen
             whole, and things look larger in small crops (Touvron et al. 2019, arXiv:1906.06423).
-        size: of the views: `small` as the encoder's own random ones, `large` as the plain one; `auto` takes large ones
-            for an encoder that has learnt, up to 256 px.
 
     Raises:
         UserError: when one of these is outside its range.
@@ -120,13 +119,12 @@ class Finetune:
         lr: float = 1e-3,
         encoder_lr: float = -1.0,
         trials: int = 3,
-        views: Literal["strong", "mild", "plain"] = "mild",
+        views: Literal["strong", "mild", "small", "plain"] = "mild",
         smoothing: float = 0.1,
         weight_decay: float = 0.05,
         layer_decay: float = 1.0,
         keep: float = 1.0,
         crop: float = 0.0,
-        size: Literal["auto", "small", "large"] = "auto",
     ) -> None:
         for name, share in (("layer_decay", layer_decay), ("keep", keep), ("crop", crop or 1.0)):
             if not 0 < share <= 1:
@@ -134,7 +132,7 @@ class Finetune:
         self.steps, self.batch_size, self.lr, self.encoder_lr = steps, batch_size, lr, encoder_lr
         self.epochs = epochs
         self.trials, self.views, self.smoothing, self.weight_decay = trials, views, smoothing, weight_decay
-        self.layer_decay, self.keep, self.crop, self.size = layer_decay, keep, crop, size
+        self.layer_decay, self.keep, self.crop = layer_decay, keep, crop
         least = {"epochs": 0, "steps": 0, "batch_size": 1, "lr": 0, "trials": 1, "weight_decay": 0}
         check(self, {name: (low, math.inf) for name, low in least.items()} | {"smoothing": (0, 1)})
         self.further: Items | None = None
@@ -242,12 +240,11 @@ class Finetune:
 
     def _large(self, modality: Modality, fresh: bool) -> bool:
         """Whether random views are as large as the plain one."""
-        unasked = not fresh and getattr(modality, "plain_size", 0) <= LARGEST
-        return self.size == "large" or (self.size == "auto" and unasked)
+        return self.views in ("strong", "mild") and not fresh and getattr(modality, "plain_size", 0) <= LARGEST
 
     def _growth(self, modality: Modality, fresh: bool) -> float:
         """How many times as large as its usual random views those are that are learnt from."""
-        return max(1.0, modality.growth()) if self._large(modality, fresh) and self.views != "plain" else 1.0
+        return max(1.0, modality.growth()) if self._large(modality, fresh) else 1.0
 
     def _steps(self, labels: int, growth: float) -> int:
         if self.epochs:

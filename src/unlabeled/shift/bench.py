@@ -141,7 +141,7 @@ class Bench:
             return looks
         how = catalog.parse("protocols", self.supervised)
         protocol: Any = catalog.load("protocols", how.name)(**how.settings)
-        seen: Modality = protocol.looks(looks)
+        seen: Modality = protocol.looks(looks, True)
         return seen
 
     def cell(self, subject: Subject, name: str) -> Path:
