@@ -45,10 +45,7 @@ SHARES, DRAWS, SIZE = (0.01, 0.1, 1.0), 3, 64
 NETS = {"resnet18": "resnet18", "vit": "vit(width=192, heads=3)"}
 FINE_MINUTES = 1.0  # of fine-tuning a pretrained encoder, at 64 labels a step
 FINE_RATE = 1.0  # of the encoder, as a share of the head's
-FINE = {
-    "encoder_lr": FINE_RATE,
-    "views": "small",
-}  # as all records were measured; large views are better on brain scans
+FINE = {"encoder_lr": FINE_RATE, "views": "small"}  # as all records were measured
 ORDER = ("simclr", "mae", "hybrid", "byol", "moco", "swav", "vicreg", "simsiam", "dino", "deepcluster")
 SHOWN = ("accuracy", "sensitivity", "specificity", "auroc")
 
@@ -105,7 +102,7 @@ def pace(args: argparse.Namespace) -> None:
     for net in NETS:
         recipe, rows = arm_of(prepared, f"random[{net}]", ["linear"]).recipe, prepared.labelled[:256]
         y = prepared.table.labels[rows]
-        seconds[f"finetune {net}"] = seconds_per_fit_step(recipe, Items(prepared.store, rows), y, device, fresh=True)
+        seconds[f"finetune {net}"] = seconds_per_fit_step(recipe, Items(prepared.store, rows), y, device)
     for name in for_pictures():
         try:
             seconds[name] = seconds_per_step(arm_of(prepared, name, ["linear"]).recipe, items, device)

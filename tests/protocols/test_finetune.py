@@ -83,8 +83,8 @@ def test_items_are_read_at_the_size_that_the_net_has_seen(ready: Prepared, recip
 def test_an_encoder_that_has_learnt_is_fine_tuned_on_views_as_large_as_the_plain_one(
     ready: Prepared, recipe: Recipe, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In as many fewer steps as they are larger, unless steps are given; from random weights on small ones."""
-    rows = ready.labelled[::20]
+    """In as many fewer steps as they are larger, where these are ten passes; else on small, as from random weights."""
+    rows = ready.labelled[:: len(ready.labelled) // 60]
     y, items = ready.table.labels[rows], Items(ready.store, rows)
     both = replace(recipe, size=ready.prep.size, plain_size=2 * ready.prep.size)
     looks, seen = both.looks(), list[int]()
@@ -96,17 +96,29 @@ def test_an_encoder_that_has_learnt_is_fine_tuned_on_views_as_large_as_the_plain
         return x
 
     monkeypatch.setattr(Finetune, "_look", note)
-    sizes: tuple[tuple[Literal["mild", "strong", "small"], bool, int], ...]
-    sizes = (("mild", False, 2), ("strong", False, 2), ("mild", True, 1), ("small", False, 1))
-    for views, fresh, side in sizes:
-        rule = Finetune(trials=1, epochs=1.0, views=views)
+    cases: tuple[tuple[Literal["mild", "strong", "small"], bool, int, int], ...]
+    cases = (("mild", False, 48, 2), ("strong", False, 48, 2), ("mild", False, 8, 1), ("mild", True, 8, 1),
+             ("small", False, 8, 1))  # fmt: skip
+    for views, fresh, steps, side in cases:
+        rule = Finetune(encoder_lr=0.3, steps=steps, views=views)
         seen.clear()
         fit = rule.fit(both.build_encoder(), items, y, looks, device, fresh=fresh)
-        assert set(seen) == {side * ready.prep.size}
-        assert rule.looks(looks, fresh).plain(ready.store.batch(rows[:1])).shape[-1] == side * ready.prep.size
+        assert seen == [side * ready.prep.size] * (steps // side**2)
+        assert rule.length(len(y), looks, fresh) == len(seen)
+        reads = rule.looks(looks, len(y), fresh)
+        assert reads.plain(ready.store.batch(rows[:1])).shape[-1] == side * ready.prep.size
         assert fit.even == (side == 1)
-        assert Finetune(trials=1, views=views).length(3200, looks, fresh) == (1000 if side == 1 else 250)
-        assert Finetune(trials=1, steps=7, views=views).length(3200, looks, fresh) == 7
+
+
+def test_large_views_are_for_few_labels_and_fit_into_memory(recipe: Recipe) -> None:
+    looks = replace(recipe, size=64, plain_size=128).looks()
+    usual = Finetune(trials=1)
+    assert [usual.length(n, looks) for n in (12, 320, 1600, 3200)] == [50, 50, 250, 1000]
+    assert usual.length(320, looks, True) == Finetune(trials=1, views="small").length(320, looks) == 200
+    assert Finetune(trials=1, epochs=40).length(640, looks) == 100
+    assert Finetune(trials=1, epochs=39).length(640, looks) == 390
+    assert usual.length(320, replace(recipe, size=224, plain_size=448).looks()) == 200
+    assert usual.length(320, replace(recipe, size=64, plain_size=64).looks()) == 200
 
 
 def test_a_rate_that_diverged_is_never_chosen_and_trials_part_no_group(

@@ -139,11 +139,13 @@ def make(
         raise UserError(f"a bundle cannot hold what {protocol.name} learns", f"take one of {', '.join(PROTOCOLS)}")
     needed(wish.coverage), needed(wish.keep)
     seed, y = int(told["seed"]), prepared.table.labels
-    recipe = _read_as_learnt(portable(start.recipe), protocol, start.fresh)
-    view = view_of(recipe, prepared.store.shape, prepared.store.dtype)
-    plain = Eye(view, Levels(_plain_copy(recipe, start.encoder), "features"), prepared.store)
+    recipe = portable(start.recipe)
+    form = prepared.store.shape, prepared.store.dtype
+    plain = Eye(view_of(recipe, *form), Levels(_plain_copy(recipe, start.encoder), "features"), prepared.store)
     kept = units(prepared, wish.groups_from, plain.features)
     learn, held = part(prepared, rows, wish.calibrate, seed, kept.of(rows))
+    recipe = _read_as_learnt(recipe, protocol, len(learn), start.fresh)
+    view = view_of(recipe, *form)
     where = by_domain(prepared, learn, held) if wish.sets_by == "domain" else None
     halves = [Halfway(folder.with_name(f"{folder.name}.halfway-{i}"), each) for i in range(1 + len(start.others))]
     encoder, head = _encoder(start, recipe, prepared, learn, protocol, device, seed, halves)
@@ -257,12 +259,13 @@ def versions() -> dict[str, str]:
     return out
 
 
-def _read_as_learnt(recipe: Recipe, protocol: catalog.Spec, fresh: bool) -> Recipe:
-    """The recipe with plain views of the size at which a whole net that is learnt reads items; a frozen one's stay."""
+def _read_as_learnt(recipe: Recipe, protocol: catalog.Spec, labels: int, fresh: bool) -> Recipe:
+    """The recipe with plain views of the size at which a net that learnt so reads items; a frozen one's stay."""
     if needs(protocol) != "encoder":
         return recipe
     how: Any = catalog.load("protocols", protocol.name)(**protocol.settings)
-    return replace(recipe, plain_size=getattr(how.looks(recipe.looks(), fresh), "plain_size", recipe.plain_size))
+    looks = how.looks(recipe.looks(), labels, fresh)
+    return replace(recipe, plain_size=getattr(looks, "plain_size", recipe.plain_size))
 
 
 def _encoder(

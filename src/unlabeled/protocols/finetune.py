@@ -4,7 +4,8 @@ Head first keeps the encoder from being torn by a random head (LP-FT, Kumar et a
 encoder then learns at a lower rate than the head. Items are read at the size at which the net has seen them: maps of
 another size hold another share of borders, and what batch norms learnt of them no longer fits (Touvron et al. 2019,
 arXiv:1906.06423). An encoder that has learnt on small random views knows the plain one too, which shows more: it is
-fine-tuned on views as large as that, in as many fewer steps. From random weights many small steps teach more.
+fine-tuned on views as large as that, in as many fewer steps, where these are passes enough. From random weights many
+small steps teach more.
 From random weights the same protocol is the supervised arm, whose encoder learns at the full rate. Learning rate is
 tuned on an inner split of the *labelled* items alone, the same number of trials for every arm; then all labels are
 used.
@@ -32,7 +33,8 @@ from unlabeled.training.devices import Device
 from unlabeled.training.halfway import Halfway
 from unlabeled.training.loop import Items, embed, order
 
-LARGEST = 256  # side of views that are taken unasked: four times the pixels are four times the memory
+LARGEST = 256  # side of large views, at most: four times the pixels are four times the memory
+PASSES = 10  # over the labels, that large views make at least
 SAMPLE = 16  # items by which a fit knows its data again
 
 
@@ -72,7 +74,6 @@ class Start:
     fresh: bool
     halfway: Halfway
     growth: float = 1.0
-    even: bool = True
 
 
 class Term(nn.Module):
@@ -88,14 +89,15 @@ class Finetune:
 
     Args:
         epochs: passes over the labels; 0 takes the steps.
-        steps: optimizer steps; 0 takes about 40 passes over the labels, within 200 to 1,000 steps, on large views as
-            many fewer as they are larger.
+        steps: optimizer steps; 0 takes about 40 passes over the labels, within 200 to 1,000 steps. Large views are seen
+            in as many fewer steps or passes as they are larger, which costs the same.
         batch_size: labelled items a step, 1 or more.
         lr: peak learning rate of the head.
         encoder_lr: share of that rate for the encoder, 0 or more; 0 keeps it frozen; below 0 tunes it.
         trials: learning rates, 1 or more, that are tried on an inner split before the final fit; 1 tries none.
-        views: `strong` or `mild` ones to train on, as large as the plain one up to 256 px, from random weights as small
-            as the random ones of a pretraining; `small` mild ones as small in any case; `plain` as they are.
+        views: `strong` or `mild` ones to train on: where the encoder has learnt, the plain view has no more than 256 px
+            and ten passes over the labels are left, as large as that, else as small as those of a pretraining;
+            `small` mild ones as small in any case; `plain` items as they are.
         smoothing: label smoothing, 0 to 1.
         weight_decay: of matrices.
         layer_decay: share of the rate of the part after it that each part of the encoder learns at, above 0, to 1.
@@ -149,11 +151,11 @@ class Finetune:
         """The items that classes are learnt from, and their class numbers: here all."""
         return items, y
 
-    def looks(self, modality: Modality, fresh: bool) -> Modality:
-        """How items are looked at by what was learnt, from random weights or others: as large as it has seen them."""
+    def looks(self, modality: Modality, labels: int, fresh: bool) -> Modality:
+        """How items are looked at by what was learnt from so many, as `fit` says it: as large as it has seen them."""
         if self.views == "plain":
             return modality
-        return modality.whole() if self._large(modality, fresh) else modality.even()
+        return modality.whole() if self._growth(modality, labels, fresh) > 1 else modality.even()
 
     def fit(
         self,
@@ -181,11 +183,10 @@ class Finetune:
                 from there to the same result. The caller ends it when the result stands.
         """
         items, y = self.labelled(items, y)
-        even = self.views != "plain" and not self._large(modality, fresh)
-        growth = self._growth(modality, fresh)
-        modality = self.looks(modality.keeping(self.crop) if self.crop else modality, fresh)
+        growth = self._growth(modality, len(y), fresh)
+        modality = self.looks(modality.keeping(self.crop) if self.crop else modality, len(y), fresh)
         halfway = halfway or Halfway()
-        start = Start(encoder, int(y.max()) + 1, modality, device, seed, fresh, halfway, growth, even)
+        start = Start(encoder, int(y.max()) + 1, modality, device, seed, fresh, halfway, growth)
         if halfway.path is not None:
             halfway.begin(self._code(start, items, y))
         rates = self._rates(fresh)
@@ -235,21 +236,22 @@ class Finetune:
 
     def length(self, labels: int, modality: Modality, fresh: bool = False) -> int:
         """Steps that a fit with so many labels of a modality makes over all trials."""
-        once = self._steps(labels, self._growth(modality, fresh))
+        once = self._steps(labels, self._growth(modality, labels, fresh))
         return once * (1 + (len(self._rates(fresh)) if len(self._rates(fresh)) > 1 else 0))
 
-    def _large(self, modality: Modality, fresh: bool) -> bool:
-        """Whether random views are as large as the plain one."""
-        return self.views in ("strong", "mild") and not fresh and getattr(modality, "plain_size", 0) <= LARGEST
-
-    def _growth(self, modality: Modality, fresh: bool) -> float:
-        """How many times as large as its usual random views those are that are learnt from."""
-        return max(1.0, modality.growth()) if self._large(modality, fresh) else 1.0
+    def _growth(self, modality: Modality, labels: int, fresh: bool) -> float:
+        """How many times as large as usual random views those are that are learnt from."""
+        growth, side = modality.growth(), getattr(modality, "plain_size", 0)
+        if fresh or self.views not in ("strong", "mild") or growth <= 1 or side > LARGEST:
+            return 1.0
+        seen = self._steps(labels, growth) * min(self.batch_size, labels)
+        return growth if seen >= PASSES * labels else 1.0
 
     def _steps(self, labels: int, growth: float) -> int:
+        once = self.steps or float(np.clip(40 * labels / self.batch_size, 200, 1000))
         if self.epochs:
-            return max(1, round(self.epochs * max(1, labels // self.batch_size)))
-        return self.steps or round(float(np.clip(40 * labels / self.batch_size, 200, 1000)) / growth) or 1
+            once = self.epochs * max(1, labels // self.batch_size)
+        return max(1, round(once / growth))
 
     def _rates(self, fresh: bool) -> list[tuple[float, float]]:
         """Pairs of head and encoder learning rates to try, the middle of the grid first."""
@@ -302,7 +304,7 @@ class Finetune:
             torch.autograd.backward(loss)
             optimizer.step()
             start.halfway.keep(trial, step + 1, whole, optimizer, step + 1 == steps)
-        return Classifier(net.eval(), head.eval(), rate[1] / self.lr, start.even)
+        return Classifier(net.eval(), head.eval(), rate[1] / self.lr, self.views != "plain" and start.growth == 1)
 
     def _seen(self, items: Items, mine: np.ndarray, seed: int, step: int) -> tuple[np.ndarray, Tensor]:
         """Rows of a step's items, the labelled ones first, and their domains (-1 where unknown)."""

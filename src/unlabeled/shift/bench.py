@@ -141,7 +141,7 @@ class Bench:
             return looks
         how = catalog.parse("protocols", self.supervised)
         protocol: Any = catalog.load("protocols", how.name)(**how.settings)
-        seen: Modality = protocol.looks(looks, True)
+        seen: Modality = protocol.looks(looks, len(self.draws[0]), True)
         return seen
 
     def cell(self, subject: Subject, name: str) -> Path:

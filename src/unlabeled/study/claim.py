@@ -15,7 +15,8 @@ from unlabeled import catalog
 from unlabeled.data.prepare import Prepared
 from unlabeled.data.store import Store
 from unlabeled.errors import UserError
-from unlabeled.study.plan import PLAIN, TRAINED, Arm, safe
+from unlabeled.study.fits import TRAINED
+from unlabeled.study.plan import PLAIN, Arm, safe
 from unlabeled.training.run import fingerprint, read_json
 
 SAMPLE = 64  # items by whose contents data are known again

@@ -23,12 +23,13 @@ from unlabeled.data.prepare import Prepared
 from unlabeled.data.splits import unit_numbers
 from unlabeled.encoders import Encoder
 from unlabeled.protocols.linear import Linear
-from unlabeled.study.plan import PLAIN, TRAINED, Arm, Cell, needs, safe
+from unlabeled.study.plan import PLAIN, Arm, Cell, needs, safe
 from unlabeled.training.devices import Device
 from unlabeled.training.halfway import Halfway
 from unlabeled.training.loop import Items, embed
 from unlabeled.training.run import Run
 
+TRAINED = ("method", "trained")
 SPENT = ("minutes", "steps", "items_seen")
 ASKED = 1000  # labelled items at most that a fine-tuned net is asked for again, to see whether it was trained out
 

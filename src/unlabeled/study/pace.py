@@ -13,7 +13,7 @@ import numpy as np
 from unlabeled.errors import UserError
 from unlabeled.protocols.finetune import Finetune
 from unlabeled.settings import Budget
-from unlabeled.study.plan import TRAINED, Arm, Cell, needs
+from unlabeled.study.plan import Arm, Cell, needs
 from unlabeled.training import optim
 from unlabeled.training.devices import Device
 from unlabeled.training.halfway import Halfway
@@ -114,10 +114,9 @@ def fits(
         mine = [c for c in todo if c.arm == arm.name and c.protocol in nets]
         if not mine:
             continue
-        fresh = arm.kind not in TRAINED
-        net = f"{arm.recipe.encoder} {fresh}"
+        net = str(arm.recipe.encoder)
         if net not in seconds:
-            seconds[net] = seconds_per_fit_step(arm.recipe, items, y, device, fresh=fresh)
+            seconds[net] = seconds_per_fit_step(arm.recipe, items, y, device)
         batch = arm.recipe.training.batch_size
         once = sum(min(1.0, c.labels / batch) for c in mine)
         tried = TRIALS * sum(min(1.0, c.labels / batch) for c in mine if c.seed == mine[0].seed)
@@ -130,23 +129,20 @@ def fits(
     return out
 
 
-def seconds_per_fit_step(
-    recipe: Recipe, items: Items, y: np.ndarray, device: Device, count: int = 8, *, fresh: bool = False
-) -> float:
-    """Median time of a step of fine-tuning this run's encoder on labelled items (y: (N,) class numbers); small views
-    where its weights count as random.
+def seconds_per_fit_step(recipe: Recipe, items: Items, y: np.ndarray, device: Device, count: int = 8) -> float:
+    """Median time of a step of fine-tuning this run's encoder on small views of labelled items (y: (N,) class numbers);
+    steps on large ones are as many fewer.
     """
     encoder, marks = recipe.build_encoder(), list[float]()
     device.place(encoder)
     numbers = np.unique(y, return_inverse=True)[1]
-    rule = Finetune(steps=count + 3, encoder_lr=0.3)
+    rule = Finetune(steps=count + 3, encoder_lr=0.3, views="small")
     rule.fit(
         encoder,
         items,
         numbers,
         recipe.looks(),
         device,
-        fresh=fresh,
         halfway=Halfway(each=lambda _: marks.append(time.perf_counter())),
     )
     return float(np.median(np.diff(marks)[2:]))

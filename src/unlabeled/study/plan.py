@@ -14,7 +14,6 @@ from unlabeled.training.recipe import Recipe
 from unlabeled.values import safe as safe
 
 PLAIN = "plain"
-TRAINED = ("method", "trained")  # kinds of arms whose weights are not random
 
 
 @dataclass(frozen=True)
