@@ -85,6 +85,16 @@ def safe(name: str) -> str:
     return f"{text.encode()[: LONGEST - 9].decode(errors='ignore')}_{code}"
 
 
+def title(place: str | Path) -> str:
+    """What a folder or a file is called: a folder by its whole name but for `.ul`, a file without its ending.
+
+    >>> title("tables/wards.csv"), title("models/v1.2.ul")
+    ('wards', 'v1.2')
+    """
+    path = Path(place).resolve()
+    return path.name.removesuffix(".ul") if path.is_dir() else path.stem
+
+
 def several(given: Any) -> list[Any]:
     """What was given for a setting that takes several, as a list: one alone, or a text as it is typed, will do too.
 

@@ -161,6 +161,16 @@ def test_parts_that_are_too_small_are_named(model: Path, digits: Path, tmp_path:
     assert found.table[found.table["column"] == "age"]["part"].nunique() == 4
 
 
+def test_the_numbers_of_sites_are_names(model: Path, digits: Path, tmp_path: Path) -> None:
+    files = sorted((digits / "test").rglob("*.png"))
+    sites = [str(i % 3) if i % 2 else str(10 + i) for i in range(len(files))]  # most are rare, as ages are
+    rows = [(str(f), f.parent.name, s, s) for f, s in zip(files, sites, strict=True)]
+    pd.DataFrame(rows, columns=["path", "label", "hospital", "age"]).to_csv(tmp_path / "m.csv", index=False)
+    found = ul.audit(str(model), str(tmp_path / "m.csv"), by=["hospital", "age"], out=str(tmp_path / "audit"))
+    parts = {name: set(of["part"]) for name, of in found.table.groupby("column")}
+    assert parts["hospital"] == {"0", "1", "2"} and all(" to " in part for part in parts["age"])
+
+
 def test_a_table_of_recordings_is_no_manifest_and_knows_its_sites(tmp_path: Path) -> None:
     rows = [(p, h, "AB"[p % 2], 80 + h) for p in range(4) for h in range(3)]
     file = tmp_path / "ward.csv"

@@ -16,12 +16,13 @@ from unlabeled.data.prepare import prepare
 from unlabeled.errors import UserError
 from unlabeled.protocols.linear import Linear
 from unlabeled.report.explained import page, story
-from unlabeled.settings import Handover
+from unlabeled.settings import Budget, Handover, Setup
 from unlabeled.training.devices import open_device
 from unlabeled.training.loop import embed
 from unlabeled.training.run import Run
 from unlabeled.verbs import _model
 from unlabeled.verbs.explain import Explained, explain
+from unlabeled.verbs.pretrain import pretrain
 
 ALL = ["grad_cam", "integrated_gradients", "occlusion", "rollout"]
 
@@ -136,6 +137,17 @@ def test_a_model_that_was_handed_over_explains_its_own_head(
     found = explain(str(made), names[0], data=str(digits), how=how, out=out, training=CPU).figures
     assert found["probability"] == pytest.approx(told["confidence"][0], abs=1e-3), "what predict says"
     assert found["labels"] == sum(ul.load(str(made)).facts["data"]["counts"]["learnt"].values()) < 400
+
+
+def test_a_model_knows_by_which_split_it_was_made(place: Path, digits: Path, cache: Path, tmp_path: Path) -> None:
+    data, run, made = str(digits / "train"), str(tmp_path / "run"), tmp_path / "third.ul"
+    setup = Setup(size=16, out=run, encoder="vit(width=32,depth=1,heads=2,patch_size=4)", seed=3)
+    pretrain(data, method="simclr", setup=setup, budget=Budget(steps=2), training=CPU)
+    ul.finetune(run, data, labels=0.3, out=str(made), handover=Handover(onnx=False), training=CPU)
+    model, drawn = _model.of_bundle(str(made), data, open_device(CPU)), prepare(data, size=16, seed=3)
+    assert set(drawn.test) != set(prepare(data, size=16).test)
+    names = drawn.table.items["path"].iloc[drawn.test]
+    assert not any(model.item(name).learnt for name in names[:5]) and not set(model.rows) & set(drawn.test)
 
 
 def test_an_ensemble_is_explained_as_it_answers(place: Path, digits: Path, cache: Path, tmp_path: Path) -> None:

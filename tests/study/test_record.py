@@ -12,11 +12,13 @@ import torch
 
 from unlabeled.data.prepare import Prepared
 from unlabeled.errors import UserError
+from unlabeled.shift.strangers import places
 from unlabeled.study import record
 from unlabeled.study.claim import claim
 from unlabeled.study.fits import groups, write_arrays
-from unlabeled.study.plan import Arm, Cell
+from unlabeled.study.plan import Arm, Cell, folder_name
 from unlabeled.study.record import Tables
+from unlabeled.verbs import _handover
 
 CELLS = [Cell(arm, 1.0, 40, seed, 0, "linear") for arm in ("simclr", "random") for seed in range(3)]
 
@@ -134,3 +136,14 @@ def test_a_ranking_without_a_fault_hangs_on_the_rarer_class(
         else:
             assert one["low"] == pytest.approx(low, abs=0.005) and one["high"] == 1
     assert row(found, "accuracy")["low"] > 0.98  # of all items
+
+
+def test_folders_of_two_versions_have_results_of_their_own(tmp_path: Path) -> None:
+    for name in ("scans-1.1", "scans-1.2"):
+        (tmp_path / name).mkdir()
+        assert folder_name(str(tmp_path / name), "simclr") == Path(f"unlabeled-{name}-simclr")
+        assert _handover.place(None, str(tmp_path / name)) == Path(f"unlabeled-{name}-model.ul")
+        assert set(places([str(tmp_path / name)])) == {name}
+    (tmp_path / "v1.2.ul").mkdir()
+    assert folder_name(str(tmp_path / "v1.2.ul"), "drift") == Path("unlabeled-v1.2-drift")
+    assert folder_name(str(tmp_path / "wards.csv"), "audit") == Path("unlabeled-wards-audit")

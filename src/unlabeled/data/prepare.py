@@ -33,6 +33,7 @@ class Prepared:
         size: side of the views in pixels, or time steps.
         mean: mean of each channel over the items that may be learnt from, in 0 to 1 for pictures.
         std: standard deviation of each channel.
+        seed: by which test items are drawn where the data bring none.
         given: labels of all items as they were given, where test items were drawn here; None where the data bring some.
         turns: (T,) in which turn each of the `test` items is tested on, where that are all labelled ones; None for one.
         mirrors: whether left-right (`horizontal_flip`) and upside-down images (`vertical_flip`) look at home in the
@@ -46,6 +47,7 @@ class Prepared:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     mirrors: Mapping[str, bool]
+    seed: int = 0
     given: pd.Series | None = None
     turns: np.ndarray | None = None
 
@@ -131,7 +133,7 @@ def prepare(
     if len(table) == 0:
         root = table.root
         raise UserError(f"{root} holds no item that can be read", f'run "unlabeled scan {root} --broken" to see why')
-    return replace(measured(table, store, how, view), given=given)
+    return replace(measured(table, store, how, view), given=given, seed=seed)
 
 
 def fitted(

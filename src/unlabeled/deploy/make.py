@@ -165,7 +165,7 @@ def make(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": told["command"],
         "licence": wish.licence,
-        "name": folder.stem,
+        "name": folder.name.removesuffix(".ul"),
         "recipe": recipe.to_json(),
         "input": _input(prepared),
         "classes": prepared.table.classes,
@@ -368,6 +368,7 @@ def _data(
         "broken": len(table.broken),
         "groups": int(items["group"].nunique()),
         "domains": sorted(items["domain"].dropna().unique().tolist()),
+        "split": prepared.seed,
         "items": fingerprint(items["path"].astype(str).tolist(), np.arange(len(table))),
     }
 

@@ -29,6 +29,7 @@ from unlabeled.study.claim import contents
 from unlabeled.study.fits import groups, write_arrays
 from unlabeled.training.loop import embed
 from unlabeled.training.run import fingerprint
+from unlabeled.values import title
 
 KEEP = 0.95  # of the items that belong
 HELD = 5  # one part in so many of the labelled items sets the threshold
@@ -104,7 +105,7 @@ def places(texts: Sequence[str]) -> dict[str, str]:
     out: dict[str, str] = {}
     for text in texts:
         name, equals, folder = text.partition("=")
-        name, folder = (name, folder) if equals else (Path(text).resolve().stem, text)
+        name, folder = (name, folder) if equals else (title(text), text)
         if name in out:
             raise UserError(f'two sets of strangers are called "{name}"', "name them: near=folder,far=folder")
         out[name] = folder

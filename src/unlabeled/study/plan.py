@@ -12,6 +12,7 @@ from unlabeled.errors import UserError
 from unlabeled.settings import Augmentation, Training
 from unlabeled.training.recipe import Recipe
 from unlabeled.values import safe as safe
+from unlabeled.values import title
 
 PLAIN = "plain"
 
@@ -253,5 +254,4 @@ def needs(protocol: catalog.Spec) -> str:
 
 def folder_name(data: str, word: str) -> Path:
     """A default folder for results in the working directory: `unlabeled-steel-simclr`."""
-    stem = Path(data).resolve().stem or "data"
-    return Path(f"unlabeled-{safe(stem)}-{safe(word)}")
+    return Path(f"unlabeled-{safe(title(data) or 'data')}-{safe(word)}")

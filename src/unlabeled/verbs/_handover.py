@@ -60,7 +60,7 @@ def saw(prepared: Prepared, subjects: Sequence[Subject]) -> str:
 
 def place(out: str | None, data: str) -> Path:
     """Where a bundle goes: as given, or `unlabeled-steel-model.ul`; refused when it is taken."""
-    folder = Path(out) if out else folder_name(data, "model").with_suffix(".ul")
+    folder = Path(out) if out else Path(f"{folder_name(data, 'model')}.ul")
     vacant(folder)
     return folder
 

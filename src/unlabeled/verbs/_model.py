@@ -212,7 +212,8 @@ def of_bundle(folder: str, data: str | None, device: Device, names: Sequence[str
     if data is None:
         raise UserError(f"{folder} does not hold the items that it learnt from", "say where they are: --data")
     recipe = Recipe.from_json(bundle.facts["recipe"])
-    prepared = prepare(data, size=recipe.size, prep=read_prep(recipe.modality, recipe.prep))
+    split = int(bundle.facts["data"].get("split", 0))
+    prepared = prepare(data, size=recipe.size, seed=split, prep=read_prep(recipe.modality, recipe.prep))
     for name in names:
         _place(prepared, name)
     net = device.place(load(bundle))

@@ -101,7 +101,7 @@ def evaluate(
     own = Subject(recipe.method.name, recipe.seed, "trained", recipe, trained.folder)
     prepared, notes = data_for(data, [own])
     check_labels(data, prepared)
-    folder = Path(out) if out else trained.folder / "evaluation" / safe(Path(data).resolve().stem)
+    folder = Path(out) if out else trained.folder / "evaluation" / safe(values.title(data))
     device = open_device(training)
     mine = Arm(own.arm, "trained", recipe, uses)
     random = Arm("random", "random", recipe, tuple(p for p in uses if needs(p) != "encoder"))

@@ -84,7 +84,7 @@ def export(
     if int8 and to != "onnx":
         raise UserError("8 bits were asked for with --to torch", "take --to onnx")
     whole = made.folder.resolve() if made.folder.name in ("", "..") else made.folder  # "." has no name of its own
-    stem = whole.parent / whole.stem
+    stem = whole.with_name(whole.name.removesuffix(".ul"))
     usual = made.folder / ONNX
     if to == "torch" or int8:
         usual = stem.with_name(stem.name + (".pt2" if to == "torch" else "-int8.onnx"))

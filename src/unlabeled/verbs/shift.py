@@ -26,6 +26,7 @@ from unlabeled.study.plan import needs, safe
 from unlabeled.study.record import write_csv, write_json
 from unlabeled.training.devices import open_device
 from unlabeled.training.run import Run, fingerprint
+from unlabeled.values import title
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +108,7 @@ def shift(
     chosen = _kinds(subjects[0], kinds)
     drawn = nested_draws(prepared.table.labels, prepared.labelled, [float(labels)], draws, 0)
     rows = [draw[float(labels)] for draw in drawn][: 1 if labels == 1.0 else None]
-    folder = Path(out) if out else Path(run) / "shift" / safe(Path(data).resolve().stem)
+    folder = Path(out) if out else Path(run) / "shift" / safe(title(data))
     bench = Bench(folder, prepared, rows, open_device(training), supervised or "finetune")
     if ood:
         strangers.check(prepared, rows, ood)
