@@ -3,6 +3,8 @@
     python benchmarks/planted.py colours --seeds 0,1,2     # what each arm loses when the colour turns against it
     python benchmarks/planted.py graphs                    # is the causal graph found? beside gcastle's NOTEARS
 
+`graphs` wants `uv pip install --no-deps gcastle`.
+
 `colours`: scikit-learn's digits, drawn at 32 px in a hue of their class (one in twenty in a random hue), at any
 brightness. Encoders learn without labels, a linear probe on the labels of the same confounded pictures; then the
 held-out digits are shown in their usual hue and in that of another class. `graphs`: factors with known equations, half
