@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 from sklearn import metrics as theirs
 from sklearn.datasets import load_digits
 from sklearn.naive_bayes import GaussianNB
@@ -139,3 +140,18 @@ def test_a_likeness_that_is_no_number_finds_nothing() -> None:
     found = retrieval(np.array([[0.9, 0.1, 0.2], [np.nan] * 3, [0.3, 0.1, 0.8]]))
     assert found["r@1"] == pytest.approx(2 / 3) and found["median rank"] == 1
     assert retrieval(np.full((4, 4), np.nan))["median rank"] == 4
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_sure_are_ranked_though_their_probabilities_are_all_one(classes: int) -> None:
+    random = np.random.default_rng(classes)
+    y = np.arange(200) % classes
+    logits = (random.normal(size=(200, classes)) + np.eye(classes)[y]) * 30
+    p = np.exp(logits - logsumexp(logits, axis=1, keepdims=True)).astype(np.float32)
+    assert (p == 1).mean() > 0.1
+    margins = [logits[:, c] - logsumexp(np.delete(logits, c, 1), axis=1) for c in range(classes)]
+    auroc = [theirs.roc_auc_score(y == c, margins[c]) for c in range(classes)]
+    mine = report(p, y, list("abcd"[:classes]))["auroc"]
+    assert mine == pytest.approx(np.mean(auroc), abs=1e-3)
+    assert abs(np.mean([theirs.roc_auc_score(y == c, p[:, c]) for c in range(classes)]) - np.mean(auroc)) > 0.004
+    assert weighted("auroc", y, classes)(p, np.ones((1, 200)))[0] == pytest.approx(mine)

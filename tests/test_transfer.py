@@ -1,6 +1,7 @@
 """`unlabeled transfer` on digits from three cameras: plain, inverted, and dim under an uneven light."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from unlabeled import UserError, cli
 from unlabeled.alone import alone
@@ -254,12 +256,37 @@ def test_where_one_class_holds_most_labels_arms_are_ranked_by_auroc() -> None:
     ]  # fmt: skip
     found = Outcome(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(rows), pd.DataFrame(pairs))
     even, _ = _story(found, "knn", ("lived", 0.6))
+    found = replace(found, ranks=pd.DataFrame(pairs).assign(difference=0.06, low=-0.01, high=0.13))
     assert "never seen simclr is right on 88 %" in even
     uneven, details = _story(found, "knn", ("lived", 0.86))
     assert "moco ranks the test items with an AUROC of 0.810 ± 0.010 over seeds" in uneven
-    assert "random has 0.750" in uneven
+    assert "random has 0.750 ± 0.010 over seeds: +0.060 (-0.010 to +0.130), which is not beyond chance." in uneven
     assert details[0].startswith('86 % of the training labels are "lived"')
     assert [d.partition(":")[0] for d in details[1:]] == ["dann", "moco", "random", "simclr"]
+
+
+def test_differences_of_the_auroc_are_those_of_the_cells(cameras: Path, tmp_path: Path) -> None:
+    with np.load(cameras) as arrays:
+        whole = dict(arrays)
+    for part in ("train", "test"):
+        whole[f"y_{part}"] = (whole[f"y_{part}"] == 3).astype(int)  # nine in ten are no 3
+    np.savez(tmp_path / "rare.npz", **whole)
+    found = call(tmp_path / "rare.npz", tmp_path / "out", adapt=(), without_target=())
+    ranks = pd.read_csv(found.folder / "differences_auroc.csv").set_index(["arm_a", "arm_b", "target"])
+    each = {}
+    for camera in CAMERAS:
+        truth = whole["y_test"][whole["domains_test"] == camera]
+        for arm in ("simclr", "random"):
+            cells = [np.load(found.folder / "cells" / camera / f"{arm}-s{seed}.npz")["target"] for seed in (0, 1)]
+            each[camera, arm] = np.mean([roc_auc_score(truth, np.log(c[:, 1] / c[:, 0])) for c in cells])
+        row = ranks.loc["simclr", "random", camera]
+        assert row["difference"] == pytest.approx(each[camera, "simclr"] - each[camera, "random"], abs=1e-6)
+        assert row["low"] <= row["difference"] <= row["high"]
+    row = ranks.loc["simclr", "random", MEAN]
+    gaps = [each[camera, "simclr"] - each[camera, "random"] for camera in CAMERAS]
+    assert row["difference"] == pytest.approx(np.mean(gaps), abs=1e-6) and row["low"] < row["high"]
+    assert f"{row['low']:+.3f} to {row['high']:+.3f}" in " ".join(found.lines())
+    assert "Difference of the AUROC" in found.report.read_text()
 
 
 def test_what_an_arm_would_refuse_is_refused_before_any_training(cameras: Path, tmp_path: Path) -> None:

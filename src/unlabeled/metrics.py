@@ -14,6 +14,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from unlabeled.errors import UserError
 
 NLL_CLIP = 1e-7  # probabilities below it count as it: about the resolution of float32, 16.1 nats
+SURE = 0.99  # probability above which items are ranked by what is left for the other classes
 ECE_BINS = 15  # Guo et al. (2017), section 2
 
 
@@ -143,10 +144,25 @@ def weighted(name: str, labels: np.ndarray, n: int) -> Callable[[np.ndarray, np.
             there = np.flatnonzero((truth.sum(0) > 0) & (truth.sum(0) < len(truth)))
             if name == "auprc" and n == 2 and len(there):
                 there = there[[truth.sum(0)[there].argmin()]]
-            found = np.array([rank(probabilities[:, c], truth[:, c], weights) for c in there]).reshape(-1, len(weights))
+            scores = ranked(probabilities)
+            found = np.array([rank(scores[:, c], truth[:, c], weights) for c in there]).reshape(-1, len(weights))
             return np.asarray(np.nansum(found, 0) / np.isfinite(found).sum(0))  # nan where no class is defined
 
     return measure
+
+
+def ranked(probabilities: np.ndarray) -> np.ndarray:
+    """Scores (N, C) float64 in the order of the probabilities (N, C) of each class: near 1, where float32 makes items
+    equal that differ in what is left for the other classes, they are parted by that.
+
+    >>> p = np.array([[1, 1e-9], [1, 1e-12], [0.5, 0.5]], np.float32)
+    >>> ranked(p)[:, 0].argsort().tolist(), ranked(p)[2].tolist()
+    ([2, 0, 1], [0.5, 0.5])
+    """
+    p = np.asarray(probabilities, np.float64)
+    before, after = (np.pad(s[:, :-1].cumsum(1), ((0, 0), (1, 0))) for s in (p, p[:, ::-1]))
+    left = before + after[:, ::-1]
+    return np.where(p > SURE, -np.log(left.clip(1e-300)), p)
 
 
 def _f1(hits: np.ndarray, support: np.ndarray, called: np.ndarray) -> np.ndarray:
@@ -295,7 +311,7 @@ def _auroc(probabilities: np.ndarray, labels: np.ndarray, support: np.ndarray) -
     both = (support > 0) & (support < len(labels))
     if not both.any():
         return float("nan")
-    ranks = rankdata(probabilities, axis=0)
+    ranks = rankdata(ranked(probabilities), axis=0)
     own = np.bincount(labels, ranks[np.arange(len(labels)), labels], len(support))
     with np.errstate(invalid="ignore", divide="ignore"):
         area = (own - support * (support + 1) / 2) / (support * (len(labels) - support))
@@ -308,7 +324,8 @@ def _auprc(probabilities: np.ndarray, labels: np.ndarray, support: np.ndarray) -
     if not len(there) or not np.isfinite(probabilities).all():
         return float("nan")
     chosen = there[[support[there].argmin()]] if len(support) == 2 else there
-    return float(np.mean([_precision(probabilities[:, c], labels == c) for c in chosen]))
+    scores = ranked(probabilities)
+    return float(np.mean([_precision(scores[:, c], labels == c) for c in chosen]))
 
 
 def _ece(confidence: np.ndarray, right: np.ndarray) -> float:

@@ -30,23 +30,37 @@ class Outcome:
             deviation over seeds auroc_sd, auprc (means of the targets).
         differences: paired, first less second, in the target: arm_a, arm_b, target, difference, low, high, n, seeds,
             p, and p_holm, corrected for all pairs of that target.
+        ranks: the same of the AUROC; None where accuracy tells the arms apart.
     """
 
     table: pd.DataFrame
     summary: pd.DataFrame
     overall: pd.DataFrame
     differences: pd.DataFrame
+    ranks: pd.DataFrame | None = None
 
 
-def gather(place: Place, todo: Sequence[Crossing], arms: Sequence[Arm], seeds: Sequence[int]) -> Outcome:
-    """Score all cells."""
+def gather(
+    place: Place, todo: Sequence[Crossing], arms: Sequence[Arm], seeds: Sequence[int], *, uneven: bool = False
+) -> Outcome:
+    """Score all cells.
+
+    Args:
+        place: where they lie.
+        todo: the crossings.
+        arms: of each of them.
+        seeds: of all arms.
+        uneven: whether one class holds most labels, so that the AUROC tells the arms apart.
+    """
     rows: list[dict[str, Any]] = []
     hits: dict[tuple[str, str, str], list[stats.Cell]] = {}  # target, arm, where
+    said: dict[tuple[str, str, str], list[stats.Cell]] = {}  # their probabilities in the target
     for crossing, arm, seed in itertools.product(todo, arms, seeds):
         labels = crossing.source.table.labels
         with np.load(place.cell(crossing, arm, seed)) as arrays:
-            away = metrics.right(arrays["target"], labels[crossing.test])
-            known = report(arrays["target"], labels[crossing.test], crossing.source.table.classes)
+            answers = arrays["target"]
+            away = metrics.right(answers, labels[crossing.test])
+            known = report(answers, labels[crossing.test], crossing.source.table.classes)
             home = metrics.right(arrays["source"], labels[crossing.source.test])
             odd = {k: float(arrays[w].mean()) if w in arrays else float("nan") for k, w in
                    (("detected", "flagged"), ("kept", "kept"))}  # fmt: skip
@@ -55,6 +69,7 @@ def gather(place: Place, todo: Sequence[Crossing], arms: Sequence[Arm], seeds: S
         rows.append(row | {"items": len(away), "source_items": len(home)})
         hits.setdefault((crossing.target, arm.name, TARGET), []).append((seed, 0, away))
         hits.setdefault((crossing.target, arm.name, SOURCE), []).append((seed, 0, home))
+        said.setdefault((crossing.target, arm.name, TARGET), []).append((seed, 0, answers))
     units = {c.target: groups(c.source, c.test) for c in todo}
     homes = {c.target: groups(c.source, c.source.test) for c in todo}
     table = pd.DataFrame(rows)
@@ -72,18 +87,67 @@ def gather(place: Place, todo: Sequence[Crossing], arms: Sequence[Arm], seeds: S
         row = {"target": MEAN, "arm": arm.name, "where": TARGET, "accuracy": found.mean}
         summary.append(row | {"low": found.low, "high": found.high, "n": found.n})
     frame = pd.DataFrame(summary)
-    differences = []
-    for a, b in itertools.permutations((arm.name for arm in arms), 2):
-        pairs: list[tuple[str, Any, Any, Any, Any]] = [(MEAN, whole[a], whole[b], every, metric)]
-        pairs += [(t, hits[t, a, TARGET], hits[t, b, TARGET], units[t], None) for t in names]
-        for target, first, second, some, how in pairs:
-            d = stats.paired_difference(first, second, groups=some, metric=how)
+    gaps = _gaps(whole, hits, names, (every, units), {MEAN: metric})
+    if not uneven:
+        return Outcome(table, frame, _overall(table, frame), gaps)
+    measures = {c.target: _auroc(c) for c in todo}
+    answers_of = {arm.name: _joined(said, names, arm.name) for arm in arms}
+    together = {MEAN: mean_of(list(measures.values()), [len(c.test) for c in todo])}
+    ranks = _gaps(answers_of, said, names, (every, units), together | measures)
+    return Outcome(table, frame, _overall(table, frame), gaps, ranks)
+
+
+def _auroc(crossing: Crossing) -> stats.Metric:
+    table = crossing.source.table
+    return metrics.weighted("auroc", table.labels[crossing.test], len(table.classes))
+
+
+def _gaps(
+    whole: Mapping[str, Sequence[stats.Cell]],
+    cells: Mapping[tuple[str, str, str], Sequence[stats.Cell]],
+    targets: Sequence[str],
+    groups_of: tuple[np.ndarray | None, Mapping[str, np.ndarray | None]],
+    measures: Mapping[str, stats.Metric],
+) -> pd.DataFrame:
+    """Paired differences of all arms, over all targets and in each.
+
+    Args:
+        whole: of each arm, all targets' items one after the other.
+        cells: of each target and arm.
+        targets: their names.
+        groups_of: of the items of all targets, and of each.
+        measures: the figure, by target; the mean of the values where none is named.
+    """
+    rows = []
+    for a, b in itertools.permutations(whole, 2):
+        pairs = [(MEAN, whole[a], whole[b], groups_of[0])]
+        pairs += [(t, cells[t, a, TARGET], cells[t, b, TARGET], groups_of[1][t]) for t in targets]
+        for target, first, second, some in pairs:
+            d = stats.paired_difference(first, second, groups=some, metric=measures.get(target))
             row = {"arm_a": a, "arm_b": b, "target": target, "difference": d.difference, "low": d.low, "high": d.high}
-            differences.append(row | {"n": d.n, "seeds": d.seeds, "p": d.p})
+            rows.append(row | {"n": d.n, "seeds": d.seeds, "p": d.p})
     columns = ["arm_a", "arm_b", "target", "difference", "low", "high", "n", "seeds", "p"]
-    gaps = pd.DataFrame(differences, columns=columns)
-    gaps["p_holm"] = stats.holm_of_pairs(gaps, ["target"])
-    return Outcome(table, frame, _overall(table, frame), gaps)
+    found = pd.DataFrame(rows, columns=columns)
+    return found.assign(p_holm=stats.holm_of_pairs(found, ["target"]))
+
+
+def mean_of(measures: Sequence[stats.Metric], sizes: Sequence[int]) -> stats.Metric:
+    """The mean over targets of a figure of each, for values of the targets' items one after the other; a target that
+    has none, as where no item of a class was drawn, does not count.
+
+    >>> share = lambda values, weights: (weights * values).sum(1) / weights.sum(1)
+    >>> mean_of([share, share], [1, 3])(np.array([1, 0, 0, 1]), np.ones((1, 4))).round(3).tolist()
+    [0.667]
+    """
+    ends = np.cumsum(sizes)[:-1]
+
+    def measure(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        parts = zip(measures, np.split(values, ends), np.split(weights, ends, axis=1), strict=True)
+        each = np.stack([one(some, heavy) for one, some, heavy in parts])
+        there = np.isfinite(each).sum(0)
+        return np.asarray(np.divide(np.nansum(each, 0), there, out=np.full(len(there), np.nan), where=there > 0))
+
+    return measure
 
 
 def macro(sizes: Sequence[int]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:

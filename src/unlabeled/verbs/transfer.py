@@ -14,6 +14,7 @@ from unlabeled.alone import alone
 from unlabeled.data.prepare import Prepared, prepare
 from unlabeled.data.scan import scan
 from unlabeled.errors import UserError
+from unlabeled.report.transfer.gaps import RANKS
 from unlabeled.report.transfer.page import write
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.shift.crossing import ADAPTS, ALIKE, Crossing, Place, check, crossings, fit, read_by
@@ -147,11 +148,15 @@ def transfer(
                 for seed in numbers:
                     fit(place, c, arm, seed)
                     bar.advance(1, f"{c.target} · {arm.name} s{seed}")
-    found = gather(place, todo, plan[todo[0].target], numbers)
+    most = majority(prepared)
+    found = gather(place, todo, plan[todo[0].target], numbers, uneven=most[1] >= UNEVEN)
     tables = {"table": found.table, "summary": found.summary, "overall": found.overall}
-    for name, table in (tables | {"differences": found.differences}).items():
+    tables |= {"differences": found.differences} | ({} if found.ranks is None else {RANKS: found.ranks})
+    for name, table in tables.items():
         write_csv(folder / f"{name}.csv", table)
-    sentence, details = _story(found, detector, majority(prepared))
+    if found.ranks is None:  # of an earlier call on other labels
+        (folder / f"{RANKS}.csv").unlink(missing_ok=True)
+    sentence, details = _story(found, detector, most)
     limits = _limits(plan[todo[0].target], todo, count, training, seeds) + _lone(found.summary)
     answer: dict[str, Any] = {"sentence": sentence, "details": details, "limits": limits, "data": data, "steps": count}
     answer |= {"arms": {a.name: a.kind for a in plan[todo[0].target]}, "targets": [c.target for c in todo]}
@@ -253,8 +258,8 @@ def _claim(folder: Path, todo: Sequence[Crossing], plan: dict[str, list[Arm]], d
 
 def _story(found: Outcome, detector: str, most: tuple[str, float]) -> tuple[str, list[str]]:
     """The answer in a sentence, and further findings; `most` is the class of most training labels, and its share."""
-    if most[1] >= UNEVEN and found.overall["auroc"].notna().all():
-        return _by_auroc(found, most)
+    if found.ranks is not None and found.overall["auroc"].notna().all():
+        return _by_auroc(found.overall, found.ranks, most)
     overall = found.overall.sort_values("mean", ascending=False)
     blind = overall[overall["kind"] != ADAPTS]
     baselines = blind[blind["kind"] != "method"]
@@ -280,9 +285,9 @@ def _story(found: Outcome, detector: str, most: tuple[str, float]) -> tuple[str,
     return text, details
 
 
-def _by_auroc(found: Outcome, most: tuple[str, float]) -> tuple[str, list[str]]:
+def _by_auroc(overall: pd.DataFrame, gaps: pd.DataFrame, most: tuple[str, float]) -> tuple[str, list[str]]:
     """The same where one class holds most labels, and accuracy says little."""
-    overall = found.overall.sort_values("auroc", ascending=False)
+    overall = overall.sort_values("auroc", ascending=False)
     blind = overall[overall["kind"] != ADAPTS]
 
     def ranks(row: Mapping[Any, Any]) -> str:
@@ -292,8 +297,9 @@ def _by_auroc(found: Outcome, most: tuple[str, float]) -> tuple[str, list[str]]:
     first, base = (blind[(blind["kind"] == "method") == method].iloc[0].to_dict() for method in (True, False))
     text = (
         f"In a domain that it has never seen {first['arm']} ranks the test items with an AUROC of {ranks(first)}, mean "
-        f"of the targets, where {base['arm']} has {ranks(base)}."
+        f"of the targets, where {base['arm']} has {ranks(base)}"
     )
+    text += f": {_rank_gap(gaps, first['arm'], base['arm'])}."
     name, share = most
     details = [
         f'{100 * share:.0f} % of the training labels are "{name}", and always saying so is that often right: accuracy '
@@ -302,6 +308,8 @@ def _by_auroc(found: Outcome, most: tuple[str, float]) -> tuple[str, list[str]]:
     for row in overall.to_dict("records"):
         line = f"{row['arm']}: AUROC {ranks(row)}, AUPRC {row['auprc']:.3f}, right on {_percent(row)}"
         line += ", having seen the target's training items without labels" if row["kind"] == ADAPTS else ""
+        if row["arm"] != base["arm"]:
+            line += f"; {_rank_gap(gaps, row['arm'], base['arm'])} against {base['arm']}"
         details.append(f"{line}.")
     return text, details
 
@@ -310,9 +318,21 @@ def _percent(row: dict[Any, Any]) -> str:
     return f"{100 * row['mean']:.0f} % ({progress.ends(row['low'], row['high'], '.0f')})"
 
 
+def _mean_gap(table: pd.DataFrame, a: str, b: str) -> dict[Any, Any]:
+    """The difference of two arms over all targets."""
+    return table[(table["arm_a"] == a) & (table["arm_b"] == b) & (table["target"] == MEAN)].iloc[0].to_dict()
+
+
+def _rank_gap(gaps: pd.DataFrame, a: str, b: str) -> str:
+    row = _mean_gap(gaps, a, b)
+    if row["low"] != row["low"]:
+        return f"{row['difference']:+.3f} (no interval)"
+    beyond = ", which is not beyond chance" if row["low"] <= 0 <= row["high"] else ""
+    return f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}){beyond}"
+
+
 def _gap(found: Outcome, a: str, b: str) -> str:
-    d = found.differences
-    row = d[(d["arm_a"] == a) & (d["arm_b"] == b) & (d["target"] == MEAN)].iloc[0]
+    row = _mean_gap(found.differences, a, b)
     points = f"{100 * row['difference']:+.1f} points ({progress.ends(row['low'], row['high'], '+.1f')})"
     return f"{points} against {b}" + (", which is not beyond chance" if row["low"] <= 0 <= row["high"] else "")
 
