@@ -170,6 +170,22 @@ def test_numbers_and_lists_of_files_are_no_texts(tmp_path: Path) -> None:
     assert scan(tmp_path / "dated.csv").modality == "text"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "நான் சென்னையில் வசிக்கிறேன்.",
+        "မြန်မာဘာသာစကားသည် မြန်မာနိုင်ငံ၏ ရုံးသုံးဘာသာစကား ဖြစ်သည်။",
+        "ថ្ងៃនេះអាកាសធាតុល្អណាស់។",
+        "👍🏽 ❤️ 👩\u200d🔬",
+    ],
+    ids=["Tamil", "Burmese", "Khmer", "pictures"],
+)
+def test_scripts_that_write_vowels_as_marks_and_pictures_are_text(said: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(said, "utf-8")
+    (tmp_path / "b.txt").write_text("0.5 1.5\n2.5 3.5\n")
+    assert text.holds_text(tmp_path / "a.txt") and not text.holds_text(tmp_path / "b.txt")
+
+
 def test_long_texts_become_windows_of_one_group(tmp_path: Path) -> None:
     words = " ".join(f"{s} and so it went on, word {i}." for i, s in enumerate(SENTENCES * 80))
     for name in ("train/one.txt", "test/two.txt"):

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -130,12 +131,17 @@ def holds_text(path: Path) -> bool:
             return False
         far = _wide(head)
         told = [c for c in head.decode("utf-16" if far else "utf-8", "replace") if not c.isspace()]
-        return (far or b"\0" not in head) and (not told or sum(c.isalpha() or c == "�" for c in told) > 0.5 * len(told))
+        return (far or b"\0" not in head) and (not told or sum(map(_spells, told)) > 0.5 * len(told))
     try:
         some = _head(path)
     except (OSError, ValueError, IndexError):
         return False
     return not named(manifest.WORDS["path"], map(str, some.columns)) and bool(_texts(some))
+
+
+def _spells(sign: str) -> bool:
+    """Whether a sign is of a word: a letter, a vowel or an accent that stands beside one, or a picture such as 😀."""
+    return sign.isalpha() or unicodedata.category(sign) in ("Mn", "Mc", "Me", "So", "Sk")
 
 
 def lists(path: Path) -> bool:
