@@ -75,6 +75,22 @@ def test_empty_lines_of_json_are_no_documents(tmp_path: Path) -> None:
     ]
 
 
+def test_odd_lines_of_json_lose_themselves_alone(tmp_path: Path) -> None:
+    good = [json.dumps({"passage": f"{s} and so on", "label": "sea"}) for s in SENTENCES * 3]
+    odd = ["{broken", "null", "7", '"a line by itself"', '{"passage": "short"}']
+    (tmp_path / "notes.jsonl").write_text("\n".join([*odd, *good]))
+    table = scan(tmp_path)
+    found = [d.text for d in text.rows(tmp_path / "notes.jsonl").values()]
+    assert len(table) == len(found) == 5 + len(good)
+    assert found == ["", "", "", "", "short", *(f"{s} and so on" for s in SENTENCES * 3)]
+
+
+def test_labels_are_words_in_one_form_of_letters(tmp_path: Path) -> None:
+    rows = [("so it goes", "Ka\u0308se"), ("and on it goes", "K\u00e4se"), ("and it stops", float("inf"))]
+    (tmp_path / "notes.jsonl").write_text("\n".join(json.dumps({"text": t, "label": k}) for t, k in rows))
+    assert scan(tmp_path).items["label"].tolist() == ["K\u00e4se", "K\u00e4se", "inf"]
+
+
 def test_columns_that_may_be_labels_are_told(tmp_path: Path) -> None:
     many().rename(columns={"label": "Class Index"}).assign(id=7).to_csv(tmp_path / "train.csv", index=False)
     assert any('others: Class Index, id): call the one that does "label"' in n for n in scan(tmp_path).notes)

@@ -228,11 +228,13 @@ def _document(
 
 
 def _word(cell: object) -> str | None:
-    """A cell as a word: whole numbers without a point, nothing for what is missing."""
+    """A cell as a word, as manifests have it: whole numbers without a point, letters in one form, nothing for what is
+    missing.
+    """
     if cell is None or cell != cell:
         return None
-    text = str(int(cell)) if isinstance(cell, float) and cell == int(cell) else str(cell).strip()
-    return text or None
+    text = str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
+    return unicodedata.normalize("NFC", text) or None
 
 
 def _table(path: Path, most: int | None = None) -> pd.DataFrame:
@@ -256,7 +258,7 @@ def _parquet(path: Path, most: int | None) -> pd.DataFrame:
 
 
 def _json(path: Path, most: int | None) -> pd.DataFrame:
-    found: list[object] = []
+    found: list[object] = []  # rows, and texts that stand alone
     with path.open("rb") as file:
         while line := file.readline(LONGEST_LINE):
             if not line.strip():
@@ -265,10 +267,13 @@ def _json(path: Path, most: int | None) -> pd.DataFrame:
                 row = json.loads(line.decode("utf-8" if found else "utf-8-sig", "surrogateescape"))
             except ValueError:
                 row = {}  # a document without a text, which is told as such
-            found.append(row if isinstance(row, dict) else {"text": row if isinstance(row, str) else ""})
+            found.append(row if isinstance(row, dict | str) else {})
             if most is not None and len(found) == most:
                 break
-    return pd.DataFrame(found, dtype=object)
+    named = {name for row in found if isinstance(row, dict) for name in row}  # no other column is opened beside these
+    alone = not named or "text" in named
+    rows = [row if isinstance(row, dict) else {"text": row} if alone else {} for row in found]
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _head(path: Path) -> pd.DataFrame:
@@ -276,7 +281,7 @@ def _head(path: Path) -> pd.DataFrame:
     if path.suffix.lower() in (".parquet", ".pq"):
         return _parquet(path, ROWS)
     if path.suffix.lower() == ".jsonl":
-        return _json(path, 1)
+        return _json(path, ROWS)
     with path.open("rb") as file:
         file.readline(SNIFF)
         rest = file.read(SNIFF)
