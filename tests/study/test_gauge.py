@@ -131,7 +131,16 @@ def test_what_follows_what(notes: Path, tmp_path: Path) -> None:
     for method in ("nsp", "quick_thoughts"):
         scores = gauge(str(run(notes, method, tmp_path / method).folder), str(notes)).scores
         assert scores["pairs"] == 20 and 0 <= scores["accuracy"] <= 1
-        assert 0 <= scores["same document"] <= 1 and "other documents" not in scores, "all are of one file"
+        assert 0 <= scores["other documents"] <= 1 and "same document" not in scores, "a row is a document"
+
+
+def test_a_row_of_a_table_is_a_document_and_its_windows_are_of_one(notes: Path, tmp_path: Path) -> None:
+    made = run(notes, "nsp", tmp_path / "nsp", size=16)  # type: ignore[arg-type]
+    (tmp_path / "long").mkdir()
+    rows = [" ".join(t.format(a, b) for a in WORDS for b in WORDS) for t in SAID.values()]
+    (tmp_path / "long" / "test.csv").write_text("\n".join(["text", *rows]))
+    scores = gauge(str(made.folder), str(tmp_path / "long")).scores
+    assert scores["pairs"] > 20 and scores.keys() >= {"same document", "other documents"}
 
 
 def test_bits_per_byte_are_those_of_every_token_once(notes: Path, tmp_path: Path) -> None:
