@@ -38,8 +38,8 @@ WORD = rf"[{ALONE}]|[^\W{ALONE}]+(?:[{MARKS}]+[^\W{ALONE}]*)*"
 
 @lru_cache(maxsize=8)
 def opened(text: str) -> "Tokenizer":
-    """A tokenizer from its JSON, which a run keeps; it reads all of a text and fills nothing up, whatever that says, and
-    a text that has "[MASK]" in it has these letters.
+    """A tokenizer from its JSON, which a run keeps; it reads all of a text and fills nothing up, whatever that says,
+    and takes "[MASK]" in one for letters.
     """
     need_text()
     from tokenizers import Tokenizer
