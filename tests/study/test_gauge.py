@@ -187,7 +187,12 @@ def test_methods_for_pictures_and_arms_for_texts_in_one_comparison(notes: Path, 
     assert card["modality"] == "text" and found.report.is_file()
 
 
-def test_strings_are_texts_and_files_are_files(notes: Path, tmp_path: Path) -> None:
+def test_strings_are_texts_and_files_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "notice").write_text("a file here")
+    monkeypatch.chdir(tmp_path)
+    with table_of(["data", "the old ship", "notice"], "text") as table:  # words, whatever lies here
+        assert [said(table.folder, p) for p in table.items["path"]] == ["data", "the old ship", "notice"]
     with table_of(["the old ship", "a\n team " * 200], "text") as table:
         assert [said(table.folder, p) for p in table.items["path"]] == ["the old ship", "a\n team " * 200]
     (tmp_path / "one.txt").write_text("the grey sea")
