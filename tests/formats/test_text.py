@@ -180,6 +180,14 @@ def test_numbers_and_lists_of_files_are_no_texts(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,text\na.png,what is shown on it\n")
     (tmp_path / "README.md").write_text("A folder of things.")
     assert not text.holds_text(tmp_path / "list.csv") and not text.holds_text(tmp_path / "README.md")
+    (tmp_path / "news.csv").write_text("category\tfilename\tcontent\nsport\t001.txt\tit was a long match\n")
+    assert text.holds_text(tmp_path / "news.csv")  # no such file, but what it said: as BBC's news are given
+    assert scan(tmp_path / "news.csv").classes == ["sport"]
+    (tmp_path / "said").mkdir()
+    (tmp_path / "said" / "001.txt").write_text("it was a long match")
+    assert not text.holds_text(tmp_path / "news.csv")
+    (tmp_path / "titles.csv").write_text("filename,title\n002.txt,what it is all about\n")
+    assert not text.holds_text(tmp_path / "titles.csv")
     assert scan(tmp_path / "series.csv").modality == "series"
     frame = many(30).assign(date="2026-01-01")
     frame[["date", "text", "label"]].to_csv(tmp_path / "dated.csv", index=False)

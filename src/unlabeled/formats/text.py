@@ -26,6 +26,7 @@ TABLES = frozenset((".csv", ".tsv", ".parquet", ".pq", ".jsonl"))
 SUFFIXES = PLAIN | TABLES
 TEXT = ("text", "document", "content", "body", "article", "review", "comment", "message", "tweet", "post", "abstract",
         "sentence", "utterance", "question", "description", "summary", "title")  # fmt: skip
+WHOLE = frozenset(TEXT[:5])  # of these a table may hold besides the names of the files that they came from
 PAIRS = (("sentence1", "sentence2"), ("text1", "text2"), ("question1", "question2"), ("premise", "hypothesis"),
          ("sentence_a", "sentence_b"))  # fmt: skip
 KNOWN = {
@@ -120,7 +121,9 @@ def checked(text: str) -> str:
 
 
 def holds_text(path: Path) -> bool:
-    """Whether a file is a text or a table of texts, from its beginning; a list of files is not."""
+    """Whether a file is a text or a table of texts, from its beginning; a list of files is not, unless it holds their
+    texts itself and they are not there.
+    """
     if path.stem.lower() in ASIDE:
         return False
     if path.suffix.lower() in PLAIN:
@@ -136,7 +139,24 @@ def holds_text(path: Path) -> bool:
         some = _head(path)
     except (OSError, ValueError, IndexError):
         return False
-    return not named(manifest.WORDS["path"], map(str, some.columns)) and bool(_texts(some))
+    files = named(manifest.WORDS["path"], map(str, some.columns))
+    return bool(_texts(some)) and not (files and _lists_files(path, files[0]))
+
+
+def _lists_files(path: Path, column: str) -> bool:
+    """Whether a table with a column of file names is a list of these: it has no column that is named as one of whole
+    texts, or its files are beside it or in a folder there, or are none of texts.
+    """
+    try:
+        some = _table(path, ROWS)
+    except (OSError, ValueError, IndexError):
+        return True
+    names = [cell for cell in some[column] if isinstance(cell, str)] if column in some else []
+    if not names or not {str(c).strip().lower() for c in some.columns} & WHOLE:
+        return True
+    folders = [path.parent, *(inner for inner in path.parent.iterdir() if inner.is_dir())]
+    odd = {Path(name).suffix.lower() for name in names} - {*PLAIN, ""}
+    return bool(odd) or any((folder / name).exists() for folder in folders for name in names)
 
 
 def _spells(sign: str) -> bool:
