@@ -14,7 +14,7 @@ from unlabeled.arms.tfidf import Tfidf
 from unlabeled.data import doctor
 from unlabeled.data.prepare import prepare
 from unlabeled.data.scan import scan
-from unlabeled.data.texts import said
+from unlabeled.data.texts import readable, said
 from unlabeled.data.tokens import opened
 from unlabeled.formats import Unreadable, text
 from unlabeled.modalities.text import Text
@@ -272,6 +272,17 @@ def test_bad_rows_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
     assert reasons == {"train.csv#40": "it is not text in UTF-8", "train.csv#41": "it is empty"}
     with pytest.raises(Unreadable, match="no row 99"):
         said(tmp_path, "train.csv#99")
+
+
+@pytest.mark.parametrize("odd", ["a, row, with, cells, too, many\n", '"a cell without an end,sea\n'])
+def test_a_table_that_cannot_be_parted_is_told_and_never_learnt_from_as_it_stands(odd: str, tmp_path: Path) -> None:
+    many(30).to_csv(tmp_path / "train.csv", index=False)
+    with (tmp_path / "train.csv").open("a") as file:
+        file.write(odd)
+    many(9).to_csv(tmp_path / "test.csv", index=False)
+    table, found = readable(scan(tmp_path))
+    assert len(found) == len(table) == 9 and not any("text,label" in one for one in found)
+    assert [b.path for b in table.broken] == ["train.csv"] and table.broken[0].reason.startswith("Error tokenizing")
 
 
 def test_nothing_readable_is_one_line(tmp_path: Path) -> None:
