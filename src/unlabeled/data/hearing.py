@@ -67,7 +67,8 @@ def _samples(table: Table, rows: np.ndarray, store: Store | None) -> tuple[list[
             broken.append(Broken(paths[row], str(fault)))
             continue
         heard = np.round(x * 32767).astype(np.int16)
-        where[hashlib.blake2b(heard.data, digest_size=16).digest()].append(row)  # not the samples, which may fill the memory
+        code = hashlib.blake2b(heard.data, digest_size=16).digest()
+        where[code].append(row)  # not the samples, which may fill the memory
         peak = float(np.abs(x).max(initial=0))
         if peak < SILENT:
             odd["silent"].append(paths[row])
