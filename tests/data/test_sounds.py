@@ -1,6 +1,7 @@
 """From files to sounds of one rate and shape: bad input named, windows that no split parts, what the doctor tells."""
 
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from unlabeled.data import doctor, sounds
 from unlabeled.data.prepare import prepare, read_prep
 from unlabeled.data.scan import scan
 from unlabeled.data.sounds import AudioPrep
+from unlabeled.data.table import Table
 from unlabeled.deploy.inputs import table_of
 from unlabeled.errors import UserError
 from unlabeled.verbs.scan import scan as scan_verb
@@ -87,6 +89,19 @@ def test_equal_sounds_across_the_split_are_a_leak(tmp_path: Path) -> None:
     for store in (None, prepare(tmp_path).store):
         leak = [f for f in doctor.examine(scan(tmp_path), store=store).findings if f.kind == "leak"]
         assert len(leak) == 1 and leak[0].severity == "error" and "test/a/0.wav" in leak[0].examples[0]
+
+
+def test_the_doctor_keeps_no_sound_in_memory(tmp_path: Path) -> None:
+    for i in range(24):
+        soundfile.write(tmp_path / f"{i:02}.wav", hiss(20.0, 8_000, i), 8_000)
+    table, peaks = scan(tmp_path), []
+    for count in (3, 24):
+        some = Table(table.root, table.form, table.modality, table.items.iloc[:count])
+        tracemalloc.start()
+        doctor.examine(some)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
 
 
 def test_long_recordings_are_cut_and_never_parted(tmp_path: Path) -> None:

@@ -51,6 +51,17 @@ def test_a_part_is_counted_at_the_own_rate(tmp_path: Path) -> None:
         sound.read(tmp_path / "a.wav", 0, 1000)
 
 
+def test_a_part_of_an_mp3_is_what_the_whole_has_there(tmp_path: Path) -> None:
+    rate = 22_050
+    noise = 0.05 * np.random.default_rng(0).normal(size=6 * rate)
+    heard = tone(rate, 6.0) + noise
+    soundfile.write(tmp_path / "a.mp3", heard, rate, bitrate_mode="VARIABLE", compression_level=0.9)
+    whole = sound.read(tmp_path / "a.mp3")
+    for first in range(0, 5 * rate, 3001):  # a frame that is decoded without those before it is silent or noise
+        part = sound.read(tmp_path / "a.mp3", 0, first, 4000)
+        np.testing.assert_allclose(part, whole[first : first + 4000], atol=1e-3)
+
+
 def test_bad_files_are_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "nothing.wav").touch()
     (tmp_path / "words.wav").write_text("this is no sound")

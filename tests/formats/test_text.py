@@ -14,7 +14,7 @@ from unlabeled.arms.tfidf import Tfidf
 from unlabeled.data import doctor
 from unlabeled.data.prepare import prepare
 from unlabeled.data.scan import scan
-from unlabeled.data.texts import said
+from unlabeled.data.texts import readable, said
 from unlabeled.data.tokens import opened
 from unlabeled.formats import Unreadable, text
 from unlabeled.modalities.text import Text
@@ -73,6 +73,22 @@ def test_empty_lines_of_json_are_no_documents(tmp_path: Path) -> None:
         ("the sea", ""),
         ("a ship", ""),
     ]
+
+
+def test_odd_lines_of_json_lose_themselves_alone(tmp_path: Path) -> None:
+    good = [json.dumps({"passage": f"{s} and so on", "label": "sea"}) for s in SENTENCES * 3]
+    odd = ["{broken", "null", "7", '"a line by itself"', '{"passage": "short"}']
+    (tmp_path / "notes.jsonl").write_text("\n".join([*odd, *good]))
+    table = scan(tmp_path)
+    found = [d.text for d in text.rows(tmp_path / "notes.jsonl").values()]
+    assert len(table) == len(found) == 5 + len(good)
+    assert found == ["", "", "", "", "short", *(f"{s} and so on" for s in SENTENCES * 3)]
+
+
+def test_labels_are_words_in_one_form_of_letters(tmp_path: Path) -> None:
+    rows = [("so it goes", "Ka\u0308se"), ("and on it goes", "K\u00e4se"), ("and it stops", float("inf"))]
+    (tmp_path / "notes.jsonl").write_text("\n".join(json.dumps({"text": t, "label": k}) for t, k in rows))
+    assert scan(tmp_path).items["label"].tolist() == ["K\u00e4se", "K\u00e4se", "inf"]
 
 
 def test_columns_that_may_be_labels_are_told(tmp_path: Path) -> None:
@@ -164,10 +180,34 @@ def test_numbers_and_lists_of_files_are_no_texts(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,text\na.png,what is shown on it\n")
     (tmp_path / "README.md").write_text("A folder of things.")
     assert not text.holds_text(tmp_path / "list.csv") and not text.holds_text(tmp_path / "README.md")
+    (tmp_path / "news.csv").write_text("category\tfilename\tcontent\nsport\t001.txt\tit was a long match\n")
+    assert text.holds_text(tmp_path / "news.csv")  # no such file, but what it said: as BBC's news are given
+    assert scan(tmp_path / "news.csv").classes == ["sport"]
+    (tmp_path / "said").mkdir()
+    (tmp_path / "said" / "001.txt").write_text("it was a long match")
+    assert not text.holds_text(tmp_path / "news.csv")
+    (tmp_path / "titles.csv").write_text("filename,title\n002.txt,what it is all about\n")
+    assert not text.holds_text(tmp_path / "titles.csv")
     assert scan(tmp_path / "series.csv").modality == "series"
     frame = many(30).assign(date="2026-01-01")
     frame[["date", "text", "label"]].to_csv(tmp_path / "dated.csv", index=False)
     assert scan(tmp_path / "dated.csv").modality == "text"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "நான் சென்னையில் வசிக்கிறேன்.",
+        "မြန်မာဘာသာစကားသည် မြန်မာနိုင်ငံ၏ ရုံးသုံးဘာသာစကား ဖြစ်သည်။",
+        "ថ្ងៃនេះអាកាសធាតុល្អណាស់។",
+        "👍🏽 ❤️ 👩\u200d🔬",
+    ],
+    ids=["Tamil", "Burmese", "Khmer", "pictures"],
+)
+def test_scripts_that_write_vowels_as_marks_and_pictures_are_text(said: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(said, "utf-8")
+    (tmp_path / "b.txt").write_text("0.5 1.5\n2.5 3.5\n")
+    assert text.holds_text(tmp_path / "a.txt") and not text.holds_text(tmp_path / "b.txt")
 
 
 def test_long_texts_become_windows_of_one_group(tmp_path: Path) -> None:
@@ -232,6 +272,17 @@ def test_bad_rows_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
     assert reasons == {"train.csv#40": "it is not text in UTF-8", "train.csv#41": "it is empty"}
     with pytest.raises(Unreadable, match="no row 99"):
         said(tmp_path, "train.csv#99")
+
+
+@pytest.mark.parametrize("odd", ["a, row, with, cells, too, many\n", '"a cell without an end,sea\n'])
+def test_a_table_that_cannot_be_parted_is_told_and_never_learnt_from_as_it_stands(odd: str, tmp_path: Path) -> None:
+    many(30).to_csv(tmp_path / "train.csv", index=False)
+    with (tmp_path / "train.csv").open("a") as file:
+        file.write(odd)
+    many(9).to_csv(tmp_path / "test.csv", index=False)
+    table, found = readable(scan(tmp_path))
+    assert len(found) == len(table) == 9 and not any("text,label" in one for one in found)
+    assert [b.path for b in table.broken] == ["train.csv"] and table.broken[0].reason.startswith("Error tokenizing")
 
 
 def test_nothing_readable_is_one_line(tmp_path: Path) -> None:

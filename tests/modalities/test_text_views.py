@@ -73,6 +73,16 @@ def test_accents_go_and_letters_stay_in_every_script(said: str, read: str, token
     assert own.decode(own.encode(said).ids).strip() == read
 
 
+def test_a_text_that_names_a_mark_has_its_letters(tokenizer: str, cased: str) -> None:
+    said = "[CLS] it said [PAD] and [MASK] [SEP]"
+    for how, read in ((tokenizer, said.lower()), (cased, said)):
+        look = modality(how)
+        ids = look.ids([said], 64)
+        assert look.texts(ids) == [read]
+        inner = int(words.lengths(ids)) - 2
+        assert look.free(ids).tolist() == [[False] + [True] * inner + [False] * (ids.shape[1] - 1 - inner)]
+
+
 def test_a_folder_that_cuts_and_fills_texts_up_does_neither(tokenizer: str, tmp_path: Path) -> None:
     from transformers import PreTrainedTokenizerFast
 

@@ -131,7 +131,16 @@ def test_what_follows_what(notes: Path, tmp_path: Path) -> None:
     for method in ("nsp", "quick_thoughts"):
         scores = gauge(str(run(notes, method, tmp_path / method).folder), str(notes)).scores
         assert scores["pairs"] == 20 and 0 <= scores["accuracy"] <= 1
-        assert 0 <= scores["same document"] <= 1 and "other documents" not in scores, "all are of one file"
+        assert 0 <= scores["other documents"] <= 1 and "same document" not in scores, "a row is a document"
+
+
+def test_a_row_of_a_table_is_a_document_and_its_windows_are_of_one(notes: Path, tmp_path: Path) -> None:
+    made = run(notes, "nsp", tmp_path / "nsp", size=16)  # type: ignore[arg-type]
+    (tmp_path / "long").mkdir()
+    rows = [" ".join(t.format(a, b) for a in WORDS for b in WORDS) for t in SAID.values()]
+    (tmp_path / "long" / "test.csv").write_text("\n".join(["text", *rows]))
+    scores = gauge(str(made.folder), str(tmp_path / "long")).scores
+    assert scores["pairs"] > 20 and scores.keys() >= {"same document", "other documents"}
 
 
 def test_bits_per_byte_are_those_of_every_token_once(notes: Path, tmp_path: Path) -> None:
@@ -178,7 +187,12 @@ def test_methods_for_pictures_and_arms_for_texts_in_one_comparison(notes: Path, 
     assert card["modality"] == "text" and found.report.is_file()
 
 
-def test_strings_are_texts_and_files_are_files(notes: Path, tmp_path: Path) -> None:
+def test_strings_are_texts_and_files_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "notice").write_text("a file here")
+    monkeypatch.chdir(tmp_path)
+    with table_of(["data", "the old ship", "notice"], "text") as table:  # words, whatever lies here
+        assert [said(table.folder, p) for p in table.items["path"]] == ["data", "the old ship", "notice"]
     with table_of(["the old ship", "a\n team " * 200], "text") as table:
         assert [said(table.folder, p) for p in table.items["path"]] == ["the old ship", "a\n team " * 200]
     (tmp_path / "one.txt").write_text("the grey sea")

@@ -31,7 +31,7 @@ from unlabeled.progress import Bar, Silent, bar
 if TYPE_CHECKING:
     from torch import Tensor
 
-VERSION = 5  # of the decoding; another number, other caches
+VERSION = 6  # of the decoding; another number, other caches
 CHUNK_BYTES = 1 << 22
 
 Reasons = list[tuple[str, str]]  # paths, and why each cannot be read

@@ -96,10 +96,10 @@ def said(folder: Path, path: str) -> str:
         Unreadable: with the reason in words.
     """
     file, key, first, count = place(path)
-    if key:
+    if key or Path(file).suffix.lower() in text.TABLES:  # the cells of a whole table, labels among them, are no text
         found = text.rows(folder / file).get(key)
         if found is None:
-            raise Unreadable(f"there is no row {key} in it")
+            raise Unreadable(f"there is no row {key} in it" if key else "it is a table, and no row of it is named")
         if found.fault:
             raise Unreadable(found.fault)
         whole = found.text

@@ -38,13 +38,16 @@ WORD = rf"[{ALONE}]|[^\W{ALONE}]+(?:[{MARKS}]+[^\W{ALONE}]*)*"
 
 @lru_cache(maxsize=8)
 def opened(text: str) -> "Tokenizer":
-    """A tokenizer from its JSON, which a run keeps; it reads all of a text and fills nothing up, whatever that says."""
+    """A tokenizer from its JSON, which a run keeps; it reads all of a text and fills nothing up, whatever that says,
+    and takes "[MASK]" in one for letters.
+    """
     need_text()
     from tokenizers import Tokenizer
 
     own = Tokenizer.from_str(text)
     own.no_truncation()  # sentence-transformers' folders ask for 128 tokens, no more and no less
     own.no_padding()
+    own.encode_special_tokens = True  # as letters: else a text could end or hide its own items
     return own
 
 

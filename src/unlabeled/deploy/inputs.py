@@ -49,7 +49,7 @@ def table_of(x: Any, modality: str) -> Iterator[Table]:
             things = [things]
         if not len(things):
             raise UserError("nothing was given to predict", "give one item or more")
-        if kind(modality).words and all(isinstance(t, str) and not os.path.exists(t) for t in things):  # noqa: PTH110
+        if kind(modality).words and all(isinstance(t, str) and not _leads(t) for t in things):
             with tempfile.TemporaryDirectory(prefix="unlabeled-") as folder:
                 yield _said([str(t) for t in things], Path(folder), modality)
             return
@@ -58,6 +58,11 @@ def table_of(x: Any, modality: str) -> Iterator[Table]:
             return
         with tempfile.TemporaryDirectory(prefix="unlabeled-") as folder:
             yield _written(things, Path(folder), modality)
+
+
+def _leads(text: str) -> bool:
+    """Whether a string is a path to what is there; a single word is none, whatever lies in the folder of the moment."""
+    return (os.sep in text or "/" in text or bool(Path(text).suffix)) and os.path.exists(text)  # noqa: PTH110
 
 
 def _bare(x: Any) -> Any:

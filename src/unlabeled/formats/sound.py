@@ -19,6 +19,7 @@ SUFFIXES = frozenset(
 )
 ENDLESS = 1 << 62  # samples: what libsndfile says of a stream whose end nobody wrote down
 BLOCK = 1 << 20  # samples that are read at once: what a header promises is not believed
+LEAD = 32 * 1152  # samples that an mp3 is decoded from before those that are wanted: its frames draw on earlier ones
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,11 @@ def read(path: str | Path, rate: int = 0, first: int = 0, count: int | None = No
     """
     with _opened(path) as file:
         own = int(file.samplerate)
-        blocks, left = [], count
+        first = min(first, int(file.frames))
+        lead = min(first, LEAD) if str(file.subtype).startswith("MPEG") else 0
+        blocks, left = [], None if count is None else lead + count
         try:
-            file.seek(min(first, file.frames))
+            file.seek(first - lead)
             while left is None or left > 0:
                 block = file.read(BLOCK if left is None else min(BLOCK, left), dtype="float32", always_2d=True)
                 if not len(block):
@@ -74,7 +77,7 @@ def read(path: str | Path, rate: int = 0, first: int = 0, count: int | None = No
                 left = None if left is None else left - len(block)
         except (RuntimeError, OSError) as fault:
             raise Unreadable(_words(fault)) from None
-    x = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    x = np.concatenate(blocks)[lead:] if blocks else np.zeros(0, np.float32)
     if not len(x):
         raise Unreadable("there is no sound in it: it has 0 samples")
     if not np.isfinite(x).all():

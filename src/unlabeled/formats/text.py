@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -25,6 +26,7 @@ TABLES = frozenset((".csv", ".tsv", ".parquet", ".pq", ".jsonl"))
 SUFFIXES = PLAIN | TABLES
 TEXT = ("text", "document", "content", "body", "article", "review", "comment", "message", "tweet", "post", "abstract",
         "sentence", "utterance", "question", "description", "summary", "title")  # fmt: skip
+WHOLE = frozenset(TEXT[:5])  # of these a table may hold besides the names of the files that they came from
 PAIRS = (("sentence1", "sentence2"), ("text1", "text2"), ("question1", "question2"), ("premise", "hypothesis"),
          ("sentence_a", "sentence_b"))  # fmt: skip
 KNOWN = {
@@ -119,7 +121,9 @@ def checked(text: str) -> str:
 
 
 def holds_text(path: Path) -> bool:
-    """Whether a file is a text or a table of texts, from its beginning; a list of files is not."""
+    """Whether a file is a text or a table of texts, from its beginning; a list of files is not, unless it holds their
+    texts itself and they are not there.
+    """
     if path.stem.lower() in ASIDE:
         return False
     if path.suffix.lower() in PLAIN:
@@ -130,12 +134,34 @@ def holds_text(path: Path) -> bool:
             return False
         far = _wide(head)
         told = [c for c in head.decode("utf-16" if far else "utf-8", "replace") if not c.isspace()]
-        return (far or b"\0" not in head) and (not told or sum(c.isalpha() or c == "�" for c in told) > 0.5 * len(told))
+        return (far or b"\0" not in head) and (not told or sum(map(_spells, told)) > 0.5 * len(told))
     try:
         some = _head(path)
     except (OSError, ValueError, IndexError):
         return False
-    return not named(manifest.WORDS["path"], map(str, some.columns)) and bool(_texts(some))
+    files = named(manifest.WORDS["path"], map(str, some.columns))
+    return bool(_texts(some)) and not (files and _lists_files(path, files[0]))
+
+
+def _lists_files(path: Path, column: str) -> bool:
+    """Whether a table with a column of file names is a list of these: it has no column that is named as one of whole
+    texts, or its files are beside it or in a folder there, or are none of texts.
+    """
+    try:
+        some = _table(path, ROWS)
+    except (OSError, ValueError, IndexError):
+        return True
+    names = [cell for cell in some[column] if isinstance(cell, str)] if column in some else []
+    if not names or not {str(c).strip().lower() for c in some.columns} & WHOLE:
+        return True
+    folders = [path.parent, *(inner for inner in path.parent.iterdir() if inner.is_dir())]
+    odd = {Path(name).suffix.lower() for name in names} - {*PLAIN, ""}
+    return bool(odd) or any((folder / name).exists() for folder in folders for name in names)
+
+
+def _spells(sign: str) -> bool:
+    """Whether a sign is of a word: a letter, a vowel or an accent that stands beside one, or a picture such as 😀."""
+    return sign.isalpha() or unicodedata.category(sign) in ("Mn", "Mc", "Me", "So", "Sk")
 
 
 def lists(path: Path) -> bool:
@@ -222,11 +248,13 @@ def _document(
 
 
 def _word(cell: object) -> str | None:
-    """A cell as a word: whole numbers without a point, nothing for what is missing."""
+    """A cell as a word, as manifests have it: whole numbers without a point, letters in one form, nothing for what is
+    missing.
+    """
     if cell is None or cell != cell:
         return None
-    text = str(int(cell)) if isinstance(cell, float) and cell == int(cell) else str(cell).strip()
-    return text or None
+    text = str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
+    return unicodedata.normalize("NFC", text) or None
 
 
 def _table(path: Path, most: int | None = None) -> pd.DataFrame:
@@ -250,7 +278,7 @@ def _parquet(path: Path, most: int | None) -> pd.DataFrame:
 
 
 def _json(path: Path, most: int | None) -> pd.DataFrame:
-    found: list[object] = []
+    found: list[object] = []  # rows, and texts that stand alone
     with path.open("rb") as file:
         while line := file.readline(LONGEST_LINE):
             if not line.strip():
@@ -259,10 +287,13 @@ def _json(path: Path, most: int | None) -> pd.DataFrame:
                 row = json.loads(line.decode("utf-8" if found else "utf-8-sig", "surrogateescape"))
             except ValueError:
                 row = {}  # a document without a text, which is told as such
-            found.append(row if isinstance(row, dict) else {"text": row if isinstance(row, str) else ""})
+            found.append(row if isinstance(row, dict | str) else {})
             if most is not None and len(found) == most:
                 break
-    return pd.DataFrame(found, dtype=object)
+    named = {name for row in found if isinstance(row, dict) for name in row}  # no other column is opened beside these
+    alone = not named or "text" in named
+    rows = [row if isinstance(row, dict) else {"text": row} if alone else {} for row in found]
+    return pd.DataFrame(rows, dtype=object)
 
 
 def _head(path: Path) -> pd.DataFrame:
@@ -270,7 +301,7 @@ def _head(path: Path) -> pd.DataFrame:
     if path.suffix.lower() in (".parquet", ".pq"):
         return _parquet(path, ROWS)
     if path.suffix.lower() == ".jsonl":
-        return _json(path, 1)
+        return _json(path, ROWS)
     with path.open("rb") as file:
         file.readline(SNIFF)
         rest = file.read(SNIFF)

@@ -15,7 +15,6 @@ from unlabeled.blocks.couple import couple
 from unlabeled.data import texts
 from unlabeled.data.prepare import as_stored
 from unlabeled.data.scan import scan
-from unlabeled.data.source import file_of
 from unlabeled.data.store import build
 from unlabeled.data.texts import TextPrep
 from unlabeled.data.tokens import opened
@@ -107,8 +106,8 @@ def next_part(
     if len(rows) < 2:
         raise UserError(f"{data} holds {len(rows)} texts to be told apart", "give two or more")
     rows = np.random.default_rng([seed, 5]).permutation(rows)
-    files = table.items["path"].iloc[rows].map(file_of).to_numpy(str)
-    document = torch.from_numpy(np.unique(files, return_inverse=True)[1].ravel()).to(device.device)
+    whole = table.items["path"].iloc[rows].map(lambda path: "#".join(texts.place(path)[:2])).to_numpy(str)
+    document = torch.from_numpy(np.unique(whole, return_inverse=True)[1].ravel()).to(device.device)
     right: dict[str, list[bool]] = {"accuracy": [], "other documents": [], "same document": []}
     method.eval()
     with torch.no_grad():
