@@ -75,7 +75,7 @@ def compare(
         data: folder, manifest (.csv, .parquet) or array file (.npz) with some labels.
         methods: names from "unlabeled methods", with settings as simclr(temperature=0.5); all takes every one that
             can serve the data.
-        labels: label budgets: shares of the training labels (0.1), or counts (20).
+        labels: label budgets: shares of the training labels (0.1), or counts (20); of equal counts one.
         seeds: how many times each method is pretrained.
         draws: how many times the labelled items are drawn.
         protocols: how labels are used: linear, knn, propagate, finetune.
