@@ -1,5 +1,6 @@
 """The errors of every arm, and how far each is from the plain rule."""
 
+import math
 from typing import Any
 
 from unlabeled.report.blocks import Block, Cell, Row
@@ -29,4 +30,5 @@ def section(source: Any) -> Section:
 
 
 def _cell(row: dict[str, float]) -> Cell:
-    return Cell(f"{row['mean']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}")
+    known = math.isfinite(row["low"]) and math.isfinite(row["high"])
+    return Cell(f"{row['mean']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}" if known else "")
