@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from unlabeled.metrics import confusion
-from unlabeled.progress import count
+from unlabeled.progress import count, in_percent
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.plots import Spec, figure, numbers
 from unlabeled.report.section import Section
@@ -56,29 +56,32 @@ def _rows(study: Study, contender: Contender, labels: int, classes: Sequence[str
         for key in FIGURES:
             value = float(mean.get(f"{key}/{name}", float("nan")))
             known = bool(np.isfinite(value))
-            cells.append(
-                {"value": f"{100 * value:.1f}" if known else "–", "bar": f"{100 * value:.1f}" if known else "0"}
-            )
+            cells.append({"value": in_percent(value) if known else "–", "bar": f"{100 * value:.1f}" if known else "0"})
         out.append({"name": name, "cells": cells, "support": f"{mean.get(f'support/{name}', 0):,.0f}"})
     return out
 
 
 def _confusion(study: Study, contender: Contender, labels: int, n: int) -> tuple[np.ndarray, int]:
-    """Counts (true, taken for) summed over all fits, and the number of fits."""
-    total = np.zeros((n, n), np.int64)
-    cells = study.cells(contender, labels)
-    for cell in cells:
-        total += confusion(cell.probabilities, study.test["labels"].astype(np.int64), n)
-    return total, len(cells)
+    """Counts (true, taken for) summed over all fits, and the number of fits; an answer that is no number is for no
+    class, and a fit without any other does not count.
+    """
+    total, fits = np.zeros((n, n), np.int64), 0
+    for cell in study.cells(contender, labels):
+        told = np.isfinite(cell.probabilities).all(1)
+        total += confusion(cell.probabilities[told], study.test["labels"].astype(np.int64)[told], n)
+        fits += bool(told.any())
+    return total, fits
 
 
 def _pairs(counts: np.ndarray, classes: Sequence[str]) -> list[str]:
     """The three largest mistakes in words, as shares of the true class."""
-    share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     np.fill_diagonal(share, 0)
     order = np.argsort(-share, axis=None, kind="stable")[:3]
     places = zip(*np.unravel_index(order, share.shape), strict=True)
-    return [f"{share[i, j]:.0f} % of {classes[i]} are taken for {classes[j]}" for i, j in places if share[i, j]]
+    return [
+        f"{in_percent(share[i, j], 0)} % of {classes[i]} are taken for {classes[j]}" for i, j in places if share[i, j]
+    ]
 
 
 def _height(n: int) -> int:
