@@ -78,6 +78,16 @@ def test_supervised_training_that_does_not_know_its_own_items_is_no_measure_of_l
     assert any("supervised 55 %" in d for d in found.details)
 
 
+def test_labels_saved_are_those_of_the_use_of_labels_that_serves_supervised_training_best() -> None:
+    results, plan = study_of(fitted=0.99)
+    rows = [("supervised", "finetune(trials=1)", 0.1, 10, "accuracy", 0.30)]
+    rows += [("supervised", "finetune(trials=1)", 1.0, 100, "accuracy", 0.95)]
+    more = pd.DataFrame(rows, columns=["arm", "protocol", "share", "labels", "metric", "mean"])
+    whole = pd.concat([results.summary, more.assign(sd=0.0, low=more["mean"], high=more["mean"], n=3)])
+    found = answer(Tables(whole, whole, results.differences), plan, FACTS)
+    assert found.sentence.endswith("supervised training needs about 84 labels for that, 8 times as many.")
+
+
 def test_supervised_training_that_was_trained_out_is() -> None:
     results, plan = study_of(fitted=0.99)
     found = answer(results, plan, FACTS)

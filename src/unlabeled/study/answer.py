@@ -57,7 +57,7 @@ def answer(results: Tables, plan: Sequence[Arm], facts: Mapping[str, Any]) -> An
     pretrained = kinds[winner] == "method"
     short = too_short(results.summary, (winner, protocol))
     race = _Race(accuracy, results.differences, (winner, protocol), baselines if pretrained else learned)
-    saved = _saved(accuracy, kinds, race.mine, {arm for arm, _ in short}) if pretrained else ""
+    saved = _saved(accuracy, kinds, race.mine, short) if pretrained else ""
     sentence = race.told(pretrained, saved)
     details: list[str] = []
     details.extend(uneven(results.summary, facts.get("majority")))
@@ -222,17 +222,19 @@ def _difference(
     return None if part.empty else part.iloc[0].to_dict()
 
 
-def _saved(accuracy: pd.DataFrame, kinds: Mapping[str, str], mine: pd.DataFrame, short: Collection[str]) -> str:
-    """How many labels the supervised arm needs for what the winner reaches with the fewest; nothing is said of one
-    that was stopped too early.
+def _saved(
+    accuracy: pd.DataFrame, kinds: Mapping[str, str], mine: pd.DataFrame, short: Collection[tuple[str, str]]
+) -> str:
+    """How many labels the supervised arm, used in the way that serves it best, needs for what the winner reaches with
+    the fewest; nothing is said of one that was stopped too early.
     """
     curves = accuracy[[kinds[a] == "supervised" for a in accuracy["arm"]]]
     if curves.empty:
         return ""
-    best = curves.groupby("arm")["mean"].mean().idxmax()
-    if best in short:
+    arm, protocol = curves.groupby(["arm", "protocol"])["mean"].mean().idxmax()
+    if (arm, protocol) in short:
         return "supervised training was too short to be compared"
-    curve = curves[curves["arm"] == best].sort_values("labels")
+    curve = curves[(curves["arm"] == arm) & (curves["protocol"] == protocol)].sort_values("labels")
     few, target = int(mine.iloc[0]["labels"]), float(mine.iloc[0]["mean"])
     need = stats.crossing(curve["labels"].to_numpy(float), curve["mean"].to_numpy(float), target)
     if need is None:
