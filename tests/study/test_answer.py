@@ -10,6 +10,7 @@ from unlabeled.study.answer import answer, uneven
 from unlabeled.study.plan import Arm
 from unlabeled.study.record import Tables
 from unlabeled.study.short import too_short
+from unlabeled.verbs.compare import Comparison
 from unlabeled.verbs.evaluate import Evaluation
 
 
@@ -200,3 +201,18 @@ def test_only_what_is_always_right_is_called_100_percent() -> None:
     said = race({10: (0.2, 0.1, 0.3)}, {10: 0.9967})
     assert said.startswith("Take mine with a linear probe: with 10 labels it is right on 99.7 % (98 to 102)")
     assert "right on 100 % (98 to 102)" in race({10: (0.2, 0.1, 0.3)}, {10: 1.0})
+
+
+def test_protocols_with_settings_are_named_in_words_and_fit_the_table(tmp_path: Path) -> None:
+    long = "finetune(steps=20, trials=1)"
+    rows = [(a, p, 1.0, 20, "accuracy", 0.5) for a, p in (("supervised", long), ("pca", "knn(k=3)"))]
+    frame = pd.DataFrame(rows, columns=["arm", "protocol", "share", "labels", "metric", "mean"])
+    frame = frame.assign(sd=0.0, low=0.4, high=0.6, n=3)
+    pairs = pd.DataFrame(columns=["arm_a", "arm_b", "protocol_a", "protocol_b", "labels", "difference", "low", "high"])
+    plan = [cast(Arm, SimpleNamespace(name=n, kind=k)) for n, k in (("supervised", "method"), ("pca", "pca"))]
+    found = answer(Tables(frame, frame, pairs), plan, FACTS)
+    assert "fine-tuning (steps=20, trials=1)" in found.sentence
+    assert "nearest neighbours (k=3)" in found.sentence and "finetune" not in found.sentence
+    lines = Comparison(tmp_path, found, frame, pairs, tmp_path / "report.html").lines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("accuracy with"))
+    assert len({len(line) for line in lines[start : start + 3]}) == 1

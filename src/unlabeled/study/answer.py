@@ -97,13 +97,21 @@ def _stopped(short: Mapping[tuple[str, str], float]) -> list[str]:
 
 
 def _words(protocol: str) -> str:
-    return {
+    """A protocol as a sentence names it.
+
+    >>> _words("linear"), _words("finetune(steps=20, trials=1)")
+    ('a linear probe', 'fine-tuning (steps=20, trials=1)')
+    """
+    word, _, settings = protocol.partition("(")
+    told = {
         "linear": "a linear probe",
         "knn": "nearest neighbours",
         "propagate": "label propagation",
         "styled": "a probe on several styles",
         "finetune": "fine-tuning",
-    }.get(protocol, protocol)
+        "cluster": "named clusters",
+    }.get(word, word)
+    return told + (f" ({settings}" if settings else "")
 
 
 def _percent(row: Mapping[Any, Any]) -> str:

@@ -42,11 +42,13 @@ class Comparison:
         """The answer, a small table, where the page is, and what comes next."""
         accuracy = self.summary[self.summary["metric"] == "accuracy"]
         wide = accuracy.pivot_table(index=["arm", "protocol"], columns="labels", values="mean")
-        out = [self.answer.sentence, *self.answer.details, ""]
-        out.append(f"{'accuracy with so many labels':<36}" + "".join(f"{int(n):>8}" for n in wide.columns))
         wide = wide.sort_values(next(iter(wide.columns)), ascending=False)
-        for name, row in zip(wide.index.map(", ".join), wide.to_numpy(), strict=True):
-            out.append(f"{name:<36}" + "".join(f"{v:>8.3f}" for v in row))
+        out = [self.answer.sentence, *self.answer.details, ""]
+        names = wide.index.map(", ".join)
+        width = max(36, *(len(name) + 1 for name in names))
+        out.append(f"{'accuracy with so many labels':<{width}}" + "".join(f"{int(n):>8}" for n in wide.columns))
+        for name, row in zip(names, wide.to_numpy(), strict=True):
+            out.append(f"{name:<{width}}" + "".join(f"{v:>8.3f}" for v in row))
         then = f"for a model to use: unlabeled bundle {shlex.quote(str(self.folder))}"
         return [*out, "", f"open {self.report}", then]
 
