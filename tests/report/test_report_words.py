@@ -5,6 +5,7 @@ import doctest
 import html
 import importlib
 import io
+import json
 import shlex
 from pathlib import Path
 
@@ -256,3 +257,30 @@ def test_curves_of_a_window_are_all_named_and_told_apart() -> None:
     [block] = curves.section(told).facts["blocks"]
     assert [entry["name"] for entry in block.legend] == ["before", "what happened", *drawn]
     assert len({entry["colour"] for entry in block.legend}) == 5
+
+
+def test_every_column_of_the_matrix_has_its_name_or_the_order_of_the_rows() -> None:
+    few = ["crazing", "pitted_surface", "scratches"]
+    layout = classes._matrix(np.eye(3), few)["layout"]
+    assert layout["xaxis"]["ticktext"] == few and layout["xaxis"]["ticklabeloverflow"] == "allow"
+    assert layout["xaxis"]["tickangle"] < 0, "a name ends at its column, and stays in the figure"
+    many = [f"traffic sign number {i} of the town" for i in range(43)]
+    layout = classes._matrix(np.eye(43), many)["layout"]
+    assert layout["yaxis"]["ticktext"][42] == "…42…" and len(set(layout["yaxis"]["ticktext"])) == 43
+    assert layout["xaxis"]["title"]["text"] == "taken for, in the same order" and not layout["xaxis"]["showticklabels"]
+    rows = (layout["height"] - 150) / 43
+    assert rows > layout["yaxis"]["tickfont"]["size"], "names do not lie on each other"
+
+
+def test_the_legend_of_the_map_shows_the_points_as_they_are_drawn(tmp_path: Path) -> None:
+    study = tables(tmp_path, [("simclr", "linear", 10, 0.5)], [])
+    paths, thumbs = [str(i) for i in range(12)], np.zeros((12, 2, 2, 3), np.uint8)
+    np.savez(tmp_path / "test.npz", labels=np.arange(12), paths=paths, thumbs=thumbs)
+    (tmp_path / "data.json").write_text(json.dumps({"classes": [f"class {i}" for i in range(12)]}), "utf-8")
+    plane = np.random.default_rng(0).normal(size=(12, 2))
+    np.savez(tmp_path / "tsne.npz", **{"simclr/before": plane, "simclr/after": plane})
+    found = maps.section(study)
+    assert found is not None
+    drawn = [t["marker"]["symbol"] for t in found.figures["map-0-after"]["data"]]
+    assert [c["symbol"] for c in found.facts["classes"]] == drawn and drawn[9:] == ["circle", "square", "square"]
+    assert '<i class="square" style="background:var(--h1)">' in write(tmp_path).read_text("utf-8")

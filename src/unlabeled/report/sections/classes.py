@@ -8,7 +8,7 @@ import numpy as np
 from unlabeled.metrics import confusion
 from unlabeled.progress import count, in_percent
 from unlabeled.report.folder import Absent, Study
-from unlabeled.report.plots import Spec, figure, numbers
+from unlabeled.report.plots import SOFT, Spec, figure, numbers
 from unlabeled.report.section import Section
 from unlabeled.report.words import Contender, label
 
@@ -16,6 +16,8 @@ TITLE = "Classes"
 FIGURES = ("precision", "recall", "f1")
 WRITTEN = 12  # classes up to which the counts stand in the matrix
 DRAWN = 60  # classes up to which there is a matrix
+UPRIGHT, NAMED = 10, 20  # classes up to which names stand aslant, and at all, under its columns
+WIDE = 18  # letters of a name at a row or column
 
 
 def section(study: Study) -> Section:
@@ -85,12 +87,38 @@ def _pairs(counts: np.ndarray, classes: Sequence[str]) -> list[str]:
 
 
 def _height(n: int) -> int:
-    return int(np.clip(150 + 26 * n, 320, 620))
+    return max(int(np.clip(150 + 26 * n, 320, 620)), 150 + 13 * n)
+
+
+def _names(classes: Sequence[str]) -> list[str]:
+    """Names short enough for rows and columns: cut at the end or, where that makes some alike, by what all share."""
+    cut = [label(c, WIDE) for c in classes]
+    if len(set(cut)) == len(set(classes)):
+        return cut
+    first = _alike(classes)
+    last = _alike([c[first:][::-1] for c in classes])
+    return [label("…" * (first > 0) + c[first : len(c) - last] + "…" * (last > 0), WIDE) for c in classes]
+
+
+def _alike(names: Sequence[str]) -> int:
+    """With how many letters all names begin alike."""
+    columns = enumerate(zip(*names, strict=False))
+    return next((i for i, letters in columns if len(set(letters)) > 1), min(map(len, names)))
+
+
+def _under(names: Sequence[str]) -> Spec:
+    """How names stand under columns. Slanted down to the right, those of the last columns would run out of the figure,
+    and are left away.
+    """
+    if len(names) > NAMED:
+        return {"showticklabels": False, "title": {"text": "taken for, in the same order"}}
+    slant = {"tickangle": -40 if len(names) <= UPRIGHT else -90} if max(map(len, names)) > 4 else {}
+    return {"ticklabeloverflow": "allow", "title": {"text": "taken for"}} | slant
 
 
 def _matrix(counts: np.ndarray, classes: Sequence[str]) -> Spec:
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    names = [label(c, 18) for c in classes]
+    names = _names(classes)
     hover = [[f"{count(int(v), 'prediction')}" for v in row] for row in counts]
     z = [numbers(row, 3) for row in share]
     trace = {
@@ -102,8 +130,7 @@ def _matrix(counts: np.ndarray, classes: Sequence[str]) -> Spec:
     if len(classes) <= WRITTEN:
         trace |= {"text": [[f"{v:.0f}" if v >= 0.5 else "" for v in row] for row in share], "texttemplate": "%{text}"}
     ticks = {"tickvals": list(range(len(classes))), "ticktext": names, "showgrid": False}
-    spec = figure(
-        [trace], _height(len(classes)), x=ticks | {"title": {"text": "taken for"}}, y=ticks | {"autorange": "reversed"}
-    )
+    small = {"tickfont": {"color": SOFT, "size": 10}} if len(classes) > NAMED else {}
+    spec = figure([trace], _height(len(classes)), x=ticks | _under(names), y=ticks | small | {"autorange": "reversed"})
     spec["layout"]["yaxis"]["title"] = {"text": "true class"}
     return spec
