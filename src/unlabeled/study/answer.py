@@ -239,7 +239,8 @@ def _saved(
     curves = accuracy[[kinds[a] == "supervised" for a in accuracy["arm"]]]
     if curves.empty:
         return ""
-    arm, protocol = curves.groupby(["arm", "protocol"])["mean"].mean().idxmax()
+    means = curves.groupby(["arm", "protocol"])["mean"].mean()
+    arm, protocol = means.index[int(means.to_numpy().argmax())]
     if (arm, protocol) in short:
         return "supervised training was too short to be compared"
     curve = curves[(curves["arm"] == arm) & (curves["protocol"] == protocol)].sort_values("labels")
