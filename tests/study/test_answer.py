@@ -96,6 +96,13 @@ def test_supervised_training_that_was_trained_out_is() -> None:
     assert not any("Too short" in d for d in found.details)
 
 
+def test_no_test_split_is_told_of_where_all_labelled_items_are_tested_on_in_turn() -> None:
+    results, plan = study_of(fitted=0.99)
+    for turns, start in ((False, "The test split was drawn"), (True, "The turns of the test items were dealt")):
+        found = answer(results, plan, FACTS | {"cleared": False, "turns": turns})
+        assert next(limit for limit in found.limits if "at random" in limit).startswith(start)
+
+
 def test_a_method_that_is_not_beyond_chance_ahead_is_not_told_to_be_taken() -> None:
     results, plan = study_of(fitted=0.99)
     rows = [("simclr", "random", "linear", "linear", 10, 0.02, low, 0.05) for low in (-0.01, 0.01)]

@@ -46,7 +46,8 @@ def answer(results: Tables, plan: Sequence[Arm], facts: Mapping[str, Any]) -> An
         results: of `record.tables`.
         plan: the study's arms.
         facts: `test` (number of test items), `seeds`, `draws`, `steps`, `cleared` (whether the split came with the
-            data), `findings`, `majority` (the class of most training labels, and its share).
+            data), `turns` (whether all labelled items are tested on in turn), `findings`, `majority` (the class of most
+            training labels, and its share).
     """
     accuracy = results.summary[results.summary["metric"] == "accuracy"]
     kinds = {arm.name: arm.kind for arm in plan}
@@ -305,9 +306,10 @@ def _limits(facts: Mapping[str, Any], kinds: Mapping[str, str], winner: str) -> 
         "Test items come from the same source as the training items; another site, camera or season was not tried.",
     ]
     if not facts["cleared"]:
+        what = "The turns of the test items were dealt" if facts.get("turns") else "The test split was drawn"
         out.append(
-            "The test split was drawn from the data at random: items of one part, patient or day may stand on both "
-            "sides if no group column says so."
+            f"{what} from the data at random: items of one part, patient or day may stand on both sides if no group "
+            "column says so."
         )
     out.extend(f[:1].upper() + f[1:] for f in facts["findings"])
     return out

@@ -92,6 +92,7 @@ def conduct(study: Study) -> Answer:
         "draws": study.draws,
         "steps": _budget_words(study, arms),
         "cleared": prepared.cleared,
+        "turns": prepared.turns is not None,
         "findings": findings,
         "majority": majority(prepared),
     }
