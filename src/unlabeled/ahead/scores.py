@@ -1,7 +1,7 @@
 """From the errors of every window to a table with intervals, and a sentence."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,9 @@ def summary(errors: Sequence[Mapping[str, Any]], groups: Mapping[Any, np.ndarray
     return pd.DataFrame(rows)
 
 
-def sentence(table: pd.DataFrame, by: str, plain: str, arms: Sequence[str], words: str) -> tuple[str, list[str]]:
+def sentence(
+    table: pd.DataFrame, by: str, plain: str, arms: Sequence[str], words: Callable[[float], str]
+) -> tuple[str, list[str]]:
     """What to take and whether learning paid, in a sentence; and one for each value of `by`.
 
     Args:
@@ -49,7 +51,7 @@ def sentence(table: pd.DataFrame, by: str, plain: str, arms: Sequence[str], word
         by: horizon or share.
         plain: the rule to beat.
         arms: the arms that learnt.
-        words: what a value of `by` is called, with {} for it.
+        words: what a value of `by` is called.
     """
     part = table[table["metric"] == "mse"]
     details, won, level = [], [], []
@@ -61,7 +63,7 @@ def sentence(table: pd.DataFrame, by: str, plain: str, arms: Sequence[str], word
         fresh = rows[rows["arm"].str.startswith(RANDOM) & ~rows["arm"].isin(arms)]
         level.append(won[-1] and bool((fresh["mean"] <= mine["mean"]).any()))
         details.append(
-            f"{words.format(value)}: {best['arm']} is best with a squared error of {best['mean']:.3f}; "
+            f"{words(value)}: {best['arm']} is best with a squared error of {best['mean']:.3f}; "
             f"{mine['arm']} has {mine['mean']:.3f}, {gap} against {plain}."
         )
     if any(won) and level == won:

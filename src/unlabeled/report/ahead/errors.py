@@ -24,7 +24,7 @@ def section(source: Any) -> Section:
             rows.append(Row(str(arm), cells, colour=source.colours[arm]))
         head = ["", *(source.head(s) for s in steps)]
         blocks.append(
-            Block(word, caption=f"{word}, in units of the training data's spread; 95 %", head=head, rows=rows)
+            Block(word, caption=f"{word}, in units of the training data's spread; 95 % intervals", head=head, rows=rows)
         )
     return Section({"lead": "", "blocks": blocks})
 
