@@ -42,7 +42,7 @@ def summary(errors: Sequence[Mapping[str, Any]], groups: Mapping[Any, np.ndarray
 
 
 def sentence(
-    table: pd.DataFrame, by: str, plain: str, arms: Sequence[str], words: Callable[[float], str]
+    table: pd.DataFrame, by: str, plain: str, arms: Sequence[str], words: Callable[[Any], str]
 ) -> tuple[str, list[str]]:
     """What to take and whether learning paid, in a sentence; and one for each value of `by`.
 
