@@ -160,7 +160,34 @@ def test_the_sentence_follows_the_interval() -> None:
         rows = [{"arm": "linear", "horizon": 6, "seed": 0, "mse": base, "mae": base}]
         rows += [{"arm": "mae", "horizon": 6, "seed": s, "mse": base + gap, "mae": base} for s in range(3)]
         table = scores.summary(rows, groups, "horizon", "linear")
-        assert words in scores.sentence(table, "horizon", "linear", ["mae"], "{} steps")[0]
+        assert words in scores.sentence(table, "horizon", "linear", ["mae"], "{} steps".format)[0]
+
+
+@pytest.mark.parametrize(
+    ("gaps", "words"),
+    [
+        ({"mae": -0.5, "random": 0.1}, "What was learnt without labels pays: its features beat the linear rule every"),
+        ({"mae": -0.5, "random": -0.6}, "That learning pays is not shown: features beat the linear rule everywhere"),
+        ({"mae": 0.1, "last season": 0.2, "linear + mae": 0.1}, "Take the linear rule: no features are shown to beat"),
+        ({"mae": 0.1, "last season": -0.2, "linear + mae": 0.1}, "Take last season: it beats the linear rule every"),
+        ({"mae": 0.1, "last season": -0.2, "linear + mae": -0.3}, "Take linear + mae: its features add to the linear"),
+    ],
+)
+def test_the_sentence_names_what_the_table_has_first(gaps: dict[str, float], words: str) -> None:
+    base = np.random.default_rng(0).uniform(1, 2, 40)
+    rows = [
+        {"arm": a, "horizon": 6, "seed": 0, "mse": base + g, "mae": base} for a, g in ({"linear": 0.0} | gaps).items()
+    ]
+    table = scores.summary(rows, {6: np.arange(40)}, "horizon", "linear")
+    assert scores.sentence(table, "horizon", "linear", ["mae"], "{} steps".format)[0].startswith(words)
+
+
+def test_windows_of_one_stretch_have_no_interval_and_no_nan() -> None:
+    base = np.random.default_rng(0).uniform(1, 2, 40)
+    rows = [{"arm": a, "horizon": 6, "seed": 0, "mse": base + g, "mae": base} for a, g in (("linear", 0), ("mae", 1))]
+    table = scores.summary(rows, {6: np.zeros(40, np.int64)}, "horizon", "linear")
+    _, [told] = scores.sentence(table, "horizon", "linear", ["mae"], "{} steps".format)
+    assert told.endswith("+1.000 (no interval) against linear.")
 
 
 def test_what_cannot_be_asked_is_refused_in_a_line(tides: Path, run: Path) -> None:
@@ -195,7 +222,10 @@ def test_a_map_without_held_targets_is_held_back_like_others() -> None:
 def test_what_is_asked_twice_is_told_once(tides: Path, run: Path, tmp_path: Path) -> None:
     found = forecast([str(run)], str(tides), horizons=(4, 2, 4), out=str(tmp_path / "next"), training=TRAINING)
     assert found.summary["horizon"].unique().tolist() == [4, 2]
-    filled = impute([str(run)], str(tides), shares=(0.25, 0.25), out=str(tmp_path / "gap"), training=TRAINING)
+    one = forecast([str(run)], str(tides), horizons=(1,), out=str(tmp_path / "one"), training=TRAINING)
+    assert one.details[0].startswith("1 step ahead: ")
+    filled = impute([str(run)], str(tides), shares=(0.125, 0.125), out=str(tmp_path / "gap"), training=TRAINING)
+    assert filled.details[0].startswith("12.5 % hidden: ")
     assert not filled.summary.duplicated(["arm", "metric"]).any()
 
 

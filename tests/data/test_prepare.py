@@ -125,3 +125,16 @@ def test_no_drawn_test_item_has_a_copy_that_may_be_learnt_from(
     whole = shutil.copytree(digits, tmp_path / "own")
     shutil.copy(sorted((digits / "test" / "3").iterdir())[0], whole / "train" / "3" / "copy.png")
     assert len(prepare(whole).test) == len(prepare(digits).test), "a split of the user's own is told of, not changed"
+
+
+@pytest.mark.parametrize("name", ["table.csv", "latest.csv"])
+@pytest.mark.parametrize("split", [True, False])
+def test_whose_the_test_items_are_is_not_told_by_names(split: bool, name: str, digits: Path, tmp_path: Path) -> None:
+    """A table that brings a split is no class folder, and one called latest.csv brings none by that."""
+    rows = ["path,label,split" if split else "path,label"]
+    for kind in "01":
+        for number, file in enumerate(sorted((digits / "train" / kind).iterdir())[:20]):
+            shutil.copy(file, tmp_path)
+            rows.append(f"{file.name},{kind}" + (f",{'test' if number < 5 else 'train'}" if split else ""))
+    (tmp_path / name).write_text("\n".join(rows) + "\n")
+    assert prepare(tmp_path).cleared == prepare(tmp_path / name).cleared == split

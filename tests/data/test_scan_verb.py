@@ -35,6 +35,19 @@ def test_nothing_readable_is_still_a_report(tmp_path: Path) -> None:
     assert "error: no file can be read" in scan(str(tmp_path)).lines()
 
 
+def test_one_is_one_and_a_class_is_one_line(digits: Path, tmp_path: Path) -> None:
+    files = sorted(digits.glob("train/0/*.png"))[:4]
+    for file in files:
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    rows = [f'{file.name},"two\nlines {"and many words " * 9}"' for file in files[:3]]
+    (tmp_path / "table.csv").write_text("\n".join(["path,label", *rows, f"{files[3].name},zero"]) + "\n")
+    lines = scan(str(tmp_path / "table.csv")).lines()
+    at = lines.index("2 classes, 4 labelled items")
+    assert lines[at + 1].startswith("  two lines and many words") and lines[at + 2] == f"  {'zero':<40}  1 train"
+    (tmp_path / "table.csv").write_text(f"path,label\n{files[0].name},zero\n{files[1].name},\n")
+    assert "1 class, 1 labelled item" in scan(str(tmp_path / "table.csv")).lines()
+
+
 def test_a_wrong_path_is_one_line() -> None:
     with pytest.raises(UserError, match="there is no such file or folder"):
         scan("no/such/folder")

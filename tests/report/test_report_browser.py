@@ -70,6 +70,15 @@ def overflow(page: Any) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
+def test_a_long_name_of_the_data_does_not_make_a_phone_scroll_sideways(
+    browser: Any, study: Path, troubles: list[str]
+) -> None:
+    card = json.loads((study / "data.json").read_text("utf-8"))
+    card["root"] = "/data/camera north of line four, export of the third of November, checked by two persons.csv"
+    (study / "data.json").write_text(json.dumps(card), "utf-8")
+    assert overflow(visit(browser, write(study), troubles, 390)) == 0
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
 def test_page_opens(
     browser: Any, page_file: Path, whole_study: Path, troubles: list[str], width: int, scheme: str

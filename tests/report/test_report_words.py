@@ -5,6 +5,7 @@ import doctest
 import html
 import importlib
 import io
+import json
 import shlex
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from PIL import Image
 from unlabeled.deploy import card
 from unlabeled.deploy.model import worth
 from unlabeled.report import crossing, plots
+from unlabeled.report.ahead import curves
 from unlabeled.report.ahead import page as ahead
 from unlabeled.report.blocks import Cell, percent
 from unlabeled.report.explained import story
@@ -220,3 +222,65 @@ def test_the_first_screen_says_what_to_do_next(study: Path) -> None:
     told = answer.section(Study(spaced)).facts["then"]
     assert shlex.split(told) == ["unlabeled", "bundle", str(spaced)]
     assert f">{told}<" in html.unescape(write(spaced).read_text("utf-8"))
+
+
+def test_answers_that_are_no_numbers_are_wrong_on_the_page_as_in_the_table(tmp_path: Path) -> None:
+    """They would else be answers of the first class, and right on its items."""
+    study = tables(tmp_path, [("simclr", "linear", 10, 0.5)], [])
+    p = np.array([[0.9, 0.1], [np.nan, np.nan], [0.2, 0.8], [np.nan, np.nan]], np.float32)
+    true = np.array([0, 0, 1, 1])
+    np.savez(tmp_path / "test.npz", labels=true, paths=list("abcd"), thumbs=np.zeros((4, 2, 2, 3), np.uint8))
+    (tmp_path / "data.json").write_text('{"classes": ["good", "bad"]}', "utf-8")
+    (tmp_path / "predictions").mkdir()
+    np.savez(tmp_path / "predictions" / "simclr-0.1-s0-d0-linear.npz", probabilities=p)
+    cell = {"arm": "simclr", "share": 0.1, "labels": 10, "seed": 0, "draw": 0, "protocol": "linear"}
+    pd.DataFrame([cell | {"metric": "accuracy", "value": 0.5}]).to_csv(tmp_path / "table.csv", index=False)
+    [shown] = samples.section(study).facts["panels"]
+    assert (shown["mistakes"], shown["lost"], shown["wrong"]) == ("2 mistakes", 2, [])
+    assert len(shown["sure"]) + len(shown["unsure"]) == 2
+    assert classes.section(study).figures["classes-0-0"]["data"][0]["customdata"] == [
+        ["1 prediction", "0 predictions"],
+        ["0 predictions", "1 prediction"],
+    ]
+    assert "2 answers are no numbers" in html.unescape(write(tmp_path).read_text("utf-8"))
+
+
+def test_a_rare_mistake_is_not_none_in_a_hundred() -> None:
+    assert classes._pairs(np.array([[999, 1], [0, 10]]), ["good", "bad"]) == ["0.1 % of good are taken for bad"]
+
+
+def test_curves_of_a_window_are_all_named_and_told_apart() -> None:
+    arms = ["linear", "a", "linear + a", "b", "linear + b", "last value", "last season"]
+    frame = pd.DataFrame([{"arm": arm, "horizon": 6, "metric": "mse", "mean": 1.0} for arm in arms])
+    drawn = {arm: np.zeros((1, 1, 6)) for arm in ("a", "linear", "last season")}
+    told = ahead.Told({}, frame, "horizon", np.zeros((1, 1, 6)), drawn, np.zeros((1, 1, 9)), "", ("load",))
+    [block] = curves.section(told).facts["blocks"]
+    assert [entry["name"] for entry in block.legend] == ["before", "what happened", *drawn]
+    assert len({entry["colour"] for entry in block.legend}) == 5
+
+
+def test_every_column_of_the_matrix_has_its_name_or_the_order_of_the_rows() -> None:
+    few = ["crazing", "pitted_surface", "scratches"]
+    layout = classes._matrix(np.eye(3), few)["layout"]
+    assert layout["xaxis"]["ticktext"] == few and layout["xaxis"]["ticklabeloverflow"] == "allow"
+    assert layout["xaxis"]["tickangle"] < 0, "a name ends at its column, and stays in the figure"
+    many = [f"traffic sign number {i} of the town" for i in range(43)]
+    layout = classes._matrix(np.eye(43), many)["layout"]
+    assert layout["yaxis"]["ticktext"][42] == "…42…" and len(set(layout["yaxis"]["ticktext"])) == 43
+    assert layout["xaxis"]["title"]["text"] == "taken for, in the same order" and not layout["xaxis"]["showticklabels"]
+    rows = (layout["height"] - 150) / 43
+    assert rows > layout["yaxis"]["tickfont"]["size"], "names do not lie on each other"
+
+
+def test_the_legend_of_the_map_shows_the_points_as_they_are_drawn(tmp_path: Path) -> None:
+    study = tables(tmp_path, [("simclr", "linear", 10, 0.5)], [])
+    paths, thumbs = [str(i) for i in range(12)], np.zeros((12, 2, 2, 3), np.uint8)
+    np.savez(tmp_path / "test.npz", labels=np.arange(12), paths=paths, thumbs=thumbs)
+    (tmp_path / "data.json").write_text(json.dumps({"classes": [f"class {i}" for i in range(12)]}), "utf-8")
+    plane = np.random.default_rng(0).normal(size=(12, 2))
+    np.savez(tmp_path / "tsne.npz", **{"simclr/before": plane, "simclr/after": plane})
+    found = maps.section(study)
+    assert found is not None
+    drawn = [t["marker"]["symbol"] for t in found.figures["map-0-after"]["data"]]
+    assert [c["symbol"] for c in found.facts["classes"]] == drawn and drawn[9:] == ["circle", "square", "square"]
+    assert '<i class="square" style="background:var(--h1)">' in write(tmp_path).read_text("utf-8")

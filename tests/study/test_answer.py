@@ -10,6 +10,7 @@ from unlabeled.study.answer import answer, uneven
 from unlabeled.study.plan import Arm
 from unlabeled.study.record import Tables
 from unlabeled.study.short import too_short
+from unlabeled.verbs.compare import Comparison
 from unlabeled.verbs.evaluate import Evaluation
 
 
@@ -78,11 +79,28 @@ def test_supervised_training_that_does_not_know_its_own_items_is_no_measure_of_l
     assert any("supervised 55 %" in d for d in found.details)
 
 
+def test_labels_saved_are_those_of_the_use_of_labels_that_serves_supervised_training_best() -> None:
+    results, plan = study_of(fitted=0.99)
+    rows = [("supervised", "finetune(trials=1)", 0.1, 10, "accuracy", 0.30)]
+    rows += [("supervised", "finetune(trials=1)", 1.0, 100, "accuracy", 0.95)]
+    more = pd.DataFrame(rows, columns=["arm", "protocol", "share", "labels", "metric", "mean"])
+    whole = pd.concat([results.summary, more.assign(sd=0.0, low=more["mean"], high=more["mean"], n=3)])
+    found = answer(Tables(whole, whole, results.differences), plan, FACTS)
+    assert found.sentence.endswith("supervised training needs about 84 labels for that, 8 times as many.")
+
+
 def test_supervised_training_that_was_trained_out_is() -> None:
     results, plan = study_of(fitted=0.99)
     found = answer(results, plan, FACTS)
     assert found.sentence.endswith("supervised training does not get there with all 100 labels.")
     assert not any("Too short" in d for d in found.details)
+
+
+def test_no_test_split_is_told_of_where_all_labelled_items_are_tested_on_in_turn() -> None:
+    results, plan = study_of(fitted=0.99)
+    for turns, start in ((False, "The test split was drawn"), (True, "The turns of the test items were dealt")):
+        found = answer(results, plan, FACTS | {"cleared": False, "turns": turns})
+        assert next(limit for limit in found.limits if "at random" in limit).startswith(start)
 
 
 def test_a_method_that_is_not_beyond_chance_ahead_is_not_told_to_be_taken() -> None:
@@ -190,3 +208,18 @@ def test_only_what_is_always_right_is_called_100_percent() -> None:
     said = race({10: (0.2, 0.1, 0.3)}, {10: 0.9967})
     assert said.startswith("Take mine with a linear probe: with 10 labels it is right on 99.7 % (98 to 102)")
     assert "right on 100 % (98 to 102)" in race({10: (0.2, 0.1, 0.3)}, {10: 1.0})
+
+
+def test_protocols_with_settings_are_named_in_words_and_fit_the_table(tmp_path: Path) -> None:
+    long = "finetune(steps=20, trials=1)"
+    rows = [(a, p, 1.0, 20, "accuracy", 0.5) for a, p in (("supervised", long), ("pca", "knn(k=3)"))]
+    frame = pd.DataFrame(rows, columns=["arm", "protocol", "share", "labels", "metric", "mean"])
+    frame = frame.assign(sd=0.0, low=0.4, high=0.6, n=3)
+    pairs = pd.DataFrame(columns=["arm_a", "arm_b", "protocol_a", "protocol_b", "labels", "difference", "low", "high"])
+    plan = [cast(Arm, SimpleNamespace(name=n, kind=k)) for n, k in (("supervised", "method"), ("pca", "pca"))]
+    found = answer(Tables(frame, frame, pairs), plan, FACTS)
+    assert "fine-tuning (steps=20, trials=1)" in found.sentence
+    assert "nearest neighbours (k=3)" in found.sentence and "finetune" not in found.sentence
+    lines = Comparison(tmp_path, found, frame, pairs, tmp_path / "report.html").lines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("accuracy with"))
+    assert len({len(line) for line in lines[start : start + 3]}) == 1

@@ -1,16 +1,20 @@
 """Which methods serve which data: all of them at once, those that refuse, and those that warn."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import numpy as np
 import pytest
 
 from unlabeled import UserError, catalog
 from unlabeled.data.prepare import Prepared, prepare
+from unlabeled.data.splits import nested_draws
 from unlabeled.encoders import _build
 from unlabeled.methods import Facts
 from unlabeled.report import folder
 from unlabeled.settings import Augmentation, Training
-from unlabeled.study.plan import Cell, arms, check_arms, compose, method_and_encoder, safe, suitable
+from unlabeled.study.plan import Arm, Cell, arms, cells, check_arms, compose, method_and_encoder, safe, suitable
 
 SMALL = Training(threads=1)
 VIEWS = Augmentation()
@@ -94,6 +98,23 @@ def test_what_would_be_refused_after_the_training_is_refused_before_it(
 ) -> None:
     with pytest.raises(UserError, match=told):
         check_arms(arms(grey, methods, None, protocols, VIEWS, SMALL, 0))
+
+
+@pytest.mark.parametrize(
+    ("each", "shares", "told"),
+    [
+        (8, [0.01, 0.1, 1.0], [(0.01, 6, 0), (1.0, 48, 0), (0.01, 6, 1)]),
+        (8, [6, 0.1, 12], [(6, 6, 0), (12, 12, 0), (6, 6, 1), (12, 12, 1)]),
+        (1, [0.1, 1.0, 6], [(1.0, 6, 0)]),
+    ],
+)
+def test_shares_that_come_to_as_many_labels_are_fitted_and_counted_once(
+    each: int, shares: list[float], told: list[tuple[float, int, int]]
+) -> None:
+    """Of 48 labels in six classes a hundredth and a tenth are both one item a class."""
+    drawn = nested_draws(np.repeat(np.arange(6), each), np.arange(6 * each), shares, 2, 0)
+    arm = cast(Arm, SimpleNamespace(name="simclr", kind="method", protocols=("linear",)))
+    assert [(c.share, c.labels, c.draw) for c in cells([arm], drawn, [0])] == told
 
 
 def test_a_name_in_files_stays_one_name_and_short_enough_for_them() -> None:

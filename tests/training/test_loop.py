@@ -311,3 +311,15 @@ def test_two_ranks_make_one_run(digits: Path, tmp_path: Path, monkeypatch: pytes
     assert two.finished and len(two.metrics()) == len(one.metrics())
     assert two.metrics()[-1]["loss"] == pytest.approx(one.metrics()[-1]["loss"], rel=0.05)
     assert two.metrics()[-1]["loss"] < two.metrics()[0]["loss"]
+
+
+def test_what_comes_next_can_be_done_with_what_is_there(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without labels nothing can be evaluated."""
+    monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path / "cache"))
+    tiny = "cnn(width=2, stages=1)"
+    for data, verb in ((digits / "train" / "3", "embed"), (digits, "evaluate")):
+        setup = Setup(size=16, out=str(tmp_path / verb), encoder=tiny)
+        run = pretrain(str(data), method="simclr", setup=setup, budget=Budget(steps=1), training=Training(threads=1))
+        assert run.lines()[-1].startswith(f"next: unlabeled {verb} {tmp_path / verb} {data}")

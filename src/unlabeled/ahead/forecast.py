@@ -17,6 +17,7 @@ from unlabeled.ahead import apart
 from unlabeled.ahead import windows as w
 from unlabeled.ahead.apart import Reader
 from unlabeled.ahead.ridge import Inputs, Ridge
+from unlabeled.ahead.scores import RANDOM
 from unlabeled.ahead.windows import Windows
 from unlabeled.data.series import SeriesPrep
 from unlabeled.data.table import Table
@@ -26,7 +27,7 @@ from unlabeled.training.devices import Device
 from unlabeled.training.run import Run
 
 LONGEST_SEASON = 400  # steps up to which a season is looked for
-LINEAR, RANDOM = "linear", "random"
+LINEAR = "linear"
 Parts = Mapping[str, np.ndarray]  # by train, val, test
 
 

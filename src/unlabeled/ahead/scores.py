@@ -1,12 +1,15 @@
 """From the errors of every window to a table with intervals, and a sentence."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from unlabeled import stats
+
+RANDOM = "random"  # how the arms of untrained encoders begin
 
 
 def summary(errors: Sequence[Mapping[str, Any]], groups: Mapping[Any, np.ndarray], by: str, plain: str) -> pd.DataFrame:
@@ -38,34 +41,62 @@ def summary(errors: Sequence[Mapping[str, Any]], groups: Mapping[Any, np.ndarray
     return pd.DataFrame(rows)
 
 
-def sentence(table: pd.DataFrame, by: str, plain: str, arms: Sequence[str], words: str) -> tuple[str, list[str]]:
-    """What is best and whether learning paid, in a sentence; and one for each value of `by`.
+def sentence(
+    table: pd.DataFrame, by: str, plain: str, arms: Sequence[str], words: Callable[[Any], str]
+) -> tuple[str, list[str]]:
+    """What to take and whether learning paid, in a sentence; and one for each value of `by`.
 
     Args:
         table: from `summary`.
         by: horizon or share.
         plain: the rule to beat.
         arms: the arms that learnt.
-        words: what a value of `by` is called, with {} for it.
+        words: what a value of `by` is called.
     """
     part = table[table["metric"] == "mse"]
-    details, won = [], []
+    details, won, level = [], [], []
     for value, rows in part.groupby(by, sort=True):
         best = rows.sort_values("mean").iloc[0]
         mine = rows[rows["arm"].isin(arms)].sort_values("mean").iloc[0]
-        gap = f"{mine['difference']:+.3f} ({mine['difference_low']:+.3f} to {mine['difference_high']:+.3f})"
+        gap = f"{mine['difference']:+.3f} ({_ends(mine['difference_low'], mine['difference_high'])})"
         won.append(bool(mine["difference_high"] < 0))
+        fresh = rows[rows["arm"].str.startswith(RANDOM) & ~rows["arm"].isin(arms)]
+        level.append(won[-1] and bool((fresh["mean"] <= mine["mean"]).any()))
         details.append(
-            f"{words.format(value)}: {best['arm']} is best with a squared error of {best['mean']:.3f}; "
+            f"{words(value)}: {best['arm']} is best with a squared error of {best['mean']:.3f}; "
             f"{mine['arm']} has {mine['mean']:.3f}, {gap} against {plain}."
         )
-    if all(won):
+    if any(won) and level == won:
+        where = "everywhere that was tried" if all(won) else "in part"
+        verdict = (
+            f"That learning pays is not shown: features beat the {plain} rule {where}, and untrained ones as well."
+        )
+    elif all(won):
         verdict = f"What was learnt without labels pays: its features beat the {plain} rule everywhere that was tried."
     elif any(won):
         verdict = f"What was learnt without labels pays in part: see where its features beat the {plain} rule."
     else:
-        verdict = f"Take the {plain} rule: no features are shown to beat it here."
+        verdict = _instead(part, plain, arms)
     return verdict, details
+
+
+def _instead(part: pd.DataFrame, plain: str, arms: Sequence[str]) -> str:
+    """What to take where no features are shown to beat the plain rule: what else beats it everywhere, or the rule."""
+    others = part[(part["arm"] != plain) & ~part["arm"].isin(arms)]
+    ahead = others.groupby("arm").filter(lambda rows: bool((rows["difference_high"] < 0).all()))
+    if ahead.empty:
+        return f"Take the {plain} rule: no features are shown to beat it here."
+    first = str(ahead.groupby("arm")["mean"].mean().idxmin())
+    if first.startswith(f"{plain} + "):
+        return (
+            f"Take {first}: its features add to the {plain} rule everywhere that was tried, and alone do not beat it."
+        )
+    return f"Take {first}: it beats the {plain} rule everywhere that was tried, and no learnt features are shown to."
+
+
+def _ends(low: float, high: float) -> str:
+    """The ends of an interval; windows of one stretch of time alone have none."""
+    return f"{low:+.3f} to {high:+.3f}" if math.isfinite(low) and math.isfinite(high) else "no interval"
 
 
 def to_draw(table: pd.DataFrame, plain: str, arms: Sequence[str]) -> list[str]:

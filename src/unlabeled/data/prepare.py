@@ -82,6 +82,11 @@ class Prepared:
         """Labelled test rows."""
         return self.table.rows("test", labelled=True)
 
+    @property
+    def cleared(self) -> bool:
+        """Whether the data bring their test items, in whatever form; else these were drawn here."""
+        return self.given is None and self.turns is None
+
 
 def read_prep(modality: str, values: Mapping[str, Any]) -> Preparation:
     """How the items of a run were decoded, from its recipe."""

@@ -46,7 +46,8 @@ def answer(results: Tables, plan: Sequence[Arm], facts: Mapping[str, Any]) -> An
         results: of `record.tables`.
         plan: the study's arms.
         facts: `test` (number of test items), `seeds`, `draws`, `steps`, `cleared` (whether the split came with the
-            data), `findings`, `majority` (the class of most training labels, and its share).
+            data), `turns` (whether all labelled items are tested on in turn), `findings`, `majority` (the class of most
+            training labels, and its share).
     """
     accuracy = results.summary[results.summary["metric"] == "accuracy"]
     kinds = {arm.name: arm.kind for arm in plan}
@@ -57,7 +58,7 @@ def answer(results: Tables, plan: Sequence[Arm], facts: Mapping[str, Any]) -> An
     pretrained = kinds[winner] == "method"
     short = too_short(results.summary, (winner, protocol))
     race = _Race(accuracy, results.differences, (winner, protocol), baselines if pretrained else learned)
-    saved = _saved(accuracy, kinds, race.mine, {arm for arm, _ in short}) if pretrained else ""
+    saved = _saved(accuracy, kinds, race.mine, short) if pretrained else ""
     sentence = race.told(pretrained, saved)
     details: list[str] = []
     details.extend(uneven(results.summary, facts.get("majority")))
@@ -97,13 +98,21 @@ def _stopped(short: Mapping[tuple[str, str], float]) -> list[str]:
 
 
 def _words(protocol: str) -> str:
-    return {
+    """A protocol as a sentence names it.
+
+    >>> _words("linear"), _words("finetune(steps=20, trials=1)")
+    ('a linear probe', 'fine-tuning (steps=20, trials=1)')
+    """
+    word, _, settings = protocol.partition("(")
+    told = {
         "linear": "a linear probe",
         "knn": "nearest neighbours",
         "propagate": "label propagation",
         "styled": "a probe on several styles",
         "finetune": "fine-tuning",
-    }.get(protocol, protocol)
+        "cluster": "named clusters",
+    }.get(word, word)
+    return told + (f" ({settings}" if settings else "")
 
 
 def _percent(row: Mapping[Any, Any]) -> str:
@@ -222,17 +231,20 @@ def _difference(
     return None if part.empty else part.iloc[0].to_dict()
 
 
-def _saved(accuracy: pd.DataFrame, kinds: Mapping[str, str], mine: pd.DataFrame, short: Collection[str]) -> str:
-    """How many labels the supervised arm needs for what the winner reaches with the fewest; nothing is said of one
-    that was stopped too early.
+def _saved(
+    accuracy: pd.DataFrame, kinds: Mapping[str, str], mine: pd.DataFrame, short: Collection[tuple[str, str]]
+) -> str:
+    """How many labels the supervised arm, used in the way that serves it best, needs for what the winner reaches with
+    the fewest; nothing is said of one that was stopped too early.
     """
     curves = accuracy[[kinds[a] == "supervised" for a in accuracy["arm"]]]
     if curves.empty:
         return ""
-    best = curves.groupby("arm")["mean"].mean().idxmax()
-    if best in short:
+    means = curves.groupby(["arm", "protocol"])["mean"].mean()
+    arm, protocol = means.index[int(means.to_numpy().argmax())]
+    if (arm, protocol) in short:
         return "supervised training was too short to be compared"
-    curve = curves[curves["arm"] == best].sort_values("labels")
+    curve = curves[(curves["arm"] == arm) & (curves["protocol"] == protocol)].sort_values("labels")
     few, target = int(mine.iloc[0]["labels"]), float(mine.iloc[0]["mean"])
     need = stats.crossing(curve["labels"].to_numpy(float), curve["mean"].to_numpy(float), target)
     if need is None:
@@ -294,9 +306,10 @@ def _limits(facts: Mapping[str, Any], kinds: Mapping[str, str], winner: str) -> 
         "Test items come from the same source as the training items; another site, camera or season was not tried.",
     ]
     if not facts["cleared"]:
+        what = "The turns of the test items were dealt" if facts.get("turns") else "The test split was drawn"
         out.append(
-            "The test split was drawn from the data at random: items of one part, patient or day may stand on both "
-            "sides if no group column says so."
+            f"{what} from the data at random: items of one part, patient or day may stand on both sides if no group "
+            "column says so."
         )
     out.extend(f[:1].upper() + f[1:] for f in facts["findings"])
     return out

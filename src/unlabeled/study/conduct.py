@@ -19,7 +19,7 @@ from unlabeled.study import causal, gallery, pace, record, turns
 from unlabeled.study.answer import Answer, answer
 from unlabeled.study.claim import claim, told
 from unlabeled.study.fits import Bench, empty_cost, fit_all, peak_memory
-from unlabeled.study.plan import Arm, cells, check_arms, needs, safe
+from unlabeled.study.plan import Arm, budgets, cells, check_arms, needs, safe
 from unlabeled.training import checkpoint
 from unlabeled.training.devices import Device
 from unlabeled.training.loop import Items
@@ -91,7 +91,8 @@ def conduct(study: Study) -> Answer:
         "seeds": len(study.seeds),
         "draws": study.draws,
         "steps": _budget_words(study, arms),
-        "cleared": prepared.table.form != "class folders" and "test" in prepared.table.form,
+        "cleared": prepared.cleared,
+        "turns": prepared.turns is not None,
         "findings": findings,
         "majority": majority(prepared),
     }
@@ -172,7 +173,7 @@ def _data_card(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> lis
         "draws": [
             {"share": float(share), "labels": len(rows), "draw": number,
              "per_class": {c: int((labels[rows] == i).sum()) for i, c in enumerate(table.classes)}}
-            for number, draw in enumerate(draws) for share, rows in draw.items()
+            for number, draw in enumerate(draws) for share in budgets(draw) for rows in [draw[share]]
         ],
     }  # fmt: skip
     record.write_json(study.folder / "data.json", card)

@@ -223,17 +223,34 @@ def check_arms(plan: Sequence[Arm]) -> None:
 
 
 def cells(plan: Sequence[Arm], draws: Sequence[Mapping[float, Any]], seeds: Sequence[int]) -> list[Cell]:
-    """All fits of a study; with all labels there is one draw only, and a rule without chance has one seed only."""
+    """All fits of a study; with all labels there is one draw only, and a rule without chance has one seed only. Of
+    shares that come to as many labels one is fitted.
+    """
     out: list[Cell] = []
     for arm in plan:
         alike = arm.kind == PLAIN and not catalog.entry("arms", arm.name).facts.get("random", False)
         for seed in seeds[:1] if alike else seeds:
             for number, draw in enumerate(draws):
-                for share, rows in draw.items():
+                for share in budgets(draw):
+                    rows = draw[share]
                     if number > 0 and len(rows) == max(len(r) for r in draw.values()) and share == 1.0:
                         continue
                     out.extend(Cell(arm.name, float(share), len(rows), seed, number, str(p)) for p in arm.protocols)
     return out
+
+
+def budgets(draw: Mapping[float, Any]) -> list[float]:
+    """The shares of a draw, one for each number of labels that they come to: where few are labelled, a hundredth and a
+    tenth may both be one item a class. All labels go before another share that takes them all, else the first stays.
+
+    >>> budgets({0.01: [7, 9], 0.1: [7, 9], 0.5: [3, 7, 9], 1.0: [1, 3, 7, 9]})
+    [0.01, 0.5, 1.0]
+    """
+    kept: dict[int, float] = {}
+    for share, rows in draw.items():
+        if len(rows) not in kept or share == 1.0:
+            kept[len(rows)] = share
+    return list(kept.values())
 
 
 def plain_arms(prepared: Prepared) -> list[str]:

@@ -102,7 +102,9 @@ class Run:
         if last:
             text.append(f"loss {last['loss']:.4f}, {last['items_per_second']:.0f} items/s, {last['health']}")
         where = shlex.join([str(self.folder), str(self.config["data"])])
-        text.append(f"next: unlabeled evaluate {where} --labels 0.1")
+        known = self.config.get("labelled", True)  # runs of earlier versions do not say
+        verb, more = ("evaluate", "--labels 0.1") if known else ("embed", "-o features.parquet")
+        text.append(f"next: unlabeled {verb} {where} {more}")
         return text
 
 
@@ -112,7 +114,8 @@ def create(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> Run:
     Args:
         folder: where to put it.
         recipe: what it is made of.
-        facts: `data` (path as given) and `items` (fingerprint of the training items).
+        facts: `data` (path as given), `items` (fingerprint of the training items), and `labelled` (whether there are
+            labels to evaluate it with).
 
     Raises:
         UserError: when the folder holds another run.

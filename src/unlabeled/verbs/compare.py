@@ -42,11 +42,13 @@ class Comparison:
         """The answer, a small table, where the page is, and what comes next."""
         accuracy = self.summary[self.summary["metric"] == "accuracy"]
         wide = accuracy.pivot_table(index=["arm", "protocol"], columns="labels", values="mean")
-        out = [self.answer.sentence, *self.answer.details, ""]
-        out.append(f"{'accuracy with so many labels':<36}" + "".join(f"{int(n):>8}" for n in wide.columns))
         wide = wide.sort_values(next(iter(wide.columns)), ascending=False)
-        for name, row in zip(wide.index.map(", ".join), wide.to_numpy(), strict=True):
-            out.append(f"{name:<36}" + "".join(f"{v:>8.3f}" for v in row))
+        out = [self.answer.sentence, *self.answer.details, ""]
+        names = wide.index.map(", ".join)
+        width = max(36, *(len(name) + 1 for name in names))
+        out.append(f"{'accuracy with so many labels':<{width}}" + "".join(f"{int(n):>8}" for n in wide.columns))
+        for name, row in zip(names, wide.to_numpy(), strict=True):
+            out.append(f"{name:<{width}}" + "".join(f"{v:>8.3f}" for v in row))
         then = f"for a model to use: unlabeled bundle {shlex.quote(str(self.folder))}"
         return [*out, "", f"open {self.report}", then]
 
@@ -75,7 +77,7 @@ def compare(
         data: folder, manifest (.csv, .parquet) or array file (.npz) with some labels.
         methods: names from "unlabeled methods", with settings as simclr(temperature=0.5); all takes every one that
             can serve the data.
-        labels: label budgets: shares of the training labels (0.1), or counts (20).
+        labels: label budgets: shares of the training labels (0.1), or counts (20); of equal counts one.
         seeds: how many times each method is pretrained.
         draws: how many times the labelled items are drawn.
         protocols: how labels are used: linear, knn, propagate, finetune.

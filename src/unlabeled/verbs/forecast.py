@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from unlabeled import progress
 from unlabeled.ahead import scores
 from unlabeled.ahead.forecast import LINEAR, called
 from unlabeled.ahead.forecast import forecast as foretell
@@ -85,7 +86,7 @@ def forecast(
     folder = Path(out) if out else folder_name(data, "forecast")
     summary = scores.summary(found.errors, found.groups, "horizon", LINEAR)
     learnt = list(dict.fromkeys(called(opened)))
-    sentence, details = scores.sentence(summary, "horizon", LINEAR, learnt, "{} steps ahead")
+    sentence, details = scores.sentence(summary, "horizon", LINEAR, learnt, _ahead)
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "forecast.csv", summary)
     answer: dict[str, Any] = {"sentence": sentence, "details": details, "limits": LIMITS}
@@ -97,6 +98,10 @@ def forecast(
     page = Told(answer, summary, "horizon", true, shown, past, lead, found.variables)
     report = write(page, folder / "forecast.html", Path(data).resolve().name)
     return Foretold(folder, sentence, tuple(details), summary, found.season, report)
+
+
+def _ahead(horizon: float) -> str:
+    return f"{progress.count(horizon, 'step')} ahead"
 
 
 def table(summary: pd.DataFrame, by: str) -> list[str]:

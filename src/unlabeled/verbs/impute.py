@@ -82,7 +82,7 @@ def impute(
     folder = Path(out) if out else folder_name(data, "impute")
     summary = scores.summary(found.errors, dict.fromkeys(shares, found.groups), "share", LINE)
     learnt = list(dict.fromkeys(called(opened)))
-    sentence, details = scores.sentence(summary, "share", LINE, learnt, "{:.0%} hidden")
+    sentence, details = scores.sentence(summary, "share", LINE, learnt, _hidden)
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "impute.csv", summary)
     answer: dict[str, Any] = {"sentence": sentence, "details": details, "limits": LIMITS}
@@ -98,3 +98,7 @@ def impute(
     return Filled(
         folder, sentence, tuple(details), summary, write(page, folder / "impute.html", Path(data).resolve().name)
     )
+
+
+def _hidden(share: float) -> str:
+    return f"{100 * share:g} % hidden"

@@ -67,7 +67,7 @@ def pretrain(
         "items": fingerprint(paths, rows),
         "budget": asdict(budget),
     }
-    facts |= {"split": setup.seed}
+    facts |= {"split": setup.seed, "labelled": len(prepared.table.classes) > 1 and len(prepared.test) > 0}
     with device.lead_first():
         run = create(folder, recipe.with_steps(count), facts)
     settings = {"data": data, "method": method, "setup": replace(setup, out=str(folder)), "budget": budget}

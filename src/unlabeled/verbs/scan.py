@@ -10,7 +10,7 @@ from unlabeled.data.scan import scan as index
 from unlabeled.data.table import Table
 from unlabeled.progress import count
 
-MOST_CLASSES = 12  # that are listed by name
+MOST_CLASSES, WIDEST = 12, 40  # that are listed by name, and letters up to which their figures stand in a column
 
 
 @dataclass(frozen=True)
@@ -51,23 +51,25 @@ class ScanResult:
         facts = self.report.facts
         out = []
         if facts["classes"]:
-            out.append(f"{len(facts['classes'])} classes, {facts['labelled']:,} labelled items")
-            width = max(len(name) for name in facts["classes"])
-            for name, parts in list(facts["classes"].items())[:MOST_CLASSES]:
+            many = count(len(facts["classes"]), "class", "classes")
+            out.append(f"{many}, {count(facts['labelled'], 'labelled item')}")
+            some = [(" ".join(name.split()), parts) for name, parts in list(facts["classes"].items())[:MOST_CLASSES]]
+            width = min(WIDEST, max(len(name) for name, _ in some))
+            for name, parts in some:
                 out.append(f"  {name:<{width}}  " + ", ".join(f"{n:,} {split}" for split, n in parts.items()))
             if len(facts["classes"]) > MOST_CLASSES:
                 out.append(f"  and {len(facts['classes']) - MOST_CLASSES} more")
         else:
             out.append("no labels")
         if facts["groups"]:
-            out.append(f"{facts['groups']:,} groups")
+            out.append(count(facts["groups"], "group"))
         if facts["domains"]:
             out.append("domains: " + ", ".join(f"{name} {n:,}" for name, n in facts["domains"].items()))
         if "variables" in facts:
             names, (low, usual, high) = facts["variables"], facts["lengths"]
             told = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
             long = f"{high:,}" if low == high else f"{low:,} to {high:,} (mostly {usual:,})"
-            out.append(f"{len(names)} variables over {long} steps of {facts['step']:g}: {told}")
+            out.append(f"{count(len(names), 'variable')} over {long} steps of {facts['step']:g}: {told}")
             if facts["statics"]:
                 out.append(f"told once of each: {', '.join(facts['statics'])}")
         if "seconds" in facts:

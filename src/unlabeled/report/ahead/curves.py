@@ -3,10 +3,11 @@
 from typing import Any
 
 from unlabeled.report.blocks import Block, legend
-from unlabeled.report.plots import figure, numbers, thin
+from unlabeled.report.plots import INK, SOFT, figure, numbers, thin
 from unlabeled.report.section import Section
 
 TITLE = "Windows to look at"
+BEFORE, TRUE = "before", "what happened"
 MOST = 3  # variables of a window that are drawn
 
 
@@ -15,17 +16,18 @@ def section(source: Any) -> Section:
     figures: dict[str, Any] = {}
     blocks = []
     arms = {arm: source.colours[arm] for arm in source.drawn}
+    known = ({} if source.past is None else {BEFORE: SOFT}) | {TRUE: INK}
     for k in range(len(source.true)):
         for v in range(min(MOST, source.true.shape[1])):
             name = f"window-{k}-{v}"
-            traces = [_line("what happened", "var(--ink)", source.before, source.true[k, v])]
+            traces = [_line(TRUE, INK, source.before, source.true[k, v])]
             if source.past is not None:
                 x = list(range(source.past.shape[2]))
-                traces.insert(0, _line("before", "var(--soft)", 0, source.past[k, v], x))
+                traces.insert(0, _line(BEFORE, SOFT, 0, source.past[k, v], x))
             traces += [_line(arm, colour, source.before, source.drawn[arm][k, v]) for arm, colour in arms.items()]
             figures[name] = figure(traces, 240, x={"title": {"text": "step"}}, y={"title": {"text": "spreads"}})
             alt = f"{source.variables[v]}: what was told of it against what happened."
-            blocks.append(Block(source.variables[v], name, alt, 240, legend(name, arms)))
+            blocks.append(Block(source.variables[v], name, alt, 240, legend(name, known | arms)))
     return Section({"lead": source.lead, "blocks": blocks}, figures)
 
 

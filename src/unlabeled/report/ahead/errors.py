@@ -1,5 +1,6 @@
 """The errors of every arm, and how far each is from the plain rule."""
 
+import math
 from typing import Any
 
 from unlabeled.report.blocks import Block, Cell, Row
@@ -23,10 +24,11 @@ def section(source: Any) -> Section:
             rows.append(Row(str(arm), cells, colour=source.colours[arm]))
         head = ["", *(source.head(s) for s in steps)]
         blocks.append(
-            Block(word, caption=f"{word}, in units of the training data's spread; 95 %", head=head, rows=rows)
+            Block(word, caption=f"{word}, in units of the training data's spread; 95 % intervals", head=head, rows=rows)
         )
     return Section({"lead": "", "blocks": blocks})
 
 
 def _cell(row: dict[str, float]) -> Cell:
-    return Cell(f"{row['mean']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}")
+    known = math.isfinite(row["low"]) and math.isfinite(row["high"])
+    return Cell(f"{row['mean']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}" if known else "")

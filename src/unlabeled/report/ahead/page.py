@@ -41,8 +41,9 @@ class Told:
 
     @property
     def colours(self) -> dict[str, str]:
-        """A colour for each arm."""
-        return colours({a: "random" if a == "random" else "trained" for a in self.table["arm"].unique()})
+        """A colour for each arm; those that are drawn come first, so that no two of them share one."""
+        arms = dict.fromkeys([*self.drawn, *self.table["arm"].unique()])
+        return colours({a: "random" if a == "random" else "trained" for a in arms})
 
     @property
     def before(self) -> int:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from unlabeled.metrics import confusion
-from unlabeled.progress import count
+from unlabeled.progress import count, in_percent
 from unlabeled.report.folder import Absent, Study
-from unlabeled.report.plots import Spec, figure, numbers
+from unlabeled.report.plots import SOFT, Spec, figure, numbers
 from unlabeled.report.section import Section
 from unlabeled.report.words import Contender, label
 
@@ -16,6 +16,8 @@ TITLE = "Classes"
 FIGURES = ("precision", "recall", "f1")
 WRITTEN = 12  # classes up to which the counts stand in the matrix
 DRAWN = 60  # classes up to which there is a matrix
+UPRIGHT, NAMED = 10, 20  # classes up to which names stand aslant, and at all, under its columns
+WIDE = 18  # letters of a name at a row or column
 
 
 def section(study: Study) -> Section:
@@ -56,38 +58,67 @@ def _rows(study: Study, contender: Contender, labels: int, classes: Sequence[str
         for key in FIGURES:
             value = float(mean.get(f"{key}/{name}", float("nan")))
             known = bool(np.isfinite(value))
-            cells.append(
-                {"value": f"{100 * value:.1f}" if known else "–", "bar": f"{100 * value:.1f}" if known else "0"}
-            )
+            cells.append({"value": in_percent(value) if known else "–", "bar": f"{100 * value:.1f}" if known else "0"})
         out.append({"name": name, "cells": cells, "support": f"{mean.get(f'support/{name}', 0):,.0f}"})
     return out
 
 
 def _confusion(study: Study, contender: Contender, labels: int, n: int) -> tuple[np.ndarray, int]:
-    """Counts (true, taken for) summed over all fits, and the number of fits."""
-    total = np.zeros((n, n), np.int64)
-    cells = study.cells(contender, labels)
-    for cell in cells:
-        total += confusion(cell.probabilities, study.test["labels"].astype(np.int64), n)
-    return total, len(cells)
+    """Counts (true, taken for) summed over all fits, and the number of fits; an answer that is no number is for no
+    class, and a fit without any other does not count.
+    """
+    total, fits = np.zeros((n, n), np.int64), 0
+    for cell in study.cells(contender, labels):
+        told = np.isfinite(cell.probabilities).all(1)
+        total += confusion(cell.probabilities[told], study.test["labels"].astype(np.int64)[told], n)
+        fits += bool(told.any())
+    return total, fits
 
 
 def _pairs(counts: np.ndarray, classes: Sequence[str]) -> list[str]:
     """The three largest mistakes in words, as shares of the true class."""
-    share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     np.fill_diagonal(share, 0)
     order = np.argsort(-share, axis=None, kind="stable")[:3]
     places = zip(*np.unravel_index(order, share.shape), strict=True)
-    return [f"{share[i, j]:.0f} % of {classes[i]} are taken for {classes[j]}" for i, j in places if share[i, j]]
+    return [
+        f"{in_percent(share[i, j], 0)} % of {classes[i]} are taken for {classes[j]}" for i, j in places if share[i, j]
+    ]
 
 
 def _height(n: int) -> int:
-    return int(np.clip(150 + 26 * n, 320, 620))
+    return max(int(np.clip(150 + 26 * n, 320, 620)), 150 + 13 * n)
+
+
+def _names(classes: Sequence[str]) -> list[str]:
+    """Names short enough for rows and columns: cut at the end or, where that makes some alike, by what all share."""
+    cut = [label(c, WIDE) for c in classes]
+    if len(set(cut)) == len(set(classes)):
+        return cut
+    first = _alike(classes)
+    last = _alike([c[first:][::-1] for c in classes])
+    return [label("…" * (first > 0) + c[first : len(c) - last] + "…" * (last > 0), WIDE) for c in classes]
+
+
+def _alike(names: Sequence[str]) -> int:
+    """With how many letters all names begin alike."""
+    columns = enumerate(zip(*names, strict=False))
+    return next((i for i, letters in columns if len(set(letters)) > 1), min(map(len, names)))
+
+
+def _under(names: Sequence[str]) -> Spec:
+    """How names stand under columns. Slanted down to the right, those of the last columns would run out of the figure,
+    and are left away.
+    """
+    if len(names) > NAMED:
+        return {"showticklabels": False, "title": {"text": "taken for, in the same order"}}
+    slant = {"tickangle": -40 if len(names) <= UPRIGHT else -90} if max(map(len, names)) > 4 else {}
+    return {"ticklabeloverflow": "allow", "title": {"text": "taken for"}} | slant
 
 
 def _matrix(counts: np.ndarray, classes: Sequence[str]) -> Spec:
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    names = [label(c, 18) for c in classes]
+    names = _names(classes)
     hover = [[f"{count(int(v), 'prediction')}" for v in row] for row in counts]
     z = [numbers(row, 3) for row in share]
     trace = {
@@ -99,8 +130,7 @@ def _matrix(counts: np.ndarray, classes: Sequence[str]) -> Spec:
     if len(classes) <= WRITTEN:
         trace |= {"text": [[f"{v:.0f}" if v >= 0.5 else "" for v in row] for row in share], "texttemplate": "%{text}"}
     ticks = {"tickvals": list(range(len(classes))), "ticktext": names, "showgrid": False}
-    spec = figure(
-        [trace], _height(len(classes)), x=ticks | {"title": {"text": "taken for"}}, y=ticks | {"autorange": "reversed"}
-    )
+    small = {"tickfont": {"color": SOFT, "size": 10}} if len(classes) > NAMED else {}
+    spec = figure([trace], _height(len(classes)), x=ticks | _under(names), y=ticks | small | {"autorange": "reversed"})
     spec["layout"]["yaxis"]["title"] = {"text": "true class"}
     return spec

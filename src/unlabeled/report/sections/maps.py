@@ -48,7 +48,11 @@ def section(study: Study) -> Section | None:
     facts = {
         "arms": arms,
         "panels": panels,
-        "classes": [{"name": c, "colour": class_style(k)[0], "group": str(k)} for k, c in enumerate(study.classes)],
+        "classes": [
+            {"name": c, "colour": colour, "symbol": symbol, "group": str(k)}
+            for k, c in enumerate(study.classes)
+            for colour, symbol in [class_style(k)]
+        ],
         "shown": len(items),
         "all": len(labels),
     }

@@ -34,8 +34,9 @@ def _rows(study: Study, labels: int) -> list[dict[str, Any]]:
             {"contender": contender, "value": METRICS["accuracy"].show(mean), "gap": "", "interval": "", "level": False}
         )
         if gap is not None:
-            out[-1]["gap"] = f"{100 * gap['difference']:.1f}"
+            out[-1]["gap"] = f"{100 * gap['difference']:.1f}".replace("-", "−")
             known = math.isfinite(gap["low"]) and math.isfinite(gap["high"])
-            out[-1]["interval"] = f"{100 * gap['low']:.1f} to {100 * gap['high']:.1f}" if known else ""
+            ends = f"{100 * gap['low']:.1f} to {100 * gap['high']:.1f}".replace("-", "−")
+            out[-1]["interval"] = ends if known else ""
             out[-1]["level"] = not gap["low"] > 0  # without an interval nothing is beaten
     return out

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from unlabeled.metrics import right
 from unlabeled.progress import count
 from unlabeled.report.folder import Absent, Cell, Study
 from unlabeled.report.pictures import Sheet, sheet
@@ -34,10 +35,11 @@ def section(study: Study) -> Section:
     players, panels = Players(study), []
     for key, cell in fits.items():
         wrong, sure, unsure = ([_card(study, cell, thumbs, players, int(i)) for i in group] for group in chosen[key])
-        mistakes = int((cell.probabilities.argmax(1) != labels).sum())
+        mistakes = int((~right(cell.probabilities, labels)).sum())
+        lost = int((~np.isfinite(cell.probabilities).all(1)).sum())
         panels.append({
             "key": key, "wrong": wrong, "sure": sure, "unsure": unsure, "draw": cell.draw, "seed": cell.seed,
-            "mistakes": count(mistakes, "mistake"), "of": count(len(labels), "test item"),
+            "mistakes": count(mistakes, "mistake"), "of": count(len(labels), "test item"), "lost": lost,
         })  # fmt: skip
     facts = {
         "contenders": [c.name for c in study.contenders],
@@ -49,10 +51,12 @@ def section(study: Study) -> Section:
 
 
 def _choose(probabilities: np.ndarray, labels: np.ndarray) -> Sequence[np.ndarray]:
-    """Items that were wrong with the most confidence, right with the most, and right with the least."""
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
+    """Items that were wrong with the most confidence, right with the most, and right with the least; those whose
+    answer is no number have no confidence, and are not shown.
+    """
+    confidence, good = probabilities.max(1), right(probabilities, labels)
     order = np.argsort(-confidence, kind="stable")
-    wrong, hits = order[~right[order]][:WRONG], order[right[order]]
+    wrong, hits = order[~good[order] & np.isfinite(confidence[order])][:WRONG], order[good[order]]
     sure = hits[:SURE]
     return wrong, sure, hits[len(sure) :][-UNSURE:][::-1]
 
