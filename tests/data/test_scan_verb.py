@@ -72,3 +72,9 @@ def test_the_next_command_can_be_copied_where_names_have_spaces(digits: Path, tm
     last = scan(str(tmp_path / "my photos")).lines()[-1]
     assert last.startswith("next: ")
     assert shlex.split(last)[3] == str(tmp_path / "my photos")
+
+
+def test_the_next_command_learns_from_the_folder_beside_as_well(digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "no labels.png").write_bytes(next(digits.glob("train/0/*.png")).read_bytes())
+    words = shlex.split(scan(str(digits / "train"), deep=False, unlabeled=str(tmp_path)).lines()[-1])
+    assert words[words.index("--unlabeled") + 1] == str(tmp_path)

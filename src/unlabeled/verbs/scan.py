@@ -21,11 +21,13 @@ class ScanResult:
         table: the items that can be read, one row each.
         report: what the doctor says.
         listed: whether `lines` lists the broken files instead.
+        beside: the folder of further items without labels, "" for none.
     """
 
     table: Table
     report: Report
     listed: bool = False
+    beside: str = ""
 
     def lines(self) -> list[str]:
         """The same for people: form, counts, classes, findings, and what to do next."""
@@ -89,13 +91,14 @@ class ScanResult:
 
     def _next(self) -> str:
         root = shlex.quote(str(self.table.root))
+        more = f" --unlabeled {shlex.quote(self.beside)}" if self.beside else ""
         if len(self.table) < 2:
             return ""
         labelled = len(self.report.facts["classes"]) > 1 or any(f.kind == "marks" for f in self.report.findings)
         first = kind(self.table.modality).first
         if labelled:
-            return f"unlabeled compare {root} --methods {','.join(first)}"
-        return f"unlabeled pretrain {root} --method {first[0]}"
+            return f"unlabeled compare {root} --methods {','.join(first)}{more}"
+        return f"unlabeled pretrain {root} --method {first[0]}{more}"
 
 
 def scan(data: str, *, broken: bool = False, deep: bool = True, unlabeled: str | None = None) -> ScanResult:
@@ -118,4 +121,4 @@ def scan(data: str, *, broken: bool = False, deep: bool = True, unlabeled: str |
     """
     table = index(data, unlabeled=unlabeled)
     report = doctor.examine(table, deep=deep or broken)
-    return ScanResult(table.without(report.broken[len(table.broken) :]), report, broken)
+    return ScanResult(table.without(report.broken[len(table.broken) :]), report, broken, unlabeled or "")
