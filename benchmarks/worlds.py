@@ -2,6 +2,7 @@
 
     python benchmarks/worlds.py signs-light --steps 2000 --seeds 3       # goes on where it was stopped
     python benchmarks/worlds.py signs-light --table                     # from what is there, as Markdown
+    python benchmarks/worlds.py signs-light --strangers                 # what its encoders take for no sign at all
 
 | name | domains |
 |---|---|
@@ -13,7 +14,9 @@
 It writes a manifest that names the domain of each picture and calls `unlabeled transfer` with SimCLR, MoCo v2, BYOL,
 C2SSL and C2SSL's control (the same interventions as augmentation), DANN with and without the target, Deep CORAL, random
 weights and supervised training; every frozen encoder is read by the plain and by the styled probe. Defaults
-throughout; nothing is chosen by test items.
+throughout; nothing is chosen by test items. `--strangers` asks every detector of the catalog, on every frozen encoder,
+to tell the source's test items from the domain that was kept back and from pictures of other things; the threshold
+keeps 95 % of held-out training items of the source.
 """
 
 import argparse
@@ -22,7 +25,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from unlabeled.data.splits import nested_draws
 from unlabeled.settings import Budget, Setup, Training
+from unlabeled.shift import strangers
+from unlabeled.shift.bench import Bench
+from unlabeled.shift.subjects import data_for, find
+from unlabeled.training.devices import open_device
 from unlabeled.verbs.transfer import transfer
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -56,6 +64,36 @@ def _halves(items: pd.DataFrame) -> list[str]:
     return ["test" if n % 2 else "train" for n in number]
 
 
+def others(name: str, folder: Path) -> dict[str, str]:
+    """Pictures of other things than a world's own, of their test parts."""
+    found = {"steel": str(DATA / "neu_steel" / "test"), "roads": str(DATA / "road_scenes" / "test")}
+    if name != "pacs":
+        objects = pd.read_csv(manifest("pacs", folder)).query("split == 'test'")
+        objects[["path"]].to_csv(folder / "objects.csv", index=False)
+        found["objects"] = str(folder / "objects.csv")
+    return found
+
+
+def strange(name: str, folder: Path, targets: list[str]) -> pd.DataFrame:
+    """The share flagged of each set of strangers by target, arm and detector; and paired differences in CSV beside."""
+    items, out = pd.read_csv(manifest(name, folder.parent)), []
+    for target in targets:
+        place = folder / "targets" / target
+        kept, away = place / "source.csv", place / f"{target}.csv"
+        items[items["domain"] != target].drop(columns="domain").to_csv(kept, index=False)
+        items.query("domain == @target and split == 'test'")[["path"]].to_csv(away, index=False)
+        subjects = find([str(place)])
+        data, _ = data_for(str(kept), subjects)
+        rows = nested_draws(data.table.labels, data.labelled, [1.0], 1, 0)[0][1.0]
+        bench = Bench(place / "strangers", data, [rows], open_device(Training(threads=1, device="cpu")), "finetune")
+        bench.fill(subjects, [])
+        found = strangers.measure(bench, subjects, {"kept back": str(away)} | others(name, folder.parent))
+        found.table.to_csv(place / "strangers.csv", index=False)
+        found.differences.to_csv(place / "strangers_differences.csv", index=False)
+        out.append(found.table.assign(target=target))
+    return pd.concat(out)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("world", choices=tuple(WORLDS))
@@ -69,8 +107,16 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=0, help="side of the views; up to 40 ResNets keep all places")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "unlabeled-worlds")
     parser.add_argument("--table", action="store_true", help="print what is there and train nothing")
+    parser.add_argument("--strangers", action="store_true", help="what its encoders take for no item of theirs")
     args = parser.parse_args()
     folder = args.out / args.world
+    if args.strangers:
+        done = sorted(p.name for p in (folder / "targets").iterdir())
+        odd = strange(args.world, folder, done if args.targets == "all" else args.targets.split(","))
+        for figure in ("detected", "auroc"):
+            means = odd.pivot_table(index=["detector", "arm"], columns="strangers", values=figure)
+            print(f"{figure}, in %\n{means.mul(100).round(1).to_string()}\n")
+        return
     if not args.table:
         args.out.mkdir(parents=True, exist_ok=True)
         found = transfer(

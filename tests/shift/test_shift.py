@@ -13,6 +13,7 @@ from unlabeled import UserError, cli
 from unlabeled.protocols.linear import Linear
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.shift import bench
+from unlabeled.shift.subjects import find
 from unlabeled.verbs.compare import compare
 from unlabeled.verbs.embed import embed
 from unlabeled.verbs.evaluate import evaluate
@@ -317,3 +318,15 @@ def test_an_arm_can_be_added_later(scanners: Path, study: Path, tmp_path: Path) 
     )
     assert set(found.robustness["arm"]) == {"mae", "simclr", "random"}
     assert (place / "cells" / "random-s0" / "contrast-3.npz").read_bytes() == kept
+
+
+def test_trainings_that_differ_in_their_seed_alone_are_one_arm(study: Path, tmp_path: Path) -> None:
+    first, again, other = (str(study / "runs" / name) for name in ("mae-s0", "mae-s1", "simclr-s0"))
+    found = {(s.arm, s.seed) for s in find([first, again, other])}
+    assert found == {("mae", 0), ("mae", 1), ("simclr", 0), ("random", 0), ("random", 1)}
+    longer = tmp_path / "longer"
+    shutil.copytree(again, longer)
+    config = json.loads((longer / "config.json").read_text("utf-8"))
+    config["recipe"]["training"]["lr"] = 0.5
+    (longer / "config.json").write_text(json.dumps(config), "utf-8")
+    assert [s.arm for s in find([first, str(longer)])] == ["mae", "mae (longer)", "random", "random"]

@@ -60,6 +60,7 @@ class Subject:
 
 def find(places: Sequence[str]) -> list[Subject]:
     """The runs in the given folders: of a run, or of a study with all its arms and seeds; random weights come last.
+    Runs that differ in their seed alone are trainings of one arm, wherever they lie.
 
     Raises:
         UserError: when a folder holds neither, a run is not finished, or the runs do not read pictures alike.
@@ -67,8 +68,7 @@ def find(places: Sequence[str]) -> list[Subject]:
     out: list[Subject] = []
     for place in places:
         found = _of(Path(place))
-        names = {s.arm for s in found}
-        taken = {s.arm for s in out if s.arm in names}
+        taken = {s.arm for s in found for t in out if t.arm == s.arm and not _again(s, t)}
         tag = Path(place).resolve().name
         out += [replace(s, arm=f"{s.arm} ({tag})") if s.arm in taken else s for s in found]
     keys = [s.key for s in out]
@@ -87,6 +87,12 @@ def find(places: Sequence[str]) -> list[Subject]:
                 "compare runs of one size and form",
             )
     return out + _random(out)
+
+
+def _again(a: Subject, b: Subject) -> bool:
+    """Whether two are trainings of one arm with seeds of their own."""
+    mine, theirs = ({k: v for k, v in s.recipe.numbers().items() if k != "seed"} for s in (a, b))
+    return a.seed != b.seed and mine == theirs
 
 
 def _of(place: Path) -> list[Subject]:
