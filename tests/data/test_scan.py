@@ -321,3 +321,14 @@ def test_how_files_that_cannot_be_read_as_they_are_can_be(tmp_path: Path, name: 
     for place in (tmp_path / name, tmp_path):
         with pytest.raises(UserError, match=remedy):
             scan(place)
+
+
+@pytest.mark.parametrize(
+    ("first", "end", "words"),
+    [("-5", "10", "the range -5 to 10 of a.wav"), ("10", "10", "the range 10 to 10"), ("x", "10", "no whole numbers")],
+)
+def test_a_range_that_holds_nothing_is_told_as_such(tmp_path: Path, first: str, end: str, words: str) -> None:
+    (tmp_path / "a.wav").touch()
+    (tmp_path / "list.csv").write_text(f"path,first,end,label\na.wav,0,10,x\na.wav,{first},{end},y\n")
+    with pytest.raises(UserError, match=words):
+        scan(tmp_path / "list.csv")

@@ -81,14 +81,23 @@ def _items(listed: pd.DataFrame, path: Path) -> pd.DataFrame:
     paths = spelled([_tidy(p) for p in listed["path"]], path.parent)
     if {"first", "end"} <= set(listed.columns):
         ends = zip(paths, listed["first"], listed["end"], strict=True)
-        try:
-            paths = [
-                f"{p}@{int(a)}+{int(b) - int(a)}" if isinstance(a, str) and isinstance(b, str) else p
-                for p, a, b in ends
-            ]
-        except ValueError:
-            raise UserError(f"{path} has ranges that are no whole numbers", "give rows counted from 0") from None
+        paths = [_part(p, a, b, path) if isinstance(a, str) and isinstance(b, str) else p for p, a, b in ends]
     return frame(paths, splits, columns["label"], columns["group"], columns["domain"])
+
+
+def _part(item: str, first: str, end: str, path: Path) -> str:
+    """The name of a part of an item, from its first row or sample up to the end.
+
+    Raises:
+        UserError: when these are no whole numbers, or hold nothing.
+    """
+    try:
+        a, b = int(first), int(end)
+    except ValueError:
+        raise UserError(f"{path} has ranges that are no whole numbers", "give rows counted from 0") from None
+    if not 0 <= a < b:
+        raise UserError(f"{path} has the range {a} to {b} of {item}", "count rows from 0, and end behind the first")
+    return f"{item}@{a}+{b - a}"
 
 
 def split_of(given: object, label: object, path: Path) -> str:
