@@ -309,7 +309,7 @@ def _by_auroc(overall: pd.DataFrame, gaps: pd.DataFrame, most: tuple[str, float]
         line = f"{row['arm']}: AUROC {ranks(row)}, AUPRC {row['auprc']:.3f}, right on {_percent(row)}"
         line += ", having seen the target's training items without labels" if row["kind"] == ADAPTS else ""
         if row["arm"] != base["arm"]:
-            line += f"; {_rank_gap(gaps, row['arm'], base['arm'])} against {base['arm']}"
+            line += f"; {_rank_gap(gaps, row['arm'], base['arm'], ' against ' + base['arm'])}"
         details.append(f"{line}.")
     return text, details
 
@@ -323,12 +323,12 @@ def _mean_gap(table: pd.DataFrame, a: str, b: str) -> dict[Any, Any]:
     return table[(table["arm_a"] == a) & (table["arm_b"] == b) & (table["target"] == MEAN)].iloc[0].to_dict()
 
 
-def _rank_gap(gaps: pd.DataFrame, a: str, b: str) -> str:
+def _rank_gap(gaps: pd.DataFrame, a: str, b: str, against: str = "") -> str:
     row = _mean_gap(gaps, a, b)
     if row["low"] != row["low"]:
-        return f"{row['difference']:+.3f} (no interval)"
+        return f"{row['difference']:+.3f}{against} (no interval)"
     beyond = ", which is not beyond chance" if row["low"] <= 0 <= row["high"] else ""
-    return f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}){beyond}"
+    return f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}){against}{beyond}"
 
 
 def _gap(found: Outcome, a: str, b: str) -> str:
