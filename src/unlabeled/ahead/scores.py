@@ -69,7 +69,7 @@ def sentence(
     if any(won) and level == won:
         where = "everywhere that was tried" if all(won) else "in part"
         verdict = (
-            f"That learning pays is not shown: features beat the {plain} rule {where}, and untrained ones as well."
+            f"That learning pays is not shown: features beat the {plain} rule {where}, and untrained ones are no worse."
         )
     elif all(won):
         verdict = f"What was learnt without labels pays: its features beat the {plain} rule everywhere that was tried."

@@ -1,7 +1,7 @@
 """The tables of a transfer: every arm in a domain that it has not seen; here the test labels are opened, once."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +80,8 @@ def gather(
         summary.append(row | {"low": found.low, "high": found.high, "n": found.n})
     names = [c.target for c in todo]
     whole = {arm.name: _joined(hits, names, arm.name) for arm in arms}
-    metric = macro([len(c.test) for c in todo])
+    sizes = [len(c.test) for c in todo]
+    metric = mean_of([share] * len(todo), sizes)
     every = groups(todo[0].source, np.concatenate([c.test for c in todo]))  # a patient of two targets is one
     for arm in arms:
         found = stats.summarise(whole[arm.name], groups=every, metric=metric)
@@ -92,7 +93,7 @@ def gather(
         return Outcome(table, frame, _overall(table, frame), gaps)
     measures = {c.target: _auroc(c) for c in todo}
     answers_of = {arm.name: _joined(said, names, arm.name) for arm in arms}
-    together = {MEAN: mean_of(list(measures.values()), [len(c.test) for c in todo])}
+    together = {MEAN: mean_of(list(measures.values()), sizes)}
     ranks = _gaps(answers_of, said, names, (every, units), together | measures)
     return Outcome(table, frame, _overall(table, frame), gaps, ranks)
 
@@ -119,13 +120,14 @@ def _gaps(
         measures: the figure, by target; the mean of the values where none is named.
     """
     rows = []
-    for a, b in itertools.permutations(whole, 2):
+    for a, b in itertools.combinations(whole, 2):
         pairs = [(MEAN, whole[a], whole[b], groups_of[0])]
         pairs += [(t, cells[t, a, TARGET], cells[t, b, TARGET], groups_of[1][t]) for t in targets]
         for target, first, second, some in pairs:
             d = stats.paired_difference(first, second, groups=some, metric=measures.get(target))
-            row = {"arm_a": a, "arm_b": b, "target": target, "difference": d.difference, "low": d.low, "high": d.high}
-            rows.append(row | {"n": d.n, "seeds": d.seeds, "p": d.p})
+            row = {"target": target, "n": d.n, "seeds": d.seeds, "p": d.p}
+            rows.append(row | {"arm_a": a, "arm_b": b, "difference": d.difference, "low": d.low, "high": d.high})
+            rows.append(row | {"arm_a": b, "arm_b": a, "difference": -d.difference, "low": -d.high, "high": -d.low})
     columns = ["arm_a", "arm_b", "target", "difference", "low", "high", "n", "seeds", "p"]
     found = pd.DataFrame(rows, columns=columns)
     return found.assign(p_holm=stats.holm_of_pairs(found, ["target"]))
@@ -135,7 +137,6 @@ def mean_of(measures: Sequence[stats.Metric], sizes: Sequence[int]) -> stats.Met
     """The mean over targets of a figure of each, for values of the targets' items one after the other; a target that
     has none, as where no item of a class was drawn, does not count.
 
-    >>> share = lambda values, weights: (weights * values).sum(1) / weights.sum(1)
     >>> mean_of([share, share], [1, 3])(np.array([1, 0, 0, 1]), np.ones((1, 4))).round(3).tolist()
     [0.667]
     """
@@ -150,22 +151,10 @@ def mean_of(measures: Sequence[stats.Metric], sizes: Sequence[int]) -> stats.Met
     return measure
 
 
-def macro(sizes: Sequence[int]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """For the bootstrap of `stats`: values of the targets' items one after the other, every target counting the same.
-
-    >>> macro([1, 3])(np.array([1, 0, 0, 1]), np.ones((1, 4))).round(3).tolist()
-    [0.667]
-    """
-    part = np.repeat(np.eye(len(sizes)), sizes, axis=0)  # (N, targets)
-
-    def measure(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        total = weights @ part
-        sums = (weights * values) @ part
-        there = total > 0
-        shares = np.divide(sums, total, out=np.zeros_like(sums), where=there)
-        return np.asarray(shares.sum(1) / there.sum(1))
-
-    return measure
+def share(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The weighted mean (R,) of values (N,) for weights (R, N); nan where no item has any weight."""
+    total = weights.sum(1)
+    return np.asarray(np.divide(weights @ values, total, out=np.full(len(weights), np.nan), where=total > 0))
 
 
 def _joined(

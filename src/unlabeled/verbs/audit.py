@@ -35,7 +35,7 @@ WINDOW = re.compile(r"@\d+\+\d+$")
 SEEN = "items that the model has learnt from may be among these, which flatters it"
 SHOWN = ("accuracy", "ece", "coverage", "abstained")
 SOME = 6  # parts that are named
-NAMES = ("group", "domain", "label")  # columns whose numbers count nothing
+NUMBERED = ("group", "domain", "label")  # whose numbers are names, as of hospitals
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +132,7 @@ def audit(
     y = np.array([code[label] for label in table.items["label"].iloc[read]])
     units = unit_numbers(table, read)
     whole = figures.figures(found, y, loaded.limits, units)
-    told = {k: v[read] if known_as(k) in NAMES else fairness.banded(v[read]) for k, v in columns.items()}
+    told = {k: v[read] if known_as(k) in NUMBERED else fairness.banded(v[read]) for k, v in columns.items()}
     parts = fairness.table(found, y, loaded.limits, told, groups=units)
     left += tuple(f"{k}: {few}" for k, v in told.items() if (few := _few(v)))
     left += (f"{count(len(rows) - len(read), 'item')} cannot be read",) if len(read) < len(rows) else ()
