@@ -36,7 +36,7 @@ def repeat(x: np.ndarray, y: np.ndarray, rows: np.ndarray, seed: int, turns: int
         names = np.unique(y[learn])
         hits[part == turn] = names[probe.predict(x[test]).argmax(1)] == y[test]
         truth.append(float((names[probe.predict(x[rest]).argmax(1)] == y[rest]).mean()))
-    told = stats.summarise([(0, 0, hits[part < turns])])
+    told = stats.summarise([(0, 0, hits[part < turns])], turns=turns)
     return float(told.low <= np.mean(truth) <= told.high), told.high - told.low, told.mean - float(np.mean(truth))
 
 

@@ -56,6 +56,42 @@ def test_the_width_is_that_of_the_one_source_of_chance(source: str) -> None:
     assert s.high - s.low == pytest.approx(2 * half, rel=0.08)
 
 
+def test_items_that_were_tested_on_in_turns_count_for_fewer() -> None:
+    """By 1 + 5 / 4 in the variance that is theirs; what comes from seeds is not theirs."""
+    random = np.random.default_rng(6)
+    right = random.random(80) < 0.7
+    for told in (summarise, lambda cells, turns=1: paired_difference(cells, [(0, 0, np.zeros(80))], turns=turns)):
+        once, turns = told([(0, 0, right)]), told([(0, 0, right)], turns=5)
+        assert (turns.high - turns.low) / (once.high - once.low) == pytest.approx(1.5, rel=1e-6)
+    of_seeds = [(s, 0, np.full(80, v)) for s, v in enumerate(random.random(5))]
+    once, turns = summarise(of_seeds), summarise(of_seeds, turns=5)
+    assert (turns.low, turns.high) == pytest.approx((once.low, once.high))
+    alike = summarise([(0, 0, np.ones(80))], turns=5)
+    assert alike.low == pytest.approx(0.025 ** (2.25 / 80))
+
+
+def test_the_interval_of_turns_covers_the_accuracy_of_their_fits() -> None:
+    """Nearest class means from 40 labels: without regard to the turns too few intervals hold the truth."""
+    random = np.random.default_rng(7)
+    x_all, y_all = random.normal(size=(4000, 12)), random.integers(0, 2, 4000)
+    x_all[:, 0] += y_all
+    held = {1: 0, 5: 0}
+    for _ in range(150):
+        x, y = random.normal(size=(40, 12)), np.arange(40) % 2
+        x[:, 0] += y
+        part, right, truth = np.arange(40) // 2 % 5, np.zeros(40), []
+        for turn in range(5):
+            learn = part != turn
+            low, high = (x[learn & (y == c)].mean(0) for c in (0, 1))
+            axis, middle = high - low, (high + low) / 2
+            right[~learn] = ((x[~learn] - middle) @ axis > 0) == y[~learn]
+            truth.append((((x_all - middle) @ axis > 0) == y_all).mean())
+        for turns in held:
+            s = summarise([(0, 0, right)], turns=turns, resamples=400)
+            held[turns] += bool(s.low <= np.mean(truth) <= s.high)
+    assert held[1] / 150 < 0.95 <= held[5] / 150
+
+
 def test_draws_of_their_own_seed_are_resampled_within_it() -> None:
     random = np.random.default_rng(2)
     effect = random.normal(size=40)

@@ -6,8 +6,10 @@ or groups n - 1 are drawn, which makes the variance of the mean right for small 
 those of a normal law, so that the interval is widened by Student's t with as many degrees of freedom as the seeds,
 draws and items have that the variance comes from (Satterthwaite 1946): three seeds that differ make it twice as wide.
 One item or group alone has no interval. Where all are alike, the interval reaches as far as an unseen one may differ
-(Clopper & Pearson 1934). Two contenders are compared by the interval of their paired difference, never by two bars
-that overlap. With few seeds no test of significance is made at all.
+(Clopper & Pearson 1934). Items that were tested on in n turns, each by a fit to those of the other turns, count for
+fewer, as the fits share most items: their part of the variance is 1 + n / (n - 1) times as large (Nadeau & Bengio
+2003). Two contenders are compared by the interval of their paired difference, never by two bars that overlap.
+With few seeds no test of significance is made at all.
 """
 
 import math
@@ -81,6 +83,7 @@ def summarise(
     cells: Sequence[Cell],
     *,
     groups: np.ndarray | None = None,
+    turns: int = 1,
     resamples: int = 2000,
     seed: int = 0,
     metric: Metric | None = None,
@@ -91,6 +94,7 @@ def summarise(
         cells: (seed, draw, values) with a value (N,) for each test item, such as right or wrong; the same items in
             every cell.
         groups: (N,) patients, parts ...: whole groups are resampled instead of items.
+        turns: in which the items were tested on, each by a fit to the items of all other turns; 1 for one fit.
         resamples: of the bootstrap, 2000 or more for a report.
         seed: of the bootstrap.
         metric: from one cell's values (N, ...) and item weights (R, N) to figures (R,), 0 to 1; by default the weighted
@@ -104,7 +108,8 @@ def summarise(
     (0.625, 2, True)
     """
     points, replicates = _bootstrap(cells, groups, resamples, seed, metric)
-    low, high = _ends(cells, points, replicates, groups, _bounds(cells, 0.0) if metric is None else (0.0, 1.0))
+    bounds = _bounds(cells, 0.0) if metric is None else (0.0, 1.0)
+    low, high = _ends(cells, points, replicates, groups, bounds, turns)
     sd = float(points.std(ddof=1)) if len(points) > 1 else float("nan")
     seeds = len({s for s, _, _ in cells})
     return Summary(float(points.mean()), sd, low, high, len(points), seeds, _caution(seeds))
@@ -115,6 +120,7 @@ def paired_difference(
     b: Sequence[Cell],
     *,
     groups: np.ndarray | None = None,
+    turns: int = 1,
     resamples: int = 2000,
     seed: int = 0,
     metric: Metric | None = None,
@@ -125,6 +131,7 @@ def paired_difference(
         a: cells of the first contender, as for `summarise`.
         b: cells of the second, on the same items.
         groups: (N,) resampled as wholes.
+        turns: as for `summarise`.
         resamples: of the bootstrap.
         seed: of the bootstrap.
         metric: as for `summarise`.
@@ -150,7 +157,7 @@ def paired_difference(
         results = [_bootstrap(cells, groups, resamples, seed, metric) for cells in pair]
         points, replicates = (x - y for x, y in zip(*results, strict=True))
     bounds = _bounds(paired, -1.0) if metric is None else (-1.0, 1.0)
-    low, high = _ends(paired, points, replicates, groups, bounds)
+    low, high = _ends(paired, points, replicates, groups, bounds, turns)
     own = np.array([s for s, _ in both])
     seeds = np.unique(own)
     by_seed = np.array([points[own == s].mean() for s in seeds])
@@ -264,23 +271,16 @@ def _bootstrap(
     of_cell = _cell_weights(np.array([c[0] for c in cells]), np.array([c[1] for c in cells]), resamples, random)
     unit = np.arange(items) if groups is None else np.unique(groups, return_inverse=True)[1].ravel()
     values = [np.asarray(v) for _, _, v in cells]
-    whole = np.ones((1, items))
-    stack = np.stack([v.astype(np.float64) for v in values]) if metric is None else None
-    points = (
-        stack.mean(1)
-        if stack is not None
-        else np.array([float(metric(v, whole)[0]) for v in values])
-        if metric
-        else np.empty(0)
-    )
+    stack, whole = np.stack(values).astype(np.float64) if metric is None else np.empty(0), np.ones((1, items))
+    points = stack.mean(1) if metric is None else np.array([float(metric(v, whole)[0]) for v in values])
     parts = []
     step = max(1, TABLE // items)
     for begin in range(0, resamples, step):
         mine = of_cell[begin : begin + step]
         of_item = resampled(int(unit.max()) + 1, len(mine), random)[:, unit]
-        if stack is not None:
+        if metric is None:
             parts.append(((mine @ stack) * of_item).sum(1) / of_item.sum(1))
-        elif metric is not None:
+        else:
             parts.append(np.einsum("rc,cr->r", mine, np.stack([metric(v, of_item) for v in values])))
     return points, np.concatenate(parts)
 
@@ -314,6 +314,7 @@ def _ends(
     replicates: np.ndarray,
     groups: np.ndarray | None,
     bounds: tuple[float, float],
+    turns: int,
 ) -> tuple[float, float]:
     """Ends of the 95 % interval from figures of the cells and of the resampled whole; nan where one item stands alone,
     or a cell has no figure. Where all items are alike, as far as the share of others may go unseen among so many.
@@ -326,17 +327,25 @@ def _ends(
     if spread < TINY:
         if not math.isfinite(bounds[0]):
             return middle, middle
-        unseen = 1 - 0.025 ** (1 / units)
+        unseen = 1 - 0.025 ** ((1 + shared(turns)) / units)
         return middle - unseen * (middle - bounds[0]), middle + unseen * (bounds[1] - middle)
     ends = np.quantile(known, [0.025, 0.975])
-    low, high = np.clip(middle + _student(cells, points, spread, units) * (ends - middle), *bounds)
+    low, high = np.clip(middle + _student(cells, points, spread, units, turns) * (ends - middle), *bounds)
     return float(low), float(high)
 
 
-def _student(cells: Sequence[Cell], points: np.ndarray, spread: float, units: int) -> float:
-    """How much wider Student's interval is than the normal one, for a variance of the mean that comes in parts from few
-    seeds, few draws and the rest, items (Satterthwaite 1946).
+def shared(turns: int) -> float:
+    """By how much of itself the variance of items grows where they are tested on in so many turns: the mean over turns
+    times the test items per training item of each (Nadeau & Bengio 2003); 0 for one turn, which shares nothing.
+
+    >>> shared(1), shared(5)
+    (0.0, 1.25)
     """
+    return turns / (turns - 1) if turns > 1 else 0.0
+
+
+def _student(cells: Sequence[Cell], points: np.ndarray, spread: float, units: int, turns: int) -> float:
+    """How much wider the interval is than the normal one, for a variance from few seeds, few draws and items."""
     seeds, draws = (np.unique([c[i] for c in cells], return_inverse=True)[1] for i in (0, 1))
     n, m = int(seeds.max()) + 1, int(draws.max()) + 1
     parts = []
@@ -348,24 +357,27 @@ def _student(cells: Sequence[Cell], points: np.ndarray, spread: float, units: in
         own = [points[seeds == s] for s in range(n)]
         within = sum(float(p.var(ddof=1)) / len(p) for p in own if len(p) > 1) / n**2
         parts.append((within, len(points) - n))
-    return widening(parts, spread, units)
+    return widening(parts, spread, units, turns)
 
 
-def widening(parts: Sequence[tuple[float, int]], spread: float, units: int) -> float:
+def widening(parts: Sequence[tuple[float, int]], spread: float, units: int, turns: int = 1) -> float:
     """How much wider Student's 95 % interval is than the normal one for a variance in parts (Satterthwaite 1946).
 
     Args:
         parts: variances of the mean with their degrees of freedom, such as that of few seeds.
         spread: variance of the mean, above 0; what the parts leave of it is that of items or groups.
         units: number of the items or groups, above 1.
+        turns: in which they were tested on, which lets their part grow.
 
     >>> round(widening([(0.01, 2)], 0.01, 100), 2), round(widening([], 0.01, 100), 2)
     (2.2, 1.01)
     """
-    parts = [*parts, (max(spread - sum(v for v, _ in parts), 0.0), units - 1)]
-    total = sum(v for v, _ in parts)
-    freedom = total**2 / sum(v**2 / f for v, f in parts)
-    return float(scipy_stats.t.ppf(0.975, freedom) / scipy_stats.norm.ppf(0.975))
+    rest = max(spread - sum(v for v, _ in parts), 0.0)
+    grown = [*parts, (rest * (1 + shared(turns)), units - 1)]
+    total = sum(v for v, _ in grown)
+    freedom = total**2 / sum(v**2 / f for v, f in grown)
+    more = math.sqrt(total / (sum(v for v, _ in parts) + rest))
+    return more * float(scipy_stats.t.ppf(0.975, freedom) / scipy_stats.norm.ppf(0.975))
 
 
 def _means(points: np.ndarray, which: np.ndarray) -> np.ndarray:

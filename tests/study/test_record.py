@@ -79,6 +79,21 @@ def test_items_of_a_group_are_one(tmp_path: Path) -> None:
     assert by_patient.differences["low"].iloc[0] <= own.differences["low"].iloc[0]
 
 
+def test_items_that_were_tested_on_in_turns_say_less(tmp_path: Path) -> None:
+    """Every figure of items and every difference is half as wide again; a ranking without a fault is less sure, too."""
+    y = np.random.default_rng(0).integers(0, 2, 60)
+    said = {c: answers(y, 0.8 if c.arm == "simclr" else 0.7, 0) for c in CELLS}
+    at_once = prepared(y, [None] * 60)
+    turns = cast(Prepared, SimpleNamespace(**vars(at_once) | {"turns": np.arange(60) % 5}))
+    once, five = scored(tmp_path / "a", at_once, said), scored(tmp_path / "b", turns, said)
+    for metric in ("accuracy", "nll", "brier", "macro_f1", "sensitivity", "specificity", "auroc", "auprc"):
+        narrow, wide = (row(t, metric)["high"] - row(t, metric)["low"] for t in (once, five))
+        assert wide > 1.2 * narrow, metric
+    apart = [t.differences["high"].iloc[0] - t.differences["low"].iloc[0] for t in (once, five)]
+    assert apart[1] / apart[0] == pytest.approx(1.5)
+    assert record._all_in_order(y, None, 5)[0] < record._all_in_order(y, None)[0]
+
+
 def test_an_item_without_a_group_stands_for_itself() -> None:
     data = prepared(np.zeros(5, np.int64), ["a", "a", None, None, "b"])
     found = groups(data, data.test)

@@ -16,6 +16,7 @@ from unlabeled.progress import count
 from unlabeled.study.fits import groups
 from unlabeled.study.plan import PLAIN, Arm, Cell
 from unlabeled.study.short import FITTED
+from unlabeled.study.turns import times
 
 KEYS = ["arm", "share", "labels", "protocol"]
 Key = tuple[str, float, int, str]
@@ -44,7 +45,7 @@ class Tables:
 def tables(folder: Path, prepared: Prepared, plan: Sequence[Arm], cells: Sequence[Cell]) -> Tables:
     """Score all cells against the test labels and write `table.csv`, `summary.csv` and `differences.csv`."""
     labels = prepared.table.labels[prepared.test]
-    classes, units = prepared.table.classes, groups(prepared, prepared.test)
+    classes, units, turns = prepared.table.classes, groups(prepared, prepared.test), times(prepared)
     encoders = {arm.name: "" if arm.kind == PLAIN else str(arm.recipe.encoder) for arm in plan}
     rows: list[dict[str, Any]] = []
     summary: list[dict[str, Any]] = []
@@ -67,11 +68,14 @@ def tables(folder: Path, prepared: Prepared, plan: Sequence[Arm], cells: Sequenc
         hits[key] = [(seed, draw, metrics.right(p, labels)) for seed, draw, p in told]
         for metric in dict.fromkeys(name for figures in own for name in figures if "/" not in name):
             values = np.array([figures.get(metric, np.nan) for figures in own])
-            low, high = _interval(metric, hits[key] if metric == "accuracy" else told, labels, len(classes), units)
+            low, high = _interval(
+                metric, hits[key] if metric == "accuracy" else told, labels, len(classes), units, turns
+            )
             sd = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
             facts = {"metric": metric, "mean": float(values.mean()), "sd": sd, "low": low, "high": high}
             summary.append(dict(zip(KEYS, key, strict=True)) | facts | {"n": len(values)})
-    found = Tables(pd.DataFrame(rows), pd.DataFrame(summary), _differences(hits, units), tuple(dict.fromkeys(diverged)))
+    pairs = _differences(hits, units, turns)
+    found = Tables(pd.DataFrame(rows), pd.DataFrame(summary), pairs, tuple(dict.fromkeys(diverged)))
     for name in ("table", "summary", "differences"):
         write_csv(folder / f"{name}.csv", getattr(found, name))
     return found
@@ -92,26 +96,28 @@ def _interval(
     labels: np.ndarray,
     classes: int,
     units: np.ndarray | None,
+    turns: int,
 ) -> tuple[float, float]:
     """Ends of the 95 % interval of a figure over seeds, draws and test items; nan where it has none."""
     if not all(np.isfinite(v).all() for _, _, v in cells):
         return float("nan"), float("nan")
     if metric == "accuracy":
-        told = stats.summarise(cells, groups=units)
+        told = stats.summarise(cells, groups=units, turns=turns)
     elif metric in EACH:
-        told = stats.summarise([(s, d, EACH[metric](v.astype(np.float64), labels)) for s, d, v in cells], groups=units)
+        each = [(s, d, EACH[metric](v.astype(np.float64), labels)) for s, d, v in cells]
+        told = stats.summarise(each, groups=units, turns=turns)
     elif metric in WHOLE:
         many = int(np.clip(stats.TABLE // len(labels), 200, 1000))
         how = metrics.weighted(metric, labels, classes)
-        told = stats.summarise(cells, groups=units, metric=how, resamples=many)
+        told = stats.summarise(cells, groups=units, turns=turns, metric=how, resamples=many)
         if metric in RANKS and classes == 2 and told.mean == 1:
-            return _all_in_order(labels, units)
+            return _all_in_order(labels, units, turns)
     else:
         return float("nan"), float("nan")
     return told.low, told.high
 
 
-def _all_in_order(labels: np.ndarray, units: np.ndarray | None) -> tuple[float, float]:
+def _all_in_order(labels: np.ndarray, units: np.ndarray | None, turns: int = 1) -> tuple[float, float]:
     """The interval of a ranking of two classes without a fault, which no resample has either: as far as an unseen item
     of the rarer class may differ (Clopper & Pearson 1934), for however many others there are, it tells of those few.
 
@@ -120,7 +126,7 @@ def _all_in_order(labels: np.ndarray, units: np.ndarray | None) -> tuple[float, 
     """
     own = np.arange(len(labels)) if units is None else units
     rare = min(len(np.unique(own[labels == c])) for c in (0, 1))
-    return (0.025 ** (1 / rare), 1.0) if rare > 1 else (float("nan"), float("nan"))
+    return (0.025 ** ((1 + stats.shared(turns)) / rare), 1.0) if rare > 1 else (float("nan"), float("nan"))
 
 
 def _surprise(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -138,7 +144,7 @@ RANKS = ("auroc", "auprc")
 WHOLE = ("macro_f1", "sensitivity", "specificity", "auroc", "auprc")  # those of all items together
 
 
-def _differences(hits: Mapping[Key, list[stats.Cell]], units: np.ndarray | None) -> pd.DataFrame:
+def _differences(hits: Mapping[Key, list[stats.Cell]], units: np.ndarray | None, turns: int) -> pd.DataFrame:
     rows = []
     for a, b in itertools.combinations(hits, 2):
         if a[1] != b[1]:
@@ -146,7 +152,7 @@ def _differences(hits: Mapping[Key, list[stats.Cell]], units: np.ndarray | None)
         first, second = _pair(hits[a], hits[b])
         if not first:
             continue
-        d = stats.paired_difference(first, second, groups=units)
+        d = stats.paired_difference(first, second, groups=units, turns=turns)
         where = {
             "share": a[1],
             "labels": a[2],

@@ -1,8 +1,8 @@
 """Where few items are labelled and many are not, each labelled one is tested on once: cross-validation of all that
 labels are used for, over encoders that saw none of the labelled items.
 
-With 60 labels that is off by 5 to 7 points where a fifth of them is off by 10, but its 95 % intervals hold the truth in
-80 to 93 % of cases only, fewest where the labels were drawn at random among many classes (`benchmarks/turns.py`).
+With 60 labels that is off by 5 to 7 points where a fifth of them is off by 10 (`benchmarks/turns.py`). Its intervals
+regard that the fits share most of the labels (`stats.shared`); else they hold the truth in 80 to 93 % of cases only.
 """
 
 from collections.abc import Sequence
@@ -92,19 +92,24 @@ def _apart(table: Table, rows: np.ndarray, codes: np.ndarray) -> Table:
 def draws(prepared: Prepared, shares: Sequence[float], number: int) -> list[list[dict[float, np.ndarray]]]:
     """For each turn the label draws from the items that are not tested on in it; without turns one list of them."""
     y, rows, turns = prepared.table.labels, prepared.labelled, prepared.turns
-    parts = [rows] if turns is None else [rows[turns != turn] for turn in range(int(turns.max()) + 1)]
+    parts = [rows] if turns is None else [rows[turns != turn] for turn in range(times(prepared))]
     return [nested_draws(y, part, shares, number, 0) for part in parts]
+
+
+def times(prepared: Prepared) -> int:
+    """In how many turns the test items are asked; 1 where all are asked at once."""
+    return 1 if prepared.turns is None else int(prepared.turns.max()) + 1
 
 
 def told(prepared: Prepared) -> list[str]:
     """What is to be said of the turns, in a sentence; nothing where there are none."""
     if prepared.turns is None:
         return []
-    items, times = len(prepared.test), int(prepared.turns.max()) + 1
+    items, many = len(prepared.test), times(prepared)
     return [
-        f"Each of the {items} labelled items was tested on once, in {times} turns, by what had learnt from the labels "
-        "of the others; no pretraining saw any of them. Intervals from turns are somewhat narrow: with 60 labels they "
-        "held the truth in 80 to 93 % of trials."
+        f"Each of the {items} labelled items was tested on once, in {many} turns, by what had learnt from the labels "
+        "of the others; no pretraining saw any of them. The intervals are wider than those of as many items that were "
+        "set apart, as the turns share labels."
     ]
 
 
