@@ -11,7 +11,8 @@ from sklearn.metrics import f1_score
 from unlabeled import stats
 from unlabeled.errors import UserError
 from unlabeled.metrics import weighted
-from unlabeled.stats import crossing, holm, interval, paired_difference, paired_t, summarise
+from unlabeled.significance import holm, paired_t
+from unlabeled.stats import crossing, in_order, interval, paired_difference, summarise
 
 Cells = list[tuple[int, int, np.ndarray]]
 
@@ -201,14 +202,34 @@ def test_macro_f1_is_resampled_as_a_metric() -> None:
     assert d.low > 0 and d.difference == pytest.approx(s.mean - summarise(worse, metric=metric).mean)
 
 
+def test_the_interval_of_a_good_ranking_holds_the_truth() -> None:
+    """20 of 120 items are ill and rank well above the others: quantiles of resamples held 0.983 in 83 % of trials."""
+    random, ill = np.random.default_rng(3), np.arange(120) >= 100
+    truth, held = scipy_stats.norm.cdf(3 / math.sqrt(2)), 0
+    measure = weighted("auroc", ill.astype(int), 2)
+    for trial in range(150):
+        risk = 1 / (1 + np.exp(-(random.normal(size=120) + 3 * ill)))
+        told = summarise([(0, 0, np.stack([1 - risk, risk], 1))], metric=measure, resamples=300, seed=trial)
+        low, high = in_order(ill) if told.mean == 1 else (told.low, told.high)
+        assert 0 <= low <= told.mean <= high <= 1
+        held += low <= truth <= high
+    assert held / 150 >= 0.92
+
+
 def test_a_metric_that_is_the_mean_gives_the_interval_of_the_mean() -> None:
+    """Of a difference the very same; of a figure one as wide, but even in the log-odds."""
     a, b = (planted(m, 3, 3, 50, np.random.default_rng(9)) for m in (0.7, 0.6))
 
     def mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return np.asarray(weights @ values / weights.sum(1))
 
     plain, same = summarise(a), summarise(a, metric=mean)
-    assert (plain.low, plain.high) == (pytest.approx(same.low), pytest.approx(same.high))
+    assert (plain.mean, plain.high - plain.low) == (
+        pytest.approx(same.mean),
+        pytest.approx(same.high - same.low, rel=0.1),
+    )
+    odds = [math.log(p / (1 - p)) for p in (same.low, same.mean, same.high)]
+    assert odds[1] == pytest.approx((odds[0] + odds[2]) / 2)
     first, second = paired_difference(a, b), paired_difference(a, b, metric=mean)
     assert (first.low, first.high) == (pytest.approx(second.low), pytest.approx(second.high))
 

@@ -17,10 +17,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy import stats as scipy_stats
 
 from unlabeled.errors import UserError
+from unlabeled.significance import paired_t
 
 Cell = tuple[int, int, np.ndarray]
 Metric = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -109,7 +109,7 @@ def summarise(
     """
     points, replicates = _bootstrap(cells, groups, resamples, seed, metric)
     bounds = _bounds(cells, 0.0) if metric is None else (0.0, 1.0)
-    low, high = _ends(cells, points, replicates, groups, bounds, turns)
+    low, high = _ends(cells, points, replicates, groups, bounds, turns, odds=metric is not None)
     sd = float(points.std(ddof=1)) if len(points) > 1 else float("nan")
     seeds = len({s for s, _, _ in cells})
     return Summary(float(points.mean()), sd, low, high, len(points), seeds, _caution(seeds))
@@ -179,55 +179,6 @@ def interval(values: np.ndarray, *, level: float = 0.95) -> tuple[float, float]:
         return float("nan"), float("nan")
     half = float(scipy_stats.t.ppf((1 + level) / 2, len(values) - 1)) * float(values.std(ddof=1)) / len(values) ** 0.5
     return float(values.mean()) - half, float(values.mean()) + half
-
-
-def paired_t(differences: np.ndarray, *, test_share: float = 0.0) -> float:
-    """Two-sided p of a mean difference of 0.
-
-    Args:
-        differences: (n,) one for each seed, or for each split of a cross-validation.
-        test_share: for splits that overlap, test items per training item (Nadeau & Bengio 2003); 0 for independent
-            values.
-
-    >>> round(paired_t(np.array([0.1, 0.2, 0.15, 0.05, 0.1])), 4)
-    0.0093
-    """
-    d = np.asarray(differences, np.float64)
-    n, mean, spread = len(d), float(np.mean(d)), float(np.std(d, ddof=1))
-    if spread == 0:
-        return 1.0 if mean == 0 else 0.0
-    return float(2 * scipy_stats.t.sf(abs(mean) / (spread * (1 / n + test_share) ** 0.5), n - 1))
-
-
-def holm(p: Sequence[float]) -> np.ndarray:
-    """P values corrected for several comparisons (Holm 1979); nan, a test not made, stays nan and does not count.
-
-    >>> holm([0.01, 0.04, 0.03]).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    out = np.asarray(p, np.float64).copy()
-    made = np.flatnonzero(~np.isnan(out))
-    order = made[np.argsort(out[made], kind="stable")]
-    out[order] = np.maximum.accumulate(out[order] * np.arange(len(order), 0, -1)).clip(max=1)
-    return out
-
-
-def holm_of_pairs(differences: pd.DataFrame, by: Sequence[str]) -> np.ndarray:
-    """The p values (N,) of a table of differences (arm_a, arm_b, p), corrected for all pairs that are compared under
-    the same heads; both directions of a pair count once.
-
-    >>> table = pd.DataFrame({"arm_a": list("abac"), "arm_b": list("baca"), "p": [0.01, 0.01, 0.04, 0.04], "at": 1})
-    >>> holm_of_pairs(table, ["at"]).tolist()
-    [0.02, 0.02, 0.04, 0.04]
-    """
-    out: np.ndarray = np.full(len(differences), np.nan)
-    pair = [" | ".join(sorted(names)) for names in zip(differences["arm_a"], differences["arm_b"], strict=True)]
-    rows = differences.assign(pair=pair, row=np.arange(len(differences)))
-    for _, part in rows.groupby(list(by), sort=False):
-        once = part.drop_duplicates("pair")
-        corrected = dict(zip(once["pair"], holm(once["p"].to_list()), strict=True))
-        out[part["row"].to_numpy()] = part["pair"].map(corrected).to_numpy(np.float64)
-    return out
 
 
 def crossing(labels: np.ndarray, scores: np.ndarray, target: float) -> float | None:
@@ -315,9 +266,11 @@ def _ends(
     groups: np.ndarray | None,
     bounds: tuple[float, float],
     turns: int,
+    odds: bool = False,
 ) -> tuple[float, float]:
     """Ends of the 95 % interval from figures of the cells and of the resampled whole; nan where one item stands alone,
-    or a cell has no figure. Where all items are alike, as far as the share of others may go unseen among so many.
+    or a cell has no figure. Where all items are alike, as far as the share of others may go unseen among so many. With
+    `odds` the interval is even in the log-odds: near 1 the quantiles of an area under a curve are too narrow.
     """
     units = len(cells[0][2]) if groups is None else len(np.unique(groups))
     known = replicates[np.isfinite(replicates)]
@@ -329,8 +282,13 @@ def _ends(
             return middle, middle
         unseen = 1 - 0.025 ** ((1 + shared(turns)) / units)
         return middle - unseen * (middle - bounds[0]), middle + unseen * (bounds[1] - middle)
+    wide, mean = _student(cells, points, spread, units, turns), float(points.mean())
+    if odds and 0 < mean < 1:
+        half = min(700.0, wide * 1.96 * spread**0.5 / (mean * (1 - mean)))
+        against = (1 - mean) / mean
+        return 1 / (1 + against * math.exp(half)), 1 / (1 + against * math.exp(-half))
     ends = np.quantile(known, [0.025, 0.975])
-    low, high = np.clip(middle + _student(cells, points, spread, units, turns) * (ends - middle), *bounds)
+    low, high = np.clip(middle + wide * (ends - middle), *bounds)
     return float(low), float(high)
 
 
@@ -342,6 +300,23 @@ def shared(turns: int) -> float:
     (0.0, 1.25)
     """
     return turns / (turns - 1) if turns > 1 else 0.0
+
+
+def in_order(positive: np.ndarray, groups: np.ndarray | None = None, turns: int = 1) -> tuple[float, float]:
+    """The interval of a ranking of two classes without a fault, which no resample has either: as far as an unseen item
+    of the rarer class may differ (Clopper & Pearson 1934), for however many others there are, it tells of those few.
+
+    Args:
+        positive: (N,) bool, which items are of one class.
+        groups: as for `summarise`.
+        turns: as for `summarise`.
+
+    >>> [round(end, 2) for end in in_order(np.arange(300) < 3)]
+    [0.29, 1.0]
+    """
+    own = np.arange(len(positive)) if groups is None else groups
+    rare = min(len(np.unique(own[positive])), len(np.unique(own[~positive])))
+    return (0.025 ** ((1 + shared(turns)) / rare), 1.0) if rare > 1 else (float("nan"), float("nan"))
 
 
 def _student(cells: Sequence[Cell], points: np.ndarray, spread: float, units: int, turns: int) -> float:

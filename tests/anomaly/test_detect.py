@@ -14,6 +14,8 @@ from unlabeled.anomaly import _masks
 from unlabeled.data.scan import scan
 from unlabeled.deploy.inspector import Inspector
 from unlabeled.errors import UserError
+from unlabeled.report.anomalies import ORDER, Inspected
+from unlabeled.report.page import publish
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.verbs.detect import Detected, detect
 from unlabeled.verbs.load import load
@@ -45,7 +47,9 @@ def test_the_answer_comes_first_and_the_files_agree(result: Detected) -> None:
     assert (frame["flagged"] == (frame["p_value"] <= 0.15)).all()
     assert (frame["flagged"] == (frame["score"] > figures["threshold"])).all()
     assert figures["false_alarms"]["hits"] == int(frame["flagged"][~faulty].sum())
-    assert figures["images"]["all"]["auroc"] > 0.9
+    every = figures["images"]["all"]
+    assert every["auroc"] > 0.9
+    assert f"AUROC {every['auroc']:.3f} ({every['auroc_low']:.3f} to {every['auroc_high']:.3f})" in figures["sentence"]
     assert figures["pixels"]["all"]["auroc"] > 0.8
     assert set(figures["pixels"]) == {"all", "dent", "scratch"}
     assert figures["learnt_from"] + figures["kept_apart"] == 50
@@ -58,6 +62,21 @@ def test_shots_are_tested_on_other_faults_than_they_learnt_from(result: Detected
     assert {s["shots"]: s["tested"] for s in shots} == {0: 16, 1: 15, 3: 13}
     assert shots[0]["after"] == pytest.approx(result.figures["images"]["all"]["auroc"])
     assert sum(s["shots"] == 3 for s in shots) == 5
+
+
+def test_the_page_tells_how_sure_and_an_older_folder_has_a_page_too(result: Detected, tmp_path: Path) -> None:
+    every, kept = result.figures["images"]["all"], json.loads((result.folder / "figures.json").read_text("utf-8"))
+    sure = f"{every['auroc_low']:.3f} to {every['auroc_high']:.3f}"
+    assert result.report.read_text("utf-8").count(sure) == 3  # in the sentence, beside the figure, in the table
+    shutil.copytree(result.folder, tmp_path / "old")
+    for one in kept["images"].values():
+        for name in [n for n in one if n.endswith(("_low", "_high"))]:
+            del one[name]
+    kept["sentence"] = "as it was"
+    (tmp_path / "old/figures.json").write_text(json.dumps(kept), "utf-8")
+    target = tmp_path / "page.html"
+    page = publish(Inspected(tmp_path / "old"), ORDER, target, name="old", title="faults").read_text("utf-8")
+    assert sure not in page and f"{every['auroc']:.3f}" in page and "Not shown" not in page
 
 
 def test_the_page_stands_alone_and_shows_every_part(result: Detected) -> None:

@@ -114,7 +114,29 @@ def test_figures_of_items_by_kind() -> None:
     found = figures.images(s, ["", "", "", "dent", "scratch"], 1.75)
     assert found["dent"]["auroc"] == pytest.approx(2 / 3)
     assert found["scratch"]["auroc"] == 1.0
-    assert found["all"] == {"auroc": pytest.approx(5 / 6), "f1": 0.5, "f1_oracle": 0.8, "found": 0.5, "n": 2}
+    everything = found["all"]
+    assert everything["auroc"] == pytest.approx(5 / 6)
+    assert {k: everything[k] for k in ("f1", "f1_oracle", "found", "n")} == {
+        "f1": 0.5, "f1_oracle": 0.8, "found": 0.5, "n": 2,
+    }  # fmt: skip
+    assert everything["auroc_low"] < 5 / 6 < everything["auroc_high"] <= 1
+    assert (everything["found_low"], everything["found_high"]) == pytest.approx((0.0126, 0.9874), abs=1e-4)
+    assert np.isnan([found["dent"]["auroc_low"], found["dent"]["auroc_high"]]).all()  # a dent alone
+
+
+def test_the_interval_of_an_auroc_holds_the_truth_and_regards_groups() -> None:
+    """Normal scores one apart have an AUROC of 0.76; eight pictures of a part that is odd are not eight parts."""
+    random = np.random.default_rng(3)
+    ill, part = np.repeat([False, True], 40), np.repeat(np.arange(10), 8)
+    held = {True: 0, False: 0}
+    for _ in range(100):
+        scores = random.normal(size=80) + random.normal(size=10)[part] + ill * np.sqrt(2)
+        for known in held:
+            low, high = figures.between(scores, ill, part if known else np.arange(80))
+            held[known] += low <= 0.7602 <= high
+    assert held[True] >= 90 > held[False]
+    assert figures.between(np.arange(80.0), ~ill, part) == (0.0, pytest.approx(1 - 0.025 ** (1 / 5)))
+    assert np.isnan(figures.between(np.arange(80.0), ill, np.where(ill, 0, part + 1))).all()
 
 
 @given(scores, st.sampled_from([0.05, 0.1, 0.25, 0.5]))

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from unlabeled import stats
 from unlabeled.data.prepare import Prepared
 from unlabeled.errors import UserError
 from unlabeled.shift.strangers import places
@@ -91,7 +92,7 @@ def test_items_that_were_tested_on_in_turns_say_less(tmp_path: Path) -> None:
         assert wide > 1.2 * narrow, metric
     apart = [t.differences["high"].iloc[0] - t.differences["low"].iloc[0] for t in (once, five)]
     assert apart[1] / apart[0] == pytest.approx(1.5)
-    assert record._all_in_order(y, None, 5)[0] < record._all_in_order(y, None)[0]
+    assert stats.in_order(y == 0, None, 5)[0] < stats.in_order(y == 0)[0]
 
 
 def test_an_item_without_a_group_stands_for_itself() -> None:

@@ -108,30 +108,83 @@ def share_with_interval(hits: int, n: int, own: float = 1.0) -> dict[str, float]
     return {"share": hits / n if n else float("nan"), "low": low, "high": high, "hits": hits, "n": n}
 
 
-def images(scores: np.ndarray, kinds: Sequence[str], threshold: float) -> dict[str, dict[str, float]]:
+def images(
+    scores: np.ndarray, kinds: Sequence[str], threshold: float, *, groups: np.ndarray | None = None, own: float = 1.0
+) -> dict[str, dict[str, float]]:
     """Figures of the items' scores: `all` faulty kinds against the good items, then each kind against them.
 
     Args:
         scores: (N,), more is worse.
         kinds: of each item; "" for a good one.
         threshold: from good items kept apart.
+        groups: (N,) of the parts or recordings that items are of; whole groups are resampled.
+        own: share of each item that no other one holds.
 
     Returns:
-        For `all` and each kind: auroc, f1, f1_oracle, found (share of the faulty that are flagged), n.
+        For `all` and each kind: auroc, f1, f1_oracle, found (share of the faulty that are flagged), n, and the ends of
+        the 95 % intervals of auroc and found (auroc_low, ..., found_high), not numbers where a single group is good or
+        faulty.
     """
     names = np.asarray(kinds, dtype=object)
-    good = scores[names == ""]
-    parts = {"all": scores[names != ""]} | {k: scores[names == k] for k in sorted(set(kinds) - {""})}
-    return {
-        name: {
-            "auroc": auroc(x, good),
-            "f1": f1(x, good, threshold),
-            "f1_oracle": f1_oracle(x, good),
-            "found": float((x > threshold).mean()) if len(x) else float("nan"),
-            "n": len(x),
-        }
-        for name, x in parts.items()
-    }
+    good = names == ""
+    parts = {"all": ~good} | {k: names == k for k in sorted(set(kinds) - {""})}
+    units = np.arange(len(names)) if groups is None else groups
+    out = {}
+    for name, ill in parts.items():
+        x, y, both = scores[ill], scores[good], ill | good
+        apart = len(np.unique(units[ill])) / max(1, ill.sum()) if groups is not None else own
+        low, high = between(scores[both], ill[both], units[both])
+        found = share_with_interval(int((x > threshold).sum()), len(x), apart)
+        out[name] = {
+            "auroc": auroc(x, y), "auroc_low": low, "auroc_high": high, "f1": f1(x, y, threshold),
+            "f1_oracle": f1_oracle(x, y), "found": found["share"], "found_low": found["low"],
+            "found_high": found["high"], "n": len(x),
+        }  # fmt: skip
+    return out
+
+
+def between(scores: np.ndarray, faulty: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """Ends of the 95 % interval of the AUROC over groups of items; nan where a side is of one group or all are alike.
+
+    The variance is that of DeLong et al. (1988) for whole groups (Obuchowski 1997, doi:10.2307/2533958); the interval
+    is Student's on the scale of the log-odds, which does not run over 1.
+
+    Args:
+        scores: (N,), more is worse.
+        faulty: (N,) bool.
+        groups: (N,) of each item.
+
+    >>> [round(end, 2) for end in between(np.array([0.0, 1, 3, 2, 4, 5]), np.arange(6) > 2, np.arange(6))]
+    [0.09, 1.0]
+    """
+    from scipy.stats import t  # these take seconds to import, and a server needs none of them
+
+    from unlabeled.stats import in_order
+
+    few = [len(np.unique(groups[side])) for side in (faulty, ~faulty)]
+    if min(few) < 2:
+        return float("nan"), float("nan")
+    area = auroc(scores[faulty], scores[~faulty])
+    if area in (0.0, 1.0):
+        low, high = in_order(faulty, groups)
+        return (low, high) if area else (1 - high, 1 - low)
+    number = np.unique(groups, return_inverse=True)[1]
+    own, parts = [], []
+    for side, n, sign in zip((faulty, ~faulty), few, (1, -1), strict=True):
+        others = np.sort(scores[~side])
+        below = np.searchsorted(others, scores[side], "left") + np.searchsorted(others, scores[side], "right")
+        share = below / (2 * len(others)) if sign > 0 else 1 - below / (2 * len(others))
+        own.append(np.bincount(number[side], share - area, int(number.max()) + 1) / side.sum())
+        parts.append(n / (n - 1) * float((own[-1] ** 2).sum()))
+    both = len(own[0]) / (len(own[0]) - 1) * 2 * float((own[0] * own[1]).sum())
+    variance = sum(parts) + both
+    if variance < 1e-12:
+        return float("nan"), float("nan")
+    freedom = sum(parts) ** 2 / sum(v**2 / (n - 1) for v, n in zip(parts, few, strict=True))
+    half = float(t.ppf(0.975, freedom)) * np.sqrt(variance) / (area * (1 - area))
+    middle = np.log(area / (1 - area))
+    low, high = 1 / (1 + np.exp(-np.array([middle - half, middle + half]).clip(-700, 700)))
+    return float(low), float(high)
 
 
 @dataclass

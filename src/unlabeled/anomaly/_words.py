@@ -28,7 +28,7 @@ def told(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], list
         )
     if "images" in figures:
         alarms, every = figures["false_alarms"], figures["images"]["all"]
-        flagged = f"({alarms['share']:.1%}; {rate:.1%} were allowed), AUROC {every['auroc']:.3f}."
+        flagged = f"({alarms['share']:.1%}; {rate:.1%} were allowed), AUROC {every['auroc']:.3f}{_span(every)}."
         if events:
             true = count(events["true"], "faulty stretch", "faulty stretches")
             sentence = (
@@ -52,7 +52,8 @@ def told(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], list
         if len(kinds) > 1 and min(v["auroc"] for v in kinds.values()) < 0.99:
             worst = min(kinds, key=lambda k: kinds[k]["auroc"])
             limits.append(
-                f"{worst} is found worst: AUROC {kinds[worst]['auroc']:.3f}, {kinds[worst]['found']:.0%} flagged."
+                f"{worst} is found worst: AUROC {kinds[worst]['auroc']:.3f}{_span(kinds[worst])}, "
+                f"{kinds[worst]['found']:.0%} flagged."
             )
         if figures["unmasked"]:
             limits.append(f"{figures['unmasked']} faulty items have no mask and are left out of the figures on places.")
@@ -69,6 +70,8 @@ def told(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], list
             stretches = count(events["found"], "stretch of time stands out", "stretches of time stand out")
             sentence = f"{stretches}: {flagged}, {rate:.1%} of good ones would be by chance."
         limits.append("Nothing tells which test items are good, so how many faults are missed is not known.")
+    if "images" in figures and not np.isfinite(figures["images"]["all"]["auroc_low"]):
+        limits.append(f"The AUROC has no interval: the good or the faulty {items} are of one group, or all alike.")
     details += _gained([s for s in figures.get("shots", ()) if s["shots"]])
     if alarms := figures.get("false_alarms"):
         chance = f"(95 % interval {alarms['low']:.1%} to {alarms['high']:.1%})"
@@ -88,6 +91,12 @@ def told(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], list
     if not unseen:
         limits.append("The encoder of the given run may have learnt from the items that set the threshold.")
     return sentence, details, limits
+
+
+def _span(figures: Mapping[str, float]) -> str:
+    """The interval of an AUROC, where it has one."""
+    low, high = figures["auroc_low"], figures["auroc_high"]
+    return f" ({low:.3f} to {high:.3f})" if np.isfinite([low, high]).all() else ""
 
 
 def _gained(shots: Sequence[Mapping[str, float]]) -> list[str]:

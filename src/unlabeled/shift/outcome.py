@@ -11,6 +11,7 @@ import pandas as pd
 from unlabeled import metrics, stats
 from unlabeled.metrics import report
 from unlabeled.shift.crossing import Crossing, Place
+from unlabeled.significance import holm_of_pairs
 from unlabeled.study.fits import groups
 from unlabeled.study.plan import Arm
 
@@ -130,7 +131,7 @@ def _gaps(
             rows.append(row | {"arm_a": b, "arm_b": a, "difference": -d.difference, "low": -d.high, "high": -d.low})
     columns = ["arm_a", "arm_b", "target", "difference", "low", "high", "n", "seeds", "p"]
     found = pd.DataFrame(rows, columns=columns)
-    return found.assign(p_holm=stats.holm_of_pairs(found, ["target"]))
+    return found.assign(p_holm=holm_of_pairs(found, ["target"]))
 
 
 def mean_of(measures: Sequence[stats.Metric], sizes: Sequence[int]) -> stats.Metric:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from unlabeled import stats
+from unlabeled.significance import holm_of_pairs
 
 SEVERITIES = 5
 ALL = "all kinds"
@@ -152,7 +153,7 @@ def differences(
             rows += [{"arm_a": a, "arm_b": b} | where | there, {"arm_a": b, "arm_b": a} | where | back]
     columns = ["arm_a", "arm_b", "what", "scope", "difference", "low", "high", "n", "seeds", "probability", "p"]
     found = pd.DataFrame(rows, columns=columns)
-    found["p_holm"] = stats.holm_of_pairs(found, ["what", "scope"])
+    found["p_holm"] = holm_of_pairs(found, ["what", "scope"])
     return found
 
 

@@ -111,22 +111,10 @@ def _interval(
         how = metrics.weighted(metric, labels, classes)
         told = stats.summarise(cells, groups=units, turns=turns, metric=how, resamples=many)
         if metric in RANKS and classes == 2 and told.mean == 1:
-            return _all_in_order(labels, units, turns)
+            return stats.in_order(labels == 0, units, turns)
     else:
         return float("nan"), float("nan")
     return told.low, told.high
-
-
-def _all_in_order(labels: np.ndarray, units: np.ndarray | None, turns: int = 1) -> tuple[float, float]:
-    """The interval of a ranking of two classes without a fault, which no resample has either: as far as an unseen item
-    of the rarer class may differ (Clopper & Pearson 1934), for however many others there are, it tells of those few.
-
-    >>> [round(end, 2) for end in _all_in_order(np.array([1] * 3 + [0] * 297), None)]
-    [0.29, 1.0]
-    """
-    own = np.arange(len(labels)) if units is None else units
-    rare = min(len(np.unique(own[labels == c])) for c in (0, 1))
-    return (0.025 ** ((1 + stats.shared(turns)) / rare), 1.0) if rare > 1 else (float("nan"), float("nan"))
 
 
 def _surprise(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:

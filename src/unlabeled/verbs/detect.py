@@ -170,7 +170,10 @@ def detect(
         }
         if faulty.any():
             known = np.array([k is not None for k in kinds])
-            figures["images"] = _figures.images(seen.scores[known], [k for k in kinds if k is not None], line)
+            figures["images"] = _figures.images(
+                seen.scores[known], [k for k in kinds if k is not None], line,
+                groups=unit_numbers(table, np.flatnonzero(known)), own=min(overlap, 1.0),
+            )  # fmt: skip
             figures["pixels"] = seen.pixels.figures()
             figures["unmasked"] = seen.unmasked
     if shots and seen.places and usual.places:

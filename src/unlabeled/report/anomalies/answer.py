@@ -1,6 +1,6 @@
 """The answer: what is found at the rate of false alarms that was chosen, and what that does not show."""
 
-from unlabeled.report.anomalies.inspected import Inspected
+from unlabeled.report.anomalies.inspected import Inspected, span
 from unlabeled.report.section import Section
 
 TITLE = "Answer"
@@ -14,11 +14,17 @@ def section(found: Inspected) -> Section:
     what, where = ("windows", "steps") if over_time else ("items", "places")
     if "images" in f:
         every, alarms = f["images"]["all"], f["false_alarms"]
+        sure, area = span(every, "found", 0, 100), span(every, "auroc", 3)
+        sure += " %" if sure else ""
         between = f"{100 * alarms['low']:.1f} to {100 * alarms['high']:.1f} %"
         tiles = [
-            (f"faulty {what} found", f"{100 * every['found']:.0f} %", f"of {f['faulty']}"),
+            (
+                f"faulty {what} found",
+                f"{100 * every['found']:.0f} %",
+                "; ".join(p for p in (sure, f"of {f['faulty']}") if p),
+            ),
             ("false alarms", f"{100 * alarms['share']:.1f} %", f"{between}; {100 * f['rate']:g} % allowed"),
-            (f"AUROC of {what}", f"{every['auroc']:.3f}", f"F1 {every['f1']:.3f}"),
+            (f"AUROC of {what}", f"{every['auroc']:.3f}", "; ".join(p for p in (area, f"F1 {every['f1']:.3f}") if p)),
         ]
         if pixels := f["pixels"].get("all"):
             tiles.append((f"AUROC of {where}", f"{pixels['auroc']:.3f}", f"PRO {pixels['pro']:.3f}"))

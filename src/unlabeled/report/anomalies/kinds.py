@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from unlabeled.report.anomalies.inspected import Inspected
+from unlabeled.report.anomalies.inspected import Inspected, span
 from unlabeled.report.section import Section
 
 TITLE = "Kinds of faults"
@@ -15,7 +15,7 @@ def section(found: Inspected) -> Section | None:
         return None
     names = ["all", *(k for k in images if k != "all")]
     rows = [{"name": k, "items": images[k], "places": pixels.get(k)} for k in names]
-    return Section({"rows": rows, "show": _show, "places": bool(pixels)})
+    return Section({"rows": rows, "show": _show, "span": span, "places": bool(pixels)})
 
 
 def _show(value: Any, digits: int = 3) -> str:
