@@ -12,7 +12,7 @@ from unlabeled import stats
 from unlabeled.errors import UserError
 from unlabeled.metrics import weighted
 from unlabeled.significance import holm, paired_t
-from unlabeled.stats import crossing, in_order, interval, paired_difference, summarise
+from unlabeled.stats import crossing, interval, paired_difference, rarer, summarise
 
 Cells = list[tuple[int, int, np.ndarray]]
 
@@ -202,18 +202,19 @@ def test_macro_f1_is_resampled_as_a_metric() -> None:
     assert d.low > 0 and d.difference == pytest.approx(s.mean - summarise(worse, metric=metric).mean)
 
 
-def test_the_interval_of_a_good_ranking_holds_the_truth() -> None:
-    """20 of 120 items are ill and rank well above the others: quantiles of resamples held 0.983 in 83 % of trials."""
-    random, ill = np.random.default_rng(3), np.arange(120) >= 100
-    truth, held = scipy_stats.norm.cdf(3 / math.sqrt(2)), 0
+@pytest.mark.parametrize(("few", "gap"), [(10, 2.5), (20, 3.0)])
+def test_the_interval_of_a_good_ranking_holds_the_truth(few: int, gap: float) -> None:
+    """A few items are ill and rank well above the others: quantiles of resamples held it in 81 and 83 % of trials."""
+    random, ill = np.random.default_rng(3), np.arange(200 + few) >= 200
+    truth, held = scipy_stats.norm.cdf(gap / math.sqrt(2)), 0
     measure = weighted("auroc", ill.astype(int), 2)
     for trial in range(150):
-        risk = 1 / (1 + np.exp(-(random.normal(size=120) + 3 * ill)))
-        told = summarise([(0, 0, np.stack([1 - risk, risk], 1))], metric=measure, resamples=300, seed=trial)
-        low, high = in_order(ill) if told.mean == 1 else (told.low, told.high)
-        assert 0 <= low <= told.mean <= high <= 1
-        held += low <= truth <= high
-    assert held / 150 >= 0.92
+        risk = 1 / (1 + np.exp(-(random.normal(size=len(ill)) + gap * ill)))
+        cell = (0, 0, np.stack([1 - risk, risk], 1))
+        told = summarise([cell], metric=measure, resamples=300, seed=trial, rare=rarer(ill))
+        assert 0 <= told.low <= told.mean <= told.high <= 1
+        held += told.low <= truth <= told.high
+    assert held / 150 >= 0.9
 
 
 def test_a_metric_that_is_the_mean_gives_the_interval_of_the_mean() -> None:

@@ -87,6 +87,7 @@ def summarise(
     resamples: int = 2000,
     seed: int = 0,
     metric: Metric | None = None,
+    rare: int | None = None,
 ) -> Summary:
     """Mean and 95 % interval over cells by bootstrap of seeds, draws and items.
 
@@ -98,7 +99,9 @@ def summarise(
         resamples: of the bootstrap, 2000 or more for a report.
         seed: of the bootstrap.
         metric: from one cell's values (N, ...) and item weights (R, N) to figures (R,), 0 to 1; by default the weighted
-            mean.
+            mean. Its interval is even in the log-odds, as near 1 the quantiles of an area under a curve are too narrow.
+        rare: items or groups of the rarer of two classes, for a metric that ranks them: however many others there are,
+            it tells of those few, which have no interval where it is 1.
 
     Raises:
         UserError: when there is no cell, or the cells do not hold the same number of items.
@@ -109,7 +112,8 @@ def summarise(
     """
     points, replicates = _bootstrap(cells, groups, resamples, seed, metric)
     bounds = _bounds(cells, 0.0) if metric is None else (0.0, 1.0)
-    low, high = _ends(cells, points, replicates, groups, bounds, turns, odds=metric is not None)
+    units = _units(cells, groups) if rare is None else rare
+    low, high = _ends(cells, points, replicates, units, bounds, turns, odds=metric is not None)
     sd = float(points.std(ddof=1)) if len(points) > 1 else float("nan")
     seeds = len({s for s, _, _ in cells})
     return Summary(float(points.mean()), sd, low, high, len(points), seeds, _caution(seeds))
@@ -157,7 +161,7 @@ def paired_difference(
         results = [_bootstrap(cells, groups, resamples, seed, metric) for cells in pair]
         points, replicates = (x - y for x, y in zip(*results, strict=True))
     bounds = _bounds(paired, -1.0) if metric is None else (-1.0, 1.0)
-    low, high = _ends(paired, points, replicates, groups, bounds, turns)
+    low, high = _ends(paired, points, replicates, _units(paired, groups), bounds, turns)
     own = np.array([s for s, _ in both])
     seeds = np.unique(own)
     by_seed = np.array([points[own == s].mean() for s in seeds])
@@ -259,20 +263,23 @@ def resampled(units: int, resamples: int, random: np.random.Generator) -> np.nda
     return np.bincount(picks.ravel(), minlength=resamples * units).reshape(resamples, units).astype(np.float64)
 
 
+def _units(cells: Sequence[Cell], groups: np.ndarray | None) -> int:
+    """Number of items, or of their groups."""
+    return len(cells[0][2]) if groups is None else len(np.unique(groups))
+
+
 def _ends(
     cells: Sequence[Cell],
     points: np.ndarray,
     replicates: np.ndarray,
-    groups: np.ndarray | None,
+    units: int,
     bounds: tuple[float, float],
     turns: int,
     odds: bool = False,
 ) -> tuple[float, float]:
     """Ends of the 95 % interval from figures of the cells and of the resampled whole; nan where one item stands alone,
-    or a cell has no figure. Where all items are alike, as far as the share of others may go unseen among so many. With
-    `odds` the interval is even in the log-odds: near 1 the quantiles of an area under a curve are too narrow.
+    or a cell has no figure. Where all items are alike, as far as the share of others may go unseen among so many.
     """
-    units = len(cells[0][2]) if groups is None else len(np.unique(groups))
     known = replicates[np.isfinite(replicates)]
     if units < 2 or not np.isfinite(points).all() or 2 * len(known) < len(replicates):
         return float("nan"), float("nan")
@@ -302,21 +309,18 @@ def shared(turns: int) -> float:
     return turns / (turns - 1) if turns > 1 else 0.0
 
 
-def in_order(positive: np.ndarray, groups: np.ndarray | None = None, turns: int = 1) -> tuple[float, float]:
-    """The interval of a ranking of two classes without a fault, which no resample has either: as far as an unseen item
-    of the rarer class may differ (Clopper & Pearson 1934), for however many others there are, it tells of those few.
+def rarer(positive: np.ndarray, groups: np.ndarray | None = None) -> int:
+    """How many items or groups the rarer of two classes has, on which a ranking hangs.
 
     Args:
         positive: (N,) bool, which items are of one class.
         groups: as for `summarise`.
-        turns: as for `summarise`.
 
-    >>> [round(end, 2) for end in in_order(np.arange(300) < 3)]
-    [0.29, 1.0]
+    >>> rarer(np.arange(300) < 3)
+    3
     """
     own = np.arange(len(positive)) if groups is None else groups
-    rare = min(len(np.unique(own[positive])), len(np.unique(own[~positive])))
-    return (0.025 ** ((1 + shared(turns)) / rare), 1.0) if rare > 1 else (float("nan"), float("nan"))
+    return min(len(np.unique(own[positive])), len(np.unique(own[~positive])))
 
 
 def _student(cells: Sequence[Cell], points: np.ndarray, spread: float, units: int, turns: int) -> float:

@@ -157,17 +157,15 @@ def between(scores: np.ndarray, faulty: np.ndarray, groups: np.ndarray) -> tuple
     >>> [round(end, 2) for end in between(np.array([0.0, 1, 3, 2, 4, 5]), np.arange(6) > 2, np.arange(6))]
     [0.09, 1.0]
     """
-    from scipy.stats import t  # these take seconds to import, and a server needs none of them
-
-    from unlabeled.stats import in_order
+    from scipy.stats import t  # seconds to import, and a server needs none of it
 
     few = [len(np.unique(groups[side])) for side in (faulty, ~faulty)]
     if min(few) < 2:
         return float("nan"), float("nan")
     area = auroc(scores[faulty], scores[~faulty])
     if area in (0.0, 1.0):
-        low, high = in_order(faulty, groups)
-        return (low, high) if area else (1 - high, 1 - low)
+        unseen = 0.025 ** (1 / min(few))  # Clopper & Pearson 1934, for the rarer side
+        return (unseen, 1.0) if area else (0.0, 1 - unseen)
     number = np.unique(groups, return_inverse=True)[1]
     own, parts = [], []
     for side, n, sign in zip((faulty, ~faulty), few, (1, -1), strict=True):

@@ -109,9 +109,8 @@ def _interval(
     elif metric in WHOLE:
         many = int(np.clip(stats.TABLE // len(labels), 200, 1000))
         how = metrics.weighted(metric, labels, classes)
-        told = stats.summarise(cells, groups=units, turns=turns, metric=how, resamples=many)
-        if metric in RANKS and classes == 2 and told.mean == 1:
-            return stats.in_order(labels == 0, units, turns)
+        rare = stats.rarer(labels == 0, units) if metric in RANKS and classes == 2 else None
+        told = stats.summarise(cells, groups=units, turns=turns, metric=how, resamples=many, rare=rare)
     else:
         return float("nan"), float("nan")
     return told.low, told.high
