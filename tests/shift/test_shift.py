@@ -186,7 +186,7 @@ def test_domains_are_scored_and_left_out(found: Shifted, study: Path, scanners: 
 
 def test_strangers_are_noticed_by_thresholds_of_held_out_items(found: Shifted) -> None:
     table = pd.read_csv(found.folder / "strangers.csv")
-    assert set(table["detector"]) == {"energy", "knn", "mahalanobis", "msp", "vim"}
+    assert set(table["detector"]) == {"energy", "knn", "mahalanobis", "msp", "vim", "texture"}
     assert set(table["arm"]) == {"simclr", "mae", "random"}
     assert (table["strange"] == 40).all() and table["kept"].mean() > 0.85
     assert table[table["detector"] == "mahalanobis"]["auroc"].min() > 0.7

@@ -1,4 +1,4 @@
-"""Do detectors on an arm's features notice items that belong to none of the classes?
+"""Do detectors notice items that belong to none of the classes, by an arm's features or by what it sees on the way?
 
 A fifth of the labelled training items (whole groups) is held out: probe and detectors are fitted on the others, and
 the threshold of the detection rate is set on the fifth. Test items only show what comes of it; strangers set nothing.
@@ -25,6 +25,7 @@ from unlabeled.protocols.linear import Linear
 from unlabeled.shift import severity
 from unlabeled.shift.bench import Bench
 from unlabeled.shift.subjects import LINEAR, SUPERVISED, Subject
+from unlabeled.shift.texture import Texture
 from unlabeled.study.claim import contents
 from unlabeled.study.fits import groups, write_arrays
 from unlabeled.training.loop import embed
@@ -32,6 +33,7 @@ from unlabeled.training.run import fingerprint
 from unlabeled.values import title
 
 KEEP = 0.95  # of the items that belong
+TEXTURE = "texture"  # the detector of bundles, beside those of the catalog
 HELD = 5  # one part in so many of the labelled items sets the threshold
 FIGURES = ("auroc", "fpr95", "aupr_in", "base_in", "aupr_out", "base_out", "detected", "kept")
 
@@ -113,7 +115,7 @@ def places(texts: Sequence[str]) -> dict[str, str]:
 
 
 def measure(bench: Bench, subjects: Sequence[Subject], folders: Mapping[str, str]) -> Strangers:
-    """Fit all detectors of the catalog for every arm, and score test items and strangers with them.
+    """Fit all detectors of the catalog and that of bundles for every arm, and score test items and strangers with them.
 
     Strangers go through the same reading and resizing as the data. Supervised arms are left out: their encoders have
     learnt from the held-out labels; and so are further probes of the same features.
@@ -160,7 +162,7 @@ def _scores(
     bench: Bench, s: Subject, draw: int, code: str, store: Store
 ) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Of each detector the scores of held-out items, test items and strangers; computed once and kept."""
-    path = bench.cell(s, f"strangers-{code}-d{draw}")
+    path = bench.cell(s, f"strange-{code}-d{draw}")
     if not path.is_file():
         data = bench.prepared
         fit, held = split(data, bench.draws[draw], draw)
@@ -176,10 +178,27 @@ def _scores(
             for kind, detector in found.items()
             for word, part in (("held", h), ("known", test), ("strange", odd))
         }
+        known, usual = _texture(bench, s, draw)
+        arrays |= {f"{TEXTURE}/{word}": scores for word, scores in usual.items()}
+        arrays[f"{TEXTURE}/strange"] = known.score(store, np.arange(len(store)))
         write_arrays(path, arrays)
     with np.load(path) as arrays:
         kinds = dict.fromkeys(key.partition("/")[0] for key in arrays.files)
         return {k: (arrays[f"{k}/held"], arrays[f"{k}/known"], arrays[f"{k}/strange"]) for k in kinds}
+
+
+def _texture(bench: Bench, s: Subject, draw: int) -> tuple[Texture, dict[str, np.ndarray]]:
+    """The detector that a bundle of this run would have, and its scores of held-out and test items; made once."""
+    path = bench.cell(s, f"texture-d{draw}")
+    known = Texture(bench.models(s)[draw][0], bench.looks(s))
+    usual = known.load(path)
+    if not usual:
+        data = bench.prepared
+        fit, held = split(data, bench.draws[draw], draw)
+        known.fit(data.store, fit, data.table.labels[fit])
+        usual = {"held": known.score(data.store, held), "known": known.score(data.store, data.test)}
+        known.save(path, usual)
+    return known, usual
 
 
 def _summary(table: pd.DataFrame) -> pd.DataFrame:

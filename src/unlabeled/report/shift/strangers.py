@@ -28,6 +28,7 @@ def section(source: Any) -> Section | None:
     lead = (
         "Flagged is the share of strangers above the threshold that keeps 95 % of held-out training items; beside it "
         "the share of test items that the same threshold keeps. FPR95 is the share of strangers accepted when 95 % of "
-        "the test items are; AUPR stands beside what chance would give."
+        "the test items are; AUPR stands beside what chance would give. Texture is the detector that a bundle has: it "
+        "looks at the first maps and the spectrum, all others at the features."
     )
     return Section({"lead": lead, "blocks": blocks})
