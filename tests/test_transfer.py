@@ -171,6 +171,16 @@ def test_the_answer_and_the_page(found: Transferred) -> None:
     assert "http://" not in body and "https://" not in body
 
 
+def test_the_detector_of_bundles_notices_another_camera(cameras: Path, tmp_path: Path) -> None:
+    more = {"methods": ("simclr",), "adapt": (), "without_target": (), "seeds": 1, "targets": ("inverted",)}
+    by = {d: call(cameras, tmp_path / d, detector=d, **more) for d in ("texture", "mahalanobis")}
+    table = {d: pd.read_csv(t.folder / "table.csv").set_index("arm") for d, t in by.items()}
+    assert table["texture"].loc["simclr", "detected"] > 0.9
+    assert table["texture"].loc[["simclr", "random"], "kept"].min() > 0.85
+    assert any("texture flags" in line for line in by["texture"].details)
+    assert (table["texture"]["accuracy"] == table["mahalanobis"]["accuracy"]).all()
+
+
 def test_from_the_command_line_by_group(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The array file names groups and no domains: each group is one, and the target has test items all the same."""
     data = write(tmp_path / "groups.npz", key="groups")

@@ -19,7 +19,8 @@ from unlabeled.ood import Detector
 from unlabeled.protocols.finetune import Finetune
 from unlabeled.protocols.linear import Linear
 from unlabeled.protocols.styled import Styled
-from unlabeled.shift.strangers import KEEP, split
+from unlabeled.shift.strangers import KEEP, TEXTURE, split
+from unlabeled.shift.texture import Texture
 from unlabeled.study.fits import Bench, full, groups, write_arrays
 from unlabeled.study.plan import Arm, needs, safe
 from unlabeled.training.devices import Device
@@ -202,10 +203,14 @@ def _frozen(place: Place, bench: Bench, crossing: Crossing, arm: Arm, seed: int)
     out = {"target": full(probe.predict(away), y[rows], classes), "source": full(probe.predict(test), y[rows], classes)}
     facts: dict[str, Any] = {"strength": float(probe.strength), "convergence": probe.convergence}
     inside, held = split(data, rows, seed)
-    x, h = (known[np.searchsorted(data.pool, r)] for r in (inside, held))
-    part = fitted(inside)
-    found: Detector = catalog.load("ood", place.detector)().fit(x, y[inside], part.logits(x))
-    scores = [found.score(f, part.logits(f)) for f in (h, test, away)]
+    if place.detector == TEXTURE:
+        seen = Texture(encoder, arm.recipe.looks()).fit(data.store, inside, y[inside])
+        scores = [seen.score(data.store, r) for r in (held, data.test, crossing.test)]
+    else:
+        x, h = (known[np.searchsorted(data.pool, r)] for r in (inside, held))
+        part = fitted(inside)
+        found: Detector = catalog.load("ood", place.detector)().fit(x, y[inside], part.logits(x))
+        scores = [found.score(f, part.logits(f)) for f in (h, test, away)]
     threshold, kept, flagged = metrics.detection(*scores, keep=KEEP)
     facts |= {"threshold": threshold, "held": len(held), "auroc": metrics.separation(scores[1], scores[2])["auroc"]}
     return out | {"kept": kept, "flagged": flagged, "facts": np.array(json.dumps(facts))}

@@ -19,6 +19,7 @@ from unlabeled.report.transfer.page import write
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.shift.crossing import ADAPTS, ALIKE, Crossing, Place, check, crossings, fit, read_by
 from unlabeled.shift.outcome import MEAN, TARGET, Outcome, gather
+from unlabeled.shift.strangers import TEXTURE
 from unlabeled.study.answer import UNEVEN
 from unlabeled.study.claim import identity
 from unlabeled.study.conduct import check_labels, majority
@@ -98,7 +99,8 @@ def transfer(
         targets: domains to keep back, one at a time; all takes every one with labelled test items.
         seeds: how many times each arm is trained.
         by: what a domain is: the column domain, or group.
-        detector: that is to notice items of the target: knn, mahalanobis, vim, energy or msp.
+        detector: that is to notice items of the target: knn, mahalanobis, vim, energy or msp on the features, or
+            texture, which a bundle has, on the first maps and the spectrum.
         setup: encoder, size, seed, where to write.
         budget: of each training, alike for all arms; minutes are those of the whole.
         training: how the loop runs.
@@ -118,7 +120,8 @@ def transfer(
         raise UserError(f"the items in {setup.unlabeled} are of no known domain", "leave --unlabeled out")
     if setup.start:
         raise UserError(f"{setup.start} may have learnt from a domain that is kept back", "leave --start out")
-    catalog.locate("ood", detector)
+    if detector != TEXTURE:
+        catalog.locate("ood", detector)
     device = open_device(training)
     prepared = _read(data, by, setup)
     check_labels(data, prepared)
