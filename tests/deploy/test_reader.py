@@ -47,6 +47,8 @@ def test_a_recording_is_read_whole_or_refused_with_the_reason(tmp_path: Path) ->
     assert why(read, rows(25)).startswith("it is longer than an item"), "by one step, which nobody would look at"
     assert why(read, rows(16, "time,a,b")) == "the file cannot be read: all its values are missing"
     two = rows(8, "time,x,id") + b"\n" + rows(8, "time,x,id").replace(b"time,x,id\n", b"")
+    named = b"\n".join([b"patient,time,x,y", *(b"007," + row for row in rows(16).split(b"\n")[1:])])
+    assert np.array_equal(read.read(named), ready.store.array[0], equal_nan=True), "one patient's, and it says whose"
     assert why(read, two) == "the file cannot be read: it holds several recordings"
 
 

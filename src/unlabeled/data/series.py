@@ -153,8 +153,9 @@ def _first_of(found: Recording, name: str) -> float:
 
 
 def one(file: Path, key: str) -> Recording:
-    """One recording of a file; raises Unreadable when it is not there."""
+    """One recording of a file, without a key its only one; raises Unreadable when it is not there."""
     found = recording.read(file)
+    key = key or (next(iter(found)) if len(found) == 1 else "")
     if key not in found:
         raise Unreadable(f'there is no usable recording "{key}" in it' if key else "it holds several recordings")
     if found[key].fault:
