@@ -214,6 +214,13 @@ def test_a_gap_longer_than_the_horizon_is_no_warning_and_no_error(
     assert not recwarn.list
 
 
+def test_a_share_so_small_that_nothing_is_hidden_is_refused_in_a_line() -> None:
+    none = {"arm": "straight line", "share": 0.0001, "seed": 0, "mse": np.full(18, np.nan), "mae": np.full(18, np.nan)}
+    told = r"at the share 0\.0001 nothing that was measured is to be told in 18 test windows; ask for a larger share"
+    with pytest.raises(UserError, match=told):
+        scores.summary([none], {0.0001: np.arange(18)}, "share", "straight line")
+
+
 def test_a_map_without_held_targets_is_held_back_like_others() -> None:
     x = np.random.default_rng(0).normal(size=(40, 3))
     assert Ridge.fit(Inputs.of(x[:20]), x[:20], x[20:], np.full((20, 3), np.nan)).strength == 1.0

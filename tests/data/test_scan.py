@@ -15,6 +15,7 @@ from unlabeled.data.scan import scan
 from unlabeled.data.splits import holdout
 from unlabeled.data.table import Table
 from unlabeled.errors import UserError
+from unlabeled.verbs.audit import column
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -332,3 +333,18 @@ def test_a_range_that_holds_nothing_is_told_as_such(tmp_path: Path, first: str, 
     (tmp_path / "list.csv").write_text(f"path,first,end,label\na.wav,0,10,x\na.wav,{first},{end},y\n")
     with pytest.raises(UserError, match=words):
         scan(tmp_path / "list.csv")
+
+
+def test_a_list_in_the_folder_may_name_its_files_from_the_root_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path / "steel", "1.png", "2.png", "3.png")
+    (tmp_path / "link").symlink_to(tmp_path / "steel")
+    monkeypatch.chdir(tmp_path)
+    for named, given in (("steel", tmp_path / "steel"), ("steel", "steel"), ("steel", "link"), ("link", "link")):
+        files = [str(tmp_path / named / f"{i}.png") for i in (1, 2)]
+        items = pd.DataFrame({"path": files, "label": ["ok", "bad"], "sex": "f"})
+        items.to_csv(tmp_path / "steel" / "labels.csv", index=False)
+        found = scan(given)
+        assert told(found) == {"1.png": ("ok", "train"), "2.png": ("bad", "train"), "3.png": (None, "unlabeled")}
+        assert column(found, str(given), "sex").tolist() == ["f", "f", None]

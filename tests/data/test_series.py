@@ -107,6 +107,17 @@ def test_windows_stay_inside_recordings_and_bear_what_nine_in_ten_steps_bear(wal
     assert set(table.items["group"][table.items["split"] == "test"]) == {"3"}
 
 
+def test_what_is_predicted_is_looked_at_to_the_end(tmp_path: Path) -> None:
+    for steps in (24, 31, 40):
+        pd.DataFrame({"time": np.arange(steps), "x": 1.0, "y": np.arange(steps)}).to_csv(
+            tmp_path / f"{steps}.csv", index=False
+        )
+    _, prep = series.ready(scan(tmp_path), 24, 12, 0)
+    found = as_stored(scan(tmp_path), prep).items["path"].tolist()
+    assert found == ["24.csv", "31.csv@0+24", "31.csv@7+24", "40.csv@0+24", "40.csv@12+24", "40.csv@16+24"]
+    assert len(series.again(scan(tmp_path), prep)) == 4, "windows to learn from stay as far apart as was asked for"
+
+
 def test_a_window_holds_the_values_of_its_steps(walks: Path) -> None:
     data = prepare(walks, size=10, stride=5)
     row = data.table.items.index[data.table.items["path"] == "recordings/p2.csv@25+10"][0]

@@ -119,6 +119,8 @@ def test_long_recordings_are_cut_and_never_parted(tmp_path: Path) -> None:
     again = sounds.again(scan(root), found.prep)  # type: ignore[arg-type]
     assert set(again.items["path"]) == set(items["path"])
     assert (found.store.array[:, 0] != sounds.END).all()
+    whole = sounds.again(scan(root), found.prep, keep=True)  # type: ignore[arg-type]
+    assert "a/0.wav@26400+16000" in set(whole.items["path"]), "what is predicted is looked at to the end"
 
 
 @pytest.mark.parametrize("rate", [800, 1_000, 1_500, 2_000, 8_000, 16_000])

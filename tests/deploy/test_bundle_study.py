@@ -55,6 +55,8 @@ def test_the_winner_is_taken_with_the_first_seed(study: Path, some: Path, tmp_pa
     head = made.bundle.facts["head"]
     assert head["start"] == "simclr, seed 0, 3 steps" and head["protocol"] == "linear"
     assert not any("winner" in note for note in made.bundle.facts["notes"])
+    flattered = [note for note in made.bundle.facts["notes"] if "contenders by the study's test items" in note]
+    assert len(flattered) == 1 and flattered[0] in " ".join((tmp_path / "m.ul" / "card.md").read_text().split())
     assert len(ul.load(str(tmp_path / "m.ul")).predict(some / "test" / "1")) == 5
     with pytest.raises(ul.UserError, match="was not trained with seed 9; take one of 0, 1"):
         ul.bundle(str(tmp_path / "s"), seed=9, out=str(tmp_path / "n.ul"), handover=QUICK)

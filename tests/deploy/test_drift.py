@@ -62,6 +62,18 @@ def test_each_kind_of_change_raises_it(change: dict[str, float]) -> None:
     assert "not like those learnt from" in found.sentence
 
 
+@pytest.mark.parametrize(("permutations", "rate"), [(199, 0.01), (999, 0.001)])
+def test_a_change_of_one_figure_raises_it_at_the_lowest_rates(permutations: int, rate: float) -> None:
+    """In 50 spreads of every feature; the other three figures are as they were."""
+    found = [
+        drift.compare(
+            drawn(60, 2 * s), drawn(50, 2 * s + 1, 50.0), LIMITS, rate=rate, permutations=permutations, seed=s
+        )
+        for s in range(5)
+    ]
+    assert all(f.alarm for f in found), [f.p for f in found]
+
+
 def test_the_energy_distance_against_a_loop() -> None:
     a, b = drawn(25, 0)["features"], drawn(30, 1, 0.5)["features"]
     both = drift.scaled(np.concatenate([a, b]), a)

@@ -14,13 +14,15 @@ import torch
 
 import unlabeled as ul
 from unlabeled import cli
-from unlabeled.deploy import export
+from unlabeled.deploy import export, int8
 from unlabeled.deploy.bundle import Bundle
+from unlabeled.deploy.decide import Limits
 from unlabeled.deploy.engines import Answers
 from unlabeled.deploy.engines.onnx import Onnx
+from unlabeled.deploy.export import Parity
 from unlabeled.deploy.net import Net
 from unlabeled.settings import Budget, Handover, Setup, Training
-from unlabeled.verbs.export import collect
+from unlabeled.verbs.export import Exported, collect
 
 pytest.importorskip("onnxruntime")
 
@@ -138,9 +140,20 @@ def test_eight_bits_tell_their_cost(model: Path, digits: Path, tmp_path: Path) -
     )
     assert found.cost.held_after == pytest.approx(held, abs=0.12) and 0 < found.cost.held_before <= 1
     assert f"label sets hold the truth in {100 * found.cost.held_before:.1f} % to" in found.lines()[-1]
+    assert "(of 100 with a label)" in found.lines()[-1]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["small.onnx"]
     with pytest.raises(ul.UserError, match="take --to onnx"):
         ul.export(str(model), str(digits), int8=True, to="torch")
+
+
+def test_the_cost_of_eight_bits_says_of_how_many_labels_it_tells() -> None:
+    """60 of 50,000 pictures have a label: of 250 that are checked there may be one."""
+    p, limits = np.tile([[0.9, 0.1]], (250, 1)), Limits(("a", "b"), 0.9, np.full(2, 0.5), 1.0)
+    seen = Answers(p, np.zeros((250, 1)), np.zeros(250))
+    for labels, told in ((np.append(0, np.full(249, -1)), "accuracy 100.0 % to 100.0 %"), (np.full(250, -1), "")):
+        cost = int8._cost(seen, seen, labels, limits, 0.5)
+        line = Exported(Path(__file__), Parity(1, 0.0, 0.0, 0.0, "1.png", ()), cost).lines()[-1]
+        assert told in line and ("(of 1 with a label)" in line) == bool(told) == ("accuracy" in line)
 
 
 def test_few_test_items_are_joined_by_others(model: Path, digits: Path, tmp_path: Path) -> None:

@@ -44,8 +44,11 @@ def test_a_recording_is_read_whole_or_refused_with_the_reason(tmp_path: Path) ->
         why(read, rows(40))
         == "it is longer than an item: cut it into parts of at most 24 steps, and send each as a file"
     )
+    assert why(read, rows(25)).startswith("it is longer than an item"), "by one step, which nobody would look at"
     assert why(read, rows(16, "time,a,b")) == "the file cannot be read: all its values are missing"
     two = rows(8, "time,x,id") + b"\n" + rows(8, "time,x,id").replace(b"time,x,id\n", b"")
+    named = b"\n".join([b"patient,time,x,y", *(b"007," + row for row in rows(16).split(b"\n")[1:])])
+    assert np.array_equal(read.read(named), ready.store.array[0], equal_nan=True), "one patient's, and it says whose"
     assert why(read, two) == "the file cannot be read: it holds several recordings"
 
 
@@ -59,6 +62,8 @@ def test_a_sound_is_read_whole_or_refused_with_the_reason(chirps: Path) -> None:
     long = io.BytesIO()
     soundfile.write(long, np.tile(wave, 9), rate, format="WAV")
     assert why(read, long.getvalue()).startswith("it is longer than an item: cut it into parts of at most 0.")
+    soundfile.write(long := io.BytesIO(), np.tile(wave, 9)[: ready.store.shape[1] + rate // 10], rate, format="WAV")
+    assert why(read, long.getvalue()).startswith("it is longer than an item")
     assert why(read, b"no sound").startswith("the file cannot be read: it is no sound that can be read")
 
 

@@ -154,6 +154,16 @@ def test_hostile_requests_get_a_sentence_and_never_a_500(client: TestClient, dig
     assert post(client, "/predict", good).status_code == 200
 
 
+def test_of_several_files_the_broken_ones_are_named(client: TestClient, digits: Path) -> None:
+    good = next(digits.rglob("*.png")).read_bytes()
+    told = client.post("/predict", files=[("files", (f"{i}.png", d)) for i, d in enumerate((good, good[:99], b"no"))])
+    assert told.status_code == 422
+    assert told.json()["error"] == (
+        "file 2 (1.png): the picture is broken or cut short; file 3 (2.png): it is not a picture of the kinds "
+        "JPEG, PNG, WEBP, BMP, TIFF, GIF"
+    )
+
+
 def test_a_bug_inside_shows_nothing_outside(model: Path, digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = load_model(model, engine="onnx")
 

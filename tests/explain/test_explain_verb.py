@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -166,6 +167,25 @@ def test_fewer_labels_make_another_probe(place: Path, cache: Path) -> None:
     few = _model.of_run(str(place / "simclr"), None, 20, open_device(CPU))
     assert few.labels == 20 and len(few.classes) == 10 and few.weights is not None
     assert few.weights.shape == (10, 32)
+
+
+def test_the_probe_chooses_its_penalty_on_other_groups(
+    place: Path, digits: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = sorted(digits.rglob("*.png"))
+    items = pd.DataFrame({"path": [str(f) for f in files], "group": [f"writer-{i // 4}" for i in range(len(files))]})
+    items["label"], items["split"] = [f.parts[-2] for f in files], [f.parts[-3] for f in files]
+    items.to_csv(tmp_path / "items.csv", index=False)
+    held: list[np.ndarray] = []
+
+    class Probe(Linear):
+        def fit(self, x: np.ndarray, y: np.ndarray, *, groups: np.ndarray | None = None, **more: Any) -> Self:
+            held.append(np.zeros(0) if groups is None else groups)
+            return super().fit(x, y, groups=groups, **more)
+
+    monkeypatch.setattr(_model, "Linear", Probe)
+    found = _model.of_run(str(place / "simclr"), str(tmp_path / "items.csv"), 1.0, open_device(CPU))
+    assert found.known is not None and len(held[0]) == len(found.known) > len(np.unique(held[0]))
 
 
 def test_an_item_whose_label_the_probe_learnt_is_not_said_to_be_without(place: Path, cache: Path) -> None:

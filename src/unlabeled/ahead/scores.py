@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from unlabeled import stats
+from unlabeled.errors import UserError
+from unlabeled.progress import count
 
 RANDOM = "random"  # how the arms of untrained encoders begin
 
@@ -23,11 +25,20 @@ def summary(errors: Sequence[Mapping[str, Any]], groups: Mapping[Any, np.ndarray
 
     Returns:
         Columns arm, `by`, metric, mean, sd, low, high, n, difference, difference_low, difference_high.
+
+    Raises:
+        UserError: when no window has an error at one of the values.
     """
     rows = []
     for value in dict.fromkeys(e[by] for e in errors):
         here = [e for e in errors if e[by] == value]
         [base] = [e for e in here if e["arm"] == plain]
+        if np.isnan(base["mse"]).all():
+            windows = count(len(base["mse"]), "test window")
+            raise UserError(
+                f"at the {by} {value:g} nothing that was measured is to be told in {windows}",
+                f"ask for a larger {by}, or give recordings in which more was measured",
+            )
         for arm in dict.fromkeys(e["arm"] for e in here):
             for metric in ("mse", "mae"):
                 ok = ~np.isnan(base[metric])

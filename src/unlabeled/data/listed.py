@@ -37,11 +37,11 @@ def of_folder(root: Path, name: str, known: Collection[str]) -> pd.DataFrame | N
         known: the folder's files, as paths below it.
     """
     try:
-        listed = manifest.read(root / name)
+        listed = below(manifest.read(root / name), root)
     except UserError:
         return None
     told = {"label", "split", "group", "domain"} & set(listed.columns)
-    paths = pd.Series(spelled([_tidy(p) for p in listed["path"].dropna()], root), dtype="str")
+    paths = pd.Series(spelled(listed["path"].dropna().tolist(), root), dtype="str")
     twice = paths.duplicated().any() and not {"first", "end"} <= set(listed.columns)
     if not told or paths.empty or twice or paths.isin(known).mean() < 0.9:
         return None
@@ -50,7 +50,9 @@ def of_folder(root: Path, name: str, known: Collection[str]) -> pd.DataFrame | N
         return items
     named = set(items["path"])
     for column in listed.columns.difference(["path", "label", "group", "domain", "split"]):
-        beside = [_tidy(p) for p in listed[column].dropna()]  # masks and other companions are not items of their own
+        beside = [
+            _tidy(p, root) for p in listed[column].dropna()
+        ]  # masks and other companions are not items of their own
         named |= set(spelled(beside, root))
     rest = sorted(set(known) - named)
     return pd.concat([items, frame(rest, ["unlabeled"] * len(rest))], ignore_index=True) if rest else items
@@ -124,12 +126,22 @@ def aside(root: Path, name: str, known: Collection[str]) -> str:
     told = f"{name} tells a {' and a '.join(what)}, and was not read"
     if "path" not in listed:
         return f'{told}: name the files in a column "path" of it'
-    paths = pd.Series(spelled([_tidy(p) for p in listed["path"].dropna()], root), dtype="str")
+    paths = pd.Series(spelled(below(listed, root)["path"].dropna().tolist(), root), dtype="str")
     gone = paths[~paths.isin(known)]
     if len(gone):
         return f"{told}: {len(gone):,} of the {len(paths):,} files that it names are not in the folder ({gone.iloc[0]})"
     return f"{told}: it names {paths[paths.duplicated()].iloc[0]} twice" if paths.duplicated().any() else ""
 
 
-def _tidy(path: str) -> str:
-    return path.replace("\\", "/").removeprefix("./")
+def below(listed: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """A table whose paths are those below the folder."""
+    return listed.assign(path=[_tidy(p, root) if isinstance(p, str) else p for p in listed["path"]])
+
+
+def _tidy(path: str, root: Path | None = None) -> str:
+    """A path as items are called; a whole one that leads into the folder `root` as it goes on from there."""
+    tidy = path.replace("\\", "/").removeprefix("./")
+    for base in (root.absolute(), root.resolve()) if root is not None and Path(tidy).is_absolute() else ():
+        if Path(tidy).is_relative_to(base):
+            return Path(tidy).relative_to(base).as_posix()
+    return tidy

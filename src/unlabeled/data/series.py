@@ -17,7 +17,7 @@ import pandas as pd
 
 from unlabeled.data.naming import common, mark_names, name_of
 from unlabeled.data.oddities import Watch
-from unlabeled.data.table import Broken, Table, complete
+from unlabeled.data.table import Broken, Table, complete, starts
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, recording
 from unlabeled.formats.record import Recording
@@ -153,8 +153,9 @@ def _first_of(found: Recording, name: str) -> float:
 
 
 def one(file: Path, key: str) -> Recording:
-    """One recording of a file; raises Unreadable when it is not there."""
+    """One recording of a file, without a key its only one; raises Unreadable when it is not there."""
     found = recording.read(file)
+    key = key or (next(iter(found)) if len(found) == 1 else "")
     if key not in found:
         raise Unreadable(f'there is no usable recording "{key}" in it' if key else "it holds several recordings")
     if found[key].fault:
@@ -305,7 +306,7 @@ def suitable_size(seen: Survey) -> int:
     return max(8, -(-longest // 8) * 8)
 
 
-def cut(table: Table, size: int, stride: int, seen: Survey) -> tuple[Table, np.ndarray]:
+def cut(table: Table, size: int, stride: int, seen: Survey, *, ends: bool = False) -> tuple[Table, np.ndarray]:
     """A table of windows from a table of recordings, and the row of each one's recording (M,).
 
     A recording of at most `size` steps stays whole. The label of a window is that of its recording, or the one that at
@@ -316,6 +317,7 @@ def cut(table: Table, size: int, stride: int, seen: Survey) -> tuple[Table, np.n
         size: steps of a window.
         stride: steps from one window to the next.
         seen: what `survey` found; its recordings are those of the table.
+        ends: a last window reaches to each recording's end, however far that lies from the one before.
     """
     grids, names = Grids(seen.step, None), mark_names(table.folder)
     rows: list[tuple[str, str | None, str | None, str | None, str]] = []
@@ -334,7 +336,7 @@ def cut(table: Table, size: int, stride: int, seen: Survey) -> tuple[Table, np.n
         own, domain = item["label"], item["domain"]
         group = item["group"] or (item["path"] if length > size else None)
         stem = f"{file}#{key}" if key else file
-        for start in range(first, first + max(1, length - size + 1), stride):
+        for start in starts(first, length, size, stride, ends=ends):
             part = slice(start, start + min(size, length))
             if np.isnan(values[:, part]).all():
                 continue
@@ -385,10 +387,11 @@ def again(table: Table, prep: SeriesPrep, stride: int = 0, *, keep: bool = False
         table: one row a recording.
         prep: of that run.
         stride: steps from one window to the next; 0 takes half a window.
-        keep: keep a row, where it stands, for each recording that cannot be read, instead of naming it as broken.
+        keep: nothing is left out: a row, where it stands, for each recording that cannot be read, instead of naming it
+            as broken, and windows up to the end of each recording.
     """
     seen, broken = survey(table, prep.step)
-    windows, of = cut(table.without(broken), prep.size, stride or max(1, prep.size // 2), seen)
+    windows, of = cut(table.without(broken), prep.size, stride or max(1, prep.size // 2), seen, ends=keep)
     lacks = seen.watch.lacks((*prep.variables, *prep.statics), len(seen.lengths))
     windows = replace(windows, notes=(*windows.notes, *lacks, *seen.watch.unlike(prep.step, seen.lengths)))
     return complete(windows, table.places({b.path for b in broken})[of], table) if keep else windows

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from unlabeled.data.table import Broken, Table
+from unlabeled.data.table import Broken, Table, starts
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, sound
 from unlabeled.progress import bar
@@ -160,8 +160,10 @@ def _suitable(seconds: np.ndarray) -> int:
     return max(8, -(-longest // 8) * 8) if longest <= LONGEST else WINDOW
 
 
-def cut(table: Table, prep: AudioPrep, stride: int, seen: Survey) -> Table:
-    """A table in which sounds longer than an item are cut into windows, which share their recording's group."""
+def cut(table: Table, prep: AudioPrep, stride: int, seen: Survey, *, ends: bool = False) -> Table:
+    """A table in which sounds longer than an item are cut into windows, which share their recording's group; with
+    `ends` a last one reaches to the end, where a frame or more would be left over.
+    """
     rows = []
     known = table.items.astype(object).where(table.items.notna(), None).to_dict("records")
     for item, length, rate in zip(known, seen.samples.tolist(), seen.rates.tolist(), strict=True):
@@ -171,8 +173,9 @@ def cut(table: Table, prep: AudioPrep, stride: int, seen: Survey) -> Table:
             continue
         file, first, _ = place(item["path"])
         group = item["group"] or item["path"]
-        starts = range(first, first + length - width + 1, max(1, step))
-        rows += [item | {"path": f"{file}@{start}+{width}", "group": group} for start in starts]
+        left = (length - width) % max(1, step) >= rate / FRAMES
+        begins = starts(first, length, width, max(1, step), ends=ends and left)
+        rows += [item | {"path": f"{file}@{start}+{width}", "group": group} for start in begins]
     items = pd.DataFrame(rows, columns=["path", "label", "group", "domain", "split"]).astype("str")
     word = f"windows of {prep.size / FRAMES:g} s"
     return replace(table, items=items, form=table.form if len(items) == len(table) else f"{table.form}, {word}")
@@ -185,12 +188,13 @@ def again(table: Table, prep: AudioPrep, stride: int = 0, *, keep: bool = False)
         table: one row a recording.
         prep: of that run.
         stride: frames from one window to the next; 0 takes half a window.
-        keep: keep a row for each sound that cannot be read, in its place, instead of naming it as broken.
+        keep: nothing is left out: a row for each sound that cannot be read, in its place, instead of naming it as
+            broken, and windows up to the end of each sound.
     """
     seen, broken = survey(table)
     if not keep or not broken:
-        return cut(table.without(broken), prep, stride, seen)
+        return cut(table.without(broken), prep, stride, seen, ends=keep)
     there = ~table.items["path"].isin({b.path for b in broken}).to_numpy()
     columns = np.zeros((3, len(table)), np.int64)  # those that cannot be read are taken for short, which stay whole
     columns[:, there] = seen.rates, seen.channels, seen.samples
-    return cut(table, prep, stride, Survey(*columns))
+    return cut(table, prep, stride, Survey(*columns), ends=True)

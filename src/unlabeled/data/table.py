@@ -106,6 +106,24 @@ def complete(windows: Table, of: np.ndarray, table: Table) -> Table:
     return replace(windows, items=both.iloc[order].reset_index(drop=True), broken=table.broken)
 
 
+def starts(first: int, length: int, size: int, stride: int, *, ends: bool) -> list[int]:
+    """Where the windows of a part of a recording begin.
+
+    Args:
+        first: where the part begins.
+        length: of it.
+        size: of a window.
+        stride: from one window to the next.
+        ends: a last one reaches to the end.
+
+    >>> starts(0, 200, 128, 64, ends=False), starts(0, 200, 128, 64, ends=True)
+    ([0, 64], [0, 64, 72])
+    """
+    last = first + max(0, length - size)
+    out = list(range(first, last + 1, stride))
+    return [*out, last] if ends and out[-1] < last else out
+
+
 def frame(
     path: Sequence[str],
     split: Sequence[str],

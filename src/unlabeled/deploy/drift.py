@@ -6,6 +6,7 @@ permutations of both sets serve all four, and the smallest p value is set agains
 (Westfall & Young 1993): if new and reference items are exchangeable, an alarm is false with at most the chosen rate.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ from unlabeled.errors import UserError
 from unlabeled.progress import count
 
 FEWEST = 20  # items on either side
+ENOUGH = (
+    8  # permutations times the rate: each of four figures has one that is farthest out, and these tie for the least p
+)
 AT_ONCE = 4_000_000  # numbers of a block of permutations
 WORDS: Mapping[str, str] = {
     "features": "features, energy distance",
@@ -91,7 +95,8 @@ def compare(
         new: the same of M new items.
         limits: of the model.
         rate: of false alarms, above 1 / (permutations + 1).
-        permutations: how many; the smallest p is 1 / (permutations + 1).
+        permutations: how many at least; the smallest p of a figure is 1 / (permutations + 1). For a low rate more are
+            drawn, so that a change of one figure alone can raise the alarm.
         seed: of the permutations.
 
     Raises:
@@ -114,6 +119,7 @@ def compare(
         raise UserError(
             f"a false-alarm rate of {rate} was asked for", f"give {1 / (permutations + 1):g} or more, and less than 1"
         )
+    permutations = max(permutations, math.ceil(ENOUGH / rate) - 1)
     both = {k: np.concatenate([reference[k], new[k]]) for k in ("features", "probabilities", "strangeness")}
     near = -_distances(scaled(both["features"], reference["features"]))
     odd = limits.strange(both["strangeness"]).astype(np.float64)

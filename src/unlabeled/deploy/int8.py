@@ -30,7 +30,8 @@ class Cost:
         items: how many.
         changed: share with another label.
         probability: largest difference of a probability.
-        before: accuracy in float32 on those with a label; nan where none has one.
+        labelled: how many of the items have a label of the model's.
+        before: accuracy in float32 on those; nan where there is none.
         after: accuracy in 8 bits.
         held_before: share of label sets that hold the truth in float32 on those with a label; nan where none has one.
         held_after: the same in 8 bits, whose limits are those of float32.
@@ -42,6 +43,7 @@ class Cost:
     items: int
     changed: float
     probability: float
+    labelled: int
     before: float
     after: float
     held_before: float
@@ -102,6 +104,7 @@ def _cost(before: Answers, after: Answers, labels: np.ndarray, limits: Limits, s
         items=len(was),
         changed=float((was != now).mean()),
         probability=float(np.abs(before.probabilities - after.probabilities).max()),
+        labelled=int(known.sum()),
         before=float((was == labels)[known].mean()) if known.any() else float("nan"),
         after=float((now == labels)[known].mean()) if known.any() else float("nan"),
         held_before=held(before),

@@ -115,8 +115,13 @@ def _numbers(x: np.ndarray, name: str) -> np.ndarray:
 
 
 def _since(dates: "pd.Series") -> np.ndarray:
-    """Seconds since 1970 (T,), NaN where there is no date."""
-    out = dates.to_numpy("datetime64[ns]").astype(np.int64) / 1e9
+    """Seconds since 1970 (T,), NaN where there is no date. Counted in microseconds: in nanoseconds the year 2262 is the
+    last, and what lies behind it comes round again in 1677.
+
+    >>> _since(pd.Series(np.array(["2262-04-12", "9999-12-31"], "datetime64[s]"))).tolist()
+    [9223372800.0, 253402214400.0]
+    """
+    out = dates.to_numpy("datetime64[us]").astype(np.int64) / 1e6
     out[dates.isna().to_numpy()] = np.nan
     return np.asarray(out)
 

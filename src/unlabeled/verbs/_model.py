@@ -12,7 +12,7 @@ from unlabeled import progress
 from unlabeled.data.prepare import Prepared, as_stored, prepare, read_prep
 from unlabeled.data.scan import scan
 from unlabeled.data.source import file_of
-from unlabeled.data.splits import nested_draws
+from unlabeled.data.splits import nested_draws, unit_numbers
 from unlabeled.data.store import build
 from unlabeled.data.table import Table
 from unlabeled.deploy.bundle import Bundle
@@ -186,7 +186,8 @@ def of_run(folder: str, data: str | None, labels: float, device: Device, names: 
     if labels > 0 and len(np.unique(y[prepared.labelled])) > 1:
         known = nested_draws(y, prepared.labelled, [labels], 1, 0)[0][labels]
         mine = features[np.searchsorted(rows, known)].numpy()
-        probe = Linear().fit(mine, y[known], unlabelled=features.numpy())
+        units = unit_numbers(prepared.table, known)
+        probe = Linear().fit(mine, y[known], groups=units, unlabelled=features.numpy())
         weights, bias = (torch.from_numpy(a).float() for a in (probe.weights, probe.bias))
         names = [names[c] for c in probe.classes]
     return Model(

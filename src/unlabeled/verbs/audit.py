@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from unlabeled import progress
+from unlabeled.data import listed
 from unlabeled.data.prepare import as_stored
 from unlabeled.data.scan import scan
 from unlabeled.data.source import file_of
@@ -236,7 +237,7 @@ def column(table: Table, data: str, name: str) -> np.ndarray:
         file = file / table.form.removeprefix("manifest ")
     there: list[str] = []
     if file.suffix.lower() in manifest.SUFFIXES and table.form.startswith("manifest"):  # not a table of recordings
-        frame = manifest.read(file)
+        frame = listed.below(manifest.read(file), table.folder) if file.parent == Path(data) else manifest.read(file)
         there = [str(c) for c in frame.columns if c not in ("path", "split")]
         heads = {manifest.folded(c): c for c in (*reversed(there), "label", "group", "domain")}
         known = {manifest.folded(c) for c in steps.columns(file)}  # what the file itself calls them

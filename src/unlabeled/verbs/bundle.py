@@ -80,7 +80,9 @@ def bundle(
 
 
 def _chosen(where: Path, subjects: list[Subject]) -> tuple[str, catalog.Spec, list[str]]:
-    """The winner, or the best contender that a bundle can hold, and a sentence where these differ."""
+    """The winner, or the best contender that a bundle can hold, a sentence where these differ, and one where there were
+    several: the card's figures are of the items by which the best one was named.
+    """
     answer: dict[str, Any] = json.loads((where / "answer.json").read_text("utf-8"))
     summary = pd.read_csv(where / "summary.csv", dtype={"arm": str, "protocol": str}, keep_default_na=False)
     summary = summary[summary["metric"] == "accuracy"]
@@ -88,13 +90,18 @@ def _chosen(where: Path, subjects: list[Subject]) -> tuple[str, catalog.Spec, li
     arms = {s.arm for s in subjects} | {s.arm.replace("random", SUPERVISED, 1) for s in subjects}
     won = (answer["winner"], answer["protocol"])
     order: list[tuple[str, str]] = means.sort_values(ascending=False).index.to_list()
+    flattered = (
+        f"It was named among {len(order)} contenders by the study's test items, which the figures here are of: that "
+        "flatters the best of them a little."
+    )
+    more = [flattered] if len(order) > 1 else []
     for arm, written in sorted(order, key=lambda pair: pair != won):  # of equals the study has named one
         spec = catalog.parse("protocols", written)
         if spec.name in PROTOCOLS and arm in arms:
             if (arm, written) == won:
-                return arm, spec, []
+                return arm, spec, more
             note = f"The study's winner is {won[0]} with {won[1]}, which a bundle cannot hold"
-            return arm, spec, [f"{note}; this is {arm} with {written}, the best that it can."]
+            return arm, spec, [f"{note}; this is {arm} with {written}, the best that it can.", *more]
     raise UserError(f"{where} holds no contender that a bundle can hold", f"compare with {' or '.join(PROTOCOLS)}")
 
 

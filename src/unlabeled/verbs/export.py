@@ -41,8 +41,8 @@ class Exported:
         if c is not None:
             known = (
                 f"accuracy {100 * c.before:.1f} % to {100 * c.after:.1f} %, label sets hold the truth in "
-                f"{100 * c.held_before:.1f} % to {100 * c.held_after:.1f} %, "
-                if c.before == c.before
+                f"{100 * c.held_before:.1f} % to {100 * c.held_after:.1f} % (of {c.labelled:,} with a label), "
+                if c.labelled
                 else ""
             )
             out.append(

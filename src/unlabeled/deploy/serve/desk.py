@@ -18,6 +18,7 @@ from unlabeled.deploy.serve.guard import Bounds
 from unlabeled.deploy.serve.reader import Reader, Refused
 
 T = TypeVar("T", bound=Sliced)
+NAMED = 80  # letters of an upload's name that a refusal repeats
 Files = Annotated[list[UploadFile], File(description="one or more files", min_length=1)]
 USUAL = {
     400: "The body is no form.", 401: "The key is missing or wrong.", 408: "The request came too slowly.",
@@ -118,7 +119,7 @@ class Desk(Generic[T]):
         """Raw items from the files of one request.
 
         Raises:
-            Refused: when a file is not taken.
+            Refused: when some are not taken; of several files it says which, and why.
             Busy: when too many wait.
         """
         if not 0 < len(files) <= self.bounds.files:
@@ -127,7 +128,16 @@ class Desk(Generic[T]):
         data = [await f.read() for f in files]
         if self.batcher.queue.qsize() + len(data) > self.bounds.queue:
             raise Busy  # before the work of decoding
-        return list(await asyncio.gather(*(loop.run_in_executor(self.decoders, self.reader.read, d) for d in data)))
+        reading = (loop.run_in_executor(self.decoders, self.reader.read, d) for d in data)
+        found = await asyncio.gather(*reading, return_exceptions=True)
+        bad = {number: one for number, one in enumerate(found) if isinstance(one, BaseException)}
+        for error in bad.values():
+            if len(files) == 1 or not isinstance(error, Refused):
+                raise error
+        if bad:
+            names = [f"file {number + 1} ({(files[number].filename or '')[:NAMED]}): {bad[number]}" for number in bad]
+            raise Refused(next(error.status for error in bad.values() if isinstance(error, Refused)), "; ".join(names))
+        return [one for one in found if isinstance(one, np.ndarray)]
 
 
 def png(pixels: np.ndarray) -> bytes:
