@@ -2,16 +2,20 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from unlabeled.errors import UserError
 from unlabeled.methods import Method
 from unlabeled.training.devices import Device
 from unlabeled.training.health import HEALTHY, Health
 from unlabeled.training.loop import Step
 from unlabeled.training.recipe import Recipe
+
+OWN = {"step", "epoch", "loss", "lr", "items_per_second", "seconds", "spread", "rank", "wait", "health"}
 
 
 class Journal:
@@ -46,8 +50,10 @@ class Journal:
         """Take note of a step; the words for the progress bar when a line was due, else nothing.
 
         Raises:
-            UserError: when the loss is no number any more.
+            UserError: when the loss is no number any more, or the method has another number under a name of the
+                diary's own.
         """
+        _check_names(step.parts)
         self.losses.append(step.loss)
         self.parts.append(dict(step.parts))
         self.waited += step.wait
@@ -63,6 +69,7 @@ class Journal:
             with torch.no_grad():
                 own, ill = method.watch(step.views)
         method.train()
+        _check_names(own)
         wide, rank, words = self.health.observe(step.number, loss, features, wait)
         words = ill if ill and words == HEALTHY else words
         names = dict.fromkeys(name for part in self.parts for name in part)  # a method that takes turns has others
@@ -75,3 +82,9 @@ class Journal:
                 handle.write(json.dumps(row | {"health": words}) + "\n")
         self.losses, self.parts, self.waited, self.mark = [], [], 0.0, time.monotonic()
         return f"loss {loss:.3f} · {speed:.0f} items/s · {words}"
+
+
+def _check_names(told: Mapping[str, object]) -> None:
+    """Refuse what would stand in the diary in place of its own figures: a run goes on from the step that it tells."""
+    if taken := sorted(name for name in told if name.replace(" ", "_") in OWN):
+        raise UserError(f'the method has a number called "{taken[0]}", as the diary has', "give it another name")

@@ -1,0 +1,94 @@
+"""A method of one's own, as one writes it at first: its faults are told, and what it has learnt is not lost."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unlabeled import UserError
+from unlabeled.settings import Budget, Setup, Training
+from unlabeled.training.run import Run
+from unlabeled.verbs.pretrain import pretrain
+
+CPU = Training(device="cpu", precision="fp32", threads=1, batch_size=8)
+TEXT = """
+import torch
+from torch import nn
+from unlabeled.methods import Method
+
+
+class Mine(Method):
+    \"\"\"Keep the features small.\"\"\"
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder, self.head = encoder, nn.Linear(encoder.dim, 3)
+
+    def views(self, batch, modality):
+        return modality.augment(batch.x)
+
+    def loss(self, views):
+        z = self.head(self.encoder(views))
+        LOSS
+
+    def watch(self, views):
+        return WATCH, ""
+"""
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Sixteen random pictures, in the folder that one works in."""
+    monkeypatch.setenv("UNLABELED_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for i, x in enumerate(np.random.default_rng(0).integers(0, 256, (16, 8, 8), np.uint8)):
+        Image.fromarray(x).save(tmp_path / "photos" / f"{i}.png")
+    return tmp_path / "photos"
+
+
+def mine(loss: str, *, steps: int = 2, watch: str = "{}", **more: Any) -> Run:
+    """A run of a method with this text in its loss."""
+    Path("mine.py").write_text(TEXT.replace("LOSS", loss).replace("WATCH", watch))
+    setup = Setup(encoder="cnn(width=2, stages=1)", size=8, out="run", **more)
+    return pretrain("photos", method="mine.py", setup=setup, budget=Budget(steps=steps), training=CPU)
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        ("return z.square().mean(1)", r"the loss of Mine has the shape \(8,\); return a scalar, such as its mean"),
+        ('return {"a": z.mean(), "b": z}', r'"b" of the loss of Mine has the shape \(8, 3\)'),
+        ("self.kept = z", "the loss of Mine is none; return a scalar tensor"),
+        ("return z.mean(), z.std()", "the loss of Mine is a tuple"),
+        ('return {"a": 0.5}', '"a" of the loss of Mine is a float'),
+        ("return {}", "the loss of Mine is an empty dict"),
+        ("return z.detach().mean()", "the loss of Mine has no gradient"),
+    ],
+)
+def test_a_loss_that_is_no_scalar_is_one_line(photos: Path, loss: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        mine(loss)
+
+
+@pytest.mark.parametrize(
+    ("loss", "watch"),
+    [
+        ('return {"rank": z.square().mean(), "other": z.var()}', "{}"),
+        ('return {"step": z.square().mean()}', "{}"),
+        ('return {"items per second": z.square().mean()}', "{}"),
+        ("return z.square().mean()", '{"loss": 1.0}'),
+    ],
+)
+def test_no_number_of_the_method_stands_for_one_of_the_diary(photos: Path, loss: str, watch: str) -> None:
+    with pytest.raises(UserError, match="as the diary has; give it another name"):
+        mine(loss, watch=watch)
+
+
+def test_a_part_of_a_loss_may_be_a_constant(photos: Path) -> None:
+    """A scalar in brackets is one too."""
+    run = mine('return {"small": z.square().mean().reshape(1), "fixed": torch.ones(())}')
+    last = run.metrics()[-1]
+    assert last["fixed"] == 1.0 and last["loss"] == pytest.approx(last["small"] + 1.0)
