@@ -28,6 +28,7 @@ NOUNS = {
     "data/kinds": "kind of item",
 }  # fmt: skip  (folders that are not named after a thing)
 REQUIRED = object()
+OWN = "_unlabeled_user_"  # how the names of modules begin that are users' own files
 USUAL_ENCODER = "resnet18"  # of a method that names none, for pictures
 USUAL_ENCODERS = {
     "image": USUAL_ENCODER,
@@ -143,7 +144,7 @@ def load(folder: str, name: str) -> Any:
     attribute = _subject(_tree(path), path).name
     if name.endswith(".py"):
         state = hashlib.sha256(str(path.resolve()).encode() + path.read_bytes()).hexdigest()
-        key = f"_unlabeled_user_{path.stem}_{state[:12]}"
+        key = f"{OWN}{path.stem}_{state[:12]}"
         if key not in sys.modules:
             spec = importlib.util.spec_from_file_location(key, path)
             if spec is None or spec.loader is None:
