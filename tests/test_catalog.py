@@ -215,9 +215,10 @@ def test_a_file_that_fails_halfway_fails_again_and_then_no_more(
     """As in a notebook: what is missing is installed, and the same call is made again."""
     path = tmp_path / "lacking.py"
     path.write_text('import torch\n\nimport what_is_not_there_yet\n\n\nclass Lacking:\n    """Is here."""\n')
-    for _ in range(2):
+    monkeypatch.chdir(tmp_path)
+    for name in (str(path), str(path), "lacking.py"):
         with pytest.raises(UserError, match=r"lacking\.py cannot be imported: line 3: .*what_is_not_there_yet"):
-            catalog.load("methods", str(path))
+            catalog.load("methods", name)
     (tmp_path / "what_is_not_there_yet.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert catalog.load("methods", str(path)).__doc__ == "Is here."

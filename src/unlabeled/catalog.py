@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -164,7 +165,8 @@ def load(folder: str, name: str) -> Any:
 
 def _where(error: Exception, path: Path) -> str:
     """An exception in one line, with the last line of the file that led to it."""
-    lines = [at for frame, at in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == str(path)]
+    here = os.path.abspath(path)  # noqa: PTH100 (as import names a file: whole, links as they are)
+    lines = [at for frame, at in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == here]
     told = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return f"line {lines[-1]}: {told}" if lines else told
 
