@@ -266,7 +266,8 @@ def test_a_bug_of_a_users_own_file_is_told_by_its_line(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     [line] = [i + 1 for i, text in enumerate(Path(verb).read_text().splitlines()) if "raise ValueError" in text]
-    for run, what in ((lambda: cli.run([verb, "bug"]), f"line {line} of {Path(verb).absolute()} led to"), (lambda: 1 / 0, "a bug")):
+    own = f"line {line} of {Path(verb).absolute()} led to"
+    for run, what in ((lambda: cli.run([verb, "bug"]), own), (lambda: 1 / 0, "a bug")):
         with pytest.raises((ValueError, ZeroDivisionError)) as caught:
             run()
         cli.crash(caught.type, caught.value, caught.tb)
