@@ -1,15 +1,19 @@
 """A method of one's own, as one writes it at first: its faults are told, and what it has learnt is not lost."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 
+import unlabeled as ul
 from unlabeled import UserError
 from unlabeled.settings import Budget, Setup, Training
-from unlabeled.training.run import Run
+from unlabeled.training import checkpoint
+from unlabeled.training.run import CHECKPOINT, Run
 from unlabeled.verbs.pretrain import pretrain
 
 CPU = Training(device="cpu", precision="fp32", threads=1, batch_size=8)
@@ -92,3 +96,34 @@ def test_a_part_of_a_loss_may_be_a_constant(photos: Path) -> None:
     run = mine('return {"small": z.square().mean().reshape(1), "fixed": torch.ones(())}')
     last = run.metrics()[-1]
     assert last["fixed"] == 1.0 and last["loss"] == pytest.approx(last["small"] + 1.0)
+
+
+@pytest.mark.parametrize("how", ["away", "another head", "elsewhere"])
+def test_what_was_learnt_outlives_the_file_of_its_method(
+    photos: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, items = mine("return z.square().mean()"), str(photos)
+    before = ul.embed(str(run.folder), items).frame.filter(like="f")
+    text = Path("mine.py").read_text()
+    if how == "away":
+        Path("mine.py").unlink()
+    elif how == "another head":
+        Path("mine.py").write_text(text.replace("encoder.dim, 3", "encoder.dim, 4"))
+    else:
+        (photos.parent / "other").mkdir()
+        monkeypatch.chdir(photos.parent / "other")
+    after = ul.embed(str(photos.parent / "run"), items).frame.filter(like="f")
+    np.testing.assert_array_equal(before, after)
+
+
+def test_an_encoder_that_its_method_changed_is_not_read_without_it(photos: Path) -> None:
+    run = mine("return z.square().mean()")
+    path = run.folder / CHECKPOINT
+    weights = checkpoint.weights(path)
+    save_file(
+        {f"model/{k}": v for k, v in weights.items()} | {"model/encoder.more": next(iter(weights.values())).clone()},
+        path, {"header": json.dumps(checkpoint.header(path))},
+    )  # fmt: skip
+    Path("mine.py").unlink()
+    with pytest.raises(UserError, match=r"cannot find mine\.py"):
+        run.encoder()

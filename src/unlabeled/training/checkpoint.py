@@ -51,6 +51,19 @@ def header(path: Path) -> dict[str, Any]:
         raise UserError(f"cannot read {path} ({error})", "give the folder of a run, or train it again") from error
 
 
+def weights(path: Path, part: str = "") -> dict[str, Tensor]:
+    """The tensors of the model, or of one part of it such as `encoder`, by their names in it.
+
+    Raises:
+        UserError: when the file is not a checkpoint of this program.
+    """
+    header(path)
+    prefix = f"model/{part}." if part else "model/"
+    with safe_open(path, "pt") as handle:
+        names = [n for n in handle.keys() if n.startswith(prefix)]  # noqa: SIM118 (not a mapping)
+        return {n.removeprefix(prefix): handle.get_tensor(n) for n in names}
+
+
 def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[str, Any]:
     """Put a checkpoint's tensors into model and optimizer and return its header.
 

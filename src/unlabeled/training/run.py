@@ -88,8 +88,22 @@ class Run:
         return method
 
     def encoder(self) -> Encoder:
-        """The trained encoder alone, in evaluation mode."""
-        return self.method().encoder.eval()
+        """The trained encoder alone, in evaluation mode. A user's own method that is not there any more, or was
+        written on, is done without, as long as the weights fit the encoder by themselves.
+        """
+        try:
+            return self.method().encoder.eval()
+        except UserError as error:
+            path = self.folder / CHECKPOINT
+            if not (self.recipe.method.name.endswith(".py") and path.is_file()):
+                raise
+            encoder = self.recipe.build_encoder()
+            weights = checkpoint.weights(path, "encoder")
+            if weights.keys() != encoder.state_dict().keys():
+                raise
+            encoder.load_state_dict(weights)
+            progress.say(f"mind: {error.wrong}; the encoder of {self.folder} is read without it")
+            return encoder.eval()
 
     def lines(self) -> list[str]:
         """What a person wants to know of the run."""
