@@ -1,6 +1,7 @@
 """A method of one's own, as one writes it at first: its faults are told, and what it has learnt is not lost."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from safetensors.torch import save_file
 
 import unlabeled as ul
 from unlabeled import UserError
+from unlabeled.alone import alone
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.training import checkpoint
-from unlabeled.training.run import CHECKPOINT, Run
+from unlabeled.training.run import CHECKPOINT, CONFIG, Run, create
 from unlabeled.verbs.pretrain import pretrain
 
 CPU = Training(device="cpu", precision="fp32", threads=1, batch_size=8)
@@ -127,3 +129,16 @@ def test_an_encoder_that_its_method_changed_is_not_read_without_it(photos: Path)
     Path("mine.py").unlink()
     with pytest.raises(UserError, match=r"cannot find mine\.py"):
         run.encoder()
+
+
+def test_of_two_that_start_a_run_at_once_one_writes_what_it_is_made_of(photos: Path) -> None:
+    """The settings in a folder are those under which its weights are learnt."""
+    recipe, place = mine("return z.square().mean()").recipe, photos.parent / "new"
+    with alone(place), pytest.raises(UserError, match="another process is writing into"):
+        create(place, recipe, {})
+    assert not (place / CONFIG).exists()
+    create(place, recipe, {})
+    with alone(place):
+        assert create(place, recipe, {}).recipe == recipe
+        with pytest.raises(UserError, match="differs in seed"):
+            create(place, replace(recipe, seed=1), {})

@@ -132,7 +132,7 @@ def create(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> Run:
             labels to evaluate it with).
 
     Raises:
-        UserError: when the folder holds another run.
+        UserError: when the folder holds another run, or another process is about to put one there.
     """
     config = {"recipe": recipe.to_json(), **facts, "version": unlabeled.__version__, "torch": torch.__version__}
     own = {name: code for name in (recipe.method.name, recipe.encoder.name) if (code := catalog.wording(name))}
@@ -149,11 +149,13 @@ def create(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> Run:
                 "take another --out, or delete the folder to start afresh",
             )
         return old
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / (CONFIG + ".part")
-    beside.write_text(json.dumps(config, indent=1), "utf-8")
-    beside.replace(folder / CONFIG)
-    return Run(folder, json.loads(json.dumps(config)))
+    with alone(folder):  # of two that start at once, one would learn under the settings that the other wrote
+        if not (folder / CONFIG).is_file():
+            beside = folder / (CONFIG + ".part")
+            beside.write_text(json.dumps(config, indent=1), "utf-8")
+            beside.replace(folder / CONFIG)
+            return Run(folder, json.loads(json.dumps(config)))
+    return create(folder, recipe, facts)
 
 
 def learn(run: Run, items: Items, device: Device, *, save_every: float = 30.0, title: str = "") -> Run:
