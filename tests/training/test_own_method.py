@@ -13,9 +13,12 @@ from safetensors.torch import save_file
 import unlabeled as ul
 from unlabeled import UserError
 from unlabeled.alone import alone
+from unlabeled.data.prepare import prepare
 from unlabeled.settings import Budget, Setup, Training
 from unlabeled.training import checkpoint
-from unlabeled.training.run import CHECKPOINT, CONFIG, Run, create
+from unlabeled.training.devices import open_device
+from unlabeled.training.loop import Items
+from unlabeled.training.run import CHECKPOINT, CONFIG, Run, create, learn
 from unlabeled.verbs.pretrain import pretrain
 
 CPU = Training(device="cpu", precision="fp32", threads=1, batch_size=8)
@@ -142,3 +145,39 @@ def test_of_two_that_start_a_run_at_once_one_writes_what_it_is_made_of(photos: P
         assert create(place, recipe, {}).recipe == recipe
         with pytest.raises(UserError, match="differs in seed"):
             create(place, replace(recipe, seed=1), {})
+
+
+def test_a_checkpoint_is_written_when_it_is_time_and_not_only_with_a_line_of_the_diary(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line may be a hundred steps, of a large net hours, away; the next one tells of all steps since the last."""
+    loss = 'return {"small": z.square().mean(), "wide": z.var()}'
+    whole = mine(loss, steps=25)
+    items = Items(prepare("photos", size=8).store, np.arange(16))
+    broken, save = create(photos.parent / "broken", whole.recipe, {}), checkpoint.save
+
+    def stop(path: Path, *rest: Any) -> None:
+        save(path, *rest)
+        if checkpoint.header(path)["step"] == 13:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save", stop)
+    with pytest.raises(KeyboardInterrupt):
+        learn(broken, items, open_device(CPU), save_every=0)
+    assert broken.step == 13 and [row["step"] for row in broken.metrics()] == [10]
+    monkeypatch.setattr(checkpoint, "save", save)
+    learn(broken, items, open_device(CPU))
+    exact = ("step", "loss", "small", "wide", "spread", "rank")
+    assert [[r[k] for k in exact] for r in whole.metrics()] == [[r[k] for k in exact] for r in broken.metrics()]
+    one, two = whole.method().state_dict(), broken.method().state_dict()
+    assert all(one[k].equal(two[k]) for k in one)
+
+
+def test_no_checkpoint_is_written_of_what_is_no_number(photos: Path) -> None:
+    with pytest.raises(UserError, match="the loss became nan"):
+        mine('return z.square().mean() * float("nan")')
+    recipe = Run.open("run").recipe
+    with pytest.raises(UserError, match="the loss became nan"):
+        items = Items(prepare("photos", size=8).store, np.arange(16))
+        learn(create(photos.parent / "new", recipe.with_steps(30), {}), items, open_device(CPU), save_every=0)
+    assert not (photos.parent / "new" / CHECKPOINT).exists()

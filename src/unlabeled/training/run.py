@@ -4,6 +4,7 @@ resumes to the same numbers.
 
 import hashlib
 import json
+import math
 import shlex
 import time
 from collections.abc import Mapping
@@ -188,15 +189,15 @@ def _learn(run: Run, items: Items, device: Device, save_every: float, title: str
     device.place(method)
     parts = optim.groups(method, _decay(recipe, method))
     optimizer = optim.build(parts, recipe.training, optim.peak_lr(recipe.training, method.lr), method.betas)
-    start, spent = 0, 0.0
+    start, spent, pending = 0, 0.0, list[dict[str, float]]()
     if path.is_file():
         head = checkpoint.load(path, method, optimizer)
-        start, spent = int(head["step"]), float(head["seconds"])
+        start, spent, pending = int(head["step"]), float(head["seconds"]), head.get("pending", [])
     if start >= recipe.steps:
         return run
     if device.lead:
         _rewind(run, start)
-    journal = Journal(run.folder / METRICS, recipe, batch, device, spent)
+    journal = Journal(run.folder / METRICS, recipe, batch, device, spent, pending)
     saved = time.monotonic()
     steps = train(
         method,
@@ -213,8 +214,11 @@ def _learn(run: Run, items: Items, device: Device, save_every: float, title: str
         for step in steps:
             note = journal.observe(method, step)
             last = step.number + 1 == recipe.steps
-            if note and device.lead and (last or time.monotonic() - saved > save_every):
-                checkpoint.save(path, method, optimizer, {"step": step.number + 1, "seconds": journal.seconds})
+            if device.lead and (last or time.monotonic() - saved > save_every):
+                noted = journal.pending()
+                if all(math.isfinite(one[""]) for one in noted):  # else the last good one is kept
+                    told = {"step": step.number + 1, "seconds": journal.seconds, "pending": noted}
+                    checkpoint.save(path, method, optimizer, told)
                 saved = time.monotonic()
             bar.advance(1, note)
     return run
