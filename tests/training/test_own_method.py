@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -181,3 +182,17 @@ def test_no_checkpoint_is_written_of_what_is_no_number(photos: Path) -> None:
         items = Items(prepare("photos", size=8).store, np.arange(16))
         learn(create(photos.parent / "new", recipe.with_steps(30), {}), items, open_device(CPU), save_every=0)
     assert not (photos.parent / "new" / CHECKPOINT).exists()
+
+
+def test_the_step_of_a_run_is_read_while_another_checkpoint_is_put_in_its_place(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What torch maps it opens by its name once more, and the file may be another one by then."""
+    run, mapped = mine("return z.square().mean()"), torch.UntypedStorage.from_file
+
+    def swapped(name: str, *rest: Any) -> Any:
+        checkpoint.save(Path(name), torch.nn.Linear(1, 1), None, {"step": 3})
+        return mapped(name, *rest)
+
+    monkeypatch.setattr(torch.UntypedStorage, "from_file", swapped)
+    assert run.step == 2
