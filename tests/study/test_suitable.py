@@ -106,6 +106,8 @@ def test_what_would_be_refused_after_the_training_is_refused_before_it(
         (8, [0.01, 0.1, 1.0], [(0.01, 6, 0), (1.0, 48, 0), (0.01, 6, 1)]),
         (8, [6, 0.1, 12], [(6, 6, 0), (12, 12, 0), (6, 6, 1), (12, 12, 1)]),
         (1, [0.1, 1.0, 6], [(1.0, 6, 0)]),
+        (8, [12, 48], [(12, 12, 0), (48, 48, 0), (12, 12, 1)]),
+        (8, [48], [(48, 48, 0)]),
     ],
 )
 def test_shares_that_come_to_as_many_labels_are_fitted_and_counted_once(
