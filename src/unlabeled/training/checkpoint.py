@@ -6,7 +6,6 @@ place, so a kill at any moment leaves the last whole one.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from unlabeled.disk import written
 from unlabeled.errors import UserError
 
 
@@ -29,9 +29,7 @@ def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, 
                 tensors[f"optimizer/{number}/{key}"] = tensor.detach().cpu().contiguous().clone()
     beside = path.with_name(path.name + ".part")
     try:
-        save_file(tensors, beside, {"header": json.dumps(dict(header))})
-        with beside.open("rb") as handle:
-            os.fsync(handle.fileno())
+        written(beside, lambda file: save_file(tensors, file, {"header": json.dumps(dict(header))}))
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
