@@ -229,3 +229,8 @@ def test_functions_below_the_class_are_not_what_a_file_is_about(tmp_path: Path) 
     path.write_text(MINE + '\n\ndef slower(x: int) -> int:\n    """A help to the method."""\n    return x\n')
     assert catalog.entry("methods", str(path)).summary == "Guess the colour of the sky."
     assert catalog.load("methods", str(path)).__name__ == "Mine"
+
+
+@pytest.mark.parametrize("name", catalog.names("methods"))
+def test_a_method_says_that_it_serves_what_there_is(name: str) -> None:
+    assert set(catalog.entry("methods", name).facts.get("modalities", ("image",))) <= set(catalog.names("modalities"))
