@@ -215,9 +215,10 @@ def test_a_file_that_fails_halfway_fails_again_and_then_no_more(
     """As in a notebook: what is missing is installed, and the same call is made again."""
     path = tmp_path / "lacking.py"
     path.write_text('import torch\n\nimport what_is_not_there_yet\n\n\nclass Lacking:\n    """Is here."""\n')
-    for _ in range(2):
+    monkeypatch.chdir(tmp_path)
+    for name in (str(path), str(path), "lacking.py"):
         with pytest.raises(UserError, match=r"lacking\.py cannot be imported: line 3: .*what_is_not_there_yet"):
-            catalog.load("methods", str(path))
+            catalog.load("methods", name)
     (tmp_path / "what_is_not_there_yet.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert catalog.load("methods", str(path)).__doc__ == "Is here."
@@ -228,3 +229,8 @@ def test_functions_below_the_class_are_not_what_a_file_is_about(tmp_path: Path) 
     path.write_text(MINE + '\n\ndef slower(x: int) -> int:\n    """A help to the method."""\n    return x\n')
     assert catalog.entry("methods", str(path)).summary == "Guess the colour of the sky."
     assert catalog.load("methods", str(path)).__name__ == "Mine"
+
+
+@pytest.mark.parametrize("name", catalog.names("methods"))
+def test_a_method_says_that_it_serves_what_there_is(name: str) -> None:
+    assert set(catalog.entry("methods", name).facts.get("modalities", ("image",))) <= set(catalog.names("modalities"))

@@ -261,6 +261,19 @@ def test_a_bug_is_one_line_and_a_file(verb: str, tmp_path: Path) -> None:
     assert "show.py bug" in log.read_text()
 
 
+def test_a_bug_of_a_users_own_file_is_told_by_its_line(
+    verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    [line] = [i + 1 for i, text in enumerate(Path(verb).read_text().splitlines()) if "raise ValueError" in text]
+    own = f"line {line} of {Path(verb).absolute()} led to"
+    for run, what in ((lambda: cli.run([verb, "bug"]), own), (lambda: 1 / 0, "a bug")):
+        with pytest.raises((ValueError, ZeroDivisionError)) as caught:
+            run()
+        cli.crash(caught.type, caught.value, caught.tb)
+        assert capsys.readouterr().err.startswith(f"unlabeled: {what}")
+
+
 def test_alone_it_shows_the_way(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run([]) == 0
     shown = capsys.readouterr().out

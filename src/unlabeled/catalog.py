@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ NOUNS = {
     "data/kinds": "kind of item",
 }  # fmt: skip  (folders that are not named after a thing)
 REQUIRED = object()
+OWN = "_unlabeled_user_"  # how the names of modules begin that are users' own files
 USUAL_ENCODER = "resnet18"  # of a method that names none, for pictures
 USUAL_ENCODERS = {
     "image": USUAL_ENCODER,
@@ -143,7 +145,7 @@ def load(folder: str, name: str) -> Any:
     attribute = _subject(_tree(path), path).name
     if name.endswith(".py"):
         state = hashlib.sha256(str(path.resolve()).encode() + path.read_bytes()).hexdigest()
-        key = f"_unlabeled_user_{path.stem}_{state[:12]}"
+        key = f"{OWN}{path.stem}_{state[:12]}"
         if key not in sys.modules:
             spec = importlib.util.spec_from_file_location(key, path)
             if spec is None or spec.loader is None:
@@ -163,7 +165,8 @@ def load(folder: str, name: str) -> Any:
 
 def _where(error: Exception, path: Path) -> str:
     """An exception in one line, with the last line of the file that led to it."""
-    lines = [at for frame, at in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == str(path)]
+    here = os.path.abspath(path)  # noqa: PTH100 (as import names a file: whole, links as they are)
+    lines = [at for frame, at in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == here]
     told = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return f"line {lines[-1]}: {told}" if lines else told
 

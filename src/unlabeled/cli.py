@@ -193,7 +193,9 @@ def run(argv: list[str]) -> int:
 
 
 def crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Tell a bug in one line and put the whole traceback into a file."""
+    """Tell a bug in one line and put the whole traceback into a file; where it came by a user's own file, name its
+    last line.
+    """
     text = "".join(traceback.format_exception(kind, error, trace))
     path = Path(tempfile.gettempdir()) / f"unlabeled-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     head = f"{shlex.join(sys.argv)}\nunlabeled {unlabeled.__version__}, Python {sys.version}\n\n"
@@ -202,7 +204,13 @@ def crash(kind: type[BaseException], error: BaseException, trace: TracebackType 
     except OSError:
         sys.stderr.write(text)
         return
-    _tell(f"a bug stopped this: {kind.__name__}: {' '.join(str(error).split())[:300]}; the traceback is in {path}", 1)
+    frames = [(at, frame) for frame, at in traceback.walk_tb(trace) if _is_own(str(frame.f_globals.get("__name__")))]
+    what = f"line {frames[-1][0]} of {frames[-1][1].f_code.co_filename} led to" if frames else "a bug stopped this:"
+    _tell(f"{what} {kind.__name__}: {' '.join(str(error).split())[:300]}; the traceback is in {path}", 1)
+
+
+def _is_own(module: str) -> bool:
+    return module.startswith(catalog.OWN)
 
 
 def _tell(text: str, code: int) -> int:

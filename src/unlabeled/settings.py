@@ -3,11 +3,13 @@
 Nothing heavy is imported here: `unlabeled --help` reads this file.
 """
 
+import inspect
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from unlabeled import values
 from unlabeled.errors import UserError
 
 
@@ -28,9 +30,29 @@ def check(group: Any, ranges: Mapping[str, tuple[float, float]]) -> None:
     """
     for name, (low, high) in ranges.items():
         value = getattr(group, name)
-        if value is not None and not low <= value <= high:
+        if value is not None and not (low <= value <= high and math.isfinite(value)):
             wanted = f"{low:g} or more" if math.isinf(high) else f"a number from {low:g} to {high:g}"
             raise UserError(f"{name} is {value:g}", f"give {wanted}")
+
+
+def settle(group: Any) -> None:
+    """Read each field of a group of settings as a flag is read: a word that nothing goes by would train something else
+    than was asked for. What is not finite is left to the ranges.
+
+    Raises:
+        UserError: for the first field whose value does not fit.
+
+    >>> Training(optimizer="adamx")
+    Traceback (most recent call last):
+    ...
+    unlabeled.errors.UserError: optimizer got "adamx"; did you mean "adam".
+    """
+    for one in fields(group):
+        value = getattr(group, one.name)
+        value = value.item() if hasattr(value, "item") else value  # numpy's numbers
+        if not isinstance(value, float) or math.isfinite(value):
+            kind = one.type if isinstance(one.type, str) else inspect.formatannotation(one.type)
+            object.__setattr__(group, one.name, values.read(kind, value, one.name))
 
 
 def within(of: str, given: Mapping[str, float], low: float, high: float = math.inf, *, above: bool = False) -> None:
@@ -63,6 +85,9 @@ class Budget:
     steps: int | None = option(None, "optimizer steps")
     minutes: float | None = option(None, "minutes on this machine; turned into steps after a short timing")
 
+    def __post_init__(self) -> None:
+        settle(self)
+
 
 @dataclass(frozen=True)
 class Training:
@@ -82,6 +107,7 @@ class Training:
     threads: int = option(0, "CPU threads; 0 takes the cores that other processes leave free")
 
     def __post_init__(self) -> None:
+        settle(self)
         least = {"batch_size": 1, "lr": 0, "weight_decay": 0, "accumulate": 1, "threads": 0}
         check(self, {name: (low, math.inf) for name, low in least.items()} | {"warmup": (0, 1)})
 
@@ -127,7 +153,7 @@ class Augmentation:
         return {k: v if getattr(self, k) is None else float(getattr(self, k)) for k, v in usual.items()}
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "interventions", tuple(self.interventions))  # JSON and YAML bring lists
+        settle(self)
         shares = ("crop", "horizontal_flip", "vertical_flip", "jitter", "blur", "cutout", "warp", "drop")
         least = {"ratio": 1, "rotation": 0, "noise": 0, "pitch": 0, "permute": 0}
         check(self, dict.fromkeys(shares, (0, 1)) | {name: (low, math.inf) for name, low in least.items()})
@@ -154,7 +180,8 @@ class Setup:
     out: str | None = option(None, "folder for the results; named after data and method when not given")
 
     def __post_init__(self) -> None:
-        check(self, {"seed": (0, 2**63 - 1)})
+        settle(self)
+        check(self, dict.fromkeys(("size", "step", "stride"), (0, math.inf)) | {"seed": (0, 2**63 - 1)})
 
 
 @dataclass(frozen=True)
@@ -185,6 +212,7 @@ class Handover:
     onnx: bool = option(True, "write model.onnx into the bundle too, checked against torch on these items")
 
     def __post_init__(self) -> None:
+        settle(self)
         if not 0 < self.keep < 1:
             raise UserError(f"keep is {self.keep:g}", "give a share between 0 and 1, such as 0.95")
 
@@ -202,5 +230,6 @@ class Serving:
     key: str = option("", "requests must bring it in the header X-API-Key")
 
     def __post_init__(self) -> None:
+        settle(self)
         whole = ("max_bytes", "max_pixels", "queue", "connections", "batch")
         check(self, dict.fromkeys(whole, (1, math.inf)) | {"timeout": (0.001, math.inf)})

@@ -1,6 +1,7 @@
 """One battery for every method in the catalog: a new file in `methods/` is tested because it exists."""
 
 import os
+import shlex
 import signal
 import time
 from dataclasses import fields, replace
@@ -27,7 +28,7 @@ from unlabeled.training.loop import Items, embed
 from unlabeled.training.recipe import Recipe
 from unlabeled.training.run import CHECKPOINT, METRICS, Run, create, learn
 
-METHODS = [*catalog.names("methods"), *os.environ.get("UNLABELED_METHODS", "").split()]  # names, and paths of own files
+METHODS = [*catalog.names("methods"), *shlex.split(os.environ.get("UNLABELED_METHODS", ""))]  # and paths of own files
 KINDS = ("image", "series", "audio", "text")
 CASES = [(n, k) for n in METHODS for k in KINDS if k in catalog.entry("methods", n).facts.get("modalities", KINDS[:1])]
 SMALL = "vit(width=64, depth=2, heads=2, patch_size=4)"

@@ -1,5 +1,6 @@
 """Which methods serve which data: all of them at once, those that refuse, and those that warn."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -13,8 +14,10 @@ from unlabeled.data.splits import nested_draws
 from unlabeled.encoders import _build
 from unlabeled.methods import Facts
 from unlabeled.report import folder
-from unlabeled.settings import Augmentation, Training
+from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.study.plan import Arm, Cell, arms, cells, check_arms, compose, method_and_encoder, safe, suitable
+from unlabeled.training.run import Run
+from unlabeled.verbs.compare import compare
 
 SMALL = Training(threads=1)
 VIEWS = Augmentation()
@@ -106,6 +109,8 @@ def test_what_would_be_refused_after_the_training_is_refused_before_it(
         (8, [0.01, 0.1, 1.0], [(0.01, 6, 0), (1.0, 48, 0), (0.01, 6, 1)]),
         (8, [6, 0.1, 12], [(6, 6, 0), (12, 12, 0), (6, 6, 1), (12, 12, 1)]),
         (1, [0.1, 1.0, 6], [(1.0, 6, 0)]),
+        (8, [12, 48], [(12, 12, 0), (48, 48, 0), (12, 12, 1)]),
+        (8, [48], [(48, 48, 0)]),
     ],
 )
 def test_shares_that_come_to_as_many_labels_are_fitted_and_counted_once(
@@ -131,3 +136,19 @@ def test_a_file_without_a_method_is_refused_in_words(grey: Prepared, tmp_path: P
     own.write_text('class Own:\n    """Is no method."""\n')
     with pytest.raises(UserError, match=r"Own in .*own\.py is no method"):
         check_arms(arms(grey, [str(own)], "resnet18", ["linear"], VIEWS, SMALL, 0))
+
+
+def test_a_batch_larger_than_the_data_is_not_counted_as_seen(digits: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    for i, file in enumerate(sorted((digits / "train").glob("*/*.png"))[::50]):
+        place = few / file.parent.name / f"{i}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(file.read_bytes())
+    found = compare(
+        str(few), methods="simclr", labels=1.0, seeds=1, draws=1, protocols="knn", budget=Budget(steps=2),
+        setup=Setup(encoder="cnn(width=4, stages=2)", size=8, out=str(tmp_path / "study")), training=SMALL,
+    )  # fmt: skip
+    items = Run.open(found.folder / "runs" / "simclr-s0").recipe.items
+    assert items < SMALL.batch_size
+    [cost] = [c for c in json.loads((found.folder / "costs.json").read_text()) if c["stage"] == "pretrain"]
+    assert cost["items_seen"] == 2 * items

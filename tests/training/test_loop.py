@@ -22,7 +22,7 @@ from unlabeled.encoders import _build
 from unlabeled.methods import Batch, Facts, Method
 from unlabeled.modalities import Modality
 from unlabeled.modalities.image import Image
-from unlabeled.settings import Augmentation, Budget, Serving, Setup, Training
+from unlabeled.settings import Augmentation, Budget, Handover, Serving, Setup, Training
 from unlabeled.training import checkpoint, optim
 from unlabeled.training.devices import Device, open_device
 from unlabeled.training.health import Health, effective_rank, spread
@@ -198,11 +198,27 @@ def test_a_diary_whose_last_line_was_torn_by_a_kill_is_read_without_it(tmp_path:
         (Serving, {"batch": 0}, "batch is 0; give 1 or more"),
         (Serving, {"queue": -1}, "queue is -1"),
         (Serving, {"timeout": 0.0}, "timeout is 0"),
+        (Setup, {"size": -1}, "size is -1; give 0 or more"),
+        (Augmentation, {"ratio": math.inf}, "ratio is inf; give 1 or more"),
+        (Training, {"optimizer": "adamx"}, 'optimizer got "adamx"; did you mean "adam"'),
+        (Training, {"precision": "fp16"}, 'precision got "fp16"'),
+        (Training, {"batch_size": 2.5}, "batch_size got 2.5; give a whole number"),
+        (Budget, {"steps": "many"}, "steps got 'many'; give a whole number"),
+        (Handover, {"sets_by": "site"}, 'sets_by got "site"; take one of all, class, domain'),
     ],
 )
 def test_settings_out_of_their_range_are_one_line(group: type, wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         group(**wrong)
+
+
+def test_settings_in_python_are_read_as_flags_are() -> None:
+    given: Any = {"batch_size": np.int64(32), "lr": "1e-3", "optimizer": "sgd"}
+    assert Training(**given) == Training(batch_size=32, lr=1e-3, optimizer="sgd")
+    place: Any = {"out": Path("a b")}
+    assert Setup(**place).out == "a b"
+    words: Any = {"interventions": "gain,hue"}
+    assert Augmentation(**words).interventions == ("gain", "hue")
 
 
 @pytest.mark.parametrize("name", ["gpu", "cpu:x", "mps", "meta"])

@@ -1,7 +1,6 @@
 """A detector that has learnt, as one file: it judges other items later, without the good ones and without learning."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 from unlabeled import catalog
 from unlabeled.anomaly import Detector, Eye
 from unlabeled.anomaly._inspect import Usual
+from unlabeled.disk import written
 from unlabeled.errors import UserError
 from unlabeled.training.devices import Device
 from unlabeled.training.recipe import Recipe
@@ -70,12 +70,8 @@ class Judge:
         }  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
         beside = folder / f".{NAME}.part"
-        save_file(
-            {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, beside, {"header": json.dumps(head)}
-        )
-        with beside.open("rb") as handle:
-            os.fsync(handle.fileno())
-        beside.chmod(0o644)  # others may look with it, too
+        whole = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+        written(beside, lambda file: save_file(whole, file, {"header": json.dumps(head)}))
         beside.replace(folder / NAME)
         return folder / NAME
 

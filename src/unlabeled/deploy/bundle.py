@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from unlabeled.disk import written
 from unlabeled.errors import UserError
 
 FORMAT = 1
@@ -155,7 +157,8 @@ def write(
     beside.mkdir()
     try:
         for name, arrays in ((WEIGHTS, weights), (REFERENCE, reference)):
-            save_file({k: np.asarray(v, order="C") for k, v in arrays.items()}, beside / name)
+            rows = {k: np.asarray(v, order="C") for k, v in arrays.items()}
+            written(beside / name, partial(save_file, rows))
         for name, text in texts.items():
             (beside / name).write_text(text, "utf-8")
         whole = {"format": FORMAT, **facts}

@@ -26,7 +26,7 @@ class BYOL(Method):
         width: length of the projected vectors.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio", "text")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series", "audio", "text")
     family: ClassVar[str] = "contrastive"
     wants: ClassVar[str] = "views that keep what matters"
     when: ClassVar[str] = "when items resemble each other so much that others are no negatives"

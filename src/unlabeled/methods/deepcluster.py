@@ -36,7 +36,7 @@ class DeepCluster(Method):
         UserError: when a setting is out of its range.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio", "text")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series", "audio", "text")
     family: ClassVar[str] = "clustering"
     wants: ClassVar[str] = "some thousand items or fewer, or patience for the clustering"
     when: ClassVar[str] = "when the data fall into kinds and the groups themselves are of interest"

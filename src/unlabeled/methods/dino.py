@@ -39,7 +39,7 @@ class DINO(Method):
         UserError: when small views are asked for and the encoder takes one size only, or a setting is out of its range.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio", "text")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series", "audio", "text")
     family: ClassVar[str] = "contrastive"
     wants: ClassVar[str] = "views that keep what matters"
     when: ClassVar[str] = "with transformers and many items"

@@ -33,7 +33,7 @@ class MoCo(Method):
         width: length of the projected vectors.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio", "text")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series", "audio", "text")
     family: ClassVar[str] = "contrastive"
     wants: ClassVar[str] = "views that keep what matters"
     when: ClassVar[str] = "when the batch must be small"

@@ -24,7 +24,7 @@ class SimSiam(Method):
         bottleneck: width of the predictor's hidden layer, below `width`.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio", "text")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series", "audio", "text")
     family: ClassVar[str] = "contrastive"
     wants: ClassVar[str] = "views that keep what matters"
     when: ClassVar[str] = "when memory allows neither queue nor second network"

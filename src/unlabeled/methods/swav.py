@@ -39,7 +39,7 @@ class SwAV(Method):
         UserError: when small views are asked for and the encoder takes one size only, or a setting is out of its range.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio", "text")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series", "audio", "text")
     family: ClassVar[str] = "clustering"
     wants: ClassVar[str] = "views that keep what matters; kinds that are about equally frequent"
     when: ClassVar[str] = "when the data fall into kinds"

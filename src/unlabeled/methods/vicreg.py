@@ -25,7 +25,7 @@ class VICReg(Method):
         width: length of the projected vectors.
     """
 
-    modalities: ClassVar[tuple[str, ...]] = ("image", "volume", "series", "audio", "text")
+    modalities: ClassVar[tuple[str, ...]] = ("image", "series", "audio", "text")
     family: ClassVar[str] = "contrastive"
     wants: ClassVar[str] = "views that keep what matters"
     when: ClassVar[str] = "when collapse must be impossible by construction, with small batches"

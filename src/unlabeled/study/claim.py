@@ -51,7 +51,8 @@ def made_of(arm: Arm, trained: Mapping[str, Any] | None = None) -> dict[str, str
 
     Args:
         arm: any; of one without pretraining neither the method nor its training counts, of a plain rule no encoder.
-        trained: the `config.json` of a run that was trained elsewhere; its items and its length count too.
+        trained: the `config.json` of a run that was trained elsewhere; its items and its length count too, and its
+            method as it was then.
     """
     recipe = arm.recipe
     facts = {k: v for k, v in recipe.numbers().items() if k not in ELSEWHERE}
@@ -65,7 +66,9 @@ def made_of(arm: Arm, trained: Mapping[str, Any] | None = None) -> dict[str, str
     if trained is not None:
         facts |= {"steps": recipe.steps, "items of the run": trained.get("items")}
     own += [p.name for p in arm.protocols]
-    texts = {f"the text of {name}": text for name in own if (text := catalog.wording(name))}
+    then: Mapping[str, str] = {} if trained is None else trained.get("wording", {})
+    codes = {name: then.get(name) or catalog.wording(name) for name in own}
+    texts = {f"the text of {name}": text for name, text in codes.items() if text}
     return {key: _code(value) for key, value in (facts | texts).items()}
 
 

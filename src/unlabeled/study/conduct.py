@@ -22,7 +22,7 @@ from unlabeled.study.fits import Bench, empty_cost, fit_all, peak_memory
 from unlabeled.study.plan import Arm, budgets, cells, check_arms, needs, safe
 from unlabeled.training import checkpoint
 from unlabeled.training.devices import Device
-from unlabeled.training.loop import Items
+from unlabeled.training.loop import Items, items_a_step
 from unlabeled.training.run import CHECKPOINT, Run, create, fingerprint, learn, read_json
 
 TIMED = 256  # labelled items that a step of fine-tuning is timed on
@@ -232,7 +232,7 @@ def _pretrain(study: Study, bench: Bench, arms: Sequence[Arm]) -> list[dict[str,
             run = create(bench.run(arm, seed), arm.for_seed(seed), facts)
             learn(run, Items(study.prepared.store, rows), study.device, title=f"pretrain {arm.name} · seed {seed}")
             last = checkpoint.header(run.folder / CHECKPOINT)
-            seen = last["step"] * arm.recipe.training.batch_size
+            seen = last["step"] * items_a_step(arm.recipe.training.batch_size, len(rows), study.device.world)
             cost = empty_cost(study.device, arm.name, arm, seed, "pretrain") | {
                 "steps": last["step"],
                 "items_seen": seen,

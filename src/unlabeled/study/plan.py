@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from unlabeled import catalog
 from unlabeled.data.prepare import Prepared
 from unlabeled.encoders import _build
@@ -223,8 +225,8 @@ def check_arms(plan: Sequence[Arm]) -> None:
 
 
 def cells(plan: Sequence[Arm], draws: Sequence[Mapping[float, Any]], seeds: Sequence[int]) -> list[Cell]:
-    """All fits of a study; with all labels there is one draw only, and a rule without chance has one seed only. Of
-    shares that come to as many labels one is fitted.
+    """All fits of a study; where each draw takes the same items, as with all labels, there is one draw only, and a rule
+    without chance has one seed only. Of shares that come to as many labels one is fitted.
     """
     out: list[Cell] = []
     for arm in plan:
@@ -233,7 +235,7 @@ def cells(plan: Sequence[Arm], draws: Sequence[Mapping[float, Any]], seeds: Sequ
             for number, draw in enumerate(draws):
                 for share in budgets(draw):
                     rows = draw[share]
-                    if number > 0 and len(rows) == max(len(r) for r in draw.values()) and share == 1.0:
+                    if number > 0 and all(np.array_equal(rows, other[share]) for other in draws):
                         continue
                     out.extend(Cell(arm.name, float(share), len(rows), seed, number, str(p)) for p in arm.protocols)
     return out

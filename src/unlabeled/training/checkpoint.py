@@ -6,7 +6,6 @@ place, so a kill at any moment leaves the last whole one.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from unlabeled.disk import written
 from unlabeled.errors import UserError
 
 
@@ -29,9 +29,7 @@ def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, 
                 tensors[f"optimizer/{number}/{key}"] = tensor.detach().cpu().contiguous().clone()
     beside = path.with_name(path.name + ".part")
     try:
-        save_file(tensors, beside, {"header": json.dumps(dict(header))})
-        with beside.open("rb") as handle:
-            os.fsync(handle.fileno())
+        written(beside, lambda file: save_file(tensors, file, {"header": json.dumps(dict(header))}))
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
@@ -45,10 +43,23 @@ def header(path: Path) -> dict[str, Any]:
         UserError: when the file is not a checkpoint of this program.
     """
     try:
-        with safe_open(path, "pt") as handle:
+        with safe_open(path, "np") as handle:  # "pt" opens it twice, and a run may put a new one there in between
             return dict(json.loads((handle.metadata() or {})["header"]))
     except (SafetensorError, KeyError, OSError, ValueError) as error:
         raise UserError(f"cannot read {path} ({error})", "give the folder of a run, or train it again") from error
+
+
+def weights(path: Path, part: str = "") -> dict[str, Tensor]:
+    """The tensors of the model, or of one part of it such as `encoder`, by their names in it.
+
+    Raises:
+        UserError: when the file is not a checkpoint of this program.
+    """
+    header(path)
+    prefix = f"model/{part}." if part else "model/"
+    with safe_open(path, "pt") as handle:
+        names = [n for n in handle.keys() if n.startswith(prefix)]  # noqa: SIM118 (not a mapping)
+        return {n.removeprefix(prefix): handle.get_tensor(n) for n in names}
 
 
 def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> dict[str, Any]:

@@ -166,7 +166,7 @@ def train(
                 with wait_for_ranks:
                     with device.autocast():
                         parts = _told(model, views, len(piece))
-                    loss = torch.stack([p.float() for p in parts.values()]).sum() * share
+                    loss = _sum(method, parts) * share
                     torch.autograd.backward(loss if device.world == 1 else loss + _untouched(method))
                 total += loss.detach()
                 for name, part in parts.items():
@@ -194,6 +194,28 @@ def _told(model: torch.nn.Module, views: object, items: int) -> dict[str, Tensor
             "give a larger --batch-size or a smaller --accumulate",
         ) from error
     return parts if isinstance(parts, dict) else {"": parts}
+
+
+def _sum(method: Method, parts: Mapping[str, object]) -> Tensor:
+    """What is minimised: the sum of the named scalars. Of several numbers, one an item, nobody has said whether their
+    mean is meant, and what hangs on no weight would train nothing.
+
+    Raises:
+        UserError: when the loss is not made of scalars, or has no gradient.
+    """
+    name, scalars = type(method).__name__, list[Tensor]()
+    for part, value in parts.items():
+        what = f'"{part}" of the loss of {name}' if part else f"the loss of {name}"
+        if not isinstance(value, Tensor):
+            got = "none" if value is None else f"a {type(value).__name__}"
+            raise UserError(f"{what} is {got}", "return a scalar tensor, or a dict of named ones")
+        if value.numel() != 1:
+            raise UserError(f"{what} has the shape {tuple(value.shape)}", "return a scalar, such as its mean")
+        scalars.append(value.float().reshape(()))
+    if not any(scalar.requires_grad for scalar in scalars):
+        what = "has no gradient" if scalars else "is an empty dict"
+        raise UserError(f"the loss of {name} {what}", "return what was computed from the encoder's features")
+    return torch.stack(scalars).sum()
 
 
 def _untouched(method: Method) -> Tensor:

@@ -4,6 +4,7 @@ resumes to the same numbers.
 
 import hashlib
 import json
+import math
 import shlex
 import time
 from collections.abc import Mapping
@@ -88,8 +89,22 @@ class Run:
         return method
 
     def encoder(self) -> Encoder:
-        """The trained encoder alone, in evaluation mode."""
-        return self.method().encoder.eval()
+        """The trained encoder alone, in evaluation mode. A user's own method that is not there any more, or was
+        written on, is done without, as long as the weights fit the encoder by themselves.
+        """
+        try:
+            return self.method().encoder.eval()
+        except UserError as error:
+            path = self.folder / CHECKPOINT
+            if not (self.recipe.method.name.endswith(".py") and path.is_file()):
+                raise
+            encoder = self.recipe.build_encoder()
+            weights = checkpoint.weights(path, "encoder")
+            if weights.keys() != encoder.state_dict().keys():
+                raise
+            encoder.load_state_dict(weights)
+            progress.say(f"mind: {error.wrong}; the encoder of {self.folder} is read without it")
+            return encoder.eval()
 
     def lines(self) -> list[str]:
         """What a person wants to know of the run."""
@@ -118,7 +133,7 @@ def create(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> Run:
             labels to evaluate it with).
 
     Raises:
-        UserError: when the folder holds another run.
+        UserError: when the folder holds another run, or another process is about to put one there.
     """
     config = {"recipe": recipe.to_json(), **facts, "version": unlabeled.__version__, "torch": torch.__version__}
     own = {name: code for name in (recipe.method.name, recipe.encoder.name) if (code := catalog.wording(name))}
@@ -135,11 +150,13 @@ def create(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> Run:
                 "take another --out, or delete the folder to start afresh",
             )
         return old
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / (CONFIG + ".part")
-    beside.write_text(json.dumps(config, indent=1), "utf-8")
-    beside.replace(folder / CONFIG)
-    return Run(folder, json.loads(json.dumps(config)))
+    with alone(folder):  # of two that start at once, one would learn under the settings that the other wrote
+        if not (folder / CONFIG).is_file():
+            beside = folder / (CONFIG + ".part")
+            beside.write_text(json.dumps(config, indent=1), "utf-8")
+            beside.replace(folder / CONFIG)
+            return Run(folder, json.loads(json.dumps(config)))
+    return create(folder, recipe, facts)
 
 
 def learn(run: Run, items: Items, device: Device, *, save_every: float = 30.0, title: str = "") -> Run:
@@ -172,15 +189,15 @@ def _learn(run: Run, items: Items, device: Device, save_every: float, title: str
     device.place(method)
     parts = optim.groups(method, _decay(recipe, method))
     optimizer = optim.build(parts, recipe.training, optim.peak_lr(recipe.training, method.lr), method.betas)
-    start, spent = 0, 0.0
+    start, spent, pending = 0, 0.0, list[dict[str, float]]()
     if path.is_file():
         head = checkpoint.load(path, method, optimizer)
-        start, spent = int(head["step"]), float(head["seconds"])
+        start, spent, pending = int(head["step"]), float(head["seconds"]), head.get("pending", [])
     if start >= recipe.steps:
         return run
     if device.lead:
         _rewind(run, start)
-    journal = Journal(run.folder / METRICS, recipe, batch, device, spent)
+    journal = Journal(run.folder / METRICS, recipe, batch, device, spent, pending)
     saved = time.monotonic()
     steps = train(
         method,
@@ -197,8 +214,11 @@ def _learn(run: Run, items: Items, device: Device, save_every: float, title: str
         for step in steps:
             note = journal.observe(method, step)
             last = step.number + 1 == recipe.steps
-            if note and device.lead and (last or time.monotonic() - saved > save_every):
-                checkpoint.save(path, method, optimizer, {"step": step.number + 1, "seconds": journal.seconds})
+            if device.lead and (last or time.monotonic() - saved > save_every):
+                noted = journal.pending()
+                if all(math.isfinite(one[""]) for one in noted):  # else the last good one is kept
+                    told = {"step": step.number + 1, "seconds": journal.seconds, "pending": noted}
+                    checkpoint.save(path, method, optimizer, told)
                 saved = time.monotonic()
             bar.advance(1, note)
     return run

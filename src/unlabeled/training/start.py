@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
 from unlabeled import catalog
 from unlabeled.encoders import Encoder
 from unlabeled.encoders._words import WordEncoder, configuration
@@ -67,12 +65,8 @@ def begin(encoder: Encoder, folder: str) -> None:
             encoder.take(start.folder)
             return
         raise UserError(f"{folder} holds an encoder of texts", "start from it on texts")
-    prefix = "model/encoder."
-    with safe_open(start.folder / CHECKPOINT, "pt") as file:
-        names = [n for n in file.keys() if n.startswith(prefix)]  # noqa: SIM118 (not a mapping)
-        weights = {n.removeprefix(prefix): file.get_tensor(n) for n in names}
     try:
-        encoder.load_state_dict(weights)
+        encoder.load_state_dict(checkpoint.weights(start.folder / CHECKPOINT, "encoder"))
     except RuntimeError as error:
         reason = (str(error).splitlines() or [""])[-1].strip()
         raise UserError(f"the encoder of {folder} does not fit this one ({reason})", f"take {start.encoder}") from None
