@@ -187,6 +187,27 @@ def test_an_unrelated_table_is_left_aside(tmp_path: Path, text: str) -> None:
     assert scan(tmp_path).form == "flat folder"
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("filename,defect\n1.png,a\n2.png,b\n", '(others: defect): call the one that does "label"'),
+        ("Datei;Klasse\n1.png;a\n2.png;b\n", '(others: Klasse): call the one that does "label", and call Datei "path"'),
+        ("file,scratch,dent\n./1.png,0,1\n2.png,1,0\n", "(others: scratch, dent): call the one"),
+        ("1.png,a\n2.png,b\n", 'has no heads, and was not read: write "path,label" as its first line'),
+    ],
+)
+def test_a_table_that_names_the_files_and_no_known_label_says_what_to_call_it(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    touch(tmp_path, "1.png", "2.png", "3.png")
+    (tmp_path / "labels.csv").write_text(text)
+    table = scan(tmp_path)
+    assert table.form == "flat folder"
+    assert any(note.startswith("labels.csv ") and told in note for note in table.notes), table.notes
+    (tmp_path / "labels.csv").write_text("file\n1.png\n2.png\n")  # names them and tells nothing more
+    assert scan(tmp_path).notes == ("other files were left aside: 1 .csv",)
+
+
 def test_arrays(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.zeros((3, 4, 4), dtype=np.uint8), y=np.array([1, 0, -1]))
     for given in (tmp_path, tmp_path / "a.npz"):

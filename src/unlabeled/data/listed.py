@@ -10,6 +10,8 @@ from unlabeled.data.table import SPLIT_WORDS, SPLITS, frame
 from unlabeled.errors import UserError
 from unlabeled.formats import manifest
 
+NAMES = 0.9  # share of a column's cells that must be files of the folder, for it to name them
+
 
 def of_table(path: Path) -> pd.DataFrame:
     """The items that a table names, each once.
@@ -43,7 +45,7 @@ def of_folder(root: Path, name: str, known: Collection[str]) -> pd.DataFrame | N
     told = {"label", "split", "group", "domain"} & set(listed.columns)
     paths = pd.Series(spelled(listed["path"].dropna().tolist(), root), dtype="str")
     twice = paths.duplicated().any() and not {"first", "end"} <= set(listed.columns)
-    if not told or paths.empty or twice or paths.isin(known).mean() < 0.9:
+    if not told or paths.empty or twice or paths.isin(known).mean() < NAMES:
         return None
     items = _items(listed, root / name)
     if "split" in listed:
@@ -115,14 +117,16 @@ def split_of(given: object, label: object, path: Path) -> str:
 
 
 def aside(root: Path, name: str, known: Collection[str]) -> str:
-    """Why a table that tells labels or groups is not the list of the folder's files, or "" where it tells none."""
+    """Why a table that tells labels or groups, or names the folder's files, is not the list of them; "" where it is
+    about something else.
+    """
     try:
         listed = manifest.read(root / name, files=False)
     except UserError as fault:
         return f"{name} was not read: {fault.wrong}"
     what = [c for c in ("label", "group") if c in listed]
     if not what or listed.empty:
-        return ""
+        return _nameless(root, name, listed, known)
     told = f"{name} tells a {' and a '.join(what)}, and was not read"
     if "path" not in listed:
         return f'{told}: name the files in a column "path" of it'
@@ -131,6 +135,23 @@ def aside(root: Path, name: str, known: Collection[str]) -> str:
     if len(gone):
         return f"{told}: {len(gone):,} of the {len(paths):,} files that it names are not in the folder ({gone.iloc[0]})"
     return f"{told}: it names {paths[paths.duplicated()].iloc[0]} twice" if paths.duplicated().any() else ""
+
+
+def _nameless(root: Path, name: str, listed: pd.DataFrame, known: Collection[str]) -> str:
+    """What to call the columns of a table that names files of the folder, but none of whose heads is known to be that
+    of labels; "" where it names no files.
+    """
+    if any(_tidy(str(head), root) in known for head in listed.columns):
+        return f'{name} has no heads, and was not read: write "path,label" as its first line'
+    for column in listed.columns:
+        cells = listed[column].dropna()
+        if len(cells) and pd.Series(spelled([_tidy(c, root) for c in cells], root)).isin(known).mean() >= NAMES:
+            others = [str(c) for c in listed.columns if c != column]
+            files = "" if column == "path" else f', and call {column} "path"'
+            most = ", ".join(others[: manifest.MOST]) + (", ..." if len(others) > manifest.MOST else "")
+            told = f"{name} names files, and no column of it is known to hold labels (others: {most})"
+            return f'{told}: call the one that does "label"{files}' if others else ""
+    return ""
 
 
 def below(listed: pd.DataFrame, root: Path) -> pd.DataFrame:
