@@ -126,7 +126,8 @@ def _make(folder: Path) -> None:
     ]
     labels = y.astype(np.int64)
     items = pd.DataFrame({"group": np.full(len(labels), None)})
-    prepared = SimpleNamespace(table=SimpleNamespace(labels=labels, classes=classes, items=items), test=test)
+    table = SimpleNamespace(labels=labels, classes=classes, items=items)
+    prepared = SimpleNamespace(table=table, test=test, turns=None)
     results = record.tables(folder, prepared, arms, cells)  # type: ignore[arg-type]
     facts = {"test": len(test), "seeds": 2, "draws": 2, "steps": "10 passes", "cleared": True, "findings": []}
     found = answer.answer(results, arms, facts)  # type: ignore[arg-type]
