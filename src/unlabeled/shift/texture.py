@@ -1,8 +1,7 @@
 """Strangers as a model that was handed over tells them: by what the encoder sees on its way to the features.
 
-The detectors of the catalog judge features, which overlook what the encoder has learnt to overlook: a good one takes a
-photo of a dog for an odd traffic sign. What a bundle's detector looks at, the first maps and the spectrum, is asked
-beside them (`deploy/levels.py`).
+The detectors of the catalog judge features, which lack what the encoder has learnt to overlook. What a bundle's
+detector looks at, the first maps and the spectrum, is asked beside them (`deploy/levels.py`).
 """
 
 from copy import deepcopy
