@@ -11,12 +11,13 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_digits
 
 from unlabeled.data.store import Store
-from unlabeled.deploy import strange
 from unlabeled.deploy.levels import Levels
-from unlabeled.deploy.make import Eye
+from unlabeled.deploy.make import Eye, calibrate
+from unlabeled.deploy.net import Net, Plain
 from unlabeled.encoders.cnn import CNN
 from unlabeled.metrics import separation
 from unlabeled.modalities.image import Image
+from unlabeled.settings import Handover
 from unlabeled.shift import strangers
 from unlabeled.shift import texture as module
 from unlabeled.shift.texture import Texture
@@ -40,11 +41,13 @@ def test_scores_are_those_of_a_bundle_and_are_kept_without_loss(tmp_path: Path) 
     raw, y = digits()
     store, looks, rows = Store(raw), Image(size=32), np.arange(300)
     known = Texture(encoder(), looks).fit(store, rows, y[rows])
-    eye = Eye(_view(looks), Levels(encoder(), "texture"), store).learn(rows)
-    seen = eye(rows)[:, eye.look.dim :]
-    state = strange.fit("mahalanobis", seen, y[rows], np.zeros((300, 1)), eye.look.parts(seen.shape[1]))
-    theirs = strange.Strange("mahalanobis", state)(torch.from_numpy(eye(np.arange(300, 400))[:, eye.look.dim :]), None)
-    mine = known.score(store, np.arange(300, 400))
+    held = np.arange(300, 400)
+    eye = Eye(Plain(looks), Levels(encoder(), "texture"), store).learn(rows)
+    net = Net(eye.view, eye.look, np.zeros((10, eye.look.dim)), np.zeros(10))
+    calibrate(net, eye, y, rows, held, Handover(), 10)  # as a bundle is made
+    with torch.no_grad():
+        theirs = net(store.batch(held))[2]  # as it answers
+    mine = known.score(store, held)
     np.testing.assert_allclose(mine, theirs.numpy(), rtol=1e-4, atol=1e-4)
     known.save(tmp_path / "kept.npz", {"held": mine})
     again = Texture(encoder(), looks)
@@ -78,11 +81,3 @@ def test_an_encoder_elsewhere_is_copied_and_stays_where_it_is(monkeypatch: pytes
     monkeypatch.setattr(module, "deepcopy", lambda _: twin)
     assert Texture(net, Image(size=32)).encoder is twin and next(net.parameters()).is_meta
     assert Texture(twin, Image(size=32)).encoder is twin
-
-
-def _view(looks: Image) -> torch.nn.Module:
-    class View(torch.nn.Module):
-        def forward(self, raw: torch.Tensor) -> torch.Tensor:
-            return looks.plain(raw)
-
-    return View()

@@ -117,7 +117,7 @@ def images(
         scores: (N,), more is worse.
         kinds: of each item; "" for a good one.
         threshold: from good items kept apart.
-        groups: (N,) of the parts or recordings that items are of; whole groups are resampled.
+        groups: (N,) of the parts or recordings that items are of; the intervals count whole groups.
         own: share of each item that no other one holds.
 
     Returns:

@@ -52,10 +52,8 @@ def of_folder(root: Path, name: str, known: Collection[str]) -> pd.DataFrame | N
         return items
     named = set(items["path"])
     for column in listed.columns.difference(["path", "label", "group", "domain", "split"]):
-        beside = [
-            _tidy(p, root) for p in listed[column].dropna()
-        ]  # masks and other companions are not items of their own
-        named |= set(spelled(beside, root))
+        # masks and other companions are not items of their own
+        named |= set(spelled([_tidy(p, root) for p in listed[column].dropna()], root))
     rest = sorted(set(known) - named)
     return pd.concat([items, frame(rest, ["unlabeled"] * len(rest))], ignore_index=True) if rest else items
 

@@ -17,9 +17,7 @@ from unlabeled.errors import UserError
 from unlabeled.progress import count
 
 FEWEST = 20  # items on either side
-ENOUGH = (
-    8  # permutations times the rate: each of four figures has one that is farthest out, and these tie for the least p
-)
+ENOUGH = 8  # permutations times the rate: each of four figures has one farthest out, and these tie for the least p
 AT_ONCE = 4_000_000  # numbers of a block of permutations
 WORDS: Mapping[str, str] = {
     "features": "features, energy distance",

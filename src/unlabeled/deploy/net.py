@@ -99,7 +99,13 @@ class Net(nn.Module):
         return {k: v.detach().cpu().contiguous().numpy() for k, v in out.items()}
 
 
-class _Plain(nn.Module):
+class Plain(nn.Module):
+    """The plain view of a modality as a module.
+
+    Args:
+        modality: of the items.
+    """
+
     def __init__(self, modality: Modality) -> None:
         super().__init__()
         self.modality = modality
@@ -112,7 +118,7 @@ def view_of(recipe: Recipe, shape: tuple[int, ...], dtype: np.dtype[Any]) -> nn.
     """The plain view of a recipe's modality as a module, for raw items of one shape and type."""
     looks = recipe.looks()
     if recipe.modality not in catalog.names("deploy/views"):
-        return _Plain(looks)
+        return Plain(looks)
     view: nn.Module = import_module(f"unlabeled.deploy.views.{recipe.modality}").View(looks, shape, dtype)
     return view
 

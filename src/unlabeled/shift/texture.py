@@ -14,12 +14,11 @@ import torch
 from unlabeled.data.store import Store
 from unlabeled.deploy import strange
 from unlabeled.deploy.levels import Levels
+from unlabeled.deploy.make import Eye
+from unlabeled.deploy.net import Plain
 from unlabeled.encoders import Encoder
 from unlabeled.modalities import Modality
 from unlabeled.study.fits import read_arrays, write_arrays
-
-BATCH = 64
-MOST = 2000  # items that the axes of known places are found on
 
 
 class Texture:
@@ -35,7 +34,7 @@ class Texture:
     def __init__(self, encoder: Encoder, looks: Modality) -> None:
         here = all(p.device.type == "cpu" for p in encoder.parameters())
         self.encoder = (encoder if here else deepcopy(encoder).cpu()).eval()
-        self.looks, self.look = looks, Levels(self.encoder, "texture")
+        self.view, self.look = Plain(looks), Levels(self.encoder, "texture")
 
     def fit(self, store: Store, rows: np.ndarray, labels: np.ndarray) -> Self:
         """Learn how labelled items that belong look.
@@ -45,10 +44,7 @@ class Texture:
             rows: (N,) of them.
             labels: (N,) class numbers.
         """
-        chance = np.random.default_rng([len(rows), 47])
-        some = rows if len(rows) <= MOST else np.sort(chance.choice(rows, MOST, replace=False))
-        self.look.learn(self._view(store, some[at : at + BATCH]) for at in range(0, len(some), BATCH))
-        seen = self._seen(store, rows)
+        seen = Eye(self.view, self.look, store).learn(rows)(rows)[:, self.look.dim :]
         known = strange.fit("mahalanobis", seen, labels, np.zeros((len(rows), 1)), self.look.parts(seen.shape[1]))
         self.strange = strange.Strange("mahalanobis", known)
         return self
@@ -56,7 +52,7 @@ class Texture:
     @torch.no_grad()
     def score(self, store: Store, rows: np.ndarray) -> np.ndarray:
         """How strange rows of any store are, (N,), higher is stranger."""
-        seen = torch.from_numpy(self._seen(store, rows))
+        seen = torch.from_numpy(Eye(self.view, self.look, store)(rows)[:, self.look.dim :])
         return np.asarray(self.strange(seen, torch.zeros(len(seen), 1)).numpy(), np.float64)
 
     def save(self, path: Path, more: dict[str, np.ndarray]) -> None:
@@ -75,13 +71,3 @@ class Texture:
             self.look = Levels(self.encoder, "texture", parts["look"])
             self.strange = strange.Strange("mahalanobis", parts["strange"])
         return parts[""]
-
-    @torch.no_grad()
-    def _seen(self, store: Store, rows: np.ndarray) -> np.ndarray:
-        """What is seen of each row behind its features (N, L) float32."""
-        lots = (rows[at : at + BATCH] for at in range(0, len(rows), BATCH))
-        found = [self.look(self._view(store, lot))[:, self.look.dim :].numpy() for lot in lots]
-        return np.concatenate(found)
-
-    def _view(self, store: Store, rows: np.ndarray) -> torch.Tensor:
-        return self.looks.plain(store.batch(rows))
