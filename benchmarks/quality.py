@@ -4,6 +4,7 @@
     python benchmarks/quality.py run --data steel --seeds 0,1,2       # hours; goes on where it was stopped
     python benchmarks/quality.py run --arms "long[simclr]"            # fine-tuned for as long as a supervised training
     python benchmarks/quality.py run --arms simclr@30                 # the same, and pretrained for thirty minutes
+    python benchmarks/quality.py run --arms "supervised[resnet18]@30" --shares 1   # at the rate found in three
     python benchmarks/quality.py table                               # from the records, no training
 
 One record a unit (data set, arm, seed) lies in benchmarks/quality/, small enough to keep: figures and which test items
@@ -71,6 +72,8 @@ def plan(prepared: Prepared, name: str, minutes: float, rate: float | None) -> A
     pace = json.loads((RECORDS / "pace.json").read_text("utf-8"))["seconds"]
     kind, _, rest = name.partition("[")
     more, _, given = name.partition("@")
+    if kind == "supervised" and given:
+        return replace(plan(prepared, more, float(given), rate), name=name)
     if kind == "long" or given:
         method = more if given else rest[:-1]
         arm = plan(prepared, method, float(given or minutes), rate)
@@ -115,12 +118,13 @@ def pace(args: argparse.Namespace) -> None:
     (RECORDS / "pace.json").write_text(json.dumps(words, indent=1) + "\n", "utf-8")
 
 
-def unit(data: str, prepared: Prepared, name: str, seed: int, minutes: float) -> None:
+def unit(data: str, prepared: Prepared, name: str, seed: int, minutes: float, shares: tuple[float, ...]) -> None:
     """Train one arm with one seed, measure it, and leave its record."""
     file = RECORDS / data / f"{name}-s{seed}.json"
     if file.is_file() and (name.startswith(("random", "pca")) or _fine_tuned(file)):
         return
-    first = RECORDS / data / f"{name}-s0.json"
+    first = RECORDS / data / f"{name.partition('@')[0]}-s0.json"
+    known = seed or "@" in name  # a longer training takes the rates that the shorter one found
     rates = {c["share"]: c["rate"] for c in json.loads(first.read_text())["cells"]} if first.is_file() else {}
     draws = nested_draws(prepared.table.labels, prepared.labelled, SHARES, DRAWS, 0)
     began = time.monotonic()
@@ -133,8 +137,8 @@ def unit(data: str, prepared: Prepared, name: str, seed: int, minutes: float) ->
             learn(run, Items(prepared.store, prepared.learning), bench.device, title=f"{data} {name} seed {seed}")
         trained = (time.monotonic() - began) / 60
         labels = prepared.table.labels[prepared.test]
-        for share in SHARES:
-            arm = plan(prepared, name, minutes, rates.get(share) if arm.kind == "supervised" and seed else None)
+        for share in shares:
+            arm = plan(prepared, name, minutes, rates.get(share) if arm.kind == "supervised" and known else None)
             for protocol in arm.protocols:
                 few = range(DRAWS) if share < 1 else range(1)
                 for draw in [seed % DRAWS if share < 1 else 0] if protocol.name == "finetune" else few:
@@ -179,7 +183,7 @@ def run(args: argparse.Namespace) -> None:
     units = [(name, int(seed)) for seed in args.seeds.split(",") for name in names]
     for name, seed in sorted(units, key=lambda u: (RECORDS / args.data / f"{u[0]}-s{u[1]}.json").is_file()):
         try:  # what has no record at all comes first
-            unit(args.data, prepared, name, seed, args.minutes)
+            unit(args.data, prepared, name, seed, args.minutes, tuple(float(s) for s in args.shares.split(",")))
         except UserError as error:
             print(f"{args.data} {name}: {error}", flush=True)
 
@@ -256,7 +260,9 @@ def _mean(hits: dict[tuple[str, str, float], list[tuple[int, int, np.ndarray]]],
 def _is_vit(name: str) -> bool:
     kind, _, rest = name.partition("[")
     kind = rest[:-1] if kind == "long" else kind.partition("@")[0]
-    return rest == "vit]" or (kind in catalog.names("methods") and catalog.entry("methods", kind).encoder == "vit")
+    if kind in catalog.names("methods"):
+        return catalog.entry("methods", kind).encoder == "vit"
+    return rest.startswith("vit]")
 
 
 def _gap(mine: list[tuple[int, int, np.ndarray]], base: list[tuple[int, int, np.ndarray]]) -> str:
@@ -277,6 +283,7 @@ def main() -> None:
     )
     parser.add_argument("--arms", default="", help="some of them, by commas")
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--shares", default=",".join(map(str, SHARES)), help="of the labels, by commas")
     parser.add_argument("--minutes", type=float, default=3.0, help="of pretraining, or of supervised training")
     args = parser.parse_args()
     {"pace": pace, "run": run, "table": table}[args.what](args)
