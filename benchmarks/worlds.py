@@ -1,7 +1,8 @@
 """The table of the causal study on real domains: what every arm makes of a domain that was kept back.
 
     python benchmarks/worlds.py signs-light --steps 2000 --seeds 3       # goes on where it was stopped
-    python benchmarks/worlds.py signs-light --table                     # from what is there, as Markdown
+    python benchmarks/worlds.py pacs --first 1 --seeds 1 --targets photo,sketch   # a part, with seed 1 alone
+    python benchmarks/worlds.py signs-light --table                     # from the records, as Markdown
     python benchmarks/worlds.py signs-light --strangers                 # what its encoders take for no sign at all
 
 | name | domains |
@@ -16,7 +17,8 @@ C2SSL and C2SSL's control (the same interventions as augmentation), DANN with an
 weights and supervised training; every frozen encoder is read by the plain and by the styled probe. Defaults
 throughout; nothing is chosen by test items. `--strangers` asks every detector of the catalog, on every frozen encoder,
 to tell the source's test items from the domain that was kept back and from pictures of other things; the threshold
-keeps 95 % of held-out training items of the source.
+keeps 95 % of held-out training items of the source. What each arm had right lies in `worlds/`, a small record for each
+domain kept back and seed, so that parts may be run at different times, in folders and on machines of their own.
 """
 
 import argparse
@@ -24,6 +26,7 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
+from _kept import keep, table
 
 from unlabeled.data.splits import nested_draws
 from unlabeled.settings import Budget, Setup, Training
@@ -99,7 +102,8 @@ def main() -> None:
     parser.add_argument("world", choices=tuple(WORLDS))
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--targets", default="all")
+    parser.add_argument("--first", type=int, default=0, help="the first of the seeds")
+    parser.add_argument("--targets", default="all", help="some of the domains, by commas, to keep back in turn")
     parser.add_argument("--methods", default="", help="some of them, by semicolons")
     parser.add_argument("--adapt", default="dann,coral", help="ways to adapt, by commas; empty for none")
     parser.add_argument("--without-target", default="dann,styled", help="ways to prepare, by commas; empty for none")
@@ -107,6 +111,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=0, help="side of the views; up to 40 ResNets keep all places")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "unlabeled-worlds")
     parser.add_argument("--table", action="store_true", help="print what is there and train nothing")
+    parser.add_argument("--against", default="c2ssl", help="the arm that the others are compared with")
     parser.add_argument("--strangers", action="store_true", help="what its encoders take for no item of theirs")
     args = parser.parse_args()
     folder = args.out / args.world
@@ -127,21 +132,13 @@ def main() -> None:
             targets=tuple(args.targets.split(",")),
             seeds=args.seeds,
             detector="knn",
-            setup=Setup(encoder=args.encoder, size=args.size or WORLDS[args.world], out=str(folder)),
+            setup=Setup(encoder=args.encoder, size=args.size or WORLDS[args.world], out=str(folder), seed=args.first),
             budget=Budget(steps=args.steps),
             training=Training(threads=1, device="cpu"),
         )
         print("\n".join(found.lines()))
-    overall, summary = (pd.read_csv(folder / f"{name}.csv") for name in ("overall", "summary"))
-    each = summary[(summary["where"] == "target") & ~summary["target"].str.startswith("mean")]
-    there = each.pivot_table(index="arm", columns="target", values="accuracy")
-    print(f"| arm | {' | '.join(there.columns)} | mean (95 %) | worst | own domains | flagged | kept |")
-    print("|---" * (len(there.columns) + 6) + "|")
-    for row in overall.sort_values("mean", ascending=False).to_dict("records"):
-        cells = [f"{100 * v:.1f}" for v in there.loc[row["arm"]]]
-        cells.append(f"{100 * row['mean']:.1f} ({100 * row['low']:.1f}-{100 * row['high']:.1f})")
-        cells += ["" if pd.isna(row[k]) else f"{100 * row[k]:.1f}" for k in ("worst", "source", "detected", "kept")]
-        print(f"| {row['arm']} | {' | '.join(cells)} |")
+        keep(args.world, folder, manifest(args.world, args.out), args.size or WORLDS[args.world])
+    print(table(args.world, args.against))
 
 
 if __name__ == "__main__":
