@@ -4,6 +4,7 @@
     python benchmarks/quality.py run --data steel --seeds 0,1,2       # hours; goes on where it was stopped
     python benchmarks/quality.py run --arms "long[simclr]"            # fine-tuned for as long as a supervised training
     python benchmarks/quality.py run --arms simclr@30                 # the same, and pretrained for thirty minutes
+    python benchmarks/quality.py run --arms simclr@30+30 --shares 1    # and fine-tuned for thirty minutes, on all labels
     python benchmarks/quality.py run --arms "supervised[resnet18]@30" --shares 1   # at the rate found in three
     python benchmarks/quality.py table                               # from the records, no training
 
@@ -76,9 +77,10 @@ def plan(prepared: Prepared, name: str, minutes: float, rate: float | None) -> A
         return replace(plan(prepared, more, float(given), rate), name=name)
     if kind == "long" or given:
         method = more if given else rest[:-1]
-        arm = plan(prepared, method, float(given or minutes), rate)
+        before, _, after = given.partition("+")
+        arm = plan(prepared, method, float(before or minutes), rate)
         step = pace[f"finetune {catalog.entry('methods', method).encoder}"]
-        use = catalog.Spec("finetune", {"steps": round(minutes * 60 / step), **FINE})
+        use = catalog.Spec("finetune", {"steps": round(float(after or minutes) * 60 / step), **FINE})
         frozen = tuple(p for p in arm.protocols if p.name != "finetune" and given)
         return replace(arm, name=name, protocols=(*frozen, use))
     protocols: list[Any] = ["linear", "propagate"]
