@@ -4,7 +4,7 @@
     python benchmarks/quality.py run --data steel --seeds 0,1,2       # hours; goes on where it was stopped
     python benchmarks/quality.py run --arms "long[simclr]"            # fine-tuned for as long as a supervised training
     python benchmarks/quality.py run --arms simclr@30                 # the same, and pretrained for thirty minutes
-    python benchmarks/quality.py run --arms simclr@30+30 --shares 1    # and fine-tuned for thirty minutes, on all labels
+    python benchmarks/quality.py run --arms simclr@30+30 --shares 1     # and fine-tuned for thirty, on all labels
     python benchmarks/quality.py run --arms "supervised[resnet18]@30" --shares 1   # at the rate found in three
     python benchmarks/quality.py table                               # from the records, no training
 
