@@ -108,7 +108,8 @@ def groups(table: Table) -> list[Finding]:
     if not straddling:
         return []
     have = "has" if len(straddling) == 1 else "have"
-    text = f"{len(straddling):,} of {count(len(both), 'group')} {have} items inside and outside the test split; split by group"
+    text = f"{len(straddling):,} of {count(len(both), 'group')} {have} items inside and outside the test split"
+    text += "; split by group"
     return [Finding("groups", "error", text, straddling[:SHOWN])]
 
 
