@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from unlabeled.report.page import write
+from unlabeled.report.folder import Study
+from unlabeled.report.page import publish, write
+from unlabeled.report.sections import data
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (
@@ -77,6 +79,18 @@ def test_a_long_name_of_the_data_does_not_make_a_phone_scroll_sideways(
     card["root"] = "/data/camera north of line four, export of the third of November, checked by two persons.csv"
     (study / "data.json").write_text(json.dumps(card), "utf-8")
     assert overflow(visit(browser, write(study), troubles, 390)) == 0
+
+
+@pytest.mark.parametrize(("width", "splits"), [(1280, ("train", "val", "test", "more")), (390, ("train", "test"))])
+def test_long_names_of_classes_push_no_column_out_of_view(
+    browser: Any, tmp_path: Path, troubles: list[str], width: int, splits: tuple[str, ...]
+) -> None:
+    names = ["Foreign particles of the rolled slab, drawn out along the way of rolling", "_" * 120, "a"]
+    card = {"root": "/data", "classes": names, "counts": {split: dict.fromkeys(names, 1007) for split in splits}}
+    (tmp_path / "data.json").write_text(json.dumps(card), "utf-8")
+    page = visit(browser, publish(Study(tmp_path), [data], tmp_path / "a.html", name="a", title="b"), troubles, width)
+    tables = page.evaluate("[...document.querySelectorAll('.scroll')].map(s => s.scrollWidth - s.clientWidth)")
+    assert tables and max(tables) <= 0 and overflow(page) == 0
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
