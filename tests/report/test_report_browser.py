@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from unlabeled.deploy.card import Card, Part
 from unlabeled.report.folder import Study
 from unlabeled.report.page import publish, write
 from unlabeled.report.sections import data
@@ -91,6 +92,18 @@ def test_long_names_of_classes_push_no_column_out_of_view(
     page = visit(browser, publish(Study(tmp_path), [data], tmp_path / "a.html", name="a", title="b"), troubles, width)
     tables = page.evaluate("[...document.querySelectorAll('.scroll')].map(s => s.scrollWidth - s.clientWidth)")
     assert tables and max(tables) <= 0 and overflow(page) == 0
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_long_names_leave_the_figures_of_a_card_in_view(
+    browser: Any, tmp_path: Path, troubles: list[str], width: int
+) -> None:
+    rows = [(name, "10", "80.0 % (44.4 to 97.5)", "100.0 % (69.2 to 100.0)") for name in ("_" * 120, "x " * 90, "a")]
+    part = Part("By class", (f"Classes: {'_' * 120}.",), ("class", "n", "found", "in its set"), rows)
+    (tmp_path / "card.html").write_text(Card("a", (part,)).html(), "utf-8")
+    page = visit(browser, tmp_path / "card.html", troubles, width)
+    assert page.evaluate("(s => s.scrollWidth - s.clientWidth)(document.querySelector('.scroll'))") <= 0
+    assert overflow(page) == 0 and troubles == []
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
