@@ -25,7 +25,7 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font
 th,td{text-align:right;padding:.35rem .6rem .35rem 0;
 border-top:1px solid #8884}th:first-child,td:first-child{text-align:left}
 thead th{font-weight:550;border-top:0;opacity:.75}code,pre{font:.88em ui-monospace,monospace}pre{overflow-x:auto}
-.scroll{overflow-x:auto}p,h1,td:first-child{overflow-wrap:anywhere}td:first-child{min-width:7rem}
+.scroll{overflow-x:auto}p,h1,td:first-child{overflow-wrap:anywhere}td:first-child{min-width:8rem}
 """
 FIGURES: Mapping[str, tuple[str, bool]] = {
     "accuracy": ("right", True),

@@ -1,13 +1,13 @@
 """Labels as a column of 0 and 1 a class, with one 1 a row, as lists of medical pictures often have them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 
 import pandas as pd
 
 YES, NO = ("1", "1.0", "true"), ("0", "0.0", "false")
 
 
-def labels(frame: pd.DataFrame, known: Collection[str]) -> "tuple[pd.Series | None, str]":
+def labels(frame: pd.DataFrame, known: Collection[Hashable]) -> "tuple[pd.Series | None, str]":
     """The class of each row, missing where all its cells are; or None, and what keeps the columns from being classes:
     "" where no two hold 0 and 1 alone.
 

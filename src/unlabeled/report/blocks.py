@@ -83,6 +83,7 @@ def curve(
     x: Sequence[float],
     y: Sequence[float],
     error: Sequence[Any] = (),
+    *,
     symbol: str = "circle",
 ) -> Spec:
     """A line with points; `error` is the lower and the upper ends of its intervals.

@@ -22,7 +22,7 @@ def section(source: Any) -> Section:
             y, low, high = (100 * rows[c].to_numpy(float) for c in ("accuracy", "low", "high"))
             ends = (low.tolist(), high.tolist()) if rows["low"].notna().all() else ()
             x, mark = rows["severity"].tolist(), marks[str(arm)]
-            traces.append(curve(str(arm), source.colours[arm], x, y.tolist(), ends, mark))
+            traces.append(curve(str(arm), source.colours[arm], x, y.tolist(), ends, symbol=mark))
         name = f"severity-{i}"
         y_axis = {"title": {"text": "accuracy in %"}, "rangemode": "tozero"}
         figures[name] = figure(traces, 300, x={"title": {"text": "severity"}, "dtick": 1}, y=y_axis)
