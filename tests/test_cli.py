@@ -368,3 +368,17 @@ def test_progress_on_a_terminal_keeps_lines_and_bar_apart() -> None:
     os.close(leader), os.close(follower)
     assert "a [b]" in shown and "1/2" in shown and "loss [1]" in shown
     assert "kept [c]\r\n" in shown
+
+
+def test_names_from_data_stay_on_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A class may be named by two lines, or by what clears a screen."""
+
+    class Said:
+        def lines(self) -> list[str]:
+            return ["  two\nlines\r and \x1b[2J\u2028more", "next"]
+
+    monkeypatch.setattr(catalog, "load", lambda folder, name: lambda **given: Said())
+    assert cli.run(["methods"]) == 0
+    assert capsys.readouterr().out == "  two lines  and  [2J more\nnext\n"
+    progress.say("of two\nlines")
+    assert capsys.readouterr().err == "of two lines\n"

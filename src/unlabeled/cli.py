@@ -23,6 +23,7 @@ import click
 import unlabeled
 from unlabeled import catalog, config, values
 from unlabeled.errors import UserError
+from unlabeled.progress import in_line
 
 WAY = """\
 unlabeled {version}: from much data and few labels to a model that can be trusted.
@@ -115,7 +116,7 @@ class Verb(click.Command):
         result = catalog.load("verbs", self.signature.verb.name)(**arguments)
         if os.environ.get("RANK", "0") == "0":
             for line in result.lines():
-                click.echo(line)
+                click.echo(in_line(line))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         given = [f.parameter for f in self.signature.flags.values() if f.parameter.positional and not f.owner]
@@ -214,7 +215,7 @@ def _is_own(module: str) -> bool:
 
 
 def _tell(text: str, code: int) -> int:
-    click.echo(f"unlabeled: {text}", err=True)
+    click.echo(f"unlabeled: {in_line(text)}", err=True)
     return code
 
 

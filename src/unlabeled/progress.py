@@ -5,6 +5,7 @@ All of it goes to stderr, so that stdout holds results only; `UNLABELED_QUIET=1`
 
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
+BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # no letters: they end lines, or steer a terminal
 LINE_SECONDS = 15.0  # between two lines where stderr is not a terminal
 
 
@@ -69,6 +71,7 @@ def say(text: str) -> None:
     """Write one line to stderr, above the bar when there is one."""
     if _quiet():
         return
+    text = in_line(text)
     if sys.stderr.isatty():
         _console().print(text, markup=False, highlight=False, soft_wrap=True)
     else:
@@ -83,6 +86,15 @@ def count(n: float, one: str, many: str = "") -> str:
     ('1 label', '1,437 labels', '2 classes')
     """
     return f"{n:,.0f} {one if n == 1 else many or one + 's'}"
+
+
+def in_line(text: str) -> str:
+    """Text as one line of a terminal: names from data may hold line breaks, and codes that move its cursor.
+
+    >>> in_line("  of two\\nlines \\x1b[2J")
+    '  of two lines  [2J'
+    """
+    return BREAKS.sub(" ", text)
 
 
 def in_percent(value: float, digits: int = 1) -> str:

@@ -269,7 +269,7 @@ def test_floats_up_to_one_among_larger_ones_are_told(tmp_path: Path) -> None:
         Image.fromarray(np.full((12, 12), 0.5 if i == 3 else 500.0 * (1 + i), np.float32)).save(tmp_path / f"{i}.tif")
     found = [f.text for f in doctor.examine(scan(tmp_path)).findings if f.kind == "bits"]
     assert found == [
-        "1 pictures hold floats up to 1, which count as white, and 3 hold larger ones; "
+        "1 picture holds floats up to 1, which count as white, and 3 hold larger ones; "
         "save all as whole numbers of 16 bits, so that dark ones stay dark"
     ]
 
@@ -341,6 +341,30 @@ def test_scanners_that_use_a_part_of_sixteen_bits_are_told(tmp_path: Path, most:
     if told:  # a hot pixel of one picture is none of the others' brightness
         put(tmp_path, "hot.png", np.pad(np.full((24, 24), 60_000, np.uint16), 12))
         assert any("the brightest (but for 1)" in f.text for f in examine(scan(tmp_path)).findings)
+
+
+def test_one_scanner_of_twelve_bits_among_others_of_eight_is_told(tmp_path: Path) -> None:
+    """A site whose pictures would be black beside the others', and one that has spread its own."""
+    for i in range(8):
+        put(tmp_path, f"a{i}.png", smooth())
+        put(tmp_path, f"b{i}.png", (smooth() / 255 * 4095).astype(np.uint16))
+    table = scan(tmp_path)
+    told = [f.text for f in examine(table).findings if "of white" in f.text]
+    assert told and told[0].startswith("those of 16 bits are dark beside the others")
+    items = build(table, Prep(48, 1, dtype="uint16"), cache=tmp_path / "cache", progress=False)[1]
+    assert [f.text for f in examine(table, store=items).findings if "of white" in f.text] == told
+    for i in range(8):
+        put(tmp_path, f"b{i}.png", (smooth() / 255 * 65535).astype(np.uint16))
+    assert not [f for f in examine(scan(tmp_path)).findings if "of white" in f.text]
+
+
+def test_one_is_counted_as_one(tmp_path: Path) -> None:
+    put(tmp_path, "plain.png", np.full((24, 24), 9, np.uint8))
+    put(tmp_path, "deep.png", smooth().astype(np.uint16) * 257)
+    (tmp_path / "broken.png").write_text("no picture")
+    told = " / ".join(examine(scan(tmp_path)).lines())
+    assert "1 picture has 16 bits and 1 has 8" in told and "1 picture is one plain colour" in told
+    assert "1 of 3 files cannot be read and is left out" in told
 
 
 def test_records_that_are_there_twice(tmp_path: Path) -> None:

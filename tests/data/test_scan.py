@@ -192,7 +192,11 @@ def test_an_unrelated_table_is_left_aside(tmp_path: Path, text: str) -> None:
     [
         ("filename,defect\n1.png,a\n2.png,b\n", '(others: defect): call the one that does "label"'),
         ("Datei;Klasse\n1.png;a\n2.png;b\n", '(others: Klasse): call the one that does "label", and call Datei "path"'),
-        ("file,scratch,dent\n./1.png,0,1\n2.png,1,0\n", "(others: scratch, dent): call the one"),
+        ("file,scratch,dent\n./1.png,0,2\n2.png,1,0\n", "(others: scratch, dent): call the one"),
+        (
+            "file,scratch,dent\n1.png,0,1\n2.png,1,1\n3.png,0,1\n",
+            "1 of 3 rows do not, the first of them row 3 with 2 ones",
+        ),
         ("1.png,a\n2.png,b\n", 'has no heads, and was not read: write "path,label" as its first line'),
     ],
 )
@@ -206,6 +210,21 @@ def test_a_table_that_names_the_files_and_no_known_label_says_what_to_call_it(
     assert any(note.startswith("labels.csv ") and told in note for note in table.notes), table.notes
     (tmp_path / "labels.csv").write_text("file\n1.png\n2.png\n")  # names them and tells nothing more
     assert scan(tmp_path).notes == ("other files were left aside: 1 .csv",)
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_column_a_class_is_read_where_each_row_holds_one(tmp_path: Path, folder: bool) -> None:
+    """As lists of skin and of X-rays have it; a row without any cell has no label."""
+    touch(tmp_path, "1.png", "2.png", "3.png", "4.png")
+    text = "image,patient,MEL,NV,rare\n1.png,7,1.0,0.0,0.0\n2.png,8,0.0,1.0,0.0\n3.png,9,,,\n4.png,9,True,False,False\n"
+    (tmp_path / "list.csv").write_text(text)
+    table = scan(tmp_path if folder else tmp_path / "list.csv")
+    assert [label for label, _ in told(table).values()] == ["MEL", "NV", None, "MEL"]
+    assert any("the classes are columns of list.csv" in note for note in table.notes)
+    (tmp_path / "list.csv").write_text(text.replace("1.png,7,1.0,0.0", "1.png,7,0.0,0.0"))
+    table = scan(tmp_path if folder else tmp_path / "list.csv")
+    assert not table.classes
+    assert any("1 of 3 rows do not, the first of them row 2 with no 1" in note for note in table.notes)
 
 
 def test_arrays(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_labels_are_parted_and_the_card_says_so(model: Path) -> None:
     assert counts["learnt"] + counts["calibration"] == 1437 and counts["test"] == 360
     assert 0.2 < counts["calibration"] / 1437 < 0.3
     card = (model / "card.md").read_text()
-    assert "1437 labels were used, those for calibration counted" in card
+    assert "1,437 labels were used, those for calibration counted" in card
     assert "Small pictures of training items are in this bundle" in card
     assert "<h2>What it promises</h2>" in (model / "card.html").read_text()
     assert str(model.parent) not in (model / "card.md").read_text().split("## How it was made")[0], "no path"

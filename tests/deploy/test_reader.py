@@ -52,6 +52,16 @@ def test_a_recording_is_read_whole_or_refused_with_the_reason(tmp_path: Path) ->
     assert why(read, two) == "the file cannot be read: it holds several recordings"
 
 
+def test_what_a_recording_lacks_is_told_with_it(tmp_path: Path) -> None:
+    (tmp_path / "items").mkdir()
+    for i in range(3):
+        (tmp_path / "items" / f"{i}.csv").write_bytes(rows(16 + i))
+    read = reader(prepare(tmp_path / "items", size=24))
+    assert read.noted(rows(16))[1] == ()
+    [note] = read.noted(rows(16, "time,x,speed"))[1]
+    assert note.startswith("y of what was learnt from is in none of the recordings, and speed in them was not learnt")
+
+
 def test_a_sound_is_read_whole_or_refused_with_the_reason(chirps: Path) -> None:
     soundfile = pytest.importorskip("soundfile")
     ready = prepare(chirps)

@@ -57,6 +57,7 @@ def test_it_answers_as_the_model_does(client: TestClient, model: Path, digits: P
         answer = post(client, "/predict", file.read_bytes())
         [found] = answer.json()["items"]
         assert answer.status_code == 200 and found["label"] == row["label"] and found["why"] == row["why"]
+        assert found["notes"] == []
         assert found["probabilities"][row["label"]] == pytest.approx(row["confidence"], abs=1e-5)
     several = post(client, "/predict", *(f.read_bytes() for f in files[:4])).json()["items"]
     assert [s["label"] for s in several] == [r["label"] for r in expected[:4]]
@@ -361,8 +362,8 @@ def test_what_has_no_picture_is_explained_on_the_page() -> None:
     """A text word by word; the files are those of the server, and its answers are given."""
     playwright = pytest.importorskip("playwright.sync_api")
     folder = Path(serve.__file__).parent
-    item = {"label": "sea", "confidence": 0.9, "abstain": False, "why": "", "set": ["sea"], "strangeness": 0.5,
-            "probabilities": {"sea": 0.9, "land": 0.1}}  # fmt: skip
+    item = {"label": "sea", "confidence": 0.9, "abstain": False, "why": "", "notes": [], "set": ["sea"],
+            "strangeness": 0.5, "probabilities": {"sea": 0.9, "land": 0.1}}  # fmt: skip
     answers: dict[str, dict[str, Any]] = {
         "/health": {"model": "notes", "modality": "text", "classes": ["land", "sea"]},
         "/predict": {"items": [item]},

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from unlabeled.report.page import write
+from unlabeled.deploy.card import Card, Part
+from unlabeled.report.folder import Study
+from unlabeled.report.page import publish, write
+from unlabeled.report.sections import data
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (
@@ -77,6 +80,30 @@ def test_a_long_name_of_the_data_does_not_make_a_phone_scroll_sideways(
     card["root"] = "/data/camera north of line four, export of the third of November, checked by two persons.csv"
     (study / "data.json").write_text(json.dumps(card), "utf-8")
     assert overflow(visit(browser, write(study), troubles, 390)) == 0
+
+
+@pytest.mark.parametrize(("width", "splits"), [(1280, ("train", "val", "test", "more")), (390, ("train", "test"))])
+def test_long_names_of_classes_push_no_column_out_of_view(
+    browser: Any, tmp_path: Path, troubles: list[str], width: int, splits: tuple[str, ...]
+) -> None:
+    names = ["Foreign particles of the rolled slab, drawn out along the way of rolling", "_" * 120, "a"]
+    card = {"root": "/data", "classes": names, "counts": {split: dict.fromkeys(names, 1007) for split in splits}}
+    (tmp_path / "data.json").write_text(json.dumps(card), "utf-8")
+    page = visit(browser, publish(Study(tmp_path), [data], tmp_path / "a.html", name="a", title="b"), troubles, width)
+    tables = page.evaluate("[...document.querySelectorAll('.scroll')].map(s => s.scrollWidth - s.clientWidth)")
+    assert tables and max(tables) <= 0 and overflow(page) == 0
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_long_names_leave_the_figures_of_a_card_in_view(
+    browser: Any, tmp_path: Path, troubles: list[str], width: int
+) -> None:
+    rows = [(name, "10", "80.0 % (44.4 to 97.5)", "100.0 % (69.2 to 100.0)") for name in ("_" * 120, "x " * 90, "a")]
+    part = Part("By class", (f"Classes: {'_' * 120}.",), ("class", "n", "found", "in its set"), rows)
+    (tmp_path / "card.html").write_text(Card("a", (part,)).html(), "utf-8")
+    page = visit(browser, tmp_path / "card.html", troubles, width)
+    assert page.evaluate("(s => s.scrollWidth - s.clientWidth)(document.querySelector('.scroll'))") <= 0
+    assert overflow(page) == 0 and troubles == []
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])

@@ -19,7 +19,7 @@ from unlabeled.deploy.model import worth
 from unlabeled.report import crossing, plots
 from unlabeled.report.ahead import curves
 from unlabeled.report.ahead import page as ahead
-from unlabeled.report.blocks import Cell, percent
+from unlabeled.report.blocks import Cell, colours, legend, percent
 from unlabeled.report.explained import story
 from unlabeled.report.folder import Absent, Study
 from unlabeled.report.page import write
@@ -185,6 +185,18 @@ def test_thinned_curve_keeps_both_ends_and_short_ones_whole() -> None:
     assert plots.thin(5).tolist() == [0, 1, 2, 3, 4]
     kept = plots.thin(100_000)
     assert len(kept) == plots.MOST_POINTS and kept[0] == 0 and kept[-1] == 99_999
+
+
+def test_arms_beyond_the_colours_are_told_apart_by_their_symbols(tmp_path: Path) -> None:
+    arms = [*(f"m{i}" for i in range(15)), "random"]
+    rows = [(arm, "linear", n, 0.5 + i / 99) for i, arm in enumerate(arms) for n in (10, 100)]
+    found = budget.section(tables(tmp_path, rows, []))
+    traces = [t for t in found.figures["budget-0-0"]["data"] if "marker" in t]
+    looks = {(t["marker"]["color"], t["marker"]["symbol"]) for t in traces}
+    assert len(traces) == len(looks) == len(arms)
+    assert len({(e["colour"], e["path"]) for e in found.facts["panels"][0]["legend"]}) == len(arms)
+    keys = legend("severity", colours({arm: "random" if arm == "random" else "trained" for arm in arms}))
+    assert len({(k["colour"], k["symbol"]) for k in keys}) == len(arms)
 
 
 def test_close_budgets_do_not_write_over_one_another() -> None:

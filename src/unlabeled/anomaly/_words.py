@@ -29,16 +29,17 @@ def told(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], list
     if "images" in figures:
         alarms, every = figures["false_alarms"], figures["images"]["all"]
         flagged = f"({alarms['share']:.1%}; {rate:.1%} were allowed), AUROC {every['auroc']:.3f}{_span(every)}."
+        are = "is" if alarms["hits"] == 1 else "are"
         if events:
             true = count(events["true"], "faulty stretch", "faulty stretches")
             sentence = (
                 f"{name} finds {events['hit']} of {true} of time: {events['empty']} that it marks besides hold none; "
-                f"{alarms['hits']} of {alarms['n']} good windows are flagged {flagged}"
+                f"{alarms['hits']} of {count(alarms['n'], 'good window')} {are} flagged {flagged}"
             )
         else:
             sentence = (
-                f"{name} finds {every['found']:.0%} of {figures['faulty']} faulty items: "
-                f"{alarms['hits']} of {alarms['n']} good ones are flagged as well {flagged}"
+                f"{name} finds {every['found']:.0%} of {count(figures['faulty'], 'faulty item')}: "
+                f"{alarms['hits']} of {count(alarms['n'], 'good one')} {are} flagged as well {flagged}"
             )
         details.append(
             f"F1 at the threshold {every['f1']:.3f}; the best of any threshold, an oracle's, {every['f1_oracle']:.3f}"
@@ -56,15 +57,18 @@ def told(figures: Mapping[str, Any], unseen: bool) -> tuple[str, list[str], list
                 f"{kinds[worst]['found']:.0%} flagged."
             )
         if figures["unmasked"]:
-            limits.append(f"{figures['unmasked']} faulty items have no mask and are left out of the figures on places.")
+            unmasked = count(figures["unmasked"], "faulty item has no mask and is", "faulty items have no mask and are")
+            limits.append(f"{unmasked} left out of the figures on places.")
     elif "false_alarms" in figures:
-        alarms = figures["false_alarms"]
+        alarms, one = figures["false_alarms"], f"good {items.removesuffix('s')}"
         sentence = (
-            f"{alarms['hits']} of {alarms['n']} good {items} are flagged ({alarms['share']:.1%}; {rate:.1%} were "
+            f"{alarms['hits']} of {count(alarms['n'], one)} {'is' if alarms['hits'] == 1 else 'are'} flagged "
+            f"({alarms['share']:.1%}; {rate:.1%} were "
             "allowed): none is marked as faulty, so how many faults are missed is not known."
         )
     else:
-        flagged = f"{figures['flagged']} of {figures['items']} {items} are flagged"
+        are = "is" if figures["flagged"] == 1 else "are"
+        flagged = f"{figures['flagged']} of {count(figures['items'], items.removesuffix('s'))} {are} flagged"
         sentence = f"{flagged}: {rate:.1%} of good ones would be by chance."
         if events:
             stretches = count(events["found"], "stretch of time stands out", "stretches of time stand out")

@@ -15,12 +15,11 @@ from unlabeled.data.source import Source
 from unlabeled.data.splits import unit_numbers
 from unlabeled.data.table import SPLITS, Broken, Table
 from unlabeled.formats import picture
+from unlabeled.progress import count
 
 SHOWN = 5  # examples with a finding
 TURNED = 2_000  # items whose turned copies are compared
 LEARN = ("train", "val", "unlabeled")
-USUAL = 0.95  # share of the pictures that tell how far all go: a hot pixel of one hides nothing
-DARK = 32  # of 255: what no picture goes beyond, it uses an eighth of the range or less
 NOTHING = frozenset(("na", "n/a", "nan", "null", "nil", "none", "unknown", "unk", "missing", "?", "-", "not known"))
 NUMBERS = frozenset(("-1", "-9", "-99", "-999", "-9999"))  # which may stand for it beside two classes or more
 UNEVEN = 10  # times that the largest class is larger than the smallest before it is told
@@ -108,7 +107,9 @@ def groups(table: Table) -> list[Finding]:
     straddling = [str(g) for g in both.index[both > 1]]
     if not straddling:
         return []
-    text = f"{len(straddling):,} of {len(both):,} groups have items inside and outside the test split; split by group"
+    have = "has" if len(straddling) == 1 else "have"
+    text = f"{len(straddling):,} of {count(len(both), 'group')} {have} items inside and outside the test split"
+    text += "; split by group"
     return [Finding("groups", "error", text, straddling[:SHOWN])]
 
 
@@ -149,7 +150,7 @@ def classes(table: Table) -> list[Finding]:
     called = {c.strip().lower().removesuffix(".0"): c for c in table.classes}
     odd = [c for low, c in called.items() if low in NOTHING or (low in NUMBERS and len(called) > 2)]
     if odd and len(called) > len(odd):
-        told = ", ".join(f'"{c}" ({(items["label"] == c).sum():,} items)' for c in odd[:SHOWN])
+        told = ", ".join(f'"{c}" ({count((items["label"] == c).sum(), "item")})' for c in odd[:SHOWN])
         text = f"a class is called {told}: where that means that no label is known, leave those cells empty"
         out.append(Finding("classes", "warning", text))
     if len(learn) > 1 and learn.max() >= UNEVEN * learn.min():
@@ -160,16 +161,15 @@ def classes(table: Table) -> list[Finding]:
 
 
 def shapes(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
-    """Sizes, channels and depth, and pictures that show nothing."""
+    """Sizes and channels, and pictures that show nothing."""
     out = []
     looks = seen.looks
     sizes = Counter((look.width, look.height) for look in looks)
-    channels, bits = Counter(look.channels for look in looks), Counter(look.bits for look in looks)
+    channels = Counter(look.channels for look in looks)
     facts = {
         "sizes": {f"{w} x {h}": n for (w, h), n in sizes.most_common(10)},
         "different_sizes": len(sizes),
         "channels": dict(channels),
-        "bits": dict(bits),
     }
     if len(sizes) > 1:
         small, large = min(sizes, key=np.prod), max(sizes, key=np.prod)
@@ -181,7 +181,7 @@ def shapes(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
         out.append(Finding("sizes", "info", f"{text}; consider to crop or pad them beforehand"))
     if len(channels) > 1:
         grey = seen.channels == 1
-        text = f"{channels[1]:,} grey pictures among {channels[3]:,} coloured ones; all are read as "
+        text = f"{count(channels[1], 'grey picture')} among {count(channels[3], 'coloured one')}; all are read as "
         text += "grey, as so few are not: take the coloured ones out" if grey else "coloured"
         out.append(Finding("channels", "warning" if grey else "info", text))
     elif 1 in channels and seen.channels == 3:
@@ -192,32 +192,11 @@ def shapes(table: Table, seen: Seen) -> tuple[list[Finding], Facts]:
         )
     elif 1 in channels:
         out.append(Finding("channels", "info", "all pictures are grey; views change no hue"))
-    if len(bits) > 1:
-        text = f"{bits[16]:,} pictures have 16 bits and {bits[8]:,} have 8; all are read with 16"
-        out.append(Finding("bits", "warning", text))
-    bright = seen.thumbs.reshape(len(seen.thumbs), -1).max(1, initial=0)
-    if bits[16] and not bits[8] and len(bright) and (most := int(np.quantile(bright, USUAL, method="higher"))) <= DARK:
-        odd = f" (but for {(bright > DARK).sum():,})" if bright.max() > DARK else ""
-        text = (
-            f"the pictures have 16 bits, and the brightest{odd} reaches {most / 255:.0%} of white, as scanners with 12 "
-        )
-        text += "bits write them: noise that is added to views hides what they show; spread the values first (times "
-        out.append(Finding("bits", "warning", f"{text}{255 // max(1, most)})"))
-    reach = Counter(look.reach for look in looks)
-    if reach[1] and reach[65535]:
-        text = f"{reach[1]:,} pictures hold floats up to 1, which count as white, and {reach[65535]:,} hold larger ones"
-        out.append(
-            Finding("bits", "warning", f"{text}; save all as whole numbers of 16 bits, so that dark ones stay dark")
-        )
-    if stacks := sorted(look.frames for look in looks if look.frames > 1):
-        text = f"{len(stacks):,} pictures hold several frames (mostly {stacks[len(stacks) // 2]:,}), as stacks of "
-        text += "slices and films do, and of each the first alone is read; save the frames as pictures of their own, "
-        text += 'and name in a table (path,label,group) which belong together as "group"'
-        out.append(Finding("frames", "warning", text))
     flat = seen.rows[np.ptp(seen.thumbs.reshape(len(seen.thumbs), -1), axis=1) <= 2]
     facts["constant"] = len(flat)
     if len(flat):
-        text = f"{len(flat):,} pictures are one plain colour; take them out if they mean nothing"
+        text = count(len(flat), "picture is one plain colour", "pictures are one plain colour")
+        text += "; take such out if they mean nothing"
         out.append(Finding("constant", "warning", text, table.items["path"].iloc[flat[:SHOWN]].tolist()))
     out += _given_away(table, seen)
     return out, facts

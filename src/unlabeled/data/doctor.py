@@ -15,6 +15,7 @@ from unlabeled.data.pictures import thumbs
 from unlabeled.data.splits import unit_numbers
 from unlabeled.data.store import Store
 from unlabeled.data.table import Broken, Table
+from unlabeled.progress import count
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ def _report(table: Table, findings: list[Finding], facts: dict[str, Any], broken
     files = len(table) + len(table.broken)
     if broken:
         worst = len(broken) == files
-        text = "no file can be read" if worst else f"{len(broken):,} of {files:,} files cannot be read and are left out"
+        left = "is left out" if len(broken) == 1 else "are left out"
+        some = f"{len(broken):,} of {count(files, 'file')} cannot be read and {left}"
+        text = "no file can be read" if worst else some
         examples = [f"{b.path}: {b.reason}" for b in broken[: checks.SHOWN]]
         findings.append(Finding("broken", "error" if worst else "warning", text, examples))
     order = ("error", "warning", "info")

@@ -11,6 +11,7 @@ from unlabeled.data.checks import SHOWN, Finding, spread
 from unlabeled.data.store import Store
 from unlabeled.data.table import Broken, Table
 from unlabeled.formats import Unreadable, sound
+from unlabeled.progress import count
 
 Facts = dict[str, Any]
 MOST = 2_000  # sounds that are decoded where no store is there
@@ -47,9 +48,11 @@ def _headers(table: Table, seen: sounds.Survey) -> list[Finding]:
         names = [f"{paths[i]}: {seen.rates[i]:,} Hz" for i in other[:SHOWN]]
         out.append(Finding("rates", "warning" if lower else "info", text, names))
     if (mixed := int((seen.channels > 1).sum())) > 0:
-        out.append(Finding("channels", "info", f"{mixed:,} sounds have several channels, which are averaged"))
+        have = count(mixed, "sound has", "sounds have")
+        out.append(Finding("channels", "info", f"{have} several channels, which are averaged"))
     if len(short := np.flatnonzero(seen.seconds < SHORT)):
-        text = f"{len(short):,} sounds last less than {1000 * SHORT:.0f} ms; little can be heard in them"
+        text = count(len(short), "sound lasts", "sounds last")
+        text += f" less than {1000 * SHORT:.0f} ms; little can be heard in that"
         out.append(Finding("lengths", "warning", text, [paths[i] for i in short[:SHOWN]]))
     return out
 
@@ -77,14 +80,15 @@ def _samples(table: Table, rows: np.ndarray, store: Store | None) -> tuple[list[
         if peak >= SILENT and abs(float(x.mean())) > OFFSET:
             odd["offset"].append(paths[row])
     words = {
-        "silent": ("warning", "are silent; nothing can be learnt from them"),
-        "clipped": ("warning", "are clipped: they were recorded too loud"),
-        "offset": ("info", "do not swing around zero; the microphone adds a constant"),
+        "silent": ("is", "are", "silent; nothing can be learnt from that"),
+        "clipped": ("is", "are", "clipped: recorded too loud"),
+        "offset": ("does", "do", "not swing around zero; the microphone adds a constant"),
     }
-    out = [
-        Finding(k, "warning" if words[k][0] == "warning" else "info", f"{len(p):,} sounds {words[k][1]}", p[:SHOWN])
-        for k, p in odd.items()
-    ]
+    out = []
+    for kind, found in odd.items():
+        one, many, what = words[kind]
+        text = f"{count(len(found), f'sound {one}', f'sounds {many}')} {what}"
+        out.append(Finding(kind, "info" if kind == "offset" else "warning", text, found[:SHOWN]))
     crossing = [same for same in where.values() if len({row in tests for row in same}) > 1]
     if crossing:
         names = [" = ".join(paths[row] for row in same[:2]) for same in crossing[:SHOWN]]

@@ -144,6 +144,8 @@ def _nameless(root: Path, name: str, listed: pd.DataFrame, known: Collection[str
     for column in listed.columns:
         cells = listed[column].dropna()
         if len(cells) and pd.Series(spelled([_tidy(c, root) for c in cells], root)).isin(known).mean() >= NAMES:
+            if wrong := manifest.marked(listed.drop(columns=column))[1]:
+                return f"{name} was not read: {wrong}"
             others = [str(c) for c in listed.columns if c != column]
             files = "" if column == "path" else f', and call {column} "path"'
             most = ", ".join(others[: manifest.MOST]) + (", ..." if len(others) > manifest.MOST else "")

@@ -9,6 +9,7 @@ import numpy as np
 
 from unlabeled.data import checks
 from unlabeled.data.checks import Finding, Seen, sample, spread
+from unlabeled.data.depth import depth
 from unlabeled.data.source import Source, silent, workers
 from unlabeled.data.store import Store
 from unlabeled.data.survey import survey
@@ -34,7 +35,7 @@ def examine(table: Table, store: Store | None) -> tuple[list[Finding], dict[str,
     if len(seen.rows):
         with suppress(UserError):  # none of a small sample can be read
             seen = replace(seen, channels=survey(table).channels if store is None else store.shape[0])
-        for check in (checks.shapes, checks.copies, checks.signs, checks.neighbours):
+        for check in (checks.shapes, depth, checks.copies, checks.signs, checks.neighbours):
             found, more = check(table, seen)
             findings += found
             facts |= more

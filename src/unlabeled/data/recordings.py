@@ -9,6 +9,7 @@ from unlabeled.data import series
 from unlabeled.data.checks import SHOWN, Finding
 from unlabeled.data.store import Store
 from unlabeled.data.table import Broken, Table
+from unlabeled.progress import count
 
 Facts = dict[str, Any]
 EMPTY = 0.95  # share of missing values from which a variable is told
@@ -31,7 +32,7 @@ def examine(table: Table, store: Store | None) -> tuple[list[Finding], Facts, tu
 
 def _told(seen: series.Survey) -> list[Finding]:
     out = [
-        Finding("mended", "info", f"in {count:,} recordings: {what}") for what, count in seen.notes.most_common(SHOWN)
+        Finding("mended", "info", f"in {count(n, 'recording')}: {what}") for what, n in seen.notes.most_common(SHOWN)
     ]
     low, high = int(seen.lengths.min()), int(seen.lengths.max())
     if low < high:
@@ -39,7 +40,8 @@ def _told(seen: series.Survey) -> list[Finding]:
         out.append(Finding("lengths", "info", text))
     single = int((seen.lengths == 1).sum())
     if single:
-        text = f"{single:,} recordings have a single time step; nothing happens in them"
+        text = count(single, "recording has a single time step", "recordings have a single time step")
+        text += "; nothing happens there"
         out.append(Finding("lengths", "warning", text))
     if seen.gaps > 0:
         text = (

@@ -220,7 +220,7 @@ def _table(root: Path, modality: str, tree: _Tree) -> Table:
 def _of_list(path: Path, items: pd.DataFrame) -> tuple[str, ...]:
     """How a manifest was read, and what it may have meant, where neither is a matter of course."""
     unlabelled = items["label"].isna().all()
-    return tuple(filter(None, (cells.note(path), manifest.unnamed(path) if unlabelled else "")))
+    return tuple(filter(None, (cells.note(path), manifest.unnamed(path) if unlabelled else manifest.as_classes(path))))
 
 
 def _encoded(modality: str, root: Path, names: list[str], items: pd.DataFrame) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from unlabeled.data.table import Broken, Table, complete, starts
 from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, recording
 from unlabeled.formats.record import Recording
-from unlabeled.progress import bar
+from unlabeled.progress import bar, count
 
 ENDINGS = "|".join(sorted((s[1:] for s in recording.SUFFIXES), key=len, reverse=True))
 PLACE = re.compile(
@@ -374,7 +374,7 @@ def ready(table: Table, size: int, stride: int, step: float) -> tuple[Table, Ser
         raise UserError(f"none of the {len(table):,} recordings in {table.root} can be read{reason}", "check the files")
     size = size or suitable_size(seen)
     windows, _ = cut(table.without(broken), size, stride or max(1, size // 2), seen)
-    notes = tuple(f"{what} ({count:,} recordings)" for what, count in seen.notes.items())
+    notes = tuple(f"{what} ({count(n, 'recording')})" for what, n in seen.notes.items())
     channels = 1 + len(seen.variables) + len(seen.statics)
     prep = SeriesPrep(size, channels, step, seen.variables, seen.statics, seen.gaps > 0 or bool(seen.statics))
     return replace(windows, notes=(*windows.notes, *notes)), prep

@@ -25,7 +25,7 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font
 th,td{text-align:right;padding:.35rem .6rem .35rem 0;
 border-top:1px solid #8884}th:first-child,td:first-child{text-align:left}
 thead th{font-weight:550;border-top:0;opacity:.75}code,pre{font:.88em ui-monospace,monospace}pre{overflow-x:auto}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto}p,h1,td:first-child{overflow-wrap:anywhere}td:first-child{min-width:8rem}
 """
 FIGURES: Mapping[str, tuple[str, bool]] = {
     "accuracy": ("right", True),
@@ -175,7 +175,8 @@ def _worth(facts: Mapping[str, Any]) -> tuple[Part, ...]:
     sets = test["sets"]
     shares = ", ".join(f"{100 * sets[k]:.1f} % {word}" for k, word in
                        (("empty", "are empty"), ("single", "hold one class"), ("full", "hold all")))  # fmt: skip
-    lead = f"On {test['n']} test items, which nothing was fitted to; 95 % intervals by bootstrap of items or groups."
+    lead = f"On {progress.count(test['n'], 'test item')}, which nothing was fitted to; "
+    lead += "95 % intervals by bootstrap of items or groups."
     return (
         Part("What it is worth", (lead,), ("", "test items", "interval"), rows),
         Part("By class", (f"Of the label sets {shares}.",), ("class", "n", "found", "in its set"), by_class),
@@ -190,8 +191,9 @@ def _by_chance(test: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     mean, most = (f"{100 * test['ece_chance'][k]:.1f} %" for k in ("mean", "most"))
     return (
-        f"On {test['n']} items an honest model with these confidences would show a calibration error of {mean}, and of "
-        f"{most} or more once in 20 times; this one shows {show(test['ece'], True)[0]} (bins of equal width).",
+        f"On {progress.count(test['n'], 'item')} an honest model with these confidences would show a calibration "
+        f"error of {mean}, and of {most} or more once in 20 times; "
+        f"this one shows {show(test['ece'], True)[0]} (bins of equal width).",
     )
 
 
@@ -233,8 +235,9 @@ def _data(facts: Mapping[str, Any]) -> Part:
     total = ("all", *(str(sum(counts[k].values())) for k in counts))
     used = sum(sum(counts[k].values()) for k in ("learnt", "calibration"))
     told = (
-        f"{data['name']}, {data['form']}. {used} labels were used, those for calibration counted; "
-        f"{data['pretrained_on']} items were there to learn from without labels."
+        f"{data['name']}, {data['form']}. {progress.count(used, 'label was', 'labels were')} used, those for "
+        f"calibration counted; {progress.count(data['pretrained_on'], 'item was', 'items were')} there to learn from "
+        "without labels."
     )
     groups = _groups(data)
     sites = f"Domains: {', '.join(data['domains'])}." if data["domains"] else "No domains (sites, devices) are named."

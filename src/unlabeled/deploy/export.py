@@ -25,6 +25,7 @@ from unlabeled.deploy.engines.onnx import FACTS, Onnx
 from unlabeled.deploy.extras import need
 from unlabeled.deploy.net import Net, load
 from unlabeled.errors import UserError
+from unlabeled.progress import count
 
 OPSET = 20
 WORST = 1e-4  # largest difference of a probability
@@ -138,8 +139,8 @@ def judge(found: Parity, target: Path) -> None:
     remedy = "nothing was written; use the versions on the card, or serve with --engine torch"
     if found.flipped:
         raise UserError(
-            f"{target.name} decides otherwise than torch on {found.flipped[0]} and {len(found.flipped) - 1} others of "
-            f"{found.items} items",
+            f"{target.name} decides otherwise than torch on {len(found.flipped)} of {count(found.items, 'item')}, "
+            f"{found.flipped[0]} first",
             remedy,
         )
     if not found.probability <= WORST:

@@ -7,7 +7,7 @@ one way in.
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,9 @@ from unlabeled.data.kinds import kind
 from unlabeled.data.scan import scan
 from unlabeled.data.table import Table, frame
 from unlabeled.errors import UserError
+
+PNG, TIFF = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B"), ("F", "I", "CMYK", "YCbCr", "LAB")  # modes they hold
+ALPHA: Mapping[str, str] = {"La": "LA", "RGBa": "RGBA", "PA": "RGBA"}  # what others are converted to, where not to RGB
 
 
 @contextmanager
@@ -106,10 +109,31 @@ def _written(things: Any, folder: Path, modality: str) -> Table:
     odd = next((type(t).__name__ for t in things if not (hasattr(t, "save") and hasattr(t, "mode"))), "")
     if odd:
         raise UserError(f"items of the kind {odd} were given", "give paths, PIL pictures, an array or a data frame")
-    names = []
-    for number, picture in enumerate(things):
-        deep = picture.mode.startswith(("F", "CMYK", "YCbCr", "LAB", "HSV"))
-        name = f"{number:08d}.{'tif' if deep else 'png'}"
-        picture.save(folder / name)
-        names.append(str(folder / name))
-    return _paths(names, modality)
+    return _paths([_drawn(picture, number, folder) for number, picture in enumerate(things)], modality)
+
+
+def _drawn(picture: Any, number: int, folder: Path) -> str:
+    """The file of a picture (PIL): upright, in a mode that files hold; floats from 0 to 255, which is Pillow's white
+    where others are converted to floats, are spread.
+
+    Raises:
+        UserError: when it has no pixels, or its own file is broken.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        given = picture.format is None  # else its file tells how it is read
+        picture = ImageOps.exif_transpose(picture)
+    except OSError as fault:  # it was opened, and is read only now
+        raise UserError(f"picture {number + 1} cannot be read: {fault}", "leave it out, or give its path") from None
+    if 0 in picture.size:
+        raise UserError(f"picture {number + 1} has {picture.width} x {picture.height} pixels", "leave it out")
+    if picture.mode in ("F", "I"):
+        values = np.asarray(picture, np.float32)
+        if given and values.min() >= 0 and 1 < values.max() <= 255:
+            picture = Image.fromarray(values * np.float32(257))
+    elif picture.mode not in (*PNG, *TIFF):
+        picture = picture.convert(ALPHA.get(picture.mode, "RGB"))
+    name = folder / f"{number:08d}.{'tif' if picture.mode in TIFF else 'png'}"
+    picture.save(name)
+    return str(name)

@@ -174,7 +174,7 @@ def make(
         "data": _data(prepared, learn, held, seen, told) | {"together": kept.told()},
         "thumbnails": wish.thumbnails,
         **facts,
-        "notes": [*start.notes, *facts["notes"], *kept.notes(prepared)],
+        "notes": [*start.notes, *facts["notes"], *kept.notes(prepared, held, needed(wish.coverage))],
     }
     if len(test := prepared.test):
         facts["test"] = figures.figures(net.judged(eye(test)), y[test], Limits.of(facts), kept.of(test))

@@ -48,8 +48,23 @@ class Units:
         out: dict[str, Any] = {"from": self.source, "block": self.block}
         return out if self.found is None else out | {"alike": round(self.found.alike, 3), "reach": self.found.reach}
 
-    def notes(self, prepared: Prepared) -> list[str]:
-        """What a card must say of it, a sentence each."""
+    def notes(self, prepared: Prepared, held: np.ndarray, least: int) -> list[str]:
+        """What a card must say of it, a sentence each, where `held` rows are kept back and a promise needs `least`."""
+        return [*self._few(held, least), *self._near(prepared)]
+
+    def _few(self, held: np.ndarray, least: int) -> list[str]:
+        mine = self.of(held)
+        if mine is None or len(held) < least or (groups := len(np.unique(mine))) >= least:
+            return []
+        what = count(groups, "block of neighbouring files", "blocks of neighbouring files")
+        what = what if self.source == "order" else count(groups, "group")
+        return [
+            f"The {len(held):,} calibration items are of {what}, whose items may be much alike: with fewer than "
+            f"{least} of them label sets may hold the truth far less often than promised, and more known items may be "
+            "flagged; label items of more, or give --calibrate 0.5."
+        ]
+
+    def _near(self, prepared: Prepared) -> list[str]:
         if self.source != "order" or self.numbers is None or not len(prepared.test):
             return []
         shared = np.isin(self.numbers[prepared.test], self.numbers[prepared.learning]).mean()

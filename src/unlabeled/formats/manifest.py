@@ -3,18 +3,21 @@ and says what is known of each.
 
 The columns may be called by any of the words in `WORDS`; the first that is there counts. `Patient ID`, `patientId` and
 `patient_id` are one word. A column `group` of few values beside one that names persons, in a table without labels, is
-no group of items but one of persons (patients and controls): the persons count then.
+no group of items but one of persons (patients and controls): the persons count then. Where no column is one of labels,
+columns of 0 and 1 with one 1 a row are classes (`onehot`).
 """
 
 import itertools
 import unicodedata
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from unlabeled.errors import UserError
+from unlabeled.formats import onehot
 from unlabeled.formats.cells import layout, table
 
 MOST = 6  # names of columns that are told
@@ -92,9 +95,18 @@ def read(path: Path, *, files: bool = True) -> pd.DataFrame:
     frame = frame.drop(columns=[c for c in names.values() if c in frame and c not in names]).rename(columns=names)
     if files and "path" not in frame:
         raise UserError(f"{path} has no column that names files (it has: {there})", 'call that column "path"')
+    if "path" in frame and "label" not in frame:
+        classes = marked(frame)[0]
+        frame = frame if classes is None else frame.assign(label=classes)
     known = frame.columns.intersection(["label", "group", "domain", "split"])
     frame[known] = frame[known].apply(_tidy)
     return frame
+
+
+def marked(frame: pd.DataFrame) -> "tuple[pd.Series | None, str]":
+    """The labels that columns of 0 and 1 of a table tell; or None, and what keeps these from telling any."""
+    persons = {folded(word) for word in PERSONS}
+    return onehot.labels(frame, [c for c in frame if c in WORDS or folded(c) in persons])
 
 
 def _coarse(group: "pd.Series", person: "pd.Series") -> bool:
@@ -113,24 +125,43 @@ def _tidy(cells: "pd.Series") -> "pd.Series":
 
 
 def unnamed(path: Path, known: Collection[str] = ()) -> str:
-    """What to tell of a table of text that names no labels: its columns whose names tell nothing, or "" where all do.
+    """What to tell of a table of text that names no labels: its columns whose names tell nothing, or what keeps columns
+    of 0 and 1 from being classes; "" where there is nothing to tell.
 
     Args:
         path: the table; of others nothing is told.
         known: further names, in lower case, that tell what a column holds.
     """
-    if path.suffix.lower() not in (".csv", ".tsv"):
+    odd = _odd(path, known)
+    if not odd:
         return ""
+    with suppress(UserError):
+        if wrong := marked(read(path))[1]:
+            return f"{path.name}: {wrong}"
+    told = ", ".join(odd[:MOST]) + (", ..." if len(odd) > MOST else "")
+    return f'no column of {path.name} is known to hold labels (others: {told}): call the one that does "label"'
+
+
+def as_classes(path: Path) -> str:
+    """What to tell of a table of text whose labels are those that columns of 0 and 1 tell; "" of others."""
+    with suppress(UserError):
+        if _odd(path) and "label" in read(path):
+            return f"the classes are columns of {path.name} that hold 0 and 1, one 1 a row"
+    return ""
+
+
+def _odd(path: Path, known: Collection[str] = ()) -> list[str]:
+    """The columns of a table of text whose names tell nothing; none where one is known to hold labels."""
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        return []
     try:
         head = layout(path).head
     except (OSError, UnicodeError):
-        return ""
+        return []
     words = {folded(word) for word in (*known, *itertools.chain.from_iterable(WORDS.values()))}
     there = {folded(name) for name in head}
     if there & {folded(word) for word in PERSONS}:
         words.discard("group")  # it may tell what persons have
-    odd = [name for name in head if name and folded(name) not in words]
-    if not odd or there & {folded(word) for word in WORDS["label"]}:
-        return ""
-    told = ", ".join(odd[:MOST]) + (", ..." if len(odd) > MOST else "")
-    return f'no column of {path.name} is known to hold labels (others: {told}): call the one that does "label"'
+    if there & {folded(word) for word in WORDS["label"]}:
+        return []
+    return [name for name in head if name and folded(name) not in words]

@@ -47,6 +47,10 @@ PHOTOMETRIC = 262  # TIFF tag, 0 where 0 is white
 TURNS = {number: Image.Transpose(turn) for number, turn in zip(range(2, 9), (0, 3, 1, 5, 4, 6, 2), strict=True)}
 
 
+class Unfit(Unreadable):
+    """A picture is whole, but its values are not those of pictures."""
+
+
 @dataclass(frozen=True, eq=False)
 class Look:
     """What a picture is, and a small copy of it.
@@ -161,11 +165,32 @@ def whole(path: str | Path, most: int) -> np.ndarray:
         return _rgb(_array(planes, 8).transpose(1, 2, 0))
 
 
+def odd_size(path: str | Path) -> tuple[int, int]:
+    """Width and height of a TIFF that Pillow does not know, by its head.
+
+    Raises:
+        Unreadable: when it is none, or a pixel of it holds more than colours and alpha.
+    """
+    with _told(path), Path(path).open("rb") as file:
+        if _open(file).mode:
+            raise UnidentifiedImageError
+        import tifffile
+
+        file.seek(0)
+        with tifffile.TiffFile(file) as pages:
+            first = pages.pages.first
+            if first.samplesperpixel > 4 or (first.imagedepth or 1) > 1:
+                raise ValueError(f"its shape {first.shape} is neither grey nor colour")
+            return first.imagewidth, first.imagelength
+
+
 @contextmanager
 def _told(path: str | Path) -> Iterator[None]:
     """Whatever goes wrong with one file becomes one reason in words."""
     try:
         yield
+    except Unreadable:
+        raise
     except FAULTS as fault:
         raise Unreadable(_reason(Path(path), fault)) from None
 
@@ -255,7 +280,7 @@ def _deep(values: list[np.ndarray], floats: bool, negative: bool) -> Planes:
     low, high = float(np.min([v.min() for v in values])), float(np.max([v.max() for v in values]))  # NaN stays
     if not (low >= 0 and high <= 65535):
         told = f"its values run from {low:g} to {high:g}: bring all pictures from one such range to 0 to 65,535"
-        raise ValueError(told if low == low else "some of its values are no numbers (NaN): fill them first")
+        raise Unfit(told if low == low else "some of its values are no numbers (NaN): fill them first")
     spread = floats and high <= 1
     values = [v * np.float32(65535) if spread else v for v in values]
     planes = [Image.fromarray(np.float32(65535) - v if negative else v) for v in values]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unlabeled.progress import in_percent
-from unlabeled.report.plots import Spec, figure, numbers
+from unlabeled.report.plots import Spec, figure, numbers, symbols
 from unlabeled.report.words import COLOURS, label
 
 
@@ -67,11 +67,25 @@ def colours(arms: Mapping[str, str]) -> dict[str, str]:
 
 
 def legend(name: str, entries: Mapping[str, str]) -> list[dict[str, str]]:
-    """The legend of a figure from names and colours; a pressed name brings its curve out."""
-    return [{"figure": name, "group": arm, "colour": colour, "name": arm} for arm, colour in entries.items()]
+    """The legend of a figure from names and colours; a pressed name brings its curve out. Names of one colour have
+    different symbols, those of `plots.symbols`.
+    """
+    marks = symbols(entries)
+    return [
+        {"figure": name, "group": arm, "colour": colour, "name": arm, "symbol": marks[arm]}
+        for arm, colour in entries.items()
+    ]
 
 
-def curve(name: str, colour: str, x: Sequence[float], y: Sequence[float], error: Sequence[Any] = ()) -> Spec:
+def curve(
+    name: str,
+    colour: str,
+    x: Sequence[float],
+    y: Sequence[float],
+    error: Sequence[Any] = (),
+    *,
+    symbol: str = "circle",
+) -> Spec:
     """A line with points; `error` is the lower and the upper ends of its intervals.
 
     >>> curve("a", "red", [0, 1], [0.5, 0.25])["y"]
@@ -79,7 +93,8 @@ def curve(name: str, colour: str, x: Sequence[float], y: Sequence[float], error:
     """
     out: Spec = {
         "type": "scatter", "mode": "lines+markers", "name": label(name), "legendgroup": name, "x": numbers(x, 6),
-        "y": numbers(y), "line": {"color": colour, "width": 2}, "marker": {"size": 6, "color": colour},
+        "y": numbers(y), "line": {"color": colour, "width": 2},
+        "marker": {"size": 6, "color": colour, "symbol": symbol},
         "hovertemplate": f"{label(name)}: %{{y:.1f}}<extra></extra>",
     }  # fmt: skip
     if error:

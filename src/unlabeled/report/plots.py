@@ -1,6 +1,7 @@
 """Figures as plotly reads them; colours are CSS variables that the page fills in, so they follow light and dark."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,14 @@ Spec = dict[str, Any]
 
 INK, SOFT, LINE = "var(--ink)", "var(--soft)", "var(--line)"
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
+PATHS: Mapping[str, str] = {  # of the symbols in a legend that draws lines, around (0, 0)
+    "circle": "M-3.5,0a3.5,3.5 0 1 0 7,0a3.5,3.5 0 1 0 -7,0z",
+    "square": "M-3.5,-3.5h7v7h-7z",
+    "diamond": "M0,-4.5L4.5,0L0,4.5L-4.5,0z",
+    "triangle-up": "M0,-4.2L4.2,3.4H-4.2z",
+    "cross": "M-1.5,-4.2h3v2.7h2.7v3h-2.7v2.7h-3v-2.7h-2.7v-3h2.7z",
+    "star": "M0,-4.8L1.2,-1.5L4.6,-1.4L1.9,.8L2.8,4L0,2.1L-2.8,4L-1.9,.8L-4.6,-1.4L-1.2,-1.5z",
+}
 DASHES: Mapping[str, str] = {"linear": "solid", "knn": "dot", "finetune": "dash"}
 HUES = 10  # --h0 to --h9, for classes
 MOST_POINTS = 400  # of a curve
@@ -65,6 +74,20 @@ def dash(protocol: str) -> str:
 def class_style(number: int) -> tuple[str, str]:
     """Colour and symbol of a class; symbols change when the colours run out."""
     return f"var(--h{number % HUES})", SYMBOLS[number // HUES % len(SYMBOLS)]
+
+
+def symbols(colours: Mapping[str, str]) -> dict[str, str]:
+    """The symbol of each arm: another one whenever its colour comes back.
+
+    >>> symbols({"a": "red", "b": "blue", "c": "red"})
+    {'a': 'circle', 'b': 'circle', 'c': 'square'}
+    """
+    seen = Counter[str]()
+    out = {}
+    for arm, colour in colours.items():
+        out[arm] = SYMBOLS[seen[colour] % len(SYMBOLS)]
+        seen[colour] += 1
+    return out
 
 
 def thin(length: int) -> np.ndarray:

@@ -48,7 +48,7 @@ class Drifted:
     def lines(self) -> list[str]:
         """The answer, the figures, and where the page is."""
         out = [("ALARM: " if self.drift.alarm else "") + self.drift.sentence, *details(self.drift)]
-        out += [f"{self.broken:,} items cannot be read."] if self.broken else []
+        out += [f"{progress.count(self.broken, 'item')} cannot be read."] if self.broken else []
         return [*out, *(f"mind: {text}" for text in LIMITS), f"open {self.report}"]
 
 

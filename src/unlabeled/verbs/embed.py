@@ -36,7 +36,8 @@ class Embedded:
     def lines(self) -> list[str]:
         """What a person wants to know."""
         width = sum(c.startswith("f") and c[1:].isdigit() for c in self.frame.columns)
-        out = [f"{len(self.frame):,} items, {width} features each" + (f", in {self.file}" if self.file else "")]
+        much = f"{progress.count(len(self.frame), 'item')}, {progress.count(width, 'feature')} each"
+        out = [much + (f", in {self.file}" if self.file else "")]
         out += [f"left out: {b.path}: {b.reason}" for b in self.table.broken[:10]]
         return out
 

@@ -14,6 +14,7 @@ from unlabeled.deploy.bundle import ONNX, Bundle
 from unlabeled.deploy.export import Parity, Samples, onnx_file, torch_file
 from unlabeled.deploy.int8 import FEWEST, Cost, int8_file
 from unlabeled.errors import UserError
+from unlabeled.progress import count
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Exported:
         p, c = self.parity, self.cost
         out = [
             f"{self.file} ({self.file.stat().st_size / 1e6:.1f} MB)",
-            f"float32 against torch on {p.items} items: the same label, label set and stranger on every one; largest "
-            f"difference of a probability {p.probability:.1e} ({p.worst})",
+            f"float32 against torch on {count(p.items, 'item')}: the same label, label set and stranger on every one; "
+            f"largest difference of a probability {p.probability:.1e} ({p.worst})",
         ]
         if c is not None:
             known = (
@@ -46,8 +47,8 @@ class Exported:
                 else ""
             )
             out.append(
-                f"8 bits on {c.items} other items: {known}another label on {100 * c.changed:.1f} %, largest difference "
-                f"of a probability {c.probability:.2f}, flagged {100 * c.flagged_before:.1f} % to "
+                f"8 bits on {count(c.items, 'other item')}: {known}another label on {100 * c.changed:.1f} %, largest "
+                f"difference of a probability {c.probability:.2f}, flagged {100 * c.flagged_before:.1f} % to "
                 f"{100 * c.flagged_after:.1f} %, {1 / c.smaller:.1f} times smaller"
             )
         return out

@@ -51,10 +51,9 @@ class Predicted:
         """Counts, and the first rows where no file was asked for."""
         out = [] if self.file else [_line(row) for row in self.first.to_dict("records")]
         counts = ", ".join(f"{n:,} {label}" for label, n in sorted(self.labels.items(), key=lambda kv: -kv[1]))
-        out.append(f"{self.items:,} items: {counts or 'none answered'}")
-        out.append(
-            f"no answer on {self.abstained:,}, of which {self.strange:,} are unlike anything that was learnt from"
-        )
+        out.append(f"{progress.count(self.items, 'item')}: {counts or 'none answered'}")
+        unlike = progress.count(self.strange, "is", "are")
+        out.append(f"no answer on {self.abstained:,}, of which {unlike} unlike anything that was learnt from")
         if self.unread:
             out.append(f"{self.unread:,} cannot be read:")
             out += [f"  {path}: {why.removeprefix('cannot be read: ')}" for path, why in self.broken]

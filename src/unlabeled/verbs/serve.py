@@ -31,7 +31,8 @@ class Served:
 
     def lines(self) -> list[str]:
         """A last word."""
-        return [f"{self.requests:,} requests answered, {self.items:,} items computed"]
+        asked = progress.count(self.requests, "request")
+        return [f"{asked} answered, {progress.count(self.items, 'item')} computed"]
 
 
 def serve(

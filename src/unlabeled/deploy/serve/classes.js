@@ -30,6 +30,7 @@ async function show(file) {
     add(box, "b", found.abstain ? "No answer" : found.label);
     add(box, "span", found.abstain ? "" : "  " + percent(found.confidence));
     if (found.why) add(box, "p", found.why, "why");
+    for (const note of found.notes) add(box, "p", "Mind: " + note + ".", "why");
     add(box, "p", "Label set: " + (found.set.join(", ") || "empty") + " · strangeness " + found.strangeness.toPrecision(3), "set");
     const shares = Object.entries(found.probabilities).sort((a, b) => b[1] - a[1]).slice(0, 5);
     for (const [label, p] of shares) {

@@ -54,7 +54,9 @@ class Classes:
             "/predict", summary="Label, probabilities, label set, strangeness, and where it would rather not say"
         )
         async def predict(files: Files) -> dict[str, Any]:
-            return {"items": [self._told(found, desk) for found in await desk.answers(files)]}
+            notes: list[tuple[str, ...]] = []
+            found = await desk.answers(files, notes)
+            return {"items": [self._told(a, desk) | {"notes": list(n)} for a, n in zip(found, notes, strict=True)]}
 
         @routes.post("/embed", summary="Features")
         async def embed(files: Files) -> dict[str, Any]:

@@ -86,14 +86,14 @@ class Desk(Generic[T]):
         self.reader = Reader(offer.input, bounds.pixels)
         self.decoders = ThreadPoolExecutor(2, "decode")
 
-    async def answers(self, files: Sequence[UploadFile]) -> list[T]:
-        """Answers on the files of one request, each an item alone in a batch's company.
+    async def answers(self, files: Sequence[UploadFile], notes: list[tuple[str, ...]] | None = None) -> list[T]:
+        """Answers on the files of one request, each an item alone in a batch's company; `notes` as for `decoded`.
 
         Raises:
             Refused: when a file is not taken.
             Busy: when too many wait.
         """
-        return await self.asked(await self.decoded(files))
+        return await self.asked(await self.decoded(files, notes))
 
     async def asked(self, raw: Sequence[np.ndarray]) -> list[T]:
         """Answers on raw items, each alone in a batch's company.
@@ -115,8 +115,10 @@ class Desk(Generic[T]):
         parts = [await self.asked(raw[at : at + step]) for at in range(0, len(raw), step)]
         return [one for part in parts for one in part]
 
-    async def decoded(self, files: Sequence[UploadFile]) -> list[np.ndarray]:
-        """Raw items from the files of one request.
+    async def decoded(
+        self, files: Sequence[UploadFile], notes: list[tuple[str, ...]] | None = None
+    ) -> list[np.ndarray]:
+        """Raw items from the files of one request; what is to be said of how each was read goes into `notes`.
 
         Raises:
             Refused: when some are not taken; of several files it says which, and why.
@@ -128,7 +130,7 @@ class Desk(Generic[T]):
         data = [await f.read() for f in files]
         if self.batcher.queue.qsize() + len(data) > self.bounds.queue:
             raise Busy  # before the work of decoding
-        reading = (loop.run_in_executor(self.decoders, self.reader.read, d) for d in data)
+        reading = (loop.run_in_executor(self.decoders, self.reader.noted, d) for d in data)
         found = await asyncio.gather(*reading, return_exceptions=True)
         bad = {number: one for number, one in enumerate(found) if isinstance(one, BaseException)}
         for error in bad.values():
@@ -137,7 +139,10 @@ class Desk(Generic[T]):
         if bad:
             names = [f"file {number + 1} ({(files[number].filename or '')[:NAMED]}): {bad[number]}" for number in bad]
             raise Refused(next(error.status for error in bad.values() if isinstance(error, Refused)), "; ".join(names))
-        return [one for one in found if isinstance(one, np.ndarray)]
+        good = [one for one in found if not isinstance(one, BaseException)]
+        if notes is not None:
+            notes += [told for _, told in good]
+        return [raw for raw, _ in good]
 
 
 def png(pixels: np.ndarray) -> bytes:

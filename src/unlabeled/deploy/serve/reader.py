@@ -46,8 +46,17 @@ class Reader:
         Raises:
             Refused: when it is none, too large or broken.
         """
+        return self.noted(data)[0]
+
+    def noted(self, data: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The same, with what is to be said of how it was read, such as variables that were learnt from and are not
+        there.
+
+        Raises:
+            Refused: when it is none, too large or broken.
+        """
         with _lies(data) as path:
-            return self._picture(path) if self.modality == "image" else self._other(path)
+            return (self._picture(path), ()) if self.modality == "image" else self._other(path)
 
     def whole(self, data: bytes, most: int) -> np.ndarray:
         """The picture in a file that was read before, in its own size up to so many pixels (H, W, 3) uint8.
@@ -80,17 +89,22 @@ class Reader:
             except Image.DecompressionBombError:
                 raise Refused(413, f"a picture may have {self.pixels:,} pixels") from None
             except picture.FAULTS:
-                raise Refused(415, f"it is not a picture of the kinds {', '.join(KINDS)}") from None
+                try:
+                    width, height = picture.odd_size(path)  # such as a TIFF of floats
+                except Unreadable:
+                    raise Refused(415, f"it is not a picture of the kinds {', '.join(KINDS)}") from None
             if width * height > self.pixels:
                 raise Refused(413, f"a picture may have {self.pixels:,} pixels, this one has {width * height:,}")
             prep = self.prep
             bits = 16 if prep["dtype"] == "uint16" else 8
             try:
                 return picture.read(path, prep["size"], prep["channels"], prep["fit"], bits)
+            except picture.Unfit as fault:
+                raise Refused(422, str(fault)) from None
             except Unreadable:
                 raise Refused(422, BROKEN) from None
 
-    def _other(self, path: str) -> np.ndarray:
+    def _other(self, path: str) -> tuple[np.ndarray, tuple[str, ...]]:
         """A recording, or a text, which is cut off where those were that the model learnt from with labels."""
         from unlabeled.data.prepare import as_stored, read_prep
         from unlabeled.data.stream import stream
@@ -109,8 +123,7 @@ class Reader:
             reason = chunk.broken[0].reason
             told = "" if Path(path).name in reason or "/" in reason else f": {reason}"
             raise Refused(422, f"the file cannot be read{told}")
-        found: np.ndarray = chunk.raw[0]
-        return found
+        return chunk.raw[0], tuple(note for note in table.notes if Path(path).name not in note and "/" not in note)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The answer: what is found at the rate of false alarms that was chosen, and what that does not show."""
 
+from unlabeled.progress import count
 from unlabeled.report.anomalies.inspected import Inspected, span
 from unlabeled.report.section import Section
 
@@ -29,10 +30,10 @@ def section(found: Inspected) -> Section:
         if pixels := f["pixels"].get("all"):
             tiles.append((f"AUROC of {where}", f"{pixels['auroc']:.3f}", f"PRO {pixels['pro']:.3f}"))
     how = [
-        f"{f['learnt_from']:,} good {what} were learnt from",
+        count(f["learnt_from"], f"good {what[:-1]} was", f"good {what} were") + " learnt from",
         f"each set the threshold as judged by the one of {f['folds']} networks that has not seen it"
         if f.get("folds")
-        else f"{f['kept_apart']:,} others set the threshold",
+        else count(f["kept_apart"], "other sets", "others set") + " the threshold",
         f"detector {f['detector']}" + (f", encoder {f['encoder']} taught by {f['method']}" if f["run"] else ""),
         f"{'windows' if over_time else 'view'} of {f['view']} {'steps' if over_time else 'pixels'}, seed {f['seed']}",
     ]

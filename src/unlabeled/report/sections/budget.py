@@ -6,7 +6,7 @@ from typing import Any
 
 from unlabeled.report import crossing
 from unlabeled.report.folder import Absent, Study
-from unlabeled.report.plots import INK, SOFT, Spec, counts_axis, dash, figure, numbers
+from unlabeled.report.plots import INK, PATHS, SOFT, Spec, counts_axis, dash, figure, numbers, symbols
 from unlabeled.report.section import Section
 from unlabeled.report.words import METRICS, Contender, Metric, interval, label, protocol
 
@@ -33,7 +33,8 @@ def section(study: Study) -> Section:
             figures[name] = _figure(study, contenders, metric)
             if found and metric.name == "accuracy" and {found.method, found.supervised} <= set(contenders):
                 _mark(figures[name], found, study.budgets)
-            panels.append({"key": f"{i}-{j}", "figure": name, "metric": metric, "legend": _legend(contenders, name)})
+            keys = _legend(study, contenders, name)
+            panels.append({"key": f"{i}-{j}", "figure": name, "metric": metric, "legend": keys})
     facts = {
         "metrics": [m.title for m in shown],
         "choices": [title for title, _ in choices],
@@ -45,16 +46,18 @@ def section(study: Study) -> Section:
     return Section(facts, figures)
 
 
-def _legend(contenders: Sequence[Contender], name: str) -> list[dict[str, Any]]:
+def _legend(study: Study, contenders: Sequence[Contender], name: str) -> list[dict[str, Any]]:
+    marks = symbols(study.colours)
     return [
-        {"name": c.name, "colour": c.colour, "dash": dash(c.protocol), "figure": name, "group": str(i)}
+        {"name": c.name, "colour": c.colour, "dash": dash(c.protocol), "figure": name, "group": str(i),
+         "path": PATHS[marks[c.arm]]}
         for i, c in enumerate(contenders)
-    ]
+    ]  # fmt: skip
 
 
 def _figure(study: Study, contenders: Sequence[Contender], metric: Metric) -> Spec:
     scale = 100.0 if metric.share else 1.0
-    traces = []
+    traces, marks = [], symbols(study.colours)
     for i, c in enumerate(contenders):
         rows = [(n, row) for n in study.budgets if (row := study.row(c, n, metric.name)) is not None]
         beside = 1.015 ** (i - (len(contenders) - 1) / 2)  # so that intervals do not hide one another
@@ -70,7 +73,7 @@ def _figure(study: Study, contenders: Sequence[Contender], metric: Metric) -> Sp
             "x": numbers([n * beside for n, _ in rows]), "y": numbers(mean),
             "customdata": [f"{n:,}" for n, _ in rows], "text": text,
             "line": {"color": c.colour, "width": 2.5 if c == study.winner else 1.75, "dash": dash(c.protocol)},
-            "marker": {"size": 7, "color": c.colour},
+            "marker": {"size": 7, "color": c.colour, "symbol": marks[c.arm]},
             "error_y": {"type": "data", "symmetric": False, "thickness": 1.25, "width": 0, "color": c.colour,
                         "array": numbers(above), "arrayminus": numbers(below)},
             "hovertemplate": "<b>%{fullData.name}</b><br>%{customdata} labels: %{text}<extra></extra>",
