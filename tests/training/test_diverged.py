@@ -62,3 +62,18 @@ def test_the_config_of_a_run_that_another_hand_has_changed_is_one_line(tmp_path:
     (tmp_path / "config.json").write_text('{"recipe": {"method": {}}, "data": "x"}')
     with pytest.raises(UserError, match=r"the recipe in .*config.json cannot be read"):
         Run.open(tmp_path).recipe  # noqa: B018
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_run_that_differs_says_in_which_setting_and_one_that_was_moved_goes_on(digits: Path, tmp_path: Path) -> None:
+    def learn(place: str, lr: float) -> Run:
+        setup = Setup(encoder="cnn(width=2, stages=1)", size=8, out=str(tmp_path / place))
+        training = Training(batch_size=8, threads=1, precision="fp32", device="cpu", lr=lr)
+        return pretrain(str(digits), method="simclr", setup=setup, budget=Budget(steps=2), training=training)
+
+    learn("run", 1e-3)
+    kept = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(UserError, match=r"holds a run that differs in training \(lr\); take another --out"):
+        learn("run", 1e-4)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    assert learn("moved", 1e-3).finished and (tmp_path / "moved" / "checkpoint.safetensors").read_bytes() == kept

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from unlabeled.formats import Unreadable
 from unlabeled.formats.cells import wide
@@ -22,8 +22,7 @@ def lines(path: Path) -> Iterator[dict[str, Any] | str]:
         OSError: when the file cannot be read.
         UnicodeError: when it begins as UTF-16 and does not go on so.
     """
-    how = {"encoding": "utf-16"} if wide(path) else {"encoding": "utf-8-sig", "errors": "surrogateescape"}
-    with path.open(newline="\n", **how) as file:
+    with _opened(path) as file:
         while line := file.readline(LONGEST_LINE):
             if line.strip():
                 try:
@@ -75,9 +74,15 @@ def meant(path: Path, names: Collection[str]) -> bool:
     return head.lstrip()[:1] in ("[", "{") and re.search(rf'"(?:{"|".join(names)})"\s*:', head) is not None
 
 
+def _opened(path: Path) -> TextIO:
+    far = wide(path)
+    return path.open(
+        encoding="utf-16" if far else "utf-8-sig", errors="strict" if far else "surrogateescape", newline="\n"
+    )
+
+
 def _text(path: Path, most: int = -1) -> str:
-    how = {"encoding": "utf-16"} if wide(path) else {"encoding": "utf-8-sig", "errors": "surrogateescape"}
-    with path.open(**how) as file:
+    with _opened(path) as file:
         return file.read(most)
 
 

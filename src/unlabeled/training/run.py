@@ -148,7 +148,7 @@ def create(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> Run:
     if (folder / CONFIG).is_file():
         old = Run.open(folder)
         mine, theirs, texts = recipe.numbers(), old.recipe.numbers(), old.config.get("wording", {})
-        differs = [k for k in mine if mine[k] != theirs[k]]
+        differs = _differs(mine, theirs)
         differs += ["items"] if not differs and old.config.get("items") != facts.get("items") else []
         differs += [f"the text of {name}" for name in own if texts.get(name, own[name]) != own[name]]
         if differs:
@@ -255,6 +255,19 @@ def read_json(path: Path) -> dict[str, Any]:
 def fingerprint(paths: list[str], rows: np.ndarray) -> str:
     """A short code for the set of training items, so that a run is never continued on others."""
     return hashlib.sha256("\n".join(paths[i] for i in rows).encode()).hexdigest()[:16]
+
+
+def _differs(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """The names of what differs; of settings that stand together their own."""
+    out: list[str] = []
+    for name, value in mine.items():
+        other = theirs[name]
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            own = [k for k in (*value, *(k for k in other if k not in value)) if value.get(k) != other.get(k)]
+            out += [f"{name} ({', '.join(own)})"] if own else []
+        elif value != other:
+            out.append(name)
+    return out
 
 
 def _decay(recipe: Recipe, method: Method) -> float:
