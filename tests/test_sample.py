@@ -32,6 +32,10 @@ def test_every_picture_says_that_it_is_synthetic(method: str, digits: Path, tmp_
             assert picture.size == (16, 16) and picture.mode == "L"
             assert picture.info["Synthetic"] == "yes" and method in picture.info["Source"]
     first = [np.asarray(Image.open(f)) for f in drawn.files[:3]]
+    (tmp_path / "drawn" / "synthetic-mine-00069.png").write_bytes(b"of somebody else")
+    fewer = ul.sample(str(run.folder), count=3, out=str(tmp_path / "drawn"))
+    left = {file.name for file in (tmp_path / "drawn").iterdir()}
+    assert left == {file.name for file in fewer.files} | {"synthetic-mine-00069.png"}, "none of what was drawn before"
     again = ul.sample(str(run.folder), count=3, out=str(tmp_path / "again"))
     assert all((np.asarray(Image.open(f)) == x).all() for f, x in zip(again.files, first, strict=True))
     assert (first[0] != first[1]).any()

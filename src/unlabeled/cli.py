@@ -1,7 +1,7 @@
 """The command line: each file in `verbs/` is a subcommand, its signature the flags, its docstring the help.
 
 Nothing but click is imported before the verb itself runs. Results go to stdout, everything else to stderr. Exit
-code 2 is a mistake that the user can mend, 1 a bug, 130 a stop by Ctrl-C.
+code 2 is a mistake that the user can mend, 1 a bug, 130 a stop by Ctrl-C, 143 by SIGTERM, 129 by a closed terminal.
 """
 
 import errno
@@ -9,6 +9,7 @@ import inspect
 import os
 import re
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -21,7 +22,7 @@ from typing import Any
 import click
 
 import unlabeled
-from unlabeled import catalog, config, values
+from unlabeled import catalog, config, stop, values
 from unlabeled.errors import UserError
 from unlabeled.progress import in_line
 
@@ -60,6 +61,14 @@ class Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         return Verb(cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except stop.Stopped as error:
+            if error.number == signal.SIGINT:
+                raise
+            raise click.exceptions.Exit(error.code) from error  # click would end the line where ^C stands
 
 
 class Option(click.Option):
@@ -153,6 +162,7 @@ def cli(ctx: click.Context) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     sys.excepthook = crash
+    stop.listen()
     sys.exit(run(list(sys.argv[1:] if argv is None else argv)))
 
 
@@ -162,9 +172,9 @@ def run(argv: list[str]) -> int:
     Returns:
         the exit code.
     """
-    command = shlex.join(["unlabeled", *argv])
+    command = _started(argv)
     try:
-        cli.main(argv, prog_name="unlabeled", standalone_mode=False)
+        code = cli.main(argv, prog_name="unlabeled", standalone_mode=False)
     except UserError as error:
         return _tell(str(error), 2)
     except click.exceptions.NoSuchOption as error:
@@ -178,7 +188,7 @@ def run(argv: list[str]) -> int:
     except click.ClickException as error:
         return _tell(error.format_message(), 2)
     except (KeyboardInterrupt, click.Abort):
-        return _tell(f"stopped; to go on from here, run the same again: {command}", 130)
+        return _left(command, 130)
     except BrokenPipeError:  # the reader of stdout has left, as in `unlabeled methods | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -190,13 +200,16 @@ def run(argv: list[str]) -> int:
             raise
         where = f" while writing {error.filename}" if error.filename else ""
         return _tell(f"the disk is full{where}; free some space, then run the same again: {command}", 1)
-    return 0
+    return _left(command, code) if code else 0
 
 
 def crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Tell a bug in one line and put the whole traceback into a file; where it came by a user's own file, name its
     last line.
     """
+    if issubclass(kind, KeyboardInterrupt):  # again, while it was about to leave
+        _tell("stopped", 130)
+        return
     text = "".join(traceback.format_exception(kind, error, trace))
     path = Path(tempfile.gettempdir()) / f"unlabeled-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     head = f"{shlex.join(sys.argv)}\nunlabeled {unlabeled.__version__}, Python {sys.version}\n\n"
@@ -208,6 +221,20 @@ def crash(kind: type[BaseException], error: BaseException, trace: TracebackType 
     frames = [(at, frame) for frame, at in traceback.walk_tb(trace) if _is_own(str(frame.f_globals.get("__name__")))]
     what = f"line {frames[-1][0]} of {frames[-1][1].f_code.co_filename} led to" if frames else "a bug stopped this:"
     _tell(f"{what} {kind.__name__}: {' '.join(str(error).split())[:300]}; the traceback is in {path}", 1)
+
+
+def _left(command: str, code: int) -> int:
+    if os.environ.get("RANK", "0") == "0":  # the first of several processes says it
+        _tell(f"stopped; to go on from here, run the same again: {command}", code)
+    return code
+
+
+def _started(argv: Sequence[str]) -> str:
+    """The command that has started this; of several processes on one machine the one that starts them all."""
+    several = os.environ.get("WORLD_SIZE", "1")
+    if several != "1" and several == os.environ.get("LOCAL_WORLD_SIZE"):
+        return shlex.join(["torchrun", "--nproc-per-node", several, "-m", "unlabeled", *argv])
+    return shlex.join(["unlabeled", *argv])
 
 
 def _is_own(module: str) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 
 from unlabeled.anomaly import _masks
@@ -127,6 +128,12 @@ def test_what_cannot_be_said_to_a_kept_detector_is_one_line(
     (broken / "detector.safetensors").write_bytes(b"nothing of the kind")
     with pytest.raises(UserError, match="let detect learn"):
         detect(str(broken), on=test, setup=setup, training=CPU)
+    for head in ("[1]", '{"format": "new"}', '{"format": 1, "recipe": [], "detector": "planted"}'):
+        save_file({}, broken / "detector.safetensors", {"header": head})  # whole, and not of ours
+        with pytest.raises(
+            UserError, match=r"cannot read .*detector.safetensors|recipe in .*safetensors cannot be read"
+        ):
+            detect(str(broken), on=test, setup=setup, training=CPU)
 
 
 def test_a_second_call_opens_the_same_run_and_says_the_same(

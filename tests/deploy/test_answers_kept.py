@@ -107,3 +107,16 @@ def test_no_two_write_one_table(model: Path, pictures: Path, tmp_path: Path) -> 
     out = tmp_path / "out.csv"
     with alone(pieces.folder(out)), pytest.raises(ul.UserError, match="another process is writing into"):
         ul.predict(str(model), str(pictures), out=str(out))
+
+
+def test_what_is_left_aside_is_told(
+    model: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UNLABELED_QUIET", raising=False)
+    some = tmp_path / "some"
+    some.mkdir()
+    file = sorted(pictures.rglob("*.png"))[0]
+    (some / file.name).write_bytes(file.read_bytes())
+    (some / "digits.txt").write_text("12345")
+    assert ul.predict(str(model), str(some)).items == 1
+    assert "mind: other files were left aside: 1 .txt\n" in capsys.readouterr().err

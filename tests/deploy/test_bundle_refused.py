@@ -49,6 +49,59 @@ def test_damage_is_told_in_one_line(model: Path, tmp_path: Path, capsys: pytest.
     assert "is not the folder of a model" in refused("none")
 
 
+def test_facts_that_another_hand_has_changed_are_one_line(model: Path, digits: Path, tmp_path: Path) -> None:
+    """Their sums are right, and every fact in turn is away, or a word, a number, a list where it is none."""
+    hurt = tmp_path / "hurt.ul"
+    shutil.copytree(model, hurt)
+    whole = json.loads((hurt / "bundle.json").read_text())
+    held = ("classes", "temperature", "input", "conformal", "strangers", "recipe", "versions", "files", "name")
+    places: list[tuple[str, ...]] = [(name,) for name in held]
+    places += [("input", n) for n in whole["input"]] + [("recipe", n) for n in ("method", "encoder", "prep", "mean")]
+    places += [("conformal", "quantile"), ("strangers", "threshold"), ("strangers", "sees")]
+    passed = []
+    for place in places:
+        for new in ("away", "word", -7, [], {"a": 1}, None):
+            facts = json.loads(json.dumps(whole))
+            inside = facts
+            for name in place[:-1]:
+                inside = inside[name]
+            old = inside[place[-1]]
+            if type(old) is type(new) or (isinstance(old, float) and new == -7):
+                continue
+            inside[place[-1]] = new
+            if new == "away":
+                del inside[place[-1]]
+            facts["sum"] = bundle._sum_of(facts)
+            (hurt / "bundle.json").write_text(json.dumps(facts))
+            try:
+                ul.load(str(hurt), engine="torch").predict(str(digits / "test" / "3"))  # type: ignore[union-attr]
+                passed.append((place, new))
+            except ul.UserError as told:
+                assert "\n" not in str(told)
+    assert not passed
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "words"),
+    [
+        ("classes", [], "its classes are none, or have one name"),
+        ("classes", ["a", 3], r"classes\[1\] is 3 where a word belongs"),
+        ("conformal", {"coverage": 0.9, "quantile": [0.5]}, "it has limits of label sets for 1 classes and is of 10"),
+        ("temperature", 0, "temperature is 0"),
+        ("notes", "none", 'notes is "none" where a list belongs'),
+        ("test", {"n": 4}, "test.size is missing"),
+    ],
+)
+def test_what_is_odd_is_named(model: Path, tmp_path: Path, name: str, told: object, words: str) -> None:
+    hurt = tmp_path / "hurt.ul"
+    shutil.copytree(model, hurt)
+    facts = json.loads((hurt / "bundle.json").read_text()) | {name: told}
+    facts["sum"] = bundle._sum_of(facts)
+    (hurt / "bundle.json").write_text(json.dumps(facts))
+    with pytest.raises(ul.UserError, match=f"hurt.ul is no model that can be used: {words}; copy the bundle again"):
+        bundle.Bundle.open(hurt)
+
+
 @pytest.mark.parametrize("place_of", ["encoder", "modality", "input"])
 @pytest.mark.parametrize("engine", ["torch", "onnx"])
 def test_code_that_comes_with_a_model_is_never_run(

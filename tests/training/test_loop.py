@@ -176,7 +176,7 @@ def test_optimizer_state_survives_the_disk(kind: str, tmp_path: Path) -> None:
 
 
 def test_a_diary_whose_last_line_was_torn_by_a_kill_is_read_without_it(tmp_path: Path) -> None:
-    (tmp_path / CONFIG).write_text("{}")
+    (tmp_path / CONFIG).write_text('{"recipe": {}}')
     (tmp_path / METRICS).write_text('{"step": 10, "loss": 1.0}\n{"step": 20, "lo')
     assert Run.open(tmp_path).metrics() == [{"step": 10, "loss": 1.0}]
 

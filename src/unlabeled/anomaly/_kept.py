@@ -17,11 +17,15 @@ from unlabeled.anomaly import Detector, Eye
 from unlabeled.anomaly._inspect import Usual
 from unlabeled.disk import written
 from unlabeled.errors import UserError
+from unlabeled.facts import BROKEN, odd, why
 from unlabeled.training.devices import Device
 from unlabeled.training.recipe import Recipe
 
 NAME = "detector.safetensors"
 FORMAT = 1
+ABOUT: Mapping[str, Any] = {  # what is asked of `about` later
+    "good": str, "view": int, "learnt_from": int, "stride": int, "shortest": int,
+}  # fmt: skip
 RATE = 0.05  # share of good items that may be flagged, where nobody says another
 
 
@@ -100,7 +104,7 @@ def load(folder: str | Path, device: Device) -> Judge:
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118 (not a mapping)
         if head["format"] > FORMAT:
             raise UserError(f"{path} is of a newer version ({head['format']})", "update unlabeled")
-        recipe, spec = Recipe.from_json(head["recipe"]), catalog.parse("anomaly", head["detector"])
+        recipe, spec = Recipe.from_json(head["recipe"], path), catalog.parse("anomaly", head["detector"])
         method = None
         if mine := _part(tensors, "method"):  # else no encoder is built, which would take seconds
             method = recipe.build()
@@ -109,11 +113,11 @@ def load(folder: str | Path, device: Device) -> Judge:
         finder: Detector = catalog.load("anomaly", spec.name)(**spec.settings)
         finder.take(_part(tensors, "detector"), device)
         units = tensors.get("usual/units")
+        if wrong := odd(head["about"], ABOUT):
+            raise ValueError(wrong)
         usual = Usual(tensors["usual/scores"].numpy(), float(head["low"]), float(head["high"]))
-    except (SafetensorError, KeyError, OSError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"cannot read {path} ({str(error).splitlines()[0]})", "let detect learn from the good items again"
-        ) from error
+    except (SafetensorError, OSError, RuntimeError, *BROKEN) as error:
+        raise UserError(f"cannot read {path} ({why(error)})", "let detect learn from the good items again") from error
     eye = Eye(method, recipe.looks(), device)
     found = units.numpy() if units is not None else None
     return Judge(str(spec), finder, eye, recipe, usual, found, head["about"])

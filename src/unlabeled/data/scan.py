@@ -35,6 +35,7 @@ REMEDIES = {  # of files that hold items, but not as they are
     **dict.fromkeys((".xlsx", ".xls", ".ods", ".sav", ".dta", ".sas7bdat", ".rds"), "save it as CSV or Parquet"),
     **dict.fromkeys((".gz", ".bz2", ".xz", ".zip", ".7z"), "unpack it first"),
     **dict.fromkeys(VOLUMES, SLICES),
+    ".json": 'give a list of rows in it, such as [{"text": ..., "label": ...}, ...]',
     ".npy": "put all of them into one .npz file as x (N, H, W), with y and groups where known",
 }
 FEW = 10  # times that there are more files of shared suffixes before they are looked into
@@ -118,7 +119,7 @@ def _bare(path: str | Path) -> str:
 def _refuse(items: pd.DataFrame, path: Path) -> None:
     """Refuse a list whose files are all of kinds that hold items, but not as they are."""
     found = Counter(map(_suffix, items["path"].unique()))
-    if found.keys() <= REMEDIES.keys():
+    if found.keys() <= REMEDIES.keys() - text.SUFFIXES:
         first = items["path"].iloc[0]
         raise UserError(f"{path} names files that cannot be read as they are ({first})", REMEDIES[_suffix(first)])
 
@@ -229,8 +230,9 @@ def _encoded(modality: str, root: Path, names: list[str], items: pd.DataFrame) -
     """
     unlabelled = items["label"].isna().all() and items["group"].isna().any()  # texts of pairs are groups
     tables = [n for n in names if n.lower().endswith((".csv", ".tsv"))] if modality == "text" else []
-    hints = (manifest.unnamed(root / name, text.NAMES) for name in tables[:1] if unlabelled)
-    return tuple(filter(None, (*(cells.note(root / name) for name in tables), *hints)))
+    bare = [note for name in tables if (note := text.note(root / name))]
+    hints = (manifest.unnamed(root / name, text.NAMES) for name in tables[:1] if unlabelled and not bare)
+    return tuple(filter(None, (*(cells.note(root / name) for name in tables), *bare, *hints)))
 
 
 def _walk(root: Path) -> dict[str, _Tree]:

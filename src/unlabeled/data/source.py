@@ -14,7 +14,7 @@ import numpy as np
 from unlabeled.data.table import Table
 from unlabeled.formats import npz, picture
 
-ENDINGS = "ts|csv|tsv|txt|md|jsonl|parquet|pq|npz|wav|flac|ogg|oga|opus|mp3|aif|aiff|aifc|au|caf|w64"
+ENDINGS = "ts|csv|tsv|txt|md|json|jsonl|parquet|pq|npz|wav|flac|ogg|oga|opus|mp3|aif|aiff|aifc|au|caf|w64"
 PLACE = re.compile(rf"(?i)\.({ENDINGS})(?=#|@\d+\+\d+$|$)")
 
 

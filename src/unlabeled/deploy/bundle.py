@@ -7,6 +7,7 @@ to open one.
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from safetensors.numpy import load_file, save_file
 
 from unlabeled.disk import written
 from unlabeled.errors import UserError
+from unlabeled.facts import odd
 
 FORMAT = 1
 OLDEST = 1  # that can still be read
@@ -30,6 +32,20 @@ FACTS, WEIGHTS, REFERENCE, CARD, PAGE = (
 ONNX = "model.onnx"  # written into the folder by `unlabeled export`; it carries its own sum in ONNX_SUM
 ONNX_SUM = "model.onnx.json"
 AGAIN = "copy the bundle again from where it was made"
+FIGURE: Mapping[str, Any] = {"value": float, "low": (float, None), "high": (float, None)}
+EACH: Mapping[str, Any] = {  # what a model says of itself, as far as answers hang on it
+    "name": str, "classes": [str], "temperature": float,
+    "input": {"modality": str, "shape": [int], "dtype": str, "prep": {}},
+    "conformal": {"coverage": float, "quantile": [(float, None)]},
+    "strangers": {"threshold": float},
+}  # fmt: skip
+PERHAPS: Mapping[str, Any] = {  # what not every model says
+    "notes": [str], "members": int, "versions": {}, "data": {"counts": {}}, "files": {},
+    "test": ({"n": int, "size": {"value": float}}
+             | dict.fromkeys(("accuracy", "ece", "coverage", "abstained"), FIGURE), None),
+    "recipe": {"modality": str, "size": int, "prep": {}}
+              | {part: {"name": str, "settings": {}} for part in ("method", "encoder")},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +91,7 @@ class Bundle:
             )
         if facts.get("sum") != _sum_of(facts):
             raise UserError(f"{path} is damaged: {FACTS} is not as it was written", AGAIN)
-        data_alone(facts, path)
+        sound(facts, path, {"recipe": {}, "files": {}, "versions": {}, "strangers": {"detector": str, "sees": str}})
         for name, sum_ in facts["files"].items():
             file = path / name
             if not file.is_file() or digest(file) != sum_:
@@ -120,7 +136,7 @@ class Bundle:
             told = json.loads((self.folder / ONNX_SUM).read_text("utf-8"))
         except (OSError, ValueError):
             told = {}
-        if told.get("sum") != digest(file) or told.get("of") != self.facts["sum"]:
+        if not isinstance(told, dict) or told.get("sum") != digest(file) or told.get("of") != self.facts["sum"]:
             raise UserError(f"{file} is damaged or of another bundle", "write it again with unlabeled export")
         return file
 
@@ -180,6 +196,34 @@ def vacant(folder: Path) -> None:
     """Refuse a place that is taken: a model in use is never written over."""
     if folder.exists():
         raise UserError(f"{folder} is there already", "take another --out, or delete it first")
+
+
+def sound(facts: Mapping[str, Any], where: Path, more: Mapping[str, Any] | None = None) -> None:
+    """Refuse a model that does not say of itself what answers hang on, or that asks for code to be run.
+
+    Args:
+        facts: what the model says of itself.
+        where: it lies.
+        more: what it has to say besides.
+    """
+    there = {name: want for name, want in PERHAPS.items() if isinstance(facts, Mapping) and name in facts}
+    wrong = odd(facts, EACH) or odd(facts, there) or odd(facts, more or {}) or _unfit(facts)
+    if wrong:
+        raise UserError(f"{where} is no model that can be used: {wrong}", AGAIN)
+    data_alone(facts, where)
+
+
+def _unfit(facts: Mapping[str, Any]) -> str:
+    """What numbers in a model's facts do not go together, or ""."""
+    classes, shape = facts["classes"], facts["input"]["shape"]
+    if not classes or len(set(classes)) < len(classes):
+        return "its classes are none, or have one name"
+    if len(facts["conformal"]["quantile"]) != len(classes):
+        return f"it has limits of label sets for {len(facts['conformal']['quantile'])} classes and is of {len(classes)}"
+    if not shape or min(shape) < 1:
+        return f"input.shape is {shape}"
+    heat = facts["temperature"]
+    return "" if 0 < heat < math.inf else f"temperature is {heat}"
 
 
 def data_alone(facts: Mapping[str, Any], where: Path) -> None:

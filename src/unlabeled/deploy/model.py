@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from unlabeled.deploy.bundle import FACTS, Bundle
+from unlabeled.deploy.bundle import AGAIN, FACTS, Bundle
 from unlabeled.deploy.decide import Limits
 from unlabeled.deploy.engines import Answers, Engine, gathered
 from unlabeled.deploy.engines.onnx import Onnx
 from unlabeled.deploy.similar import Neighbours
 from unlabeled.errors import UserError
+from unlabeled.facts import BROKEN, why
 from unlabeled.progress import in_percent
 
 if TYPE_CHECKING:  # a server needs none of these, and pandas alone takes a second to import
@@ -55,7 +56,11 @@ class Model:
         """How items are read."""
         from unlabeled.data.prepare import read_prep
 
-        return read_prep(self.facts["input"]["modality"], self.facts["input"]["prep"])
+        try:
+            return read_prep(self.facts["input"]["modality"], self.facts["input"]["prep"])
+        except BROKEN as error:
+            wrong = f"{self.facts['name']} is no model that can be used: input.prep ({why(error)})"
+            raise UserError(wrong, AGAIN) from None
 
     def predict(self, x: Any) -> "pd.DataFrame":
         """Predict items of any form; see `inputs.table_of`. A file that is longer than an item is several, its windows.
@@ -257,4 +262,8 @@ def load_model(path: str | Path, *, engine: Choice = "auto", threads: int = 0, c
         return Model(found.facts, Onnx(file, threads=threads), limits, found)
     from unlabeled.deploy.engines.torch import Torch
 
-    return Model(found.facts, Torch(found, threads=threads), limits, found)
+    try:
+        made = Torch(found, threads=threads)
+    except (*BROKEN, RuntimeError) as error:
+        raise UserError(f"{path} is no model that can be used: {why(error)}", AGAIN) from error
+    return Model(found.facts, made, limits, found)

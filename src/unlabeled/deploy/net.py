@@ -144,7 +144,7 @@ def load(bundle: Bundle) -> Net:
     Raises:
         UserError: when the weights do not fit the encoder that this version builds.
     """
-    recipe = Recipe.from_json(bundle.facts["recipe"])
+    recipe = Recipe.from_json(bundle.facts["recipe"], bundle.folder)
     tensors = bundle.weights()
     encoder = one_of([recipe.build_encoder() for _ in range(int(bundle.facts.get("members", 1)))])
     try:

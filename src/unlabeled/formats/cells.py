@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+SEPARATOR = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)  # a first line that tells Excel what parts the cells
 LOOKED_AT = 20  # lines below the head that tell the decimal sign
 LONGEST = 1 << 20  # bytes of a line that are looked at
 BLOCK = 1 << 24  # bytes that are looked at together
@@ -35,6 +36,8 @@ class Layout:
         raw: the cells of the first line with the spaces around them, as pandas calls the columns.
         second: the cells of the line below; none where there is no such line.
         trailing: whether the lines below end with one separator more than the first.
+        skip: lines before the first one.
+        names: of the columns, where no line tells them.
     """
 
     between: str
@@ -42,6 +45,8 @@ class Layout:
     raw: tuple[str, ...]
     second: tuple[str, ...]
     trailing: bool = False
+    skip: int = 0
+    names: tuple[str, ...] = ()
 
     @property
     def head(self) -> tuple[str, ...]:
@@ -63,17 +68,20 @@ def layout(path: Path) -> Layout:
     """
     if wide(path):
         with path.open(encoding="utf-16", newline="") as words:
-            first, *below = [words.readline(LONGEST) for _ in range(1 + LOOKED_AT)]
+            first, *below = [words.readline(LONGEST) for _ in range(2 + LOOKED_AT)]
     else:
         with path.open("rb") as file:
-            first, *below = [_said(file.readline(LONGEST)) for _ in range(1 + LOOKED_AT)]
+            first, *below = [_said(file.readline(LONGEST)) for _ in range(2 + LOOKED_AT)]
+    told = SEPARATOR.fullmatch(first)
+    if told:
+        first, *below = below
     plain = re.sub(r'"[^"]*"', "", first)
-    between = "\t" if "\t" in plain else ";" if plain.count(";") > plain.count(",") else ","
+    between = told[1] if told else "\t" if "\t" in plain else ";" if plain.count(";") > plain.count(",") else ","
     names = _parted(first, between)
     cells = [tuple(c.strip() for c in _parted(line, between)) for line in below if line.strip()]
     decimal = "." if between == "," else _decimal([cell for line in cells for cell in line])
     trailing = bool(cells) and all(len(line) == 1 + len(names) and not line[-1] for line in cells)
-    return Layout(between, decimal, names, cells[0] if cells else (), trailing)
+    return Layout(between, decimal, names, cells[0] if cells else (), trailing, 1 if told else 0)
 
 
 def table(
@@ -107,7 +115,8 @@ def table(
             path, sep=how.between, decimal=how.decimal, dtype=dtype, nrows=rows, encoding=encoding,
             encoding_errors=errors, keep_default_na=not plain, na_values=[""] if plain else ["?"],
             index_col=False if how.trailing else None, usecols=how.own,
-            quoting=csv.QUOTE_NONE if bare else csv.QUOTE_MINIMAL,
+            quoting=csv.QUOTE_NONE if bare else csv.QUOTE_MINIMAL, skiprows=how.skip,
+            header=None if how.names else "infer", names=list(how.names) or None,
         )  # fmt: skip
 
     if wide(path):

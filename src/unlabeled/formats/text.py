@@ -1,9 +1,8 @@
-"""Texts: plain files, and tables (CSV, TSV, Parquet, JSON lines) with a column of text; a bad document is told by name
+"""Texts: plain files, and tables (CSV, TSV, Parquet, JSON) with a column of text; a bad document is told by name
 and the rest is read.
 """
 
 import itertools
-import json
 import os
 import re
 import unicodedata
@@ -11,18 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
+from json import JSONDecodeError
 from pathlib import Path
 
 import pandas as pd
 
 from unlabeled.errors import UserError
-from unlabeled.formats import Unreadable, manifest
+from unlabeled.formats import Unreadable, manifest, rows_of_json
 from unlabeled.formats.belonging import named
-from unlabeled.formats.cells import MARKS, layout, table, unquoted
-from unlabeled.formats.recording import LONGEST_LINE, guard_lines
+from unlabeled.formats.cells import MARKS, Layout, layout, table, unquoted
+from unlabeled.formats.recording import guard_lines
 
 PLAIN = frozenset((".txt", ".md"))
-TABLES = frozenset((".csv", ".tsv", ".parquet", ".pq", ".jsonl"))
+TABLES = frozenset((".csv", ".tsv", ".parquet", ".pq", ".jsonl", ".json"))
 SUFFIXES = PLAIN | TABLES
 TEXT = ("text", "document", "content", "body", "article", "review", "comment", "message", "tweet", "post", "abstract",
         "sentence", "utterance", "question", "description", "summary", "title")  # fmt: skip
@@ -96,7 +96,7 @@ def table_of(path: Path) -> pd.DataFrame:
         UserError: when it cannot be read.
     """
     try:
-        guard_lines(path, path.suffix.lower())
+        _guard(path)
         return _table(path)
     except (OSError, ValueError, IndexError, Unreadable) as fault:
         reason = (str(fault).splitlines() or [type(fault).__name__])[0]
@@ -137,6 +137,8 @@ def holds_text(path: Path) -> bool:
         return (far or b"\0" not in head) and (not told or sum(map(_spells, told)) > 0.5 * len(told))
     try:
         some = _head(path)
+    except JSONDecodeError:
+        return rows_of_json.meant(path, TEXT)  # so that it is told as broken
     except (OSError, ValueError, IndexError):
         return False
     files = named(manifest.WORDS["path"], map(str, some.columns))
@@ -211,7 +213,7 @@ def _rows(path: str, changed: int) -> Mapping[str, Document]:
     if file.suffix.lower() in PLAIN:
         return {str(i): _document(line) for i, line in enumerate(_lines(_whole(path, changed)))}
     try:
-        guard_lines(file, file.suffix.lower())
+        _guard(file)
         table = _table(file)
     except (OSError, ValueError, IndexError) as fault:
         raise Unreadable((str(fault).splitlines() or [type(fault).__name__])[0]) from None
@@ -261,12 +263,52 @@ def _table(path: Path, most: int | None = None) -> pd.DataFrame:
     suffix = path.suffix.lower()
     if suffix in (".parquet", ".pq"):
         return _parquet(path, most)
-    if suffix == ".jsonl":
+    if suffix in (".jsonl", ".json"):
         return _json(path, most)
     how = layout(path)
     how = replace(how, between="\t" if suffix == ".tsv" else how.between, decimal=".")
     bare = how.between == "\t" and unquoted(path)
-    return table(path, how, object, plain=True, rows=most, damaged=True, bare=bare)
+    found = table(path, how, object, plain=True, rows=most, damaged=True, bare=bare)
+    if names := _unheaded(how, found):
+        return table(path, replace(how, names=names), object, plain=True, rows=most, damaged=True, bare=bare)
+    return found
+
+
+def note(path: Path) -> str:
+    """What to tell of a table of text whose first line is no line of names, or ""; nothing of others."""
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        return ""
+    try:
+        names = [str(c) for c in _table(path, ROWS).columns]
+        if tuple(names) == layout(path).head:
+            return ""
+    except (OSError, ValueError, IndexError):
+        return ""
+    known = " and ".join(f"column {names.index(w) + 1} as its {w}" for w in ("text", "label") if w in names)
+    return f"{path.name} has no line of names: its first line is an item like the others, {known}"
+
+
+def _unheaded(how: Layout, found: pd.DataFrame) -> tuple[str, ...]:
+    """Names for the columns of a table whose first line is an item like those below: none of it is a known name, and a
+    cell comes again in its column, beside a text; or it is one sentence alone, and no question that was asked.
+    """
+    known = {manifest.folded(w) for w in (*NAMES, *itertools.chain(*manifest.WORDS.values()))}
+    head, some = how.head, found.head(ROWS)
+    if how.trailing or len(head) != found.shape[1] or {manifest.folded(cell) for cell in head} & known:
+        return ()
+    if len(head) == 1:
+        return ("text",) if len(head[0].split()) >= WORDY and not head[0].endswith(("?", ":")) else ()
+    texts = [i for i, c in enumerate(found.columns) if c in _texts(found)]
+    again = [i for i, cell in enumerate(head) if cell and cell in {str(c).strip() for c in some.iloc[:, i]}]
+    if len(texts) != 1 or not set(again) - set(texts):
+        return ()
+    other = "label" if len(head) == 2 else ""
+    return tuple("text" if i in texts else other or str(i + 1) for i in range(len(head)))
+
+
+def _guard(path: Path) -> None:
+    if path.suffix.lower() != ".json":  # which is one line as often as not
+        guard_lines(path, path.suffix.lower())
 
 
 def _parquet(path: Path, most: int | None) -> pd.DataFrame:
@@ -278,18 +320,9 @@ def _parquet(path: Path, most: int | None) -> pd.DataFrame:
 
 
 def _json(path: Path, most: int | None) -> pd.DataFrame:
-    found: list[object] = []  # rows, and texts that stand alone
-    with path.open("rb") as file:
-        while line := file.readline(LONGEST_LINE):
-            if not line.strip():
-                continue  # an empty line holds no document, nor a broken one
-            try:
-                row = json.loads(line.decode("utf-8" if found else "utf-8-sig", "surrogateescape"))
-            except ValueError:
-                row = {}  # a document without a text, which is told as such
-            found.append(row if isinstance(row, dict | str) else {})
-            if most is not None and len(found) == most:
-                break
+    """Of rows, and of texts that stand alone."""
+    whole = path.suffix.lower() == ".json"
+    found = list(itertools.islice(rows_of_json.listed(path, WHOLE) if whole else rows_of_json.lines(path), most))
     named = {name for row in found if isinstance(row, dict) for name in row}  # no other column is opened beside these
     alone = not named or "text" in named
     rows = [row if isinstance(row, dict) else {"text": row} if alone else {} for row in found]
@@ -300,7 +333,7 @@ def _head(path: Path) -> pd.DataFrame:
     """The first rows of a table; an endless line is not read to its end."""
     if path.suffix.lower() in (".parquet", ".pq"):
         return _parquet(path, ROWS)
-    if path.suffix.lower() == ".jsonl":
+    if path.suffix.lower() in (".jsonl", ".json"):
         return _json(path, ROWS)
     with path.open("rb") as file:
         file.readline(SNIFF)

@@ -28,6 +28,7 @@ from unlabeled.errors import UserError
 from unlabeled.modalities import Modality
 from unlabeled.protocols.linear import Linear
 from unlabeled.settings import Training, check
+from unlabeled.stop import held
 from unlabeled.training import optim
 from unlabeled.training.devices import Device
 from unlabeled.training.halfway import Halfway
@@ -287,23 +288,27 @@ class Finetune:
         steps = self._steps(len(items), start.growth)
         whole = nn.ModuleList(m for m in (net, head, term) if m is not None)
         made = start.halfway.resume(trial, whole, optimizer, steps)
-        for step in range(made, steps):
-            torch.manual_seed(int(np.random.SeedSequence([seed, 11, step]).generate_state(1)[0]))
-            optim.set_lr(optimizer, optim.factor(step, steps, 0.1, "cosine"))
-            mine = order(len(items), self.batch_size, seed, step)
-            rows, domains = self._seen(items, mine, seed, step)
-            looks = modality.at(seed, step)
-            x = self._look(looks, items.store.batch(rows).to(device.device))
-            with device.autocast():
-                features = self._features(net, x, looks)
-                scores: Tensor = head(features[: len(mine)])
-            loss = nn.functional.cross_entropy(scores.float(), targets[mine], label_smoothing=self.smoothing)
-            if term is not None:
-                loss = loss + term(features.float(), domains.to(device.device), step / steps)
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            optimizer.step()
-            start.halfway.keep(trial, step + 1, whole, optimizer, step + 1 == steps)
+        with held() as asked:
+            for step in range(made, steps):
+                torch.manual_seed(int(np.random.SeedSequence([seed, 11, step]).generate_state(1)[0]))
+                optim.set_lr(optimizer, optim.factor(step, steps, 0.1, "cosine"))
+                mine = order(len(items), self.batch_size, seed, step)
+                rows, domains = self._seen(items, mine, seed, step)
+                looks = modality.at(seed, step)
+                x = self._look(looks, items.store.batch(rows).to(device.device))
+                with device.autocast():
+                    features = self._features(net, x, looks)
+                    scores: Tensor = head(features[: len(mine)])
+                loss = nn.functional.cross_entropy(scores.float(), targets[mine], label_smoothing=self.smoothing)
+                if term is not None:
+                    loss = loss + term(features.float(), domains.to(device.device), step / steps)
+                optimizer.zero_grad(set_to_none=True)
+                torch.autograd.backward(loss)
+                optimizer.step()
+                leaves = asked()
+                start.halfway.keep(trial, step + 1, whole, optimizer, last=step + 1 == steps, leaves=leaves)
+                if leaves:
+                    break
         return Classifier(net.eval(), head.eval(), rate[1] / self.lr, self.views != "plain" and start.growth == 1)
 
     def _seen(self, items: Items, mine: np.ndarray, seed: int, step: int) -> tuple[np.ndarray, Tensor]:

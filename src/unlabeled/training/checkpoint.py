@@ -45,7 +45,7 @@ def header(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, "np") as handle:  # "pt" opens it twice, and a run may put a new one there in between
             return dict(json.loads((handle.metadata() or {})["header"]))
-    except (SafetensorError, KeyError, OSError, ValueError) as error:
+    except (SafetensorError, KeyError, OSError, TypeError, ValueError) as error:
         raise UserError(f"cannot read {path} ({error})", "give the folder of a run, or train it again") from error
 
 

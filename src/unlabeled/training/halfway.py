@@ -74,12 +74,21 @@ class Halfway:
         self._tell(step)
         return step
 
-    def keep(self, trial: int, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, last: bool) -> None:
-        """Tell that this step was made, and write the state after so many if it is time; the last one is kept wherever
-        one was kept before.
+    def keep(
+        self,
+        trial: int,
+        step: int,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        last: bool,
+        leaves: bool = False,
+    ) -> None:
+        """Tell that this step was made, and write the state after so many if it is time, or the program leaves; the
+        last one is kept wherever one was kept before.
         """
         now = time.monotonic()
-        due = now - self._written > self.every or (last and self._written > self._began)
+        due = leaves or now - self._written > self.every or (last and self._written > self._began)
         if self.path is not None and due:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             told = {"of": self._of, "trial": trial, "step": step, "losses": self._losses}

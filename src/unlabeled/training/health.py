@@ -14,7 +14,19 @@ from torch import Tensor
 from unlabeled.errors import UserError
 
 HEALTHY = "healthy"
+MILDER = "lower --lr by a factor of 3, or take --precision fp32"
 FEWEST = 4  # items whose rank says something: two that are centred lie on a line
+
+
+class Diverged(UserError):
+    """A training whose numbers are none any more.
+
+    Args:
+        wrong: what was seen, as one sentence without its full stop.
+    """
+
+    def __init__(self, wrong: str) -> None:
+        super().__init__(wrong, MILDER)
 
 
 def spread(features: Tensor) -> float:
@@ -52,10 +64,7 @@ class Health:
     def check_loss(self, step: int, loss: float, lr: float) -> None:
         """Stop the run in words when the loss is no number."""
         if not math.isfinite(loss):
-            raise UserError(
-                f"the loss became {loss} at step {step} (learning rate {lr:.2g}); the last good checkpoint is kept",
-                "lower --lr by a factor of 3, or take --precision fp32",
-            )
+            raise Diverged(f"the loss became {loss} at step {step} (learning rate {lr:.2g})")
 
     def note_loss(self, step: int, loss: float) -> None:
         """Remember a loss; a run that is continued replays those of its past."""

@@ -1,6 +1,7 @@
 """The diary of a run: every so many steps one line of `metrics.jsonl`, with speed, spread, rank and health in words."""
 
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -75,7 +76,11 @@ class Journal:
         names = dict.fromkeys(name for one in self.noted for name in one)  # a method that takes turns has others
         means = {name: float(torch.stack([o[name] for o in self.noted if name in o]).mean()) for name in names}
         loss = means.pop("")
-        self.health.check_loss(step.number, loss, step.lr)
+        if not math.isfinite(loss):
+            losses = [float(one[""]) for one in self.noted]
+            first = next((i for i, one in enumerate(losses) if not math.isfinite(one)), len(losses) - 1)
+            self.health.check_loss(step.number + 2 + first - len(losses), losses[first], step.lr)
+        self.health.check_loss(step.number + 1, loss, step.lr)
         passed = max(time.monotonic() - self.mark, 1e-9)
         speed, wait = self.made * self.batch / passed, self.waited / passed
         method.eval()

@@ -23,6 +23,7 @@ from unlabeled.modalities import Modality
 from unlabeled.settings import Training
 from unlabeled.training import optim
 from unlabeled.training.devices import Device
+from unlabeled.training.health import Diverged
 
 
 @dataclass(frozen=True)
@@ -233,10 +234,7 @@ def _features(method: Method, modality: Modality, items: Items, device: Device) 
     """
     found = embed(method.encoder, modality, items.store, items.rows, device)
     if not bool(found.isfinite().all()):
-        raise UserError(
-            "the features are no numbers any more; the last good checkpoint is kept",
-            "lower --lr by a factor of 3, or take --precision fp32",
-        )
+        raise Diverged("the features are no numbers any more")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from unlabeled import catalog
 from unlabeled.encoders import Encoder, _build
 from unlabeled.errors import UserError
+from unlabeled.facts import BROKEN, why
 from unlabeled.methods import Facts, Method
 from unlabeled.modalities import Modality
 from unlabeled.settings import Augmentation, Training
@@ -130,8 +132,26 @@ class Recipe:
         return out | {"augmentation": asdict(self.augmentation), "training": asdict(self.training)}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Recipe":
-        """Read what `to_json` wrote."""
+    def from_json(cls, values: Mapping[str, Any], where: Path | str = "") -> "Recipe":
+        """Read what `to_json` wrote.
+
+        Args:
+            values: of the JSON.
+            where: it stands.
+
+        Raises:
+            UserError: when it is something else.
+        """
+        try:
+            return cls._read(values)
+        except BROKEN as error:
+            remedy = "copy what holds it again from where it was made, or make it again"
+            raise UserError(
+                f"the recipe{f' in {where}' if where else ''} cannot be read ({why(error)})", remedy
+            ) from None
+
+    @classmethod
+    def _read(cls, values: Mapping[str, Any]) -> "Recipe":
         specs = {k: catalog.Spec(values[k]["name"], values[k]["settings"]) for k in ("method", "encoder")}
         return cls(
             **specs,

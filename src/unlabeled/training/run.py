@@ -20,14 +20,18 @@ from unlabeled import catalog, progress
 from unlabeled.alone import alone
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
+from unlabeled.facts import odd
 from unlabeled.methods import Method
 from unlabeled.modalities import Modality
+from unlabeled.stop import held
 from unlabeled.training import checkpoint, optim
 from unlabeled.training.devices import Device
+from unlabeled.training.health import Diverged
 from unlabeled.training.journal import Journal
 from unlabeled.training.loop import Items, items_a_step, train
 from unlabeled.training.recipe import Recipe
 
+AFRESH = "delete its folder to start afresh, or take another --out"
 CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.safetensors"
 
 
@@ -53,12 +57,15 @@ class Run:
         path = Path(folder)
         if not (path / CONFIG).is_file():
             raise UserError(f"{path} is not the folder of a run", 'give the folder that "unlabeled pretrain" wrote')
-        return cls(path, read_json(path / CONFIG))
+        config = read_json(path / CONFIG)
+        if wrong := odd(config, {"recipe": {}}):
+            raise UserError(f"cannot read {path / CONFIG}: {wrong}", AFRESH)
+        return cls(path, config)
 
     @property
     def recipe(self) -> Recipe:
         """What the run is made of."""
-        return Recipe.from_json(self.config["recipe"])
+        return Recipe.from_json(self.config["recipe"], self.folder / CONFIG)
 
     @property
     def step(self) -> int:
@@ -141,7 +148,7 @@ def create(folder: Path, recipe: Recipe, facts: Mapping[str, Any]) -> Run:
     if (folder / CONFIG).is_file():
         old = Run.open(folder)
         mine, theirs, texts = recipe.numbers(), old.recipe.numbers(), old.config.get("wording", {})
-        differs = [k for k in mine if mine[k] != theirs[k]]
+        differs = _differs(mine, theirs)
         differs += ["items"] if not differs and old.config.get("items") != facts.get("items") else []
         differs += [f"the text of {name}" for name in own if texts.get(name, own[name]) != own[name]]
         if differs:
@@ -174,11 +181,16 @@ def learn(run: Run, items: Items, device: Device, *, save_every: float = 30.0, t
 
     Raises:
         UserError: when there is one item only, another process is at it, or the loss is no number any more.
+        Stopped: when the command line was asked to stop; what was learnt is kept.
     """
     if len(items) < 2:
         raise UserError("there is one item to learn from", "give two items or more")
     with alone(run.folder, device.lead):
-        return _learn(run, items, device, save_every, title)
+        try:
+            return _learn(run, items, device, save_every, title)
+        except Diverged as fault:
+            kept = f"the checkpoint of step {run.step} is kept" if run.step else "there was no checkpoint yet"
+            raise UserError(f"{fault.wrong}; {kept}", fault.remedy) from None
 
 
 def _learn(run: Run, items: Items, device: Device, save_every: float, title: str) -> Run:
@@ -210,17 +222,21 @@ def _learn(run: Run, items: Items, device: Device, save_every: float, title: str
         seed=recipe.seed,
         start=start,
     )
-    with progress.bar(title or f"{recipe.method.name} seed {recipe.seed}", recipe.steps, start) as bar:
+    words = title or f"{recipe.method.name} seed {recipe.seed}"
+    with held(device.lead) as asked, progress.bar(words, recipe.steps, start) as bar:
         for step in steps:
             note = journal.observe(method, step)
             last = step.number + 1 == recipe.steps
-            if device.lead and (last or time.monotonic() - saved > save_every):
+            leaves = asked()
+            if device.lead and (last or leaves or time.monotonic() - saved > save_every):
                 noted = journal.pending()
                 if all(math.isfinite(one[""]) for one in noted):  # else the last good one is kept
                     told = {"step": step.number + 1, "seconds": journal.seconds, "pending": noted}
                     checkpoint.save(path, method, optimizer, told)
                 saved = time.monotonic()
             bar.advance(1, note)
+            if leaves:
+                break
     return run
 
 
@@ -233,13 +249,25 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text("utf-8")))
     except (TypeError, ValueError) as error:
-        remedy = "delete its folder to start afresh, or take another --out"
-        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}", remedy) from None
+        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}", AFRESH) from None
 
 
 def fingerprint(paths: list[str], rows: np.ndarray) -> str:
     """A short code for the set of training items, so that a run is never continued on others."""
     return hashlib.sha256("\n".join(paths[i] for i in rows).encode()).hexdigest()[:16]
+
+
+def _differs(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """The names of what differs; of settings that stand together their own."""
+    out: list[str] = []
+    for name, value in mine.items():
+        other = theirs[name]
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            own = [k for k in (*value, *(k for k in other if k not in value)) if value.get(k) != other.get(k)]
+            out += [f"{name} ({', '.join(own)})"] if own else []
+        elif value != other:
+            out.append(name)
+    return out
 
 
 def _decay(recipe: Recipe, method: Method) -> float:

@@ -91,7 +91,10 @@ def predict(
     if file and file.suffix not in pieces.SUFFIXES:
         raise UserError(f'cannot write "{file.name}"', f"take a name that ends in {', '.join(pieces.SUFFIXES)}")
     loaded = load_model(model, engine=engine, threads=threads, coverage=coverage)
-    table = as_stored(scan(data), loaded.prep)
+    given = scan(data)
+    for note in given.notes:
+        progress.say(f"mind: {note}")
+    table = as_stored(given, loaded.prep)
     tally = _Tally()
     if file is None:
         with progress.bar("predict", len(table)) as bar:

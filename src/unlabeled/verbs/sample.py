@@ -72,7 +72,7 @@ def sample(run: str, *, count: int = 64, out: str | None = None, seed: int = 0) 
         raise UserError(f"{run} holds no trained weights yet", "let its training reach the first checkpoint")
     method = trained.method().eval()
     draw = getattr(method, "sample", None)
-    name = trained.recipe.method.name
+    name = Path(trained.recipe.method.name).stem  # a method of one's own is named by its path
     if draw is None:
         raise UserError(
             f"{name} learns but cannot draw new items", "pretrain with --method vae or gan, texts with causal_lm"
@@ -99,6 +99,7 @@ def sample(run: str, *, count: int = 64, out: str | None = None, seed: int = 0) 
                 files.append(folder / f"synthetic-{name}-s{seed}-{len(files):05d}.png")
                 _write_picture(files[-1], shown, told | {"Title": "synthetic picture"})
             bar.advance(len(pictures))
+    _no_more(files)
     return Samples(tuple(files), name)
 
 
@@ -146,6 +147,7 @@ def _series(
                 pq.write_table(pa.table(columns).replace_schema_metadata(dict(told)), beside)
                 beside.replace(files[-1])
             bar.advance(len(views))
+    _no_more(files)
     where = folder.resolve()
     sheet = where.parent / f"synthetic-{where.name}.png"
     _write_picture(sheet, _sheet(drawn), {**told, "Title": "synthetic series"})
@@ -181,4 +183,14 @@ def _texts(
                 beside.write_text(f"[synthetic text by {name}]\n{text}\n", "utf-8")
                 beside.replace(files[-1])
                 bar.advance(1)
+    _no_more(files)
     return Samples(tuple(files), name.rpartition("-s")[0], "texts")
+
+
+def _no_more(files: Sequence[Path]) -> None:
+    """Take away what an earlier call has left under the numbers that come after these."""
+    stem, last = files[-1].stem.rpartition("-")[0], int(files[-1].stem.rpartition("-")[2])
+    for file in files[-1].parent.iterdir():
+        head, _, number = file.stem.rpartition("-")
+        if head == stem and file.suffix == files[-1].suffix and number.isdecimal() and int(number) > last:
+            file.unlink()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from unlabeled.deploy.bundle import data_alone
+from unlabeled.deploy.bundle import sound
 from unlabeled.deploy.engines import Answers
 from unlabeled.errors import UserError
 
@@ -47,7 +47,7 @@ class Onnx:
         except Exception as error:
             first = (str(error).splitlines() or [type(error).__name__])[0][:200]
             raise UserError(f"cannot read {file} ({first})", "export it again") from error
-        data_alone(self.facts, file)
+        sound(self.facts, file)
         self.name = self.session.get_inputs()[0].name
 
     def run(self, raw: np.ndarray) -> Answers:
