@@ -10,6 +10,7 @@ import numpy as np
 from unlabeled import metrics, stats
 from unlabeled.data.prepare import prepare
 from unlabeled.data.splits import unit_numbers
+from unlabeled.errors import UserError
 from unlabeled.shift.crossing import crossings
 from unlabeled.shift.outcome import mean_of, share
 from unlabeled.study.plan import safe
@@ -27,17 +28,20 @@ def keep(world: str, folder: Path, manifest: Path, size: int) -> None:
         cells = folder / "cells" / safe(c.target)
         for seed in sorted({int(p.stem.rpartition("-s")[2]) for p in cells.glob("*.npz")}):
             path = RECORDS / world / f"{safe(c.target)}-s{seed}.json"
-            old = json.loads(path.read_text("utf-8"))["arms"] if path.is_file() else {}
+            record = {"world": world, "target": c.target, "seed": seed, "steps": told["steps"], "size": size}
+            record |= {"items": len(c.test), "groups": None if units is None else units[c.test].tolist()}
+            old = json.loads(path.read_text("utf-8")) if path.is_file() else record | {"arms": {}}
+            if any(old[name] != value for name, value in record.items()):
+                raise UserError(f"{path} is of another budget, size or other test items", "delete it first")
             arms: dict[str, Any] = {}
             for name in told["arms"]:
                 cell = cells / f"{safe(name)}-s{seed}.npz"
                 if cell.is_file():
                     arms[name] = _record(cell, labels[c.test], labels[c.source.test])
-            record = {"world": world, "target": c.target, "seed": seed, "steps": told["steps"], "size": size}
-            record |= {"items": len(c.test), "groups": None if units is None else units[c.test].tolist()}
             path.parent.mkdir(parents=True, exist_ok=True)
             beside = path.with_suffix(".part")
-            beside.write_text(json.dumps(record | {"arms": old | arms}).replace('"arms"', '\n"arms"') + "\n", "utf-8")
+            text = json.dumps(record | {"arms": old["arms"] | arms})
+            beside.write_text(text.replace('"arms"', '\n"arms"') + "\n", "utf-8")
             beside.replace(path)
 
 
@@ -54,6 +58,8 @@ def _record(cell: Path, away: np.ndarray, home: np.ndarray) -> dict[str, Any]:
 def table(world: str, against: str) -> str:
     """Markdown: every arm in each domain and their mean over the seeds that stand, and its lead over the one named."""
     records = [json.loads(p.read_text("utf-8")) for p in sorted((RECORDS / world).glob("*.json"))]
+    if not records:
+        raise UserError(f"{RECORDS / world} holds no records", "run this world first")
     targets = sorted({r["target"] for r in records})
     units = {r["target"]: r["groups"] for r in records}
     sizes = [next(r["items"] for r in records if r["target"] == t) for t in targets]
@@ -82,7 +88,7 @@ def table(world: str, against: str) -> str:
             over = f"{100 * d.difference:+.1f} ({100 * d.low:+.1f} to {100 * d.high:+.1f}), {d.seeds} seeds"
         rows.append((found.mean, row | {f"over {against}": over}))
     ordered = [row for _, row in sorted(rows, key=lambda r: -r[0])]
-    heads = list(ordered[0]) if ordered else ["arm"]
+    heads = list(ordered[0])
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     return "\n".join([*lines, *(f"| {' | '.join(r.values())} |" for r in ordered)])
 
