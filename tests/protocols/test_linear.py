@@ -216,3 +216,12 @@ def test_features_that_are_no_numbers_are_one_line(protocol: type, broken: str) 
     (few if broken == "labelled" else x)[3, 1] = np.nan
     with pytest.raises(UserError, match=r"the features of 1 of \d+ items are not finite"):
         protocol().fit(few, y, unlabelled=x)
+
+
+def test_an_item_that_counts_twice_stands_there_twice(digits: Split) -> None:
+    x, y, test, _ = digits
+    counts = np.random.default_rng(0).integers(0, 4, len(x))
+    spread = {"unlabelled": x}  # the same mean and spread for both
+    weighed = Linear(strength=1e-3).fit(x, y, weights=counts, **spread)
+    repeated = Linear(strength=1e-3).fit(np.repeat(x, counts, 0), np.repeat(y, counts), **spread)
+    np.testing.assert_allclose(weighed.predict(test), repeated.predict(test), atol=1e-3)

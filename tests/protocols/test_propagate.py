@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from unlabeled.protocols.linear import Linear
-from unlabeled.protocols.propagate import Propagate, spread
+from unlabeled.protocols.propagate import Propagate, certainty, spread
 
 
 def test_spread_is_the_dense_formula() -> None:
@@ -25,6 +25,34 @@ def test_spread_is_the_dense_formula() -> None:
     f /= f.sum(0)
     f /= f.sum(1, keepdims=True)
     np.testing.assert_allclose(spread(x, codes, 3, 0.8), f, atol=1e-6)
+
+
+def test_certainty_is_what_entropy_leaves() -> None:
+    shares = np.array([[1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3], [0.7, 0.2, 0.1], [0.5, 0.5, 0.0]])
+    slow = [1 + sum(p * np.log(p) for p in row if p > 0) / np.log(3) for row in shares]
+    np.testing.assert_allclose(certainty(shares), slow, atol=1e-12)
+
+
+def test_a_rare_class_is_neither_lost_nor_everywhere() -> None:
+    """Pairs of digits, one in eighteen the rarer, 40 labels as they come: all found labels alike gave 0.81."""
+    digits = load_digits()
+    x = digits.data.astype(np.float32)
+    right: dict[type, list[list[float]]] = {Linear: [], Propagate: []}
+    for rare, usual in ((3, 8), (9, 4), (1, 7)):
+        y = (digits.target == rare).astype(int)
+        for seed in range(4):
+            random = np.random.default_rng(seed)
+            many = random.permutation(np.flatnonzero(digits.target == usual))
+            few = random.permutation(np.flatnonzero(digits.target == rare))[: len(many) // 17]
+            pool, test = np.concatenate([many[::2], few[::2]]), np.concatenate([many[1::2], few[1::2]])
+            labelled = np.concatenate([many[::2][:38], few[::2][:2]])
+            for protocol, figures in right.items():
+                fitted = protocol().fit(x[labelled], y[labelled], seed=seed, unlabelled=x[pool])
+                hit = fitted.predict(x[test]).argmax(1) == y[test]
+                figures.append([hit.mean(), np.mean([hit[y[test] == c].mean() for c in (0, 1)])])
+    accuracy, balanced = np.mean(right[Propagate], 0)
+    assert accuracy > 0.9
+    assert balanced > np.mean(right[Linear], 0)[1] + 0.05
 
 
 def test_unlabelled_items_help_where_labels_are_few() -> None:

@@ -58,6 +58,7 @@ class Linear:
         groups: np.ndarray | None = None,
         seed: int = 0,
         unlabelled: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
     ) -> Self:
         """Learn from labelled features; afterwards `strength`, `objective` and `convergence` ('' if reached) tell how.
 
@@ -67,6 +68,8 @@ class Linear:
             groups: (N,) patients, parts ...; a group never stands on both sides of an inner fold.
             seed: of the inner folds; nothing else is random.
             unlabelled: (M, D) features whose mean and spread standardise; by default those of `x`.
+            weights: (N,) how much each item counts, 0 or more and not all 0; alike by default. Strengths are compared
+                with all alike.
 
         Raises:
             UserError: when features and labels do not fit together, are not finite, or show one class only.
@@ -85,7 +88,8 @@ class Linear:
         self.strength, start = self._choose(
             z.float(), labels, [] if self.fixed else inner_folds(codes, groups, self.folds, seed)
         )
-        items = torch.full((1, len(x)), 1 / len(x), dtype=torch.float64)
+        counts = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
+        items = torch.from_numpy(counts / counts.sum())[None]
         strength = torch.tensor([self.strength], dtype=torch.float64)
         rough = Problems.of(z.float(), labels, items.float(), strength.float())
         start = solve(rough, start, ROUGH, self.steps).weights
