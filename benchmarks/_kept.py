@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from unlabeled import metrics, stats
 from unlabeled.data.prepare import prepare
 from unlabeled.data.splits import unit_numbers
 from unlabeled.errors import UserError
+from unlabeled.progress import count
 from unlabeled.shift.crossing import crossings
 from unlabeled.shift.outcome import mean_of, share
 from unlabeled.study.plan import safe
@@ -37,7 +39,7 @@ def keep(world: str, folder: Path, manifest: Path, size: int) -> None:
             for name in told["arms"]:
                 cell = cells / f"{safe(name)}-s{seed}.npz"
                 if cell.is_file():
-                    arms[name] = _record(cell, labels[c.test], labels[c.source.test])
+                    arms[name] = _record(cell, labels[c.test], labels[c.source.test], prepared.table.classes)
             path.parent.mkdir(parents=True, exist_ok=True)
             beside = path.with_suffix(".part")
             text = json.dumps(record | {"arms": old["arms"] | arms})
@@ -45,11 +47,12 @@ def keep(world: str, folder: Path, manifest: Path, size: int) -> None:
             beside.replace(path)
 
 
-def _record(cell: Path, away: np.ndarray, home: np.ndarray) -> dict[str, Any]:
-    """Right answers in the target as packed bits, the share of them in the source, and what was flagged."""
+def _record(cell: Path, away: np.ndarray, home: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """Right answers in the target as packed bits, its AUROC, the share right in the source, and what was flagged."""
     with np.load(cell) as arrays:
         right = np.packbits(metrics.right(arrays["target"], away).astype(bool))
         out: dict[str, Any] = {"right": base64.b64encode(right.tobytes()).decode()}
+        out["auroc"] = round(metrics.report(arrays["target"], away, classes)["auroc"], 5)
         out["source"] = round(float(metrics.right(arrays["source"], home).mean()), 5)
         out |= {k: round(float(arrays[k].mean()), 5) for k in ("flagged", "kept") if k in arrays}
     return out
@@ -65,11 +68,13 @@ def table(world: str, against: str) -> str:
     sizes = [next(r["items"] for r in records if r["target"] == t) for t in targets]
     hits: dict[str, dict[str, list[stats.Cell]]] = {}
     source: dict[str, list[float]] = {}
+    ranks: dict[str, dict[int, list[float]]] = {}
     for r in records:
         for name, found in r["arms"].items():
             bits = np.unpackbits(np.frombuffer(base64.b64decode(found["right"]), np.uint8))[: r["items"]]
             hits.setdefault(name, {}).setdefault(r["target"], []).append((r["seed"], 0, bits.astype(bool)))
             source.setdefault(name, []).append(found["source"])
+            ranks.setdefault(name, {}).setdefault(r["seed"], []).append(found.get("auroc", np.nan))
     whole = {name: _whole(cells, targets) for name, cells in hits.items()}
     whole = {name: cells for name, cells in whole.items() if cells}
     every = None if None in units.values() else np.concatenate([np.asarray(units[t]) for t in targets])
@@ -82,10 +87,11 @@ def table(world: str, against: str) -> str:
         row = {"arm": name, "seeds": str(len(cells))} | {t: f"{100 * v:.1f}" for t, v in shown.items()}
         row |= {"mean (95 %)": f"{100 * found.mean:.1f} ({100 * found.low:.1f}-{100 * found.high:.1f})"}
         row |= {"worst": f"{100 * min(shown.values()):.1f}", "own domains": f"{100 * np.mean(source[name]):.1f}"}
+        row |= {"AUROC": f"{100 * np.mean([np.mean(ranks[name][s]) for s in seeds]):.1f}"}
         over = ""
         if name != against and against in whole:
             d = stats.paired_difference(cells, whole[against], groups=every, metric=mean)
-            over = f"{100 * d.difference:+.1f} ({100 * d.low:+.1f} to {100 * d.high:+.1f}), {d.seeds} seeds"
+            over = f"{100 * d.difference:+.1f} ({100 * d.low:+.1f} to {100 * d.high:+.1f}), {count(d.seeds, 'seed')}"
         rows.append((found.mean, row | {f"over {against}": over}))
     ordered = [row for _, row in sorted(rows, key=lambda r: -r[0])]
     heads = list(ordered[0])
