@@ -38,8 +38,9 @@ from unlabeled.deploy.bundle import Bundle
 from unlabeled.deploy.decide import Limits
 from unlabeled.deploy.engines.onnx import Onnx
 from unlabeled.deploy.export import answers
+from unlabeled.deploy.eye import Eye
 from unlabeled.deploy.levels import Levels
-from unlabeled.deploy.make import Eye, calibrate
+from unlabeled.deploy.make import calibrate
 from unlabeled.deploy.net import Net, load, view_of
 from unlabeled.deploy.parts import part, units
 from unlabeled.protocols.linear import Linear

@@ -3,11 +3,25 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from scipy.special import softmax
 
 import unlabeled as ul
+from unlabeled import catalog
+from unlabeled.deploy.eye import Eye
+from unlabeled.deploy.head import probed
+from unlabeled.deploy.levels import Levels
+from unlabeled.deploy.net import portable, view_of
+from unlabeled.deploy.parts import units
+from unlabeled.protocols.propagate import Propagate
+from unlabeled.protocols.styled import Styled
 from unlabeled.settings import Budget, Handover, Setup, Training
+from unlabeled.shift.subjects import data_for, find
+from unlabeled.training.devices import open_device
+from unlabeled.training.loop import Items
 
 QUICK = Handover(onnx=False, coverage=0.8)
 
@@ -65,6 +79,39 @@ def test_the_winner_is_taken_with_the_first_seed(study: Path, some: Path, tmp_pa
 def test_a_winner_that_no_bundle_holds_is_replaced_and_named(study: Path, tmp_path: Path) -> None:
     made = ul.bundle(str(edited(study, tmp_path / "s", "simclr", "knn")), out=str(tmp_path / "m.ul"), handover=QUICK)
     assert any(note.startswith("The study's winner is simclr with knn, which") for note in made.bundle.facts["notes"])
+
+
+@pytest.mark.parametrize("protocol", ["propagate", "styled"])
+def test_a_winner_that_ends_in_one_matrix_is_held(study: Path, some: Path, tmp_path: Path, protocol: str) -> None:
+    won = edited(study, tmp_path / "s", "simclr", "linear")
+    for file in ("summary.csv", "answer.json"):
+        (won / file).write_text((won / file).read_text().replace("linear", protocol))
+    made = ul.bundle(str(won), out=str(tmp_path / "m.ul"), labels=60, handover=QUICK, training=Training(threads=1))
+    assert made.bundle.facts["head"]["protocol"] == protocol
+    assert not any("winner" in note for note in made.bundle.facts["notes"])
+    assert len(ul.load(str(tmp_path / "m.ul")).predict(some / "test" / "1")) == 5
+
+
+@pytest.mark.parametrize("protocol", [Propagate(), Styled(copies=2)])
+def test_its_matrix_answers_as_the_protocol_does(study: Path, some: Path, protocol: Propagate | Styled) -> None:
+    [subject, *_] = [s for s in find([str(study)]) if s.folder]
+    prepared, _ = data_for(str(some), [subject])
+    recipe, device = portable(subject.recipe), open_device(Training(device="cpu", precision="fp32"))
+    encoder = subject.encoder().eval()
+    eye = Eye(view_of(recipe, prepared.store.shape, prepared.store.dtype), Levels(encoder, "features"), prepared.store)
+    learn, held = np.sort(prepared.labelled[::4]), np.sort(prepared.labelled[1::4])
+    kept, y = units(prepared, "auto", eye.features), prepared.table.labels[learn]
+    spec = catalog.parse("protocols", "propagate" if isinstance(protocol, Propagate) else "styled(copies=2)")
+    [(weight, bias)] = probed(eye, recipe, prepared, (learn, held), spec, 3, kept)
+    logits = eye.features(prepared.test) @ weight.T + bias
+    own: dict[str, Any] = {"groups": kept.of(learn), "seed": 3}
+    if isinstance(protocol, Propagate):
+        pool = eye.features(np.setdiff1d(prepared.learning, held))  # what calibrates is not there
+        expected = protocol.fit(eye.features(learn), y, unlabelled=pool, **own).predict(eye.features(prepared.test))
+    else:
+        model = protocol.fit(encoder, Items(prepared.store, learn), y, recipe.looks(), device, **own)
+        expected = model.predict(Items(prepared.store, prepared.test), recipe.looks(), device)
+    np.testing.assert_allclose(softmax(logits, 1), expected, atol=1e-4)
 
 
 def test_of_equal_contenders_the_one_that_the_study_names_is_taken(study: Path, tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_digits
 
 from unlabeled.data.store import Store
+from unlabeled.deploy.eye import Eye
 from unlabeled.deploy.levels import Levels
-from unlabeled.deploy.make import Eye, calibrate
+from unlabeled.deploy.make import calibrate
 from unlabeled.deploy.net import Net, Plain
 from unlabeled.encoders.cnn import CNN
 from unlabeled.metrics import separation

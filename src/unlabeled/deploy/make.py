@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
 import unlabeled
 from unlabeled import catalog
@@ -25,15 +23,16 @@ from unlabeled.data.prepare import Prepared
 from unlabeled.data.splits import unit_numbers
 from unlabeled.data.store import Store
 from unlabeled.deploy import bundle, card, figures, strange
-from unlabeled.deploy.committee import heads, listed, one_of
+from unlabeled.deploy.committee import heads, one_of
 from unlabeled.deploy.decide import Limits, class_limits
+from unlabeled.deploy.eye import MOST, Eye, at_most
+from unlabeled.deploy.head import PROTOCOLS, folded, probed
 from unlabeled.deploy.levels import Levels
 from unlabeled.deploy.net import Net, portable, view_of
-from unlabeled.deploy.parts import Units, by_domain, part, units
+from unlabeled.deploy.parts import by_domain, part, units
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 from unlabeled.protocols.finetune import Classifier
-from unlabeled.protocols.linear import Linear
 from unlabeled.settings import Handover
 from unlabeled.study.plan import needs
 from unlabeled.training.devices import Device
@@ -42,10 +41,7 @@ from unlabeled.training.loop import Items
 from unlabeled.training.recipe import Recipe
 from unlabeled.training.run import fingerprint
 
-MOST = 2000  # items that the reference holds
-STANDARD = 4000  # items whose mean and spread standardise the features
 BATCH = 64
-PROTOCOLS = ("linear", "finetune")  # that end in one matrix, which is what a bundle holds
 
 
 @dataclass(frozen=True)
@@ -69,46 +65,6 @@ class Start:
     others: tuple[Encoder, ...] = ()
 
 
-class Eye:
-    """Features of rows, computed once each.
-
-    Args:
-        view: raw items to views.
-        look: the encoder, in evaluation mode, on the CPU, float32, and what the detector sees of it.
-        store: decoded items.
-        head: weights (classes, D) and bias, where fine-tuning gave them.
-    """
-
-    def __init__(
-        self, view: nn.Module, look: Levels, store: Store, head: tuple[np.ndarray, np.ndarray] | None = None
-    ) -> None:
-        self.view, self.look, self.store, self.head = view, look, store, head
-        self.known: np.ndarray | None = None
-        self.done = np.zeros(len(store), bool)
-
-    @torch.no_grad()
-    def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """Features and what the detector sees behind them (M, D + L) float32 of rows."""
-        new = rows[~self.done[rows]]
-        for at in range(0, len(new), BATCH):
-            some = new[at : at + BATCH]
-            seen = self.look(self.view(self.store.batch(some))).numpy()
-            if self.known is None:
-                self.known = np.zeros((len(self.done), seen.shape[1]), np.float32)
-            self.known[some], self.done[some] = seen, True
-        return np.zeros((0, self.look.dim), np.float32) if self.known is None else np.asarray(self.known[rows])
-
-    def features(self, rows: np.ndarray) -> np.ndarray:
-        """Features (M, D) alone."""
-        return self(rows)[:, : self.look.dim]
-
-    def learn(self, rows: np.ndarray) -> "Eye":
-        """Show known items to what the detector sees, before any is asked for."""
-        some = _some(rows, MOST)
-        self.look.learn(self.view(self.store.batch(some[at : at + BATCH])) for at in range(0, len(some), BATCH))
-        return self
-
-
 def make(
     folder: Path,
     start: Start,
@@ -128,7 +84,7 @@ def make(
         start: encoder and where it comes from.
         prepared: the data.
         rows: the labelled rows that may be used.
-        protocol: `linear` or `finetune`, with settings.
+        protocol: one of PROTOCOLS, with settings.
         wish: what is promised.
         device: from `open_device`; everything is computed in float32.
         told: `command`, `data` (as given) and `seed`.
@@ -150,10 +106,12 @@ def make(
     halves = [Halfway(folder.with_name(f"{folder.name}.halfway-{i}"), each) for i in range(1 + len(start.others))]
     encoder, head = _encoder(start, recipe, prepared, learn, protocol, device, seed, halves)
     eye = Eye(view, Levels(encoder, wish.detector_sees), prepared.store, head).learn(learn)
-    net = _with_head(eye, prepared, learn, held, protocol, seed, kept)
+    net = Net(
+        eye.view, eye.look, *(eye.head or heads(probed(eye, recipe, prepared, (learn, held), protocol, seed, kept)))
+    )
     facts, reference = calibrate(net, eye, y, learn, held, wish, len(prepared.table.classes), where)
     facts["conformal"]["units"] = figures.units(len(held), kept.of(held))
-    seen, near = _some(np.setdiff1d(prepared.learning, learn), MOST), _some(learn, MOST)
+    seen, near = at_most(np.setdiff1d(prepared.learning, learn), MOST), at_most(learn, MOST)
     drift = net.judged(eye(seen))
     reference |= {f"drift/{k}": drift[k] for k in ("probabilities", "features", "strangeness")}
     reference |= {"near/features": eye.features(near), "near/labels": y[near]}
@@ -289,27 +247,9 @@ def _encoder(
             own = {"seed": seed + number, "fresh": start.fresh, "halfway": halves[number]}
             model: Classifier = how.fit(encoder, items, y, looks, device, **own)
             encoder = model.encoder
-            found.append(_folded(model))
+            found.append(folded(model))
         members.append(_plain_copy(recipe, encoder))
     return one_of(members), heads(found) if found else None
-
-
-def _with_head(
-    eye: Eye, prepared: Prepared, learn: np.ndarray, held: np.ndarray, protocol: catalog.Spec, seed: int, kept: Units
-) -> Net:
-    """The whole net: with the head that fine-tuning gave, or a probe on the frozen features."""
-    if eye.head is not None:
-        return Net(eye.view, eye.look, *eye.head)
-    base = _some(np.setdiff1d(prepared.learning, held), STANDARD)
-    y, units_ = prepared.table.labels[learn], kept.of(learn)
-    x, further = eye.features(learn), eye.features(base)
-    found, at = [], 0
-    for member in listed(eye.look.encoder):
-        probe: Linear = catalog.load("protocols", protocol.name)(**protocol.settings)
-        own = slice(at, at := at + member.dim)
-        probe.fit(x[:, own], y, groups=units_, seed=seed, unlabelled=further[:, own])
-        found.append(_full(probe, len(prepared.table.classes)))
-    return Net(eye.view, eye.look, *heads(found))
 
 
 def _plain_copy(recipe: Recipe, encoder: Encoder) -> Encoder:
@@ -318,29 +258,6 @@ def _plain_copy(recipe: Recipe, encoder: Encoder) -> Encoder:
     fresh.load_state_dict({k: v.detach().float().cpu() if v.is_floating_point() else v.detach().cpu()
                            for k, v in encoder.state_dict().items()})  # fmt: skip
     return fresh.eval()
-
-
-def _folded(model: Classifier) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (classes, D) and bias of the head, its batch norm folded in."""
-    state = {k: v.detach().double().cpu().numpy() for k, v in model.head.state_dict().items()}
-    scale = np.sqrt(state["0.running_var"] + 1e-8)  # the batch norm's own eps
-    weight = state["1.weight"] / scale
-    return weight, state["1.bias"] - weight @ state["0.running_mean"]
-
-
-def _full(probe: Linear, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The probe's weights (classes, D) and bias; a class that no label shows is never the answer."""
-    weight, bias = probe.coefficients()
-    all_weight, all_bias = np.zeros((classes, weight.shape[1])), np.full(classes, bias.min() - 30.0)
-    all_weight[probe.classes], all_bias[probe.classes] = weight, bias
-    return all_weight, all_bias
-
-
-def _some(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most so many rows, drawn by chance: evenly spaced ones may all be of one class where classes alternate."""
-    if len(rows) <= most:
-        return rows
-    return rows[np.sort(np.random.default_rng([len(rows), 41]).choice(len(rows), most, replace=False))]
 
 
 def _input(prepared: Prepared) -> dict[str, Any]:

@@ -13,8 +13,8 @@ import torch
 
 from unlabeled.data.store import Store
 from unlabeled.deploy import strange
+from unlabeled.deploy.eye import Eye
 from unlabeled.deploy.levels import Levels
-from unlabeled.deploy.make import Eye
 from unlabeled.deploy.net import Plain
 from unlabeled.encoders import Encoder
 from unlabeled.modalities import Modality

@@ -104,7 +104,7 @@ def hand_over(
         folder: of the bundle.
         start: the encoder.
         prepared: the data.
-        protocol: `linear` or `finetune`.
+        protocol: one that a bundle can hold.
         labels: share or count of the training labels that may be used.
         handover: what is promised.
         device: from `open_device`.

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from unlabeled import catalog, config
-from unlabeled.deploy.make import PROTOCOLS, Start
+from unlabeled.deploy.head import PROTOCOLS
+from unlabeled.deploy.make import Start
 from unlabeled.errors import UserError
 from unlabeled.settings import Handover, Training
 from unlabeled.shift.subjects import SUPERVISED, Subject, data_for, find
@@ -102,7 +103,7 @@ def _chosen(where: Path, subjects: list[Subject]) -> tuple[str, catalog.Spec, li
                 return arm, spec, more
             note = f"The study's winner is {won[0]} with {won[1]}, which a bundle cannot hold"
             return arm, spec, [f"{note}; this is {arm} with {written}, the best that it can.", *more]
-    raise UserError(f"{where} holds no contender that a bundle can hold", f"compare with {' or '.join(PROTOCOLS)}")
+    raise UserError(f"{where} holds no contender that a bundle can hold", f"compare with one of {', '.join(PROTOCOLS)}")
 
 
 def _subjects(subjects: list[Subject], arm: str, seed: int | None, members: int) -> list[Subject]:

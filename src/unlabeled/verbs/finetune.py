@@ -29,7 +29,8 @@ def finetune(
         run: folder of a finished run; several, RUN,RUN,RUN, of other seeds give an ensemble.
         data: the labelled items; test items are looked at once, for the card.
         labels: share of the training labels (0.1), or count (20); those for calibration count.
-        protocol: linear for a frozen encoder, finetune for the whole net; with settings as finetune(steps=300).
+        protocol: linear, propagate (few labels) or styled (changing light) for a frozen encoder, finetune for the
+            whole net; with settings as finetune(steps=300).
         seed: of the draw of labels, the part kept back, and the fit.
         out: the bundle to write, such as steel.ul; named after the data when not given.
         handover: what the bundle promises, and what it may hold.
