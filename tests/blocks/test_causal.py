@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from unlabeled.blocks.causal import EDGE, SPARSE, STILL, Causal, Equations
+from unlabeled.blocks.causal import EDGE, SPARSE, STILL, Causal, Equations, _alike
 from unlabeled.encoders import _build
 from unlabeled.errors import UserError
 from unlabeled.methods import Batch, Facts
@@ -182,3 +182,15 @@ def test_the_features_get_no_gradient_from_the_fit() -> None:
     assert h.grad is None and model.basis.grad is not None
     with pytest.raises(UserError, match="factors"):
         Causal(8, 2, 9)
+
+
+def test_items_that_are_all_alike_cost_a_number() -> None:
+    torch.manual_seed(0)
+    h, _, s, _ = style_in_features(64, 2)
+    model = Causal(24, 2, 4)
+    u = model.factors(h)
+    assert torch.allclose(_alike(u), torch.corrcoef(u.T).square().sum() / 4 - 1, atol=1e-5)
+    blank = torch.ones(8, 24)  # black pictures, or a net that says the same of all
+    cost = model.inconsistency(blank, blank, 0.2) + model.cost(blank, blank, s[:8], torch.tensor(0.5))
+    torch.autograd.backward(cost)
+    assert cost.isfinite() and all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)

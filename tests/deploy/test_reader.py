@@ -1,6 +1,7 @@
 """Uploads that are no pictures: read as every file is, refused in words, and never answered by a part of them."""
 
 import io
+import tracemalloc
 from dataclasses import asdict
 from pathlib import Path
 
@@ -75,6 +76,25 @@ def test_a_sound_is_read_whole_or_refused_with_the_reason(chirps: Path) -> None:
     soundfile.write(long := io.BytesIO(), np.tile(wave, 9)[: ready.store.shape[1] + rate // 10], rate, format="WAV")
     assert why(read, long.getvalue()).startswith("it is longer than an item")
     assert why(read, b"no sound").startswith("the file cannot be read: it is no sound that can be read")
+
+
+def test_what_promises_more_than_an_item_takes_no_room(tmp_path: Path, chirps: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    (tmp_path / "items").mkdir()
+    for i in range(3):
+        (tmp_path / "items" / f"{i}.csv").write_bytes(rows(16 + i))
+    far = "\n".join(["time,x,y", *(f"{50 * i},{i}," for i in range(20_000))]).encode()
+    soundfile.write(flac := io.BytesIO(), np.zeros(800), 8000, format="FLAC")
+    head, body = flac.getvalue()[18:26], flac.getvalue()
+    length = ((int.from_bytes(head, "big") >> 36 << 36) | 200_000_000).to_bytes(8, "big")  # samples, by the header
+    for place, data in ((tmp_path / "items", far), (chirps, body[:18] + length + body[26:])):
+        read = reader(prepare(place, size=24))
+        tracemalloc.start()
+        try:
+            assert why(read, data).startswith("it is longer than an item")
+            assert tracemalloc.get_traced_memory()[1] < 25_000_000
+        finally:
+            tracemalloc.stop()
 
 
 def test_a_text_is_cut_off_where_those_with_labels_are(tmp_path: Path) -> None:

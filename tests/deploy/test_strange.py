@@ -10,6 +10,7 @@ import torch
 import unlabeled as ul
 from unlabeled.data.prepare import prepare
 from unlabeled.deploy import strange
+from unlabeled.deploy.committee import one_of
 from unlabeled.deploy.export import Samples, onnx_file
 from unlabeled.deploy.levels import LEAST, REAL, Levels, real_places
 from unlabeled.deploy.net import load
@@ -95,6 +96,18 @@ def test_what_lies_behind_the_end_is_no_place() -> None:
     spectra = [found[:, -widths[-1] :].reshape(60, 3, -1)[:, 1:].mean((1, 2)).numpy() for found in (told, before)]
     new, old = (abs(np.corrcoef(x, lengths.numpy())[0, 1]) for x in spectra)
     assert old > 0.7 > 0.5 > new, "noise has one power, however long it is"
+
+
+def test_an_ensemble_looks_no_further_than_its_members() -> None:
+    torch.manual_seed(0)
+    inside = (torch.arange(64) < torch.randint(8, 64, (60, 1))).float()[:, None]
+    views = torch.cat([inside, torch.randn(60, 2, 64) * inside], 1)
+    members = [TCN(3, 64, width=8, stages=1).eval() for _ in range(2)]
+    for member in members:
+        member.channels, member.size = 3, 64
+    alone, together = (Levels(one_of(some), "texture").learn([views]) for some in (members[:1], members))
+    with torch.no_grad():
+        assert torch.equal(together(views)[:, together.dim :], alone(views)[:, alone.dim :])
 
 
 def test_the_places_of_a_text_end_with_it() -> None:

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from unlabeled import UserError
 from unlabeled.settings import Budget, Setup, Training
+from unlabeled.training.health import Diverged, Health
 from unlabeled.training.run import Run
 from unlabeled.verbs.pretrain import pretrain
 
@@ -62,6 +64,12 @@ def test_the_config_of_a_run_that_another_hand_has_changed_is_one_line(tmp_path:
     (tmp_path / "config.json").write_text('{"recipe": {"method": {}}, "data": "x"}')
     with pytest.raises(UserError, match=r"the recipe in .*config.json cannot be read"):
         Run.open(tmp_path).recipe  # noqa: B018
+
+
+def test_features_that_are_no_numbers_while_the_loss_still_is_one_are_told() -> None:
+    """The step before a line of the diary is the one that spoils the weights."""
+    with pytest.raises(Diverged, match="the features are no numbers any more after step 10"):
+        Health(30).observe(9, 1.0, torch.full((8, 4), float("nan")), 0.0)
 
 
 @pytest.mark.usefixtures("own_cache")

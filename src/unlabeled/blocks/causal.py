@@ -159,7 +159,7 @@ class Causal(nn.Module):
         u, v = (h @ w).detach(), (q @ w).detach()  # where the factors lie does not hang on how well they are explained
         middle, unit = u.mean(0), u.std(0).clamp_min(1e-3)
         observed, noise = self.equations.costs((u - middle) / unit, (v - middle) / unit, s)
-        alike = torch.corrcoef((h @ w).T).square().sum() / w.shape[1] - 1
+        alike = _alike(h @ w)
         graph = SPARSE * self.equations.density() + 0.5 * 100**progress * self.equations.cycles()
         return 3 * lost.to(h.device) + 0.1 * spread + 0.1 * alike + observed + STILL * noise + graph
 
@@ -205,3 +205,13 @@ class Causal(nn.Module):
             return h
         w = self.directions().detach()
         return h - free * (self.reached() * (self.scale(h) @ w)) @ w.T * self.spread
+
+
+def _alike(u: Tensor) -> Tensor:
+    """Sum of the squared correlations of factors (B, K) with others, over K, a scalar; one that is the same for all
+    items goes with none.
+    """
+    away = u - u.mean(0)
+    unit = away / away.norm(dim=0).clamp_min(1e-6)
+    both = (unit.T @ unit).square()
+    return (both.sum() - both.diagonal().sum()) / u.shape[1]

@@ -78,7 +78,7 @@ class Levels(nn.Module):
                     n, total, square = sums[number]
                     sums[number] = n + new[0], total + new[1], square + new[2]
         found: dict[str, Tensor] = {"shape": torch.tensor(shape if Spectrum.suits(shape) else ())}
-        if self.encoder.space < 2:
+        if listed(self.encoder)[0].space < 2:
             found[REAL] = torch.tensor(True)
         for number, (n, total, square) in enumerate(sums):
             middle = total / n
@@ -146,6 +146,7 @@ class Levels(nn.Module):
 
 def real_places(encoder: Encoder, view: Tensor, places: int) -> Tensor:
     """1 for each place of an encoder's map that lies before the end of the item, else 0 (B, 1, places)."""
+    encoder = listed(encoder)[0]  # whose places those of an ensemble are
     if encoder.space == 1:
         inside = inside_of(view)
         return inside[..., :: -(-inside.shape[2] // places)]

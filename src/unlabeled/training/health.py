@@ -83,7 +83,12 @@ class Health:
 
         Returns:
             Spread, effective rank, and a sentence, `healthy` when there is nothing to say.
+
+        Raises:
+            UserError: when the features are no numbers, as the loss of the next step will be.
         """
+        if not bool(features.isfinite().all()):
+            raise Diverged(f"the features are no numbers any more after step {step + 1}")
         self.note_loss(step, loss)
         wide, rank, items = spread(features), effective_rank(features), len(features)
         if (wide < 0.05 and items > 1) or (rank < 1.5 and items >= FEWEST):

@@ -5,12 +5,15 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from unlabeled.formats import Unreadable, picture
+
+if TYPE_CHECKING:  # a server of pictures needs none of it
+    from unlabeled.data.store import Preparation
 
 BROKEN = "the picture is broken or cut short"
 KINDS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
@@ -112,8 +115,7 @@ class Reader:
 
         table = Table(Path(path).parent, "upload", self.modality, frame([Path(path).name], ["unlabeled"]))
         prep = read_prep(self.modality, self.prep)
-        table = as_stored(table, prep)
-        if len(table) > 1:
+        if _longer(Path(path), prep) or len(table := as_stored(table, prep)) > 1:
             most = f"{prep.size / 100:g} seconds" if self.modality == "audio" else f"{prep.size} steps"
             raise Refused(
                 422, f"it is longer than an item: cut it into parts of at most {most}, and send each as a file"
@@ -124,6 +126,27 @@ class Reader:
             told = "" if Path(path).name in reason or "/" in reason else f": {reason}"
             raise Refused(422, f"the file cannot be read{told}")
         return chunk.raw[0], tuple(note for note in table.notes if Path(path).name not in note and "/" not in note)
+
+
+def _longer(path: Path, prep: "Preparation") -> bool:
+    """Whether a recording has more than an item by its times, or a sound by its header: few bytes can promise so many
+    steps or windows that nothing else would have room. What cannot be read is told when it is read.
+    """
+    from unlabeled.data.series import SeriesPrep, one
+    from unlabeled.data.sounds import FRAMES, AudioPrep
+    from unlabeled.formats import sound
+
+    try:
+        if isinstance(prep, AudioPrep):
+            found = sound.look(path)
+            return found.samples - prep.size * found.rate // FRAMES >= found.rate / FRAMES
+        if isinstance(prep, SeriesPrep):
+            rows = one(path, "")
+            last = len(rows) - 1 if rows.times is None else float(rows.times[-1] - rows.times[0])
+            return last / prep.step > prep.size + 1
+    except Unreadable:
+        pass
+    return False
 
 
 @contextmanager
