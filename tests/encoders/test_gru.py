@@ -53,3 +53,16 @@ def test_dropout_between_layers_is_for_training_alone() -> None:
     assert not torch.equal(*trained)
     net.eval()
     torch.testing.assert_close(read(net, x, length)[0], by_torch(net, x, length)[0])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="cuDNN is on GPUs alone")
+@pytest.mark.parametrize("lengths", [[9, 9, 9], [9, 4, 1]])
+def test_on_a_gpu_a_net_that_does_not_train_has_a_way_back(lengths: list[int]) -> None:
+    net = nn.GRU(3, 5, batch_first=True).eval()
+    x = torch.randn(3, 9, 3, generator=torch.Generator().manual_seed(0))
+    slopes = []
+    for device in ("cpu", "cuda"):
+        mine = x.to(device).requires_grad_()
+        read(copy.deepcopy(net).to(device), mine, torch.tensor(lengths))[0].square().sum().backward()
+        slopes.append(mine.grad)
+    torch.testing.assert_close(slopes[1].cpu(), slopes[0], atol=1e-4, rtol=1e-3)

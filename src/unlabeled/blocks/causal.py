@@ -214,4 +214,5 @@ def _alike(u: Tensor) -> Tensor:
     away = u - u.mean(0)
     unit = away / away.norm(dim=0).clamp_min(1e-6)
     both = (unit.T @ unit).square()
-    return (both.sum() - both.diagonal().sum()) / u.shape[1]
+    found: Tensor = (both.sum() - both.diagonal().sum()) / u.shape[1]
+    return found

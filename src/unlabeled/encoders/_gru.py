@@ -6,6 +6,7 @@ steps is computed for all steps at once, a step has one matrix product, and each
 the end. Parameters, their names and the results are those of `nn.GRU`, which is taken itself where nothing is learnt.
 """
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -37,11 +38,13 @@ def read(net: nn.GRU, x: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         found, end = _layers(net, packed, length)
         states, _ = pad_packed_sequence(found, batch_first=True, total_length=x.shape[1])
         return states, end
-    if bool((length == x.shape[1]).all()):
-        states, ends = net(x)
-    else:
-        found, ends = net(pack_padded_sequence(x, length, batch_first=True, enforce_sorted=False))
-        states, _ = pad_packed_sequence(found, batch_first=True, total_length=x.shape[1])
+    frozen = learning and not net.training  # through such a net cuDNN knows no way back, torch's own kernels do
+    with torch.backends.cudnn.flags(enabled=False) if frozen else nullcontext():
+        if bool((length == x.shape[1]).all()):
+            states, ends = net(x)
+        else:
+            found, ends = net(pack_padded_sequence(x, length, batch_first=True, enforce_sorted=False))
+            states, _ = pad_packed_sequence(found, batch_first=True, total_length=x.shape[1])
     ways = 2 if net.bidirectional else 1
     return states, ends.view(net.num_layers, ways, *ends.shape[1:]).transpose(1, 2).flatten(2)
 
