@@ -17,7 +17,7 @@ from unlabeled.data.prepare import prepare
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.shift import crossing
 from unlabeled.shift.crossing import crossings
-from unlabeled.shift.outcome import MEAN, Outcome
+from unlabeled.shift.outcome import MEAN, Outcome, rarest
 from unlabeled.training.run import Run, fingerprint
 from unlabeled.verbs.transfer import Transferred, _limits, _read, _story, transfer
 
@@ -234,6 +234,18 @@ def test_that_a_site_of_one_class_has_no_ranking_is_said(sick: tuple[int, int], 
     said = [x for x in _limits([], todo, 10, TRAINING, 3) if "AUROC" in x]
     assert len(said) == bool(told) and all(f"items of {told} are" in x for x in said)
     assert ["their means are of the other targets" in x for x in said] == ([told == "west"] if told else [])
+
+
+def test_a_ranking_hangs_on_the_rarer_class_of_each_target() -> None:
+    labels = np.concatenate([np.arange(50) < many for many in (3, 48, 0)]).astype(int)
+    source = SimpleNamespace(table=SimpleNamespace(labels=labels, classes=["well", "ill"]))
+    todo: list[Any] = [
+        SimpleNamespace(source=source, test=np.arange(50 * i, 50 * i + 50), target=name) for i, name in enumerate("abc")
+    ]
+    units = {"a": None, "b": np.arange(50) // 2, "c": None}
+    assert rarest(todo, units) == {"a": 3, "b": 1, "c": 0, MEAN: 3}
+    source.table.classes.append("dead")
+    assert rarest(todo, units) == {}
 
 
 def test_another_probe_reads_the_same_encoders(cameras: Path, tmp_path: Path) -> None:
