@@ -32,6 +32,7 @@ class Outcome:
         differences: paired, first less second, in the target: arm_a, arm_b, target, difference, low, high, n, seeds,
             p, and p_holm, corrected for all pairs of that target.
         ranks: the same of the AUROC; None where accuracy tells the arms apart.
+        diverged: cells whose predictions are no numbers; they count as wrong, and as alike where they are ranked.
     """
 
     table: pd.DataFrame
@@ -39,6 +40,7 @@ class Outcome:
     overall: pd.DataFrame
     differences: pd.DataFrame
     ranks: pd.DataFrame | None = None
+    diverged: tuple[str, ...] = ()
 
 
 def gather(
@@ -56,11 +58,16 @@ def gather(
     rows: list[dict[str, Any]] = []
     hits: dict[tuple[str, str, str], list[stats.Cell]] = {}  # target, arm, where
     said: dict[tuple[str, str, str], list[stats.Cell]] = {}  # their probabilities in the target
+    diverged: list[str] = []
     for crossing, arm, seed in itertools.product(todo, arms, seeds):
         labels = crossing.source.table.labels
         with np.load(place.cell(crossing, arm, seed)) as arrays:
             answers = arrays["target"]
             away = metrics.right(answers, labels[crossing.test])
+            if not all(np.isfinite(arrays[where]).all() for where in (TARGET, SOURCE)):
+                diverged.append(f"{arm.name} with seed {seed} for {crossing.target}")
+                sound = np.isfinite(answers).all(1, keepdims=True)
+                answers = np.where(sound, answers, np.float32(1 / answers.shape[1]))
             known = report(answers, labels[crossing.test], crossing.source.table.classes)
             home = metrics.right(arrays["source"], labels[crossing.source.test])
             odd = {k: float(arrays[w].mean()) if w in arrays else float("nan") for k, w in
@@ -91,12 +98,12 @@ def gather(
     frame = pd.DataFrame(summary)
     gaps = _gaps(whole, hits, names, (every, units), {MEAN: metric}, {})
     if not uneven:
-        return Outcome(table, frame, _overall(table, frame), gaps)
+        return Outcome(table, frame, _overall(table, frame), gaps, None, tuple(diverged))
     measures = {c.target: _auroc(c) for c in todo}
     answers_of = {arm.name: _joined(said, names, arm.name) for arm in arms}
     together = {MEAN: mean_of(list(measures.values()), sizes)}
     ranks = _gaps(answers_of, said, names, (every, units), together | measures, rarest(todo, units))
-    return Outcome(table, frame, _overall(table, frame), gaps, ranks)
+    return Outcome(table, frame, _overall(table, frame), gaps, ranks, tuple(diverged))
 
 
 def _auroc(crossing: Crossing) -> stats.Metric:
