@@ -217,6 +217,19 @@ def test_the_interval_of_a_good_ranking_holds_the_truth(few: int, gap: float) ->
     assert held / 150 >= 0.9
 
 
+def test_the_difference_of_two_rankings_of_few_ill_items_holds_the_truth() -> None:
+    """Two that rank alike, by three ill items among 200: freedom as that of all items held it in 82 % of trials."""
+    random, ill, held = np.random.default_rng(4), np.arange(200) >= 197, 0
+    measure = weighted("auroc", ill.astype(int), 2)
+    for trial in range(150):
+        shared = 1.2 * ill + random.normal(0, 0.5, len(ill))
+        risks = [1 / (1 + np.exp(-shared - random.normal(size=len(ill)))) for _ in range(2)]
+        a, b = ([(0, 0, np.stack([1 - risk, risk], 1))] for risk in risks)
+        told = paired_difference(a, b, metric=measure, resamples=200, seed=trial, rare=rarer(ill))
+        held += told.low <= 0 <= told.high
+    assert held / 150 >= 0.92
+
+
 def test_a_metric_that_is_the_mean_gives_the_interval_of_the_mean() -> None:
     """Of a difference the very same; of a figure one as wide, but even in the log-odds."""
     a, b = (planted(m, 3, 3, 50, np.random.default_rng(9)) for m in (0.7, 0.6))

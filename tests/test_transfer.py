@@ -1,5 +1,6 @@
 """`unlabeled transfer` on digits from three cameras: plain, inverted, and dim under an uneven light."""
 
+import itertools
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,11 @@ from sklearn.metrics import roc_auc_score
 from unlabeled import UserError, cli
 from unlabeled.alone import alone
 from unlabeled.data.prepare import prepare
+from unlabeled.data.table import frame
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.shift import crossing
 from unlabeled.shift.crossing import crossings
-from unlabeled.shift.outcome import MEAN, Outcome
+from unlabeled.shift.outcome import MEAN, Outcome, gather, rarest
 from unlabeled.training.run import Run, fingerprint
 from unlabeled.verbs.transfer import Transferred, _limits, _read, _story, transfer
 
@@ -234,6 +236,43 @@ def test_that_a_site_of_one_class_has_no_ranking_is_said(sick: tuple[int, int], 
     said = [x for x in _limits([], todo, 10, TRAINING, 3) if "AUROC" in x]
     assert len(said) == bool(told) and all(f"items of {told} are" in x for x in said)
     assert ["their means are of the other targets" in x for x in said] == ([told == "west"] if told else [])
+
+
+def test_a_ranking_hangs_on_the_rarer_class_of_each_target() -> None:
+    labels = np.concatenate([np.arange(50) < many for many in (3, 48, 0)]).astype(int)
+    source = SimpleNamespace(table=SimpleNamespace(labels=labels, classes=["well", "ill"]))
+    todo: list[Any] = [
+        SimpleNamespace(source=source, test=np.arange(50 * i, 50 * i + 50), target=name) for i, name in enumerate("abc")
+    ]
+    units = {"a": None, "b": np.arange(50) // 2, "c": None}
+    assert rarest(todo, units) == {"a": 3, "b": 1, "c": 0, MEAN: 3}
+    source.table.classes.append("dead")
+    assert rarest(todo, units) == {}
+
+
+def test_what_diverged_is_told_and_ranks_nothing(tmp_path: Path) -> None:
+    """One of two trainings gave no numbers: it was passed over in the mean of the AUROC, which its arm then led."""
+    random, labels = np.random.default_rng(0), np.tile(np.arange(40) < 8, 2).astype(int)
+    items = frame([str(i) for i in range(80)], ["test"] * 80)
+    source = SimpleNamespace(table=SimpleNamespace(labels=labels, classes=["ill", "well"], items=items))
+    source.test = np.arange(40)
+    todo: list[Any] = [
+        SimpleNamespace(target=t, test=np.arange(40) + 40 * i, source=source) for i, t in enumerate("ab")
+    ]
+    arms: list[Any] = [SimpleNamespace(name="sound", kind="method"), SimpleNamespace(name="torn", kind="supervised")]
+    place: Any = SimpleNamespace(cell=lambda c, arm, seed: tmp_path / f"{c.target}-{arm.name}-{seed}.npz")
+    for c, arm, seed in itertools.product(todo, arms, (0, 1)):
+        risk = 1 / (1 + np.exp(-2 * labels[c.test] - random.normal(size=40)))
+        p = np.stack([1 - risk, risk], 1) * (np.nan if arm.name == "torn" and seed else 1)
+        np.savez(place.cell(c, arm, seed), target=p, source=p)
+    found = gather(place, todo, arms, [0, 1], uneven=True)
+    assert found.diverged == ("torn with seed 1 for a", "torn with seed 1 for b")
+    by_arm = found.overall.set_index("arm")["auroc"]
+    first = found.table[(found.table["arm"] == "torn") & (found.table["seed"] == 0)]["auroc"].mean()
+    assert by_arm["torn"] == pytest.approx((first + 0.5) / 2) and by_arm["sound"] > by_arm["torn"]
+    assert found.ranks is not None
+    gap = found.ranks.set_index(["arm_a", "target"]).loc[("sound", MEAN), "difference"]
+    assert gap == pytest.approx(by_arm["sound"] - by_arm["torn"])
 
 
 def test_another_probe_reads_the_same_encoders(cameras: Path, tmp_path: Path) -> None:

@@ -128,6 +128,7 @@ def paired_difference(
     resamples: int = 2000,
     seed: int = 0,
     metric: Metric | None = None,
+    rare: int | None = None,
 ) -> Difference:
     """Difference of two contenders over the cells that both have, paired on seed, draw and item.
 
@@ -139,6 +140,7 @@ def paired_difference(
         resamples: of the bootstrap.
         seed: of the bootstrap.
         metric: as for `summarise`.
+        rare: as for `summarise`.
 
     Raises:
         UserError: when they share no (seed, draw).
@@ -161,7 +163,8 @@ def paired_difference(
         results = [_bootstrap(cells, groups, resamples, seed, metric) for cells in pair]
         points, replicates = (x - y for x, y in zip(*results, strict=True))
     bounds = _bounds(paired, -1.0) if metric is None else (-1.0, 1.0)
-    low, high = _ends(paired, points, replicates, _units(paired, groups), bounds, turns)
+    units = _units(paired, groups) if rare is None else rare
+    low, high = _ends(paired, points, replicates, units, bounds, turns)
     own = np.array([s for s, _ in both])
     seeds = np.unique(own)
     by_seed = np.array([points[own == s].mean() for s in seeds])

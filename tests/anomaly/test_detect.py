@@ -157,11 +157,16 @@ def test_a_flat_folder_gives_scores_and_flags_alone(tiles: Path, cache: Path) ->
     assert '<section id="kinds"' not in seen.report.read_text("utf-8")
 
 
-def test_a_given_run_is_looked_through_and_what_it_saw_is_said(tiles: Path, cache: Path) -> None:
+def test_a_given_run_is_looked_through_and_what_it_saw_is_said(
+    tiles: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = str(cache / "run")
     pretrain(str(tiles / "train" / "good"), setup=Setup(size=16, out=folder), budget=Budget(steps=2), training=CPU)
-    seen = found(tiles, cache / "out", run=folder)
-    assert seen.figures["run"] == folder
+    said: list[str] = []
+    monkeypatch.setattr("unlabeled.progress.say", said.append)
+    seen = found(tiles, cache / "out", run=folder, method="mae")
+    assert seen.figures["run"] == folder and seen.figures["method"] == "simclr"
+    assert any("--method and the budget are not used" in line for line in said)
     assert any("may have learnt from the items that set the threshold" in line for line in seen.lines())
 
 

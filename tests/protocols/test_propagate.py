@@ -1,10 +1,13 @@
 """Label spreading against the dense formula and against the probe that sees the labels alone."""
 
 import numpy as np
+import pytest
 from sklearn.datasets import load_digits
 
+from unlabeled.errors import UserError
 from unlabeled.protocols.linear import Linear
 from unlabeled.protocols.propagate import Propagate, certainty, spread
+from unlabeled.study.plan import protocols_of
 
 
 def test_spread_is_the_dense_formula() -> None:
@@ -53,6 +56,14 @@ def test_a_rare_class_is_neither_lost_nor_everywhere() -> None:
     accuracy, balanced = np.mean(right[Propagate], 0)
     assert accuracy > 0.9
     assert balanced > np.mean(right[Linear], 0)[1] + 0.05
+
+
+@pytest.mark.parametrize(
+    "text", ["propagate(strength=-1)", "propagate(most=0)", "propagate(k=0)", "styled(folds=1)", "styled(copies=0)"]
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_trained(text: str) -> None:
+    with pytest.raises(UserError):
+        protocols_of([text])
 
 
 def test_unlabelled_items_help_where_labels_are_few() -> None:

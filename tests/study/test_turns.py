@@ -86,11 +86,22 @@ def test_groups_are_in_one_turn_and_their_other_items_are_not_learnt_from(few: P
     items = table.items.copy()
     number = items["path"].str.extract(r"(\d+)\.png")[0].fillna("0").astype(int)
     items["group"] = ("plate " + (number // 2).astype(str)).where(number < 12)
-    ready = in_turns(prepare(replace(table, items=items)), 4, 0)
+    ready = in_turns(prepare(replace(table, items=items)), 3, 0)
     groups = ready.table.items["group"].iloc[ready.test]
     assert groups.groupby(groups).size().min() > 1
     assert (ready.turns is not None) and all(len(set(ready.turns[groups == g])) == 1 for g in groups.unique())
     assert not set(ready.table.items["group"].iloc[ready.learning].dropna()) & set(groups)
+
+
+def test_copies_are_in_one_turn_though_they_are_of_two_groups(few: Path) -> None:
+    table = scan(few)
+    plates = table.items["path"].map({"4/4-1.png": "a", "4/4-3.png": "a", "4/4-2.png": "b", "4/4-5.png": "b"})
+    drawn = prepare(replace(table, items=table.items.assign(group=plates)))
+    for seed in range(5):
+        ready = in_turns(drawn, 4, seed)
+        assert ready.turns is not None
+        turn = dict(zip(ready.table.items["path"].iloc[ready.test], ready.turns, strict=True))
+        assert len({turn[f"4/4-{number}.png"] for number in (1, 2, 3, 5)}) == 1
 
 
 @pytest.mark.parametrize(("folds", "fault"), [(30, r"--folds is 30, and 23 items .* take 2 to 23"), (-1, "take 2 to")])

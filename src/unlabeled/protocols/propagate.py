@@ -32,8 +32,11 @@ class Propagate:
     """
 
     def __init__(self, *, k: int = 10, alpha: float = 0.9, strength: float = 2e-4, most: int = 20_000) -> None:
-        if not 0 < alpha < 1 or k < 1:
-            raise UserError(f"alpha is {alpha} and k is {k}", "take alpha between 0 and 1 and k of at least 1")
+        if not 0 < alpha < 1 or k < 1 or strength < 0 or most < 1:
+            raise UserError(
+                f"propagate with k={k}, alpha={alpha}, strength={strength} and most={most}",
+                "take alpha between 0 and 1, k and most of at least 1, and a strength that is not negative",
+            )
         self.k, self.alpha, self.strength, self.most = k, alpha, strength, most
 
     def fit(

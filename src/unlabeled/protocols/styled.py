@@ -49,7 +49,7 @@ class Styled:
         folds: of that cross-validation; copies of an item stay on one side.
 
     Raises:
-        UserError: when fewer than one copy is asked for.
+        UserError: when fewer than one copy is asked for, or a setting of the probe is outside its range.
     """
 
     needs: ClassVar[str] = "views"
@@ -57,6 +57,7 @@ class Styled:
     def __init__(self, *, copies: int = 3, strengths: int = 13, folds: int = 5) -> None:
         if copies < 1:
             raise UserError(f"{copies} copies in other styles were asked for", "give 1 or more, or take linear")
+        Linear(strengths=strengths, folds=folds)  # which refuses what it cannot take
         self.copies, self.strengths, self.folds = copies, strengths, folds
 
     def fit(

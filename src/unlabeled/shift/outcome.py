@@ -32,6 +32,7 @@ class Outcome:
         differences: paired, first less second, in the target: arm_a, arm_b, target, difference, low, high, n, seeds,
             p, and p_holm, corrected for all pairs of that target.
         ranks: the same of the AUROC; None where accuracy tells the arms apart.
+        diverged: cells whose predictions are no numbers; they count as wrong, and as alike where they are ranked.
     """
 
     table: pd.DataFrame
@@ -39,6 +40,7 @@ class Outcome:
     overall: pd.DataFrame
     differences: pd.DataFrame
     ranks: pd.DataFrame | None = None
+    diverged: tuple[str, ...] = ()
 
 
 def gather(
@@ -56,11 +58,16 @@ def gather(
     rows: list[dict[str, Any]] = []
     hits: dict[tuple[str, str, str], list[stats.Cell]] = {}  # target, arm, where
     said: dict[tuple[str, str, str], list[stats.Cell]] = {}  # their probabilities in the target
+    diverged: list[str] = []
     for crossing, arm, seed in itertools.product(todo, arms, seeds):
         labels = crossing.source.table.labels
         with np.load(place.cell(crossing, arm, seed)) as arrays:
             answers = arrays["target"]
             away = metrics.right(answers, labels[crossing.test])
+            if not all(np.isfinite(arrays[where]).all() for where in (TARGET, SOURCE)):
+                diverged.append(f"{arm.name} with seed {seed} for {crossing.target}")
+                sound = np.isfinite(answers).all(1, keepdims=True)
+                answers = np.where(sound, answers, np.float32(1 / answers.shape[1]))
             known = report(answers, labels[crossing.test], crossing.source.table.classes)
             home = metrics.right(arrays["source"], labels[crossing.source.test])
             odd = {k: float(arrays[w].mean()) if w in arrays else float("nan") for k, w in
@@ -89,19 +96,30 @@ def gather(
         row = {"target": MEAN, "arm": arm.name, "where": TARGET, "accuracy": found.mean}
         summary.append(row | {"low": found.low, "high": found.high, "n": found.n})
     frame = pd.DataFrame(summary)
-    gaps = _gaps(whole, hits, names, (every, units), {MEAN: metric})
+    gaps = _gaps(whole, hits, names, (every, units), {MEAN: metric}, {})
     if not uneven:
-        return Outcome(table, frame, _overall(table, frame), gaps)
+        return Outcome(table, frame, _overall(table, frame), gaps, None, tuple(diverged))
     measures = {c.target: _auroc(c) for c in todo}
     answers_of = {arm.name: _joined(said, names, arm.name) for arm in arms}
     together = {MEAN: mean_of(list(measures.values()), sizes)}
-    ranks = _gaps(answers_of, said, names, (every, units), together | measures)
-    return Outcome(table, frame, _overall(table, frame), gaps, ranks)
+    ranks = _gaps(answers_of, said, names, (every, units), together | measures, rarest(todo, units))
+    return Outcome(table, frame, _overall(table, frame), gaps, ranks, tuple(diverged))
 
 
 def _auroc(crossing: Crossing) -> stats.Metric:
     table = crossing.source.table
     return metrics.weighted("auroc", table.labels[crossing.test], len(table.classes))
+
+
+def rarest(crossings: Sequence[Crossing], units: Mapping[str, np.ndarray | None]) -> dict[str, int]:
+    """Of two classes, how many test items or groups of the rarer one each target has, on which its ranking hangs; and
+    of all targets together so many as are free to vary, and one. Of more classes nothing.
+    """
+    out: dict[str, int] = {}
+    if len(crossings[0].source.table.classes) == 2:
+        out = {c.target: stats.rarer(c.source.table.labels[c.test] == 0, units[c.target]) for c in crossings}
+        out[MEAN] = 1 + sum(max(few - 1, 0) for few in out.values())
+    return out
 
 
 def _gaps(
@@ -110,6 +128,7 @@ def _gaps(
     targets: Sequence[str],
     groups_of: tuple[np.ndarray | None, Mapping[str, np.ndarray | None]],
     measures: Mapping[str, stats.Metric],
+    rare: Mapping[str, int],
 ) -> pd.DataFrame:
     """Paired differences of all arms, over all targets and in each.
 
@@ -119,13 +138,14 @@ def _gaps(
         targets: their names.
         groups_of: of the items of all targets, and of each.
         measures: the figure, by target; the mean of the values where none is named.
+        rare: for figures that rank, items or groups of the rarer class, by target.
     """
     rows = []
     for a, b in itertools.combinations(whole, 2):
         pairs = [(MEAN, whole[a], whole[b], groups_of[0])]
         pairs += [(t, cells[t, a, TARGET], cells[t, b, TARGET], groups_of[1][t]) for t in targets]
         for target, first, second, some in pairs:
-            d = stats.paired_difference(first, second, groups=some, metric=measures.get(target))
+            d = stats.paired_difference(first, second, groups=some, metric=measures.get(target), rare=rare.get(target))
             row = {"target": target, "n": d.n, "seeds": d.seeds, "p": d.p}
             rows.append(row | {"arm_a": a, "arm_b": b, "difference": d.difference, "low": d.low, "high": d.high})
             rows.append(row | {"arm_a": b, "arm_b": a, "difference": -d.difference, "low": -d.high, "high": -d.low})

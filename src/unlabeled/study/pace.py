@@ -109,17 +109,18 @@ def fits(
     """
     seconds: dict[str, float] = {}
     out: dict[str, dict[str, Any]] = {}
+    usual = Finetune().batch_size
     for arm in arms:
-        nets = {str(p) for p in arm.protocols if needs(p) == "encoder"}
+        nets = {str(p): int(p.settings.get("batch_size", usual)) for p in arm.protocols if needs(p) == "encoder"}
         mine = [c for c in todo if c.arm == arm.name and c.protocol in nets]
         if not mine:
             continue
         net = str(arm.recipe.encoder)
         if net not in seconds:
             seconds[net] = seconds_per_fit_step(arm.recipe, items, y, device)
-        batch = arm.recipe.training.batch_size
-        once = sum(min(1.0, c.labels / batch) for c in mine)
-        tried = TRIALS * sum(min(1.0, c.labels / batch) for c in mine if c.seed == mine[0].seed)
+        each = [min(nets[c.protocol], c.labels) / min(usual, len(items)) for c in mine]  # in units of the timed one
+        once = sum(each)
+        tried = TRIALS * sum(cost for c, cost in zip(mine, each, strict=True) if c.seed == mine[0].seed)
         part = share(minutes, arms, turns) * (1 - PRETRAINING if arm.kind == "method" else 1.0)
         rounds = part * 60 / seconds[net]
         if rounds / (once + tried) >= 60:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from unlabeled.data.kinds import kind
 from unlabeled.data.prepare import LEARN, Prepared, measured
@@ -48,8 +50,7 @@ def in_turns(prepared: Prepared, folds: int, seed: int) -> Prepared:
     if learnt:
         raise UserError(f"--folds is {folds}, and words are learnt from the {table.modality}s", "leave --folds out")
     units, codes = unit_numbers(table, rows), alike(prepared.store.array, rows, table.rows())
-    units = codes[rows] if units is None else units
-    units = np.unique(units, return_inverse=True)[1]
+    units = _together(codes[rows] if units is None else units, codes[rows])
     few = int(units.max()) + 1
     apart = _apart(table, rows, codes)
     free = len(apart.rows(*LEARN))
@@ -79,6 +80,14 @@ def _as_labelled(prepared: Prepared) -> Table:
     """The table with all the labels that were given."""
     table = prepared.table
     return table if prepared.given is None else replace(table, items=table.items.assign(label=prepared.given))
+
+
+def _together(groups: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """A number (N,) for each item, equal where two are of one group or hold the same, also by way of others."""
+    first, second = (np.unique(v, return_inverse=True)[1] for v in (groups, codes))
+    nodes = int(first.max()) + int(second.max()) + 2
+    ties = coo_array((np.ones(len(first)), (first, second + int(first.max()) + 1)), shape=(nodes, nodes))
+    return np.unique(connected_components(ties, directed=False)[1][first], return_inverse=True)[1]
 
 
 def _apart(table: Table, rows: np.ndarray, codes: np.ndarray) -> Table:

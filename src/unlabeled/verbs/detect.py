@@ -132,8 +132,9 @@ def detect(
         finder: Detector = catalog.load("anomaly", spec.name)(**spec.settings)
         needs = _kept.needs(str(spec))
         _check(looked_at, spec.name, shots)
-        if needs == "items" and budget != Budget():
-            progress.say(f"mind: {spec.name} has settings of its own; no encoder is pretrained, the budget is not used")
+        given = {"--method": method, "--encoder": run and setup.encoder, "the budget": budget != Budget()}
+        if idle := _idle(spec.name, run, needs, [name for name, value in given.items() if value]):
+            progress.say(idle)
         crossed = needs == "items" and isinstance(finder, Crossed)
         ready = _good.ready(good, run, needs, method, setup, training, crossed=crossed)
         ready.vouch(rate)
@@ -199,6 +200,18 @@ def detect(
     _write(folder, frame, figures, usual.scores)
     done = page.publish(Inspected(folder), ORDER, folder / "report.html", name=Path(on).resolve().name, title="faults")
     return Detected(folder, frame, figures, done)
+
+
+def _idle(detector: str, run: str | None, needs: str, given: Sequence[str]) -> str:
+    """What is to be minded where settings of a pretraining were given and there is none, else nothing.
+
+    >>> _idle("patches", "RUN", "features", ["--method", "the budget"])
+    'mind: RUN has learnt already; nothing is pretrained, --method and the budget are not used'
+    """
+    if not given or not (run or needs == "items"):
+        return ""
+    why = f"{detector} has settings of its own" if needs == "items" else f"{run} has learnt already"
+    return f"mind: {why}; nothing is pretrained, {' and '.join(given)} {'is' if len(given) == 1 else 'are'} not used"
 
 
 def _command(good: str, on: str, run: str | None, detector: str, rate: float, seed: int) -> str:

@@ -161,6 +161,7 @@ def transfer(
         (folder / f"{RANKS}.csv").unlink(missing_ok=True)
     sentence, details = _story(found, detector, most)
     limits = _limits(plan[todo[0].target], todo, count, training, seeds) + _lone(found.summary)
+    limits += [f"{name} diverged, and its answers count as wrong." for name in found.diverged]
     answer: dict[str, Any] = {"sentence": sentence, "details": details, "limits": limits, "data": data, "steps": count}
     answer |= {"arms": {a.name: a.kind for a in plan[todo[0].target]}, "targets": [c.target for c in todo]}
     write_json(folder / "transfer.json", answer | {"detector": detector, "by": by})
