@@ -143,6 +143,14 @@ def test_a_rate_that_diverged_is_never_chosen_and_trials_part_no_group(
     assert all(not set(a) & set(b) for a, b in seen) and len(seen) == 3
 
 
+def test_as_many_rates_are_tried_as_were_asked_for(recipe: Recipe) -> None:
+    once = Finetune(trials=1, steps=10).length(64, recipe.looks())
+    for fresh in (False, True):
+        assert [Finetune(trials=n, steps=10).length(64, recipe.looks(), fresh) // once for n in (1, 2, 5)] == [1, 3, 6]
+    with pytest.raises(UserError, match="trials"):
+        Finetune(trials=6)
+
+
 def test_the_head_starts_at_the_probe() -> None:
     """Batch norm at rest and the head together are the linear probe, its standardisation included."""
     x = np.random.default_rng(0).normal(3.0, [1e-3, 1.0, 50.0], (60, 3)).astype(np.float32)

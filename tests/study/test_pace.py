@@ -14,11 +14,12 @@ from unlabeled.study.plan import Arm, Cell
 
 @pytest.mark.parametrize(("pretraining", "labels", "own", "steps"), [
     (256, 64, {}, 240), (64, 20, {}, 240), (64, 64, {"batch_size": 16}, 960), (64, 500, {}, 240),
+    (64, 64, {"trials": 5}, 171), (64, 64, {"encoder_lr": 1.0}, 600),
 ])  # fmt: skip
 def test_fine_tunings_keep_to_their_minutes(
     pretraining: int, labels: int, own: dict[str, Any], steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three trials with the first of two seeds and a fit with each: five trainings, in 20 minutes of steps of 1 s."""
+    """Trials, three or as given, with the first of two seeds and a fit with each, in 20 minutes of steps of 1 s."""
     monkeypatch.setattr(pace, "seconds_per_fit_step", lambda *_: 1.0)
     recipe: Any = SimpleNamespace(encoder="vit", training=Training(batch_size=pretraining))
     protocol = Spec("finetune", own)

@@ -36,6 +36,7 @@ from unlabeled.training.loop import Items, embed, order
 
 LARGEST = 256  # side of large views, at most: four times the pixels are four times the memory
 PASSES = 10  # over the labels, that large views make at least
+GRID, FRESH = (0.3, 1.0, 0.1, 3.0, 0.03), (1.0, 0.3, 3.0, 0.1, 10.0)  # rates to try, the likeliest first
 SAMPLE = 16  # items by which a fit knows its data again
 
 
@@ -95,7 +96,7 @@ class Finetune:
         batch_size: labelled items a step, 1 or more.
         lr: peak learning rate of the head.
         encoder_lr: share of that rate for the encoder, 0 or more; 0 keeps it frozen; below 0 tunes it.
-        trials: learning rates, 1 or more, that are tried on an inner split before the final fit; 1 tries none.
+        trials: learning rates, 1 to 5, that are tried on an inner split before the final fit; 1 tries none.
         views: `strong` or `mild` ones to train on: where the encoder has learnt, the plain view has no more than 256 px
             and ten passes over the labels are left, as large as that, else as small as those of a pretraining;
             `small` mild ones as small in any case; `plain` items as they are.
@@ -136,8 +137,9 @@ class Finetune:
         self.epochs = epochs
         self.trials, self.views, self.smoothing, self.weight_decay = trials, views, smoothing, weight_decay
         self.layer_decay, self.keep, self.crop = layer_decay, keep, crop
-        least = {"epochs": 0, "steps": 0, "batch_size": 1, "lr": 0, "trials": 1, "weight_decay": 0}
-        check(self, {name: (low, math.inf) for name, low in least.items()} | {"smoothing": (0, 1)})
+        least = {"epochs": 0, "steps": 0, "batch_size": 1, "lr": 0, "weight_decay": 0}
+        most: dict[str, tuple[float, float]] = {"smoothing": (0, 1), "trials": (1, len(GRID))}
+        check(self, most | {name: (low, math.inf) for name, low in least.items()})
         self.further: Items | None = None
 
     def term(self, width: int, items: Items) -> Term | None:
@@ -258,8 +260,8 @@ class Finetune:
         """Pairs of head and encoder learning rates to try, the middle of the grid first."""
         if self.encoder_lr >= 0:
             return [(self.lr * (max(self.encoder_lr, 0.3) if fresh else 1.0), self.lr * self.encoder_lr)]
-        grid = [1.0, 0.3, 3.0] if fresh else [0.3, 1.0, 0.1]
-        return [(self.lr * (max(g, 0.3) if fresh else 1.0), self.lr * g) for g in grid][: max(1, self.trials)]
+        grid = FRESH if fresh else GRID
+        return [(self.lr * (max(g, 0.3) if fresh else 1.0), self.lr * g) for g in grid[: self.trials]]
 
     def _train(self, start: Start, items: Items, y: np.ndarray, rate: tuple[float, float], trial: int) -> Classifier:
         modality, device, seed = start.modality, start.device, start.seed

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from unlabeled.catalog import Spec
 from unlabeled.errors import UserError
 from unlabeled.protocols.finetune import Finetune
 from unlabeled.settings import Budget
@@ -111,16 +112,19 @@ def fits(
     out: dict[str, dict[str, Any]] = {}
     usual = Finetune().batch_size
     for arm in arms:
-        nets = {str(p): int(p.settings.get("batch_size", usual)) for p in arm.protocols if needs(p) == "encoder"}
+        nets = {str(p): p for p in arm.protocols if needs(p) == "encoder"}
         mine = [c for c in todo if c.arm == arm.name and c.protocol in nets]
         if not mine:
             continue
         net = str(arm.recipe.encoder)
         if net not in seconds:
             seconds[net] = seconds_per_fit_step(arm.recipe, items, y, device)
-        each = [min(nets[c.protocol], c.labels) / min(usual, len(items)) for c in mine]  # in units of the timed one
-        once = sum(each)
-        tried = TRIALS * sum(cost for c, cost in zip(mine, each, strict=True) if c.seed == mine[0].seed)
+        once, tried = 0.0, 0.0
+        for c in mine:
+            batch = int(nets[c.protocol].settings.get("batch_size", usual))
+            cost = min(batch, c.labels) / min(usual, len(items))  # in units of the timed one
+            once += cost
+            tried += _trials(nets[c.protocol]) * cost if c.seed == mine[0].seed else 0
         part = share(minutes, arms, turns) * (1 - PRETRAINING if arm.kind == "method" else 1.0)
         rounds = part * 60 / seconds[net]
         if rounds / (once + tried) >= 60:
@@ -128,6 +132,13 @@ def fits(
         else:
             out[arm.name] = {"steps": int(np.clip(rounds / once, LEAST, MOST)), "trials": 1}
     return out
+
+
+def _trials(protocol: Spec) -> int:
+    """Rates that a fine-tuning tries before its final fit."""
+    given = protocol.settings
+    wanted = 1 if given.get("encoder_lr", -1.0) >= 0 else int(given.get("trials", TRIALS))
+    return wanted if wanted > 1 else 0
 
 
 def seconds_per_fit_step(recipe: Recipe, items: Items, y: np.ndarray, device: Device, count: int = 8) -> float:
