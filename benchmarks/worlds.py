@@ -55,7 +55,7 @@ def manifest(name: str, folder: Path) -> Path:
         pairs = {1: "dark", 2: "dark", 3: "middle", 4: "middle", 5: "bright", 6: "bright"}
         items = items.assign(domain=items["exposure"].map(pairs), split=_halves(items))
     out = items.assign(path=[str(root / f) for f in items["file"]])
-    keep = [c for c in ("path", "class", "track", "domain", "split") if c in out]
+    keep = [c for c in ("path", "class", "group", "track", "domain", "split") if c in out]
     path = folder / f"{name}.csv"
     out[keep].to_csv(path, index=False)
     return path
