@@ -74,7 +74,7 @@ def table(world: str, against: str) -> str:
             bits = np.unpackbits(np.frombuffer(base64.b64decode(found["right"]), np.uint8))[: r["items"]]
             hits.setdefault(name, {}).setdefault(r["target"], []).append((r["seed"], 0, bits.astype(bool)))
             source.setdefault(name, []).append(found["source"])
-            ranks.setdefault(name, {}).setdefault(r["seed"], []).append(found.get("auroc", np.nan))
+            ranks.setdefault(name, {}).setdefault(r["seed"], []).append(found["auroc"])
     whole = {name: _whole(cells, targets) for name, cells in hits.items()}
     whole = {name: cells for name, cells in whole.items() if cells}
     every = None if None in units.values() else np.concatenate([np.asarray(units[t]) for t in targets])

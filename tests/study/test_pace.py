@@ -28,3 +28,17 @@ def test_fine_tunings_keep_to_their_minutes(
     device: Any = None
     arms = [Arm("supervised", "supervised", recipe, (protocol,))]
     assert pace.fits(20, arms, todo, items, np.zeros(len(items)), device) == {"supervised": {"steps": steps}}
+
+
+def test_trials_that_were_asked_for_are_counted_where_there_is_little_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five trials and two fits in 4 minutes of steps of 1 s; the usual three, not asked for, give way to none."""
+    monkeypatch.setattr(pace, "seconds_per_fit_step", lambda *_: 1.0)
+    recipe: Any = SimpleNamespace(encoder="vit", training=Training())
+    items: Any = range(64)
+    device: Any = None
+    for own, steps in (({"trials": 5}, 34), ({}, 120)):
+        protocol = Spec("finetune", own)
+        todo = [Cell("supervised", 1.0, 64, seed, 0, str(protocol)) for seed in (0, 1)]
+        arms = [Arm("supervised", "supervised", recipe, (protocol,))]
+        found = pace.fits(4, arms, todo, items, np.zeros(64), device)
+        assert found == {"supervised": {"steps": steps, "trials": 1}}

@@ -42,10 +42,8 @@ def probed(
         kept: the rows that stay together.
     """
     learn, held = parts
-    base = at_most(np.setdiff1d(prepared.learning, held), READ if protocol.name == "propagate" else STANDARD)
-    y, groups = prepared.table.labels[learn], kept.of(learn)
-    x, further = eye.features(learn), eye.features(base)
-    found, at = [], 0
+    y, groups, found, at = prepared.table.labels[learn], kept.of(learn), [], 0
+    most = READ if protocol.name == "propagate" else STANDARD
     for member in listed(eye.look.encoder):
         how: Any = catalog.load("protocols", protocol.name)(**protocol.settings)
         own = slice(at, at := at + member.dim)
@@ -53,7 +51,8 @@ def probed(
             plain = open_device(Training(device="cpu", precision="fp32"))
             how = how.fit(member, Items(prepared.store, learn), y, recipe.looks(), plain, groups=groups, seed=seed)
         else:
-            how.fit(x[:, own], y, groups=groups, seed=seed, unlabelled=further[:, own])
+            further = eye.features(at_most(np.setdiff1d(prepared.learning, held), most))[:, own]
+            how.fit(eye.features(learn)[:, own], y, groups=groups, seed=seed, unlabelled=further)
         found.append(_full(how if isinstance(how, Linear) else how.probe, len(prepared.table.classes)))
     return found
 

@@ -106,9 +106,8 @@ def make(
     halves = [Halfway(folder.with_name(f"{folder.name}.halfway-{i}"), each) for i in range(1 + len(start.others))]
     encoder, head = _encoder(start, recipe, prepared, learn, protocol, device, seed, halves)
     eye = Eye(view, Levels(encoder, wish.detector_sees), prepared.store, head).learn(learn)
-    net = Net(
-        eye.view, eye.look, *(eye.head or heads(probed(eye, recipe, prepared, (learn, held), protocol, seed, kept)))
-    )
+    head = head or heads(probed(eye, recipe, prepared, (learn, held), protocol, seed, kept))
+    net = Net(eye.view, eye.look, *head)
     facts, reference = calibrate(net, eye, y, learn, held, wish, len(prepared.table.classes), where)
     facts["conformal"]["units"] = figures.units(len(held), kept.of(held))
     seen, near = at_most(np.setdiff1d(prepared.learning, learn), MOST), at_most(learn, MOST)

@@ -3,7 +3,7 @@
 Training items are tied to their nearest neighbours by cosine similarity; the labels spread over this graph,
 F = (1 - alpha) (I - alpha S)^-1 Y with S = D^-1/2 W D^-1/2, each class is given equal mass, and a linear probe
 learns from the labels so found, each as sure as its entropy says: 1 - H / log C (Iscen et al. 2019,
-arXiv:1904.04717, eq. 9). Where one class is rare, equal mass lets its labels reach far among the others, and it is
+arXiv:1904.04717). Where one class is rare, equal mass lets its labels reach far among the others, and it is
 these far ones that are unsure. It pays when there are few labels and many unlabelled items, and test items are never
 needed.
 """

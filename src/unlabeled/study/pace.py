@@ -2,6 +2,7 @@
 gets an equal share of them: a method to pretrain and to fine-tune, supervised training for its fits alone.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -110,7 +111,7 @@ def fits(
     """
     seconds: dict[str, float] = {}
     out: dict[str, dict[str, Any]] = {}
-    usual = Finetune().batch_size
+    batch = Finetune().batch_size
     for arm in arms:
         nets = {str(p): p for p in arm.protocols if needs(p) == "encoder"}
         mine = [c for c in todo if c.arm == arm.name and c.protocol in nets]
@@ -119,25 +120,24 @@ def fits(
         net = str(arm.recipe.encoder)
         if net not in seconds:
             seconds[net] = seconds_per_fit_step(arm.recipe, items, y, device)
-        once, tried = 0.0, 0.0
-        for c in mine:
-            batch = int(nets[c.protocol].settings.get("batch_size", usual))
-            cost = min(batch, c.labels) / min(usual, len(items))  # in units of the timed one
-            once += cost
-            tried += _trials(nets[c.protocol]) * cost if c.seed == mine[0].seed else 0
+        cost = dict.fromkeys((TRIALS, 1), 0.0)  # of all fits in units of the timed step, by the rates that are tried
+        for c, usual in itertools.product(mine, cost):
+            net_of = nets[c.protocol]
+            size = min(int(net_of.settings.get("batch_size", batch)), c.labels) / min(batch, len(items))
+            cost[usual] += size * (1 + (_trials(net_of, usual) if c.seed == mine[0].seed else 0))
         part = share(minutes, arms, turns) * (1 - PRETRAINING if arm.kind == "method" else 1.0)
         rounds = part * 60 / seconds[net]
-        if rounds / (once + tried) >= 60:
-            out[arm.name] = {"steps": int(min(MOST, rounds / (once + tried)))}
+        if rounds / cost[TRIALS] >= 60:
+            out[arm.name] = {"steps": int(min(MOST, rounds / cost[TRIALS]))}
         else:
-            out[arm.name] = {"steps": int(np.clip(rounds / once, LEAST, MOST)), "trials": 1}
+            out[arm.name] = {"steps": int(np.clip(rounds / cost[1], LEAST, MOST)), "trials": 1}
     return out
 
 
-def _trials(protocol: Spec) -> int:
-    """Rates that a fine-tuning tries before its final fit."""
+def _trials(protocol: Spec, usual: int) -> int:
+    """Rates that a fine-tuning tries before its final fit: its own number of them, else the usual one."""
     given = protocol.settings
-    wanted = 1 if given.get("encoder_lr", -1.0) >= 0 else int(given.get("trials", TRIALS))
+    wanted = 1 if given.get("encoder_lr", -1.0) >= 0 else int(given.get("trials", usual))
     return wanted if wanted > 1 else 0
 
 
