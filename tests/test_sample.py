@@ -78,3 +78,10 @@ def test_series_are_tables_in_their_own_units(tmp_path: Path, monkeypatch: pytes
     again = ul.sample(str(run.folder), count=10, out=".")
     assert again.sheet == tmp_path / "synthetic-again.png"
     pd.testing.assert_frame_equal(pd.read_parquet(again.files[9]), tables[9])
+
+
+def test_sounds_are_drawn_in_the_colours_that_the_report_shows(chirps: Path, tmp_path: Path) -> None:
+    run = ul.pretrain(str(chirps), method="vae", setup=Setup(out=str(tmp_path / "run")), **QUICK)
+    [file] = ul.sample(str(run.folder), count=1, out=str(tmp_path / "drawn")).files
+    with Image.open(file) as picture:
+        assert picture.mode == "RGB" and picture.info["Synthetic"] == "yes"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 import unlabeled as ul
 from unlabeled.deploy import pieces
@@ -120,3 +121,20 @@ def test_what_is_left_aside_is_told(
     (some / "digits.txt").write_text("12345")
     assert ul.predict(str(model), str(some)).items == 1
     assert "mind: other files were left aside: 1 .txt\n" in capsys.readouterr().err
+
+
+def test_of_several_frames_the_first_is_answered_for_and_that_is_said(
+    model: Path, digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "stacks"
+    folder.mkdir()
+    pictures = [Image.open(file) for file in sorted((digits / "test" / "3").iterdir())[:3]]
+    pictures[0].save(folder / "film.tif", save_all=True, append_images=pictures[1:])
+    pictures[0].save(folder / "one.tif")
+    (folder / "broken.tif").write_bytes(b"no picture")
+    assert ul.predict(str(model), str(folder)).items == 3
+    told = [line for line in capsys.readouterr().err.splitlines() if "frames" in line]
+    assert len(told) == 1 and "film.tif holds 3 frames: of each file the first alone" in told[0]
+    (folder / "film.tif").unlink()
+    ul.predict(str(model), str(folder))
+    assert "frames" not in capsys.readouterr().err

@@ -225,3 +225,9 @@ def test_an_item_that_counts_twice_stands_there_twice(digits: Split) -> None:
     weighed = Linear(strength=1e-3).fit(x, y, weights=counts, **spread)
     repeated = Linear(strength=1e-3).fit(np.repeat(x, counts, 0), np.repeat(y, counts), **spread)
     np.testing.assert_allclose(weighed.predict(test), repeated.predict(test), atol=1e-3)
+
+
+@pytest.mark.parametrize("weights", [np.ones(9), np.r_[-1.0, np.ones(9)], np.zeros(10), np.r_[np.nan, np.ones(9)]])
+def test_weights_that_are_none_are_one_line(weights: np.ndarray) -> None:
+    with pytest.raises(UserError, match="were given for 10 labelled items"):
+        Linear(strength=1.0).fit(np.eye(10, dtype=np.float32), np.arange(10) % 2, weights=weights)

@@ -157,16 +157,19 @@ def test_a_folder_of_other_domains_is_refused(tmp_path: Path, monkeypatch: pytes
         Image.fromarray(np.full((8, 8), 9 * i, "uint8"), "L").save(tmp_path / f"{i}.png")
     named = pd.DataFrame({"path": [f"{i}.png" for i in range(8)], "label": list("ab") * 4})
     named["split"] = ["train", "train", "test", "test"] * 2
+    asked = {"labels": 1.0, "supervised": "", "precision": "auto"}
     for said, first in (("before", "north"), ("after", "zenith")):
         named["domain"] = [first] * 4 + ["south"] * 4
         named.to_csv(tmp_path / "items.csv", index=False)
         ready = prepare(tmp_path / "items.csv", size=8)
         made = Bench(tmp_path / "out", ready, [ready.labelled], SimpleNamespace())  # type: ignore[arg-type]
         if said == "before":
-            _claim(made, "items.csv", [], 1.0, "")
-            _claim(made, "items.csv", [], 1.0, "")
+            _claim(made, "items.csv", [], asked)
+            _claim(made, "items.csv", [], asked)
+            with pytest.raises(UserError, match="differ in precision"):
+                _claim(made, "items.csv", [], asked | {"precision": "fp32"})
     with pytest.raises(UserError, match="differ in data: domains"):
-        _claim(made, "items.csv", [], 1.0, "")
+        _claim(made, "items.csv", [], asked)
 
 
 def test_what_the_target_alone_measures_is_no_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,3 +85,33 @@ def test_a_run_that_differs_says_in_which_setting_and_one_that_was_moved_goes_on
         learn("run", 1e-4)
     (tmp_path / "run").rename(tmp_path / "moved")
     assert learn("moved", 1e-3).finished and (tmp_path / "moved" / "checkpoint.safetensors").read_bytes() == kept
+
+
+SPOILT = """
+import torch
+
+from unlabeled.methods.simclr import SimCLR
+
+class Spoilt(SimCLR):
+    "Its weights are none after so many steps, while the loss of that step still is one."
+    steps = 0
+
+    def after_step(self, progress):
+        self.steps += 1
+        if self.steps >= {good}:
+            with torch.no_grad():
+                next(iter(self.projector.parameters())).fill_(float("nan"))
+"""
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_weights_that_are_no_numbers_are_not_kept(digits: Path, tmp_path: Path) -> None:
+    """The projector's: the features are sound, and the loss would tell at the next step, which is not made."""
+    (tmp_path / "spoilt.py").write_text(SPOILT.format(good=6))
+    setup = Setup(encoder="cnn(width=2, stages=1)", size=8, out=str(tmp_path / "run"))
+    training = Training(batch_size=8, threads=1, precision="fp32", device="cpu")
+    with pytest.raises(UserError, match="the weights are no numbers any more after step 6; there was no checkpoint"):
+        pretrain(
+            str(digits), method=str(tmp_path / "spoilt.py"), setup=setup, budget=Budget(steps=6), training=training
+        )
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()

@@ -72,10 +72,12 @@ class Linear:
                 with all alike.
 
         Raises:
-            UserError: when features and labels do not fit together, are not finite, or show one class only.
+            UserError: when features and labels do not fit together, are not finite, or show one class only, or weights
+                are no weights of theirs.
         """
         x = np.asarray(x, np.float64)
         check_pairs(x, y)
+        counts = np.ones(len(x)) if weights is None else _weights(weights, len(x))
         self.classes, codes = np.unique(y, return_inverse=True)
         if len(self.classes) < 2:
             raise UserError(f"the {len(x)} labelled items show one class only", "label some items of another class")
@@ -88,7 +90,6 @@ class Linear:
         self.strength, start = self._choose(
             z.float(), labels, [] if self.fixed else inner_folds(codes, groups, self.folds, seed)
         )
-        counts = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
         items = torch.from_numpy(counts / counts.sum())[None]
         strength = torch.tensor([self.strength], dtype=torch.float64)
         rough = Problems.of(z.float(), labels, items.float(), strength.float())
@@ -152,6 +153,15 @@ class Linear:
             means.append(found.weights.view(classes, many, len(folds), width).mean(2))
         best = int(torch.cat(scores).argmin())
         return float(grid[best]), torch.cat(means, 1)[:, best : best + 1]
+
+
+def _weights(given: np.ndarray, items: int) -> np.ndarray:
+    """How much each item counts, (N,) float64."""
+    weights = np.asarray(given, np.float64)
+    if weights.shape != (items,) or not np.isfinite(weights).all() or weights.min() < 0 or not weights.any():
+        what = f"weights of shape {weights.shape} from {weights.min(initial=0):g} to {weights.max(initial=0):g}"
+        raise UserError(f"{what} were given for {items} labelled items", "give each one number of 0 or more, not all 0")
+    return weights
 
 
 def _principal(x: Tensor) -> tuple[Tensor, Tensor]:

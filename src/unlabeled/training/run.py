@@ -230,9 +230,11 @@ def _learn(run: Run, items: Items, device: Device, save_every: float, title: str
             leaves = asked()
             if device.lead and (last or leaves or time.monotonic() - saved > save_every):
                 noted = journal.pending()
-                if all(math.isfinite(one[""]) for one in noted):  # else the last good one is kept
+                if all(math.isfinite(one[""]) for one in noted) and _sound(method):  # else the last good one is kept
                     told = {"step": step.number + 1, "seconds": journal.seconds, "pending": noted}
                     checkpoint.save(path, method, optimizer, told)
+                elif last:
+                    raise Diverged(f"the weights are no numbers any more after step {step.number + 1}")
                 saved = time.monotonic()
             bar.advance(1, note)
             if leaves:
@@ -273,6 +275,11 @@ def _differs(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
 def _decay(recipe: Recipe, method: Method) -> float:
     given = recipe.training.weight_decay
     return method.weight_decay if given is None else given
+
+
+def _sound(method: Method) -> bool:
+    """Whether all weights are numbers: the step that spoils them has a loss that still is one."""
+    return all(bool(p.isfinite().all()) for p in method.parameters())
 
 
 def _rewind(run: Run, step: int) -> None:

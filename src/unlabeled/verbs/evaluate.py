@@ -103,6 +103,7 @@ def evaluate(
     check_labels(data, prepared)
     folder = Path(out) if out else trained.folder / "evaluation" / safe(values.title(data))
     device = open_device(training)
+    wanted = {"precision": training.precision}  # features and fits that stand are of one only
     mine = Arm(own.arm, "trained", recipe, uses)
     random = Arm("random", "random", recipe, tuple(p for p in uses if needs(p) != "encoder"))
     arms = [a for a in (mine, random) if a.protocols]
@@ -110,7 +111,7 @@ def evaluate(
     drawn = nested_draws(prepared.table.labels, prepared.labelled, values.numbers(labels, "labels"), draws, 0)
     todo = cells(arms, drawn, [recipe.seed])
     with alone(folder, device.lead):
-        claim(folder, prepared, {a.name: made_of(a, trained.config if a is mine else None) for a in arms})
+        claim(folder, prepared, {a.name: made_of(a, trained.config if a is mine else None) | wanted for a in arms})
         fit_all(bench, arms, todo, [drawn])
     results = record.tables(folder, prepared, arms, todo)
     told = results.summary, results.table, results.differences, results.diverged

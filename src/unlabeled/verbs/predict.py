@@ -3,12 +3,13 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from unlabeled import progress
@@ -21,6 +22,10 @@ from unlabeled.deploy import pieces
 from unlabeled.deploy.bundle import ONNX, digest
 from unlabeled.deploy.model import Model, load_model
 from unlabeled.errors import UserError
+from unlabeled.formats import Unreadable, picture
+
+LAYERED = (".tif", ".tiff", ".gif", ".webp")  # files that may hold several pictures
+SOME = 16  # of them are looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +100,8 @@ def predict(
     for note in given.notes:
         progress.say(f"mind: {note}")
     table = as_stored(given, loaded.prep)
+    if told := _stacks(table):
+        progress.say(f"mind: {told}")
     tally = _Tally()
     if file is None:
         with progress.bar("predict", len(table)) as bar:
@@ -111,6 +118,24 @@ def predict(
                     bar.advance(len(part))
             kept.join(tally.add)
     return tally.told(file)
+
+
+def _stacks(table: Table) -> str:
+    """A word about files of several frames, of which the first alone is answered for; some files are looked at."""
+    names = [path for path in table.items["path"].unique() if Path(path).suffix.lower() in LAYERED]
+    if table.modality != "image" or not names:
+        return ""
+    found: dict[str, int] = {}
+    for i in np.unique(np.linspace(0, len(names) - 1, SOME).astype(int)):
+        with suppress(Unreadable):
+            found[names[i]] = picture.look(table.folder / names[i]).frames
+    deep = [name for name, frames in found.items() if frames > 1]
+    if not deep:
+        return ""
+    words = f"{deep[0]} holds {found[deep[0]]:,} frames" + (
+        f", and others of {len(found):,} several" if deep[1:] else ""
+    )
+    return f"{words}: of each file the first alone is answered for; save the frames as pictures of their own"
 
 
 @dataclass(eq=False)

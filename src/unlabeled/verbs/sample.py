@@ -95,7 +95,8 @@ def sample(run: str, *, count: int = 64, out: str | None = None, seed: int = 0) 
             with torch.no_grad():
                 pictures = looks.show(draw(AT_ONCE, chance))[: count - at]
             for picture in pictures:
-                shown = picture if trained.recipe.channels == 3 else np.ascontiguousarray(picture[..., 0])
+                grey = trained.recipe.channels == 1 and bool((picture == picture[..., :1]).all())  # sounds are coloured
+                shown = np.ascontiguousarray(picture[..., 0]) if grey else picture
                 files.append(folder / f"synthetic-{name}-s{seed}-{len(files):05d}.png")
                 _write_picture(files[-1], shown, told | {"Title": "synthetic picture"})
             bar.advance(len(pictures))

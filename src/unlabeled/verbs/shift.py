@@ -1,6 +1,6 @@
 """How does a run stand a change of the world? Corruptions in five severities, other domains, strangers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ def shift(
     bench = Bench(folder, prepared, rows, open_device(training), supervised or "finetune")
     if ood:
         strangers.check(prepared, rows, ood)
-    _claim(bench, data, subjects, labels, supervised)
+    _claim(bench, data, subjects, {"labels": labels, "supervised": supervised, "precision": training.precision})
     related = _related(subjects, prepared, chosen)
     new = overlap.unrelated(related)
 
@@ -204,9 +204,9 @@ def _weights(s: Subject) -> dict[str, Any]:
     return numbers if s.kind == "trained" else {k: v for k, v in numbers.items() if k not in ("method", "steps")}
 
 
-def _claim(bench: Bench, data: str, subjects: Sequence[Subject], labels: float, supervised: str) -> None:
+def _claim(bench: Bench, data: str, subjects: Sequence[Subject], asked: Mapping[str, Any]) -> None:
     """Refuse a folder that holds results of other runs or data; `cells.json` says what it holds."""
-    mine: dict[str, Any] = {"data": data, "labels": labels, "draws": len(bench.draws), "supervised": supervised}
+    mine: dict[str, Any] = {"data": data, "draws": len(bench.draws), **asked}
     mine |= {f"data: {name}": code for name, code in identity(bench.prepared).items()}
     items = bench.prepared.table.items
     for column in ("domain", "group"):  # who is left out, and who stays together in folds
