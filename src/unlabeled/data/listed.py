@@ -1,6 +1,7 @@
 """What a manifest names: items whose files lie beside it, or those of the folder that it lies in."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,8 @@ from unlabeled.data.table import SPLIT_WORDS, SPLITS, frame
 from unlabeled.errors import UserError
 from unlabeled.formats import manifest
 
+TOLD = frozenset(("label", "split", "group", "domain"))
+ANSWERS = frozenset(("confidence", "abstain", "strangeness"))  # columns of what `predict` wrote, which tells no truths
 NAMES = 0.9  # share of a column's cells that must be files of the folder, for it to name them
 
 
@@ -19,43 +22,104 @@ def of_table(path: Path) -> pd.DataFrame:
     Raises:
         UserError: when it cannot be read, says two things of one item, or none of its files is there.
     """
-    listed = manifest.read(path)
+    listed = below(manifest.read(path), path.parent)
     own = [c for c in ("path", "first", "end") if c in listed]  # several ranges of one file are several items
     twice = listed[listed.duplicated(own, keep=False)]
-    if "label" in twice and (twice.groupby(own, dropna=False)["label"].nunique() > 1).any():
-        first = twice["path"].iloc[0]
-        raise UserError(f"{path} names {first} with several labels", "give one row and one label a picture")
-    items = _items(listed.drop_duplicates(own), path)
+    for what in ("label", "split") if len(twice) else ():
+        many = twice.groupby(own, dropna=False)[what].nunique() if what in twice else pd.Series(dtype=int)
+        if (many > 1).any():
+            first = many.index[many > 1][0]
+            name = first if isinstance(first, str) else first[0]
+            raise UserError(f"{path} names {name} with several {what}s", f"give one row and one {what} an item")
+    items = _items(listed.groupby(own, dropna=False, sort=False).first().reset_index() if len(twice) else listed, path)
     _there(items, path)
     return items
 
 
-def of_folder(root: Path, name: str, known: Collection[str]) -> pd.DataFrame | None:
-    """The items of a table that lies in the folder, when it lists the folder's files once each; else nothing.
+def of_folder(
+    root: Path, names: Sequence[str], known: Collection[str], found: pd.DataFrame
+) -> tuple[list[str], pd.DataFrame] | None:
+    """The tables in a folder that list its files once each, and the items that they tell; nothing where none does.
+
+    What no table has a column for the folders tell: labels, groups, and which items are for tests.
 
     Args:
         root: the folder.
-        name: of the table in it.
+        names: of the tables in it.
         known: the folder's files, as paths below it.
+        found: the items as the folders tell them.
+
+    Raises:
+        UserError: when several list the files, and it cannot be told how they belong together.
     """
+    lists = {name: one for name in names if (one := _list(root, name, known)) is not None}
+    if not lists:
+        return None
+    listed = _joined(root, lists)
+    items = _by_folders(_items(listed, root / next(iter(lists))), set(listed.columns), found)
+    if "split" in listed:
+        return [*lists], items
+    named = set(items["path"].map(file_of))
+    for column in listed.columns.difference(["path", "label", "group", "domain", "split"]):
+        # masks and other companions are not items of their own
+        named |= set(spelled([_tidy(p, root) for p in listed[column].dropna()], root))
+    rest = found[~found["path"].isin(named)]
+    kept = rest["split"].isin(("test", "val"))
+    alike = set(rest["label"][kept].dropna()) <= set(items["label"].dropna())  # else the table calls classes otherwise
+    rest = rest.assign(split=rest["split"].where(kept, "unlabeled"), label=rest["label"].where(kept & alike))
+    return [*lists], pd.concat([items, rest.astype(items.dtypes)], ignore_index=True) if len(rest) else items
+
+
+def _list(root: Path, name: str, known: Collection[str]) -> pd.DataFrame | None:
+    """A table as it was read, when it tells something of the folder's files and names each once; else nothing."""
     try:
         listed = below(manifest.read(root / name), root)
     except UserError:
         return None
-    told = {"label", "split", "group", "domain"} & set(listed.columns)
+    columns = set(listed.columns)
     paths = pd.Series(spelled(listed["path"].dropna().tolist(), root), dtype="str")
-    twice = paths.duplicated().any() and not {"first", "end"} <= set(listed.columns)
-    if not told or paths.empty or twice or paths.isin(known).mean() < NAMES:
+    twice = paths.duplicated().any() and not {"first", "end"} <= columns
+    if columns >= ANSWERS or not columns & TOLD or paths.empty or twice or paths.isin(known).mean() < NAMES:
         return None
-    items = _items(listed, root / name)
-    if "split" in listed:
-        return items
-    named = set(items["path"])
-    for column in listed.columns.difference(["path", "label", "group", "domain", "split"]):
-        # masks and other companions are not items of their own
-        named |= set(spelled([_tidy(p, root) for p in listed[column].dropna()], root))
-    rest = sorted(set(known) - named)
-    return pd.concat([items, frame(rest, ["unlabeled"] * len(rest))], ignore_index=True) if rest else items
+    return listed
+
+
+def _joined(root: Path, lists: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Several lists as one: where their names say of which split each is (train.csv, test.csv) one below the other,
+    where each tells something else of the files side by side.
+
+    Raises:
+        UserError: when neither can be.
+    """
+    tables, told = list(lists.values()), [set(one.columns) & TOLD for one in lists.values()]
+    words = [[w for w in re.findall("[a-z]+", name.lower()) if w in SPLIT_WORDS] for name in lists]
+    paths = pd.concat([one["path"] for one in tables])
+    if len(tables) == 1:
+        return tables[0]
+    if all(len(one) == 1 for one in words) and "split" not in set().union(*told) and not paths.duplicated().any():
+        parts = [one.assign(split=split) for one, [split] in zip(tables, words, strict=True)]
+        return pd.concat(parts, ignore_index=True)
+    if sum(map(len, told)) == len(set().union(*told)) and not any(one["path"].duplicated().any() for one in tables):
+        whole = tables[0]
+        for one in tables[1:]:
+            whole = whole.merge(one[["path", *(c for c in one if c not in whole)]], how="outer", on="path", sort=False)
+        return whole
+    what = f"{root} holds {len(lists)} lists of its files ({', '.join(lists)})"
+    raise UserError(what, "join them into one (path,label,group,domain,split), or give the one that counts")
+
+
+def _by_folders(items: pd.DataFrame, told: Collection[str], found: pd.DataFrame) -> pd.DataFrame:
+    """Items with what no column of their list tells, as their folders do."""
+    own = found.set_index("path").reindex([file_of(p) for p in items["path"]]).set_axis(items.index)
+    out = items.assign(**{c: own[c].astype("str") for c in ("label", "group") if c not in told})
+    pairs = out[["label", "group"]].dropna().drop_duplicates()
+    if "label" not in told and len(pairs) > 1 and not any(pairs[c].duplicated().any() for c in pairs):
+        out["label"] = items["label"]  # folders of persons are no classes
+    if "split" not in told:
+        kept = own["split"].isin(("test", "val"))
+        learnt = out["label"].notna().map({True: "train", False: "unlabeled"})
+        out["split"] = own["split"].where(kept, learnt).astype("str")
+    return out
 
 
 def _there(items: pd.DataFrame, path: Path) -> None:

@@ -192,20 +192,15 @@ def _looked_into(root: Path, shared: _Tree) -> dict[str, _Tree]:
 def _table(root: Path, modality: str, tree: _Tree) -> Table:
     own = kind(modality)
     files = {f"{folder}/{n}" if folder else n for folder, names in tree.folders.items() for n in names}
-    for name in tree.tables:
-        named = listed.of_folder(root, name, files)
-        if named is not None:
-            tree.others = +(tree.others - Counter([Path(name).suffix.lower()]))  # the list itself was not left aside
-            items, _ = own.items(named, root)
-            return Table(
-                root,
-                f"manifest {name}",
-                modality,
-                items,
-                notes=(*_of_list(root / name, named), *_notes(tree, len(named))),
-            )
     form, found, skipped = _shape(tree, own.what)
     found = owners.by_folders(found)
+    if listing := listed.of_folder(root, tree.tables, files, found):
+        lists, named = listing
+        tree.others = +(tree.others - Counter(Path(name).suffix.lower() for name in lists))  # these were not left aside
+        items, _ = own.items(named, root)
+        notes = [note for name in lists for note in _of_list(root / name, named)]
+        form = f"manifest {' and '.join(lists)}"
+        return Table(root, form, modality, items, notes=(*notes, *_notes(tree, len(named))))
     for name in tree.tables if own.own else ():  # files with a suffix of their own are no tables
         keyed = owners.keyed(root, name, found)
         if keyed is not None:
@@ -267,14 +262,14 @@ def _walk(root: Path) -> dict[str, _Tree]:
                 continue
             dot = name.rfind(".")
             suffix = name[dot:].lower() if dot > 0 else ""
-            if suffix in mine and not entry.is_dir():
+            if suffix in mine and not _is_folder(entry):
                 names.setdefault(mine[suffix], []).append(name)
-            elif suffix in shared and not entry.is_dir():
+            elif suffix in shared and not _is_folder(entry):
                 names.setdefault("", []).append(name)
                 rest.others[suffix] += 1
                 if not relative and suffix in manifest.SUFFIXES:
                     rest.tables.append(name)
-            elif entry.is_dir():
+            elif _is_folder(entry):
                 open_folders.append((f"{relative}/{name}" if relative else name, entry.path))
             else:
                 others[_suffix(name) or NOTHING] += 1
@@ -289,6 +284,13 @@ def _walk(root: Path) -> dict[str, _Tree]:
         tree.folders = dict(sorted(tree.folders.items()))
     rest.tables.sort()
     return trees
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself, or through a folder that is closed
+        return False
 
 
 def _notes(tree: _Tree, named: int | None) -> tuple[str, ...]:
