@@ -284,3 +284,23 @@ def test_what_scan_says_of_colour_is_what_is_done(tmp_path: Path, monkeypatch: p
     assert plan(table, 8).channels == 1
     told = next(f.text for f in doctor.examine(table).findings if f.kind == "channels")
     assert "all are read as grey" in told
+
+
+def test_what_could_not_be_read_is_tried_again_when_it_can_be(
+    hurt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with permissions, or a package that was installed afterwards; the files stay what they are."""
+    table, prep, read = scan(hurt), Prep(8, 1), picture.read
+
+    def closed(path: Path, *args: object, **named: object) -> np.ndarray:
+        if Path(path).name.startswith("diary") or Path(path).parent.name == "3":
+            raise picture.Unreadable("no permission to read it")
+        return read(path, *args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(picture, "read", closed)
+    few = build(table, prep, cache=tmp_path, progress=False)[0]
+    made = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("items.bin")}
+    again = build(table, prep, cache=tmp_path, progress=False)[0]
+    assert len(again) == len(few) < 90 and made == {file: file.stat().st_mtime_ns for file in made}
+    monkeypatch.setattr(picture, "read", read)
+    assert len(build(table, prep, cache=tmp_path, progress=False)[0]) == 95

@@ -111,6 +111,8 @@ def _joined(root: Path, lists: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def _by_folders(items: pd.DataFrame, told: Collection[str], found: pd.DataFrame) -> pd.DataFrame:
     """Items with what no column of their list tells, as their folders do."""
     own = found.set_index("path").reindex([file_of(p) for p in items["path"]]).set_axis(items.index)
+    if own["label"].nunique() < 2:  # one folder that holds all is no class
+        own["label"] = pd.Series(pd.NA, index=own.index, dtype="str")
     out = items.assign(**{c: own[c].astype("str") for c in ("label", "group") if c not in told})
     pairs = out[["label", "group"]].dropna().drop_duplicates()
     if "label" not in told and len(pairs) > 1 and not any(pairs[c].duplicated().any() for c in pairs):

@@ -176,7 +176,12 @@ def as_stored(table: Table, prep: Preparation) -> Table:
     stay whole.
 
     A recording that cannot be read stays a row, so that it is told as broken when it is decoded.
+
+    Raises:
+        UserError: when there is no item, or items of another kind.
     """
+    if not len(table):
+        raise UserError(f"there are no items in {table.root}", "give a file or a folder that holds some")
     _check(table, prep)
     return _heard(table, kind(table.modality).again(table, prep, keep=True))
 

@@ -140,6 +140,8 @@ class Grids:
         for i, name in enumerate(found.variables):
             if name in at:
                 out[at[name]] = values[i]
+        for name in found.static.keys() & at.keys():  # constant here, and measured over time in most
+            out[at[name]] = found.static[name]
         for i, name in enumerate(self.statics):
             out[len(self.variables) + i] = found.static.get(name, _first_of(found, name))
         return out, marks
@@ -254,7 +256,7 @@ def survey(table: Table, step: float) -> tuple[Survey, tuple[Broken, ...]]:
     grids, watch = Grids(step, None), Watch()
     lengths, broken, notes = [], [], Counter[str]()
     seen, told, labels = Counter[str](), Counter[str](), list[str | None]()
-    gaps = whole = 0
+    steps, gaps, held = 0, 0, Counter[str]()
     marked = False
     with bar("reading recordings", len(table)) as shown:
         for row, path in enumerate(table.items["path"].tolist()):
@@ -280,22 +282,13 @@ def survey(table: Table, step: float) -> tuple[Survey, tuple[Broken, ...]]:
             if learn[row]:
                 seen.update(dict.fromkeys(found.variables, 1))
                 told.update(dict.fromkeys(found.static, 1))
-                gaps, whole = gaps + int(np.isnan(values).sum()), whole + values.size
-    names = tuple(v for v in seen if v not in told)  # in the order in which they turned up
-    return (
-        Survey(
-            np.array(lengths, np.int64),
-            step,
-            names,
-            tuple(told),
-            marked,
-            gaps / max(whole, 1),
-            notes,
-            tuple(labels),
-            watch,
-        ),
-        tuple(broken),
-    )
+                held.update(dict.fromkeys((*found.variables, *found.static), values.shape[1]))
+                steps, gaps = steps + values.shape[1], gaps + int(np.isnan(values).sum())
+    names = tuple(v for v in seen if seen[v] > told[v])  # in the order in which they turned up
+    gaps += sum(steps - held[v] for v in names)  # of those that a recording lacks all steps are missing
+    statics, share = tuple(v for v in told if seen[v] <= told[v]), gaps / max(steps * len(names), 1)
+    many = np.array(lengths, np.int64)
+    return Survey(many, step, names, statics, marked, share, notes, tuple(labels), watch), tuple(broken)
 
 
 def suitable_size(seen: Survey) -> int:
@@ -334,8 +327,8 @@ def cut(table: Table, size: int, stride: int, seen: Survey, *, ends: bool = Fals
             continue
         values, marks = grids.read(table.folder / file, key)
         own, domain = item["label"], item["domain"]
-        group = item["group"] or (item["path"] if length > size else None)
         stem = f"{file}#{key}" if key else file
+        group = item["group"] or (stem if length > size or count is not None else None)
         for start in starts(first, length, size, stride, ends=ends):
             part = slice(start, start + min(size, length))
             if np.isnan(values[:, part]).all():

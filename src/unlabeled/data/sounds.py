@@ -168,11 +168,11 @@ def cut(table: Table, prep: AudioPrep, stride: int, seen: Survey, *, ends: bool 
     known = table.items.astype(object).where(table.items.notna(), None).to_dict("records")
     for item, length, rate in zip(known, seen.samples.tolist(), seen.rates.tolist(), strict=True):
         width, step = prep.size * rate // FRAMES, (stride or max(1, prep.size // 2)) * rate // FRAMES
+        file, first, part = place(item["path"])
+        group = item["group"] or (file if part is not None or length > width else None)
         if length <= width:
-            rows.append(item)
+            rows.append(item | {"group": group})
             continue
-        file, first, _ = place(item["path"])
-        group = item["group"] or item["path"]
         left = (length - width) % max(1, step) >= rate / FRAMES
         begins = starts(first, length, width, max(1, step), ends=ends and left)
         rows += [item | {"path": f"{file}@{start}+{width}", "group": group} for start in begins]

@@ -14,7 +14,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 VERSION = 6  # of the decoding; another number, other caches
 CHUNK_BYTES = 1 << 22
+REASONS = 16  # for which items could not be read are tried anew
 
 Reasons = list[tuple[str, str]]  # paths, and why each cannot be read
 
@@ -180,13 +181,13 @@ def build(table: Table, prep: Preparation, *, cache: Path | None = None, progres
     home = cache or Path(os.environ.get("UNLABELED_CACHE") or Path.home() / ".cache" / "unlabeled")
     done = home / key(table, prep)
     found = _open(table, prep, done)
-    if found is not None:
+    if found is not None and not _mended(table, prep, found[0]):
         return found
     try:
         home.mkdir(parents=True, exist_ok=True)
         with _alone(done.with_suffix(".lock")):
             found = _open(table, prep, done)  # another process may have made it meanwhile
-            if found is None:
+            if found is None or _mended(table, prep, found[0]):
                 _decode(table, prep, done, progress)
                 found = _open(table, prep, done)
     except OSError as fault:
@@ -227,6 +228,19 @@ def _open(table: Table, prep: Preparation, folder: Path) -> tuple[Table, Store] 
         return None
     broken = tuple(Broken(path, reason) for path, reason in about["broken"])
     return table.without(broken), Store(array)
+
+
+def _mended(table: Table, prep: Preparation, found: Table) -> bool:
+    """Whether an item that could not be read now can be (its permissions, a package): one of each reason is tried."""
+    some = {one.reason: one.path for one in found.broken[len(table.broken) :]}
+    if not some:
+        return False
+    rows, read = {path: row for row, path in enumerate(table.items["path"])}, prep.reader(table)
+    for path in list(some.values())[:REASONS]:
+        with suppress(Unreadable, KeyError):
+            read(rows[path])
+            return True
+    return False
 
 
 def _decode(table: Table, prep: Preparation, done: Path, progress: bool) -> None:

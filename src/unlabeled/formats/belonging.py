@@ -11,6 +11,7 @@ RECORDINGS = ("id", "recordid", "record_id", "recording", "series_id", "stay_id"
               "visit_id", "hadm_id", "admission_id")  # fmt: skip
 IDS = (*RECORDINGS, *PERSONS)  # the finest first: stays of one patient are recordings of their own
 SITES = WORDS["domain"]
+MANY = 16  # rows of which each would be a recording of one step: these are numbered rows
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Belonging:
         return {c for c in (self.recording, self.person, self.site, *self.beside) if c}
 
 
-def belonging(frame: pd.DataFrame) -> Belonging:
-    """What tells whose the rows of a table are.
+def belonging(frame: pd.DataFrame, *, timed: bool = False) -> Belonging:
+    """What tells whose the rows of a table are; `timed` where a column tells when each was measured.
 
     >>> stays = pd.DataFrame({"subject_id": [7, 7, 7], "stay_id": [1, 1, 2], "ward": ["a", "a", "b"]})
     >>> belonging(stays)
@@ -45,7 +46,9 @@ def belonging(frame: pd.DataFrame) -> Belonging:
     there = named(IDS, frame.columns)
     if not there:
         return Belonging()
-    if len(there) > 1 and there[0].lower() == "id" and len(frame) > 1 and frame[there[0]].is_unique:
+    if there[0].lower() == "id" and len(frame) > 1 and frame[there[0]].is_unique:
+        if len(there) == 1 and timed and len(frame) >= MANY:
+            return Belonging(beside=(there[0],))
         there = [*there[1:], there[0]]  # it numbers the rows, not the recordings
     mine = there[0]
     person = next(iter(named(PERSONS, there)), "")

@@ -6,6 +6,7 @@ val, test, unlabeled.
 """
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ KNOWN = {
     "group": ("groups", "group", "patients", "patient", "subjects", "subject"),
     "domain": ("domains", "domain", "sites", "site"),
 }
+FAULTS = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 SPLITS = ("train", "val", "test", "unlabeled")
 
 
@@ -131,7 +133,7 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
                         else np.lib.format.read_array_header_2_0
                     )
                     out[name.removesuffix(".npy")] = tuple(header(file)[0])
-    except (OSError, ValueError, zipfile.BadZipFile) as fault:
+    except FAULTS as fault:
         raise UserError(f"cannot read {path}: {fault}", "give a file that numpy.savez has written") from None
     return out
 
@@ -141,7 +143,7 @@ def member(path: Path, name: str) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return np.asarray(archive[name])
-    except (OSError, ValueError, zipfile.BadZipFile) as fault:
+    except FAULTS as fault:
         raise UserError(f"cannot read {name} in {path}: {fault}", "write it again, without pickled objects") from None
 
 

@@ -44,7 +44,7 @@ def read(path: Path) -> Mapping[str, Recording]:
             raise Unreadable(f'two of its columns are called "{name}"')
         lower[name] = column
     found = {what: lower[w] if (w := _first(words, lower)) else None for what, words in WORDS.items()}
-    whose = belonging(frame)
+    whose = belonging(frame, timed=bool(found["time"]))
     found["id"] = whose.recording or None
     at, taken, note = _times(frame, lower, found["time"])  # of the whole file, so that one rule reads its dates
     parts: list[tuple[str, pd.DataFrame, np.ndarray | None]] = [("", frame, at)]
@@ -114,6 +114,9 @@ def _frame(path: Path) -> pd.DataFrame:
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise Unreadable(f'two of its columns are called "{twice}"')
+    numbers = pd.to_numeric(pd.Series(how.head, dtype=object), errors="coerce")
+    if len(numbers) > 1 and numbers.notna().all() and not numbers.is_monotonic_increasing:  # as numbered columns are
+        raise Unreadable("its first line holds numbers and no names: write a name over each column")
     mine = {w for w in (_first(WORDS["label"], names), _variable(names)) if w}
     whose = named(IDS, how.raw)
     whose += named(SITES, how.raw) if whose else []

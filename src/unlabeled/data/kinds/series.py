@@ -1,6 +1,6 @@
 """Recordings over time: tables, `.ts` files, arrays; cut into windows of an even grid."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from unlabeled.data.naming import mark_names, name_of
 from unlabeled.data.series import SeriesPrep
 from unlabeled.data.store import Preparation, Store
 from unlabeled.data.table import Table, frame
+from unlabeled.errors import UserError
 from unlabeled.formats import Unreadable, arrays, manifest, recording, steps
 from unlabeled.formats.belonging import named
 from unlabeled.formats.cells import layout
@@ -49,6 +50,9 @@ class Series(Kind):
         for item, (file, key, _, count) in zip(items.to_dict("records"), parts, strict=True):
             if key or count is not None or not (folder / file).is_file():
                 rows.append(item)
+                continue
+            if file.lower().endswith(".npz"):
+                rows += _of_arrays(item, folder / file)
                 continue
             for path, one in _expanded(file, folder):
                 own = {} if one is None else {"label": one.label, "group": one.group, "domain": one.domain}
@@ -90,6 +94,23 @@ class Series(Kind):
     def examine(self, table: Table, store: Store | None) -> Examined:
         """Gaps, constant variables, odd lengths, times out of order, copies."""
         return recordings.examine(table, store)
+
+
+def _of_arrays(item: dict[Hashable, Any], file: Path) -> list[dict[Hashable, Any]]:
+    """Every recording of an array file with what its arrays tell of it; a file that cannot be read stays one item, so
+    that it is told as broken later.
+    """
+    try:
+        told = arrays.index(file)
+    except UserError:
+        return [item]
+    out = []
+    for i, split in enumerate(told["split"]):
+        known = {what: item[what] if isinstance(item[what], str) else told[what][i] for what in TOLD}
+        own = item["split"] if item["split"] in ("val", "test") else split
+        own = "train" if own == "unlabeled" and isinstance(known["label"], str) else own
+        out.append(item | known | {"path": f"{item['path']}#{i}", "split": own})
+    return out
 
 
 def _expanded(path: str, folder: Path) -> Iterator[tuple[str, Recording | None]]:
