@@ -9,6 +9,7 @@ from unlabeled import UserError, catalog
 from unlabeled.encoders import _build
 from unlabeled.methods import Batch
 from unlabeled.modalities.image import Image
+from unlabeled.objectives.info_nce import info_nce
 
 SIDE = 32
 
@@ -43,3 +44,28 @@ def test_something_is_hidden_at_any_share(name: str, share: float) -> None:
 def test_what_would_hide_nothing_or_all_is_refused(name: str, wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=name):
         made(name, **wrong)
+
+
+@pytest.mark.parametrize("painted", [0.01, 0.5, 1.0])
+def test_the_hybrid_contrasts_whole_views_and_paints_some(painted: float) -> None:
+    """Both parts of its loss by a loop over items, patches and pixels, of an encoder that knows no statistics."""
+    method = made("hybrid", painted=painted).eval()
+    raw = torch.randint(0, 256, (4, 1, SIDE, SIDE), dtype=torch.uint8)
+    first, second, holed, hidden = method.views(Batch(raw, torch.arange(4)), Image(size=SIDE).at(0, 0))
+    assert len(holed) == len(hidden) == max(1, round(4 * painted))
+    with torch.no_grad():
+        told = method.loss((first, second, holed, hidden))
+        seen = [method.projector(method.encoder(view)) for view in (first, second)]
+        tokens = method.encoder.tokens(holed)
+        drawn = method.decoder(tokens)
+    assert float(told["contrast"]) == pytest.approx(float(info_nce(*seen, method.temperature)), rel=1e-4)
+    errors = []
+    for item in range(len(holed)):
+        for y in range(SIDE):
+            for x in range(SIDE):
+                if hidden[item, 0, y, x]:
+                    assert holed[item, 0, y, x] == 0
+                    errors.append(float(drawn[item, 0, y, x] - second[item, 0, y, x]) ** 2)
+                else:
+                    assert holed[item, 0, y, x] == second[item, 0, y, x]
+    assert float(told["reconstruction"]) == pytest.approx(sum(errors) / len(errors), rel=1e-4)

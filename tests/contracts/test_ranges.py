@@ -14,7 +14,7 @@ METHODS = {
     "deepcluster": ["clusters=1", "clusters=-3", "temperature=0"],
     "dino": ["words=1", "cold=0", "cold=0.5", "warm=-1", "crops=-1", "momentum=2"],
     "gan": ["latent=0", "cycle=-1", "critic_width=0"],
-    "hybrid": ["contrast=-1", "reconstruct=-1"],
+    "hybrid": ["contrast=-1", "reconstruct=-1", "painted=0", "painted=2"],
     "ijepa": ["blocks=0", "area=0", "area=2", "predictor_heads=5", "predictor_width=186", "predictor_depth=-1"],
     "jigsaw": ["gap=-1", "gap=2"],
     "mae": ["decoder_heads=3", "decoder_heads=-1", "decoder_width=130", "decoder_depth=-1"],
