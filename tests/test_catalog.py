@@ -201,6 +201,14 @@ def test_split_is_the_inverse_of_joining(parts: list[str]) -> None:
     assert values.split(",".join(parts)) == parts
 
 
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [("dose [mg],sex", ["dose [mg]", "sex"]), ("[dose [mg],sex]", ["dose [mg]", "sex"]), ("study[v2]", ["study[v2]"])],
+)
+def test_a_name_that_ends_in_a_bracket_keeps_it(raw: str, expected: list[str]) -> None:
+    assert list(values.read("Sequence[str]", raw, "--by")) == expected
+
+
 @pytest.mark.parametrize("number", [2**53 + 1, 12345678901234567891, -(2**60) - 1])
 def test_whole_numbers_of_many_digits_stay_what_they_are(number: int) -> None:
     assert values.read("int", str(number), "--seed") == values.read("int", number, "--seed") == number

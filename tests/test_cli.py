@@ -170,6 +170,7 @@ def test_a_file_holds_the_same_names_and_flags_win(verb: str, capsys: pytest.Cap
     [
         ("epoch: 3", '"epoch" in s.yaml is not a setting of "show.py"; did you mean "epochs".'),
         ("epochs: [1, 2]", '"epochs" in s.yaml got [1, 2]; give a number, such as 0.5.'),
+        ("data: 2024-30-06", "cannot read s.yaml: month must be in 1..12; mend that line of the YAML."),
         ("epochs: 3\nepochs: 5", '"epochs" stands twice in s.yaml; keep the one that counts.'),
         ("method:\n  name: simclr\n  width: 8\n  width: 9", '"width" stands twice in s.yaml'),
         ("batch_size: 8\nbatch-size: 9", '"batch-size" in s.yaml is given twice, with - and with _'),

@@ -134,7 +134,7 @@ def read(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(text)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}", "check the path of the config file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date that is none, or no UTF-8
         raise UserError(f"cannot read {path}: {' '.join(str(error).split())}", "mend that line of the YAML") from None
     if twice:
         raise UserError(f'"{twice}" stands twice in {path}', "keep the one that counts")

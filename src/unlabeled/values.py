@@ -181,7 +181,8 @@ def _choice(options: list[Any], raw: Any, what: str) -> Any:
 def _list(name: str, inner: ast.expr, raw: Any, what: str) -> Any:
     kinds = [e for e in (inner.elts if isinstance(inner, ast.Tuple) else [inner]) if ast.unparse(e) != "..."]
     if isinstance(raw, str):
-        found: list[Any] = list(split(raw.strip("[]")))
+        text = raw.strip()
+        found: list[Any] = list(split(text[1:-1] if text.startswith("[") and text.endswith("]") else text))
     elif isinstance(raw, list | tuple):
         found = list(raw)
     else:

@@ -123,11 +123,30 @@ def test_a_part_of_one_group_has_no_interval_and_says_so(tmp_path: Path) -> None
     found, y, _ = drawn(60, 0, 0.0)
     patient = np.repeat(np.arange(4), 15)
     table = fairness.table(found, y, LIMITS, {"site": np.where(patient < 1, "x", "y")}, groups=patient, resamples=50)
-    assert table[(table["part"] == "x") & (table["metric"] == "accuracy")]["low"].isna().all()
+    own = table[table["part"] == "x"]
+    assert own[["low", "high", "difference_low", "difference_high"]].isna().all(axis=None) and len(own) > 5
     whole = figures.figures(found, y, LIMITS, patient)
     lines = Audited(tmp_path, whole, table, (), None, tmp_path / "audit.html").lines()
     assert any(line.startswith("site x") and "(one group)" in line for line in lines)
     assert "nan" not in " ".join(lines)
+
+
+def test_a_few_resamples_at_a_time_give_the_same_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, y, part = drawn(300, 3, 0.2)
+    patient = np.random.default_rng(0).integers(0, 40, 300)
+    for groups in (None, patient):
+        whole = fairness.table(found, y, LIMITS, {"site": part}, groups=groups, resamples=90)
+        monkeypatch.setattr(fairness, "TABLE", 2000)
+        pd.testing.assert_frame_equal(
+            fairness.table(found, y, LIMITS, {"site": part}, groups=groups, resamples=90), whole
+        )
+        monkeypatch.undo()
+    assert fairness.table(found, y, LIMITS, {}).empty
+
+
+def test_a_split_that_is_none_is_not_taken_for_all_items(model: Path, digits: Path, tmp_path: Path) -> None:
+    with pytest.raises(ul.UserError, match='there is no split "tset"; take all, or one of train, val, test'):
+        ul.audit(str(model), str(digits), split="tset", out=str(tmp_path / "a"))
 
 
 def test_small_parts_are_left_out_and_missing_values_are_a_part() -> None:

@@ -1,5 +1,6 @@
 """An ensemble: the mean of its members' probabilities, in torch, in the file, and in what is refused."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from unlabeled.data.store import Prep
 from unlabeled.deploy.net import load
 from unlabeled.settings import Budget, Handover, Setup, Training
 from unlabeled.training.run import Run
+from unlabeled.verbs._handover import learnt, runs_of
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +70,17 @@ def test_fine_tuning_makes_members_of_one_run_and_a_frozen_encoder_does_not(
             str(run), str(digits), out=str(tmp_path / "n.ul"), protocol="finetune(steps=2, trials=1)",
             handover=Handover(members=2, detector="energy"),
         )  # fmt: skip
+
+
+def test_a_study_of_several_methods_is_no_ensemble_and_no_run_is_told(run: Path, digits: Path, tmp_path: Path) -> None:
+    """Runs that are named one by one may be of several, and the card says so."""
+    setup = Setup(encoder="test_resnet", size=16, out=str(tmp_path / "study/runs/moco-s0"))
+    ul.pretrain(str(digits), method="moco", setup=setup, budget=Budget(steps=2), training=Training(threads=1))
+    shutil.copytree(run, tmp_path / "study/runs/simclr-s0")
+    with pytest.raises(ul.UserError, match=r"several methods \(moco, simclr\); give those of one, such as .*moco-s0"):
+        ul.finetune(str(tmp_path / "study"), str(digits), out=str(tmp_path / "n.ul"))
+    named = runs_of([str(run), str(tmp_path / "study/runs/moco-s0")])
+    assert learnt(named) == "simclr, 12 steps, seed 0; moco, 2 steps, seed 0"
+    for nothing in ("", ","):
+        with pytest.raises(ul.UserError, match="no run was given"):
+            ul.finetune(nothing, str(digits), out=str(tmp_path / "n.ul"))

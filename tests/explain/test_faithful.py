@@ -6,7 +6,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from unlabeled.explain import _faithful, _sanity
+from unlabeled.explain import _faithful, _places, _sanity
 
 SIDE = 32
 
@@ -117,3 +117,51 @@ def test_a_map_that_needs_no_weights_fails_in_words() -> None:
     assert _sanity.words("edges", float(same[0])).startswith("edges fails: its map stays much the same")
     other = _sanity.changed(edges, [torch.rand(2, SIDE, SIDE) for _ in range(3)])
     assert _sanity.words("cam", float(other[0])).startswith("cam passes: its map is another one")
+
+
+@pytest.mark.parametrize("words", [0, 1, 2, 7, 8, 15, 30, 62])
+def test_maps_are_moved_among_the_words_that_are_there(words: int) -> None:
+    there = torch.zeros(2, 64, dtype=torch.bool)
+    there[:, 1 : 1 + words] = True
+    maps = torch.rand(2, 64) * there
+    found = [_faithful.moved(maps, 0, draw, there) for draw in range(19)]
+    least = max(1, -(-words // 8))
+    for other in found:
+        assert (other[~there] == 0).all()
+        for a, b in zip(maps, other, strict=True):
+            own, moved = a[1 : 1 + words], b[1 : 1 + words]
+            torch.testing.assert_close(moved.sort().values, own.sort().values)
+            if words > 1:
+                assert least <= int(torch.nonzero(moved == own[0])[0]) <= words - least
+    different = {tuple(other[0].tolist()) for other in found}
+    assert len(different) == (min(19, len(_faithful.shifts(words))) if words > 1 else 1)
+
+
+def test_what_is_behind_the_end_comes_last_and_is_not_compared() -> None:
+    there = torch.arange(64) < 20
+    own = torch.where(there, torch.rand(1, 64) - 2, 0.0)  # all below what is behind the end
+    turns = _faithful.ranked(own, 0, there[None])
+    assert sorted(turns[0, :20].tolist()) == list(range(20))
+    other = torch.where(there, torch.rand(1, 64) + 1, 0.0)
+    assert _sanity.likeness(own, other)[0] < -0.3
+    expected = spearmanr(own[0, :20], other[0, :20]).statistic
+    assert _sanity.likeness(own, other, there[None])[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_map_that_knows_nothing_of_a_short_text_seldom_beats_all() -> None:
+    """Of 15 words in a window of 128, so that there are twelve shifts."""
+    torch.manual_seed(0)
+    views = torch.zeros(120, 128, dtype=torch.long)
+    views[:, 0], views[:, 1:16], views[:, 16] = 2, torch.randint(5, 50, (120, 15)), 3
+    worth = torch.rand(120, 128)
+    there = _places.inside(views)
+    assert there is not None
+
+    def score(x: Tensor) -> Tensor:
+        return (worth.repeat(len(x) // 120, 1) * (x >= 5)).sum(1)
+
+    found = _faithful.faith(score, views, torch.rand(120, 128) * there, draws=19, nothing=4)
+    own = found.own.inserted - found.own.deleted
+    of = len(_faithful.shifts(15))
+    wins = np.sum([own > m.inserted - m.deleted for m in found.moved[:of]], 0)
+    assert of == 12 and (wins == of).mean() < 0.2  # it was one in two

@@ -220,8 +220,8 @@ def test_words_learn_slower_than_the_layers_after_them(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": -1}, {"epochs": -0.5}, {"batch_size": 0}, {"lr": -1e-3}, {"trials": 0}, {"smoothing": 2.0},
-              {"weight_decay": -0.1}],
+    "wrong", [{"steps": -1}, {"epochs": -0.5}, {"batch_size": 0}, {"lr": -1e-3}, {"lr": 0.0}, {"trials": 0},
+              {"smoothing": 2.0}, {"weight_decay": -0.1}],
 )  # fmt: skip
 def test_numbers_with_which_nothing_is_learnt_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=f"{next(iter(wrong))} is "):

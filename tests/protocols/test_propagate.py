@@ -5,6 +5,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from unlabeled.errors import UserError
+from unlabeled.protocols.cluster import Cluster
 from unlabeled.protocols.linear import Linear
 from unlabeled.protocols.propagate import Propagate, certainty, spread
 from unlabeled.study.plan import protocols_of
@@ -86,3 +87,17 @@ def test_without_unlabelled_items_it_is_the_linear_probe() -> None:
     x, y = digits.data[:200].astype(np.float32), digits.target[:200]
     mine, probe = Propagate().fit(x, y, unlabelled=x), Linear().fit(x, y, unlabelled=x)
     np.testing.assert_array_equal(mine.predict(x), probe.predict(x))
+
+
+def test_fewer_unlabelled_items_than_labelled_ones_count_as_well() -> None:
+    """As in turns, where the pool holds no labelled item; what a batch of another size rounds otherwise is no other."""
+    digits = load_digits()
+    x, y = digits.data.astype(np.float32), digits.target
+    some, rest, test = np.arange(60), np.arange(1000, 1050), x[1100:]
+    probe = Linear().fit(x[some], y[some], unlabelled=x[rest]).predict(test)
+    assert not np.array_equal(Propagate().fit(x[some], y[some], unlabelled=x[rest]).predict(test), probe)
+    near = x[some[:50]] * np.float32(1 + 1e-7)
+    linear = Linear().fit(x[some], y[some], unlabelled=near).predict(test)
+    np.testing.assert_array_equal(Propagate().fit(x[some], y[some], unlabelled=near).predict(test), linear)
+    centres = [Cluster().fit(x[some], y[some], unlabelled=u).means.cluster_centers_ for u in (None, x[rest])]
+    assert not np.array_equal(*centres), "heaps are of all items"

@@ -14,13 +14,15 @@ from PIL import Image
 from unlabeled import UserError
 from unlabeled.data.prepare import prepare
 from unlabeled.data.store import Prep, Store
+from unlabeled.settings import Budget, Setup, Training
 from unlabeled.shift import domains, representation, strangers
 from unlabeled.shift.bench import Bench
 from unlabeled.shift.crossing import crossings
 from unlabeled.shift.story import limits
-from unlabeled.shift.subjects import Subject
+from unlabeled.shift.subjects import Subject, find
 from unlabeled.study.fits import write_arrays
-from unlabeled.verbs.shift import _claim
+from unlabeled.verbs.pretrain import pretrain
+from unlabeled.verbs.shift import _claim, _weights
 
 ARM = Subject("simclr", 0, "trained", SimpleNamespace())  # type: ignore[arg-type]
 
@@ -186,3 +188,18 @@ def test_what_the_target_alone_measures_is_no_matter(tmp_path: Path, monkeypatch
     away, home = crossings(ready, ["b"])[0].source, crossings(ready, ["a"])[0].source
     assert away.std[2] == -1 and home.std[2] > 0 and ready.std[2] > 0
     assert away.std[1] > 0
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_run_whose_method_was_rewritten_is_another(digits: Path, tmp_path: Path) -> None:
+    """Its settings are the same."""
+    own, text = tmp_path / "mine.py", (Path(__file__).parents[2] / "examples" / "turns.py").read_text("utf-8")
+    seen = []
+    for name, body in (("a", text), ("b", text.replace("functional.cross_entropy(", "3 * functional.cross_entropy("))):
+        own.write_text(body)
+        setup = Setup(encoder="test_resnet", size=16, out=str(tmp_path / name))
+        how = Training(threads=1, batch_size=8)
+        pretrain(str(digits), method=str(own), setup=setup, budget=Budget(steps=1), training=how)
+        seen += [s for s in find([str(tmp_path / name)]) if s.folder]
+    assert dict(seen[0].recipe.numbers()) == dict(seen[1].recipe.numbers())
+    assert _weights(seen[0]) != _weights(seen[1])

@@ -1,6 +1,7 @@
 """What stands in a folder of results is taken for a later call's own only where it was made of the same."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -139,3 +140,31 @@ def test_torn_facts_of_a_study_are_told_in_one_line(name: str, few: Path, tmp_pa
     (first.folder / name).write_text("")
     with pytest.raises(UserError, match=f"cannot read .*{name}: .*; "):
         study(few, tmp_path / "study")
+
+
+def test_groups_that_became_known_make_other_figures(few: Path, tmp_path: Path) -> None:
+    """Inner folds keep groups together, so that a penalty that was chosen without them was chosen otherwise."""
+    rows = [
+        (str(path), path.parent.name, "test" if i % 4 == 0 else "train")
+        for i, path in enumerate(sorted(few.rglob("*.png")))
+    ]
+    table = pd.DataFrame(rows, columns=["path", "label", "split"])
+    table.to_csv(tmp_path / "items.csv", index=False)
+    run(tmp_path / "items.csv", tmp_path / "run")
+
+    def judge(precision: str = "fp32") -> None:
+        how = replace(TRAINING, precision=precision)  # type: ignore[arg-type]
+        evaluate(
+            str(tmp_path / "run"),
+            str(tmp_path / "items.csv"),
+            protocols=("linear",),
+            out=str(tmp_path / "o"),
+            training=how,
+        )
+
+    judge()
+    with pytest.raises(UserError, match="holds results of simclr that differ in precision"):
+        judge("bf16")
+    table.assign(patient=[f"p{i // 3}" for i in range(len(table))]).to_csv(tmp_path / "items.csv", index=False)
+    with pytest.raises(UserError, match="on data that had other groups"):
+        judge()

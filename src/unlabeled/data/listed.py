@@ -22,16 +22,18 @@ def of_table(path: Path) -> pd.DataFrame:
     Raises:
         UserError: when it cannot be read, says two things of one item, or none of its files is there.
     """
-    listed = below(manifest.read(path), path.parent)
-    own = [c for c in ("path", "first", "end") if c in listed]  # several ranges of one file are several items
-    twice = listed[listed.duplicated(own, keep=False)]
-    for what in ("label", "split") if len(twice) else ():
-        many = twice.groupby(own, dropna=False)[what].nunique() if what in twice else pd.Series(dtype=int)
+    listed = manifest.read(path)
+    own = [below(listed, path.parent)["path"], *(listed[c] for c in ("first", "end") if c in listed)]
+    twice = pd.concat(own, axis=1).duplicated(keep=False)  # several ranges of one file are several items
+    for what in ("label", "split") if twice.any() else ():
+        many = listed[what].groupby(own, dropna=False).nunique() if what in listed else pd.Series(dtype=int)
         if (many > 1).any():
             first = many.index[many > 1][0]
             name = first if isinstance(first, str) else first[0]
             raise UserError(f"{path} names {name} with several {what}s", f"give one row and one {what} an item")
-    items = _items(listed.groupby(own, dropna=False, sort=False).first().reset_index() if len(twice) else listed, path)
+    if twice.any():  # what one row does not tell of an item, another may
+        listed = listed.groupby([k.rename(f"own{i}") for i, k in enumerate(own)], dropna=False, sort=False).first()
+    items = _items(listed, path)
     _there(items, path)
     return items
 

@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 from unlabeled.confidence import calibration
 from unlabeled.deploy.decide import Limits
-from unlabeled.stats import resampled
+from unlabeled.stats import TABLE, resampled
 
 FEWEST = 10  # items of a part
 QUARTERS = 4  # parts that numbers are cut into which are mostly rare
@@ -64,28 +64,28 @@ def table(
     where = calibration.numbers(top)
     bins = np.eye(calibration.BINS)[where] * (top - right)[:, None]  # (N, bins)
     unit = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1].ravel()
-    draws = resampled(int(unit.max()) + 1, resamples, np.random.default_rng([seed, 51]))[:, unit]
-    weights = np.concatenate([np.ones((1, len(y))), draws])
+    parts = [(column, part) for column, values in columns.items() for part in _parts(values)]
+    if not parts:
+        return pd.DataFrame(columns=list(COLUMNS))
+    values = np.column_stack([np.ones(len(y)), *each.values(), bins])  # (N, 1 + metrics + bins)
+    masks = [np.ones(len(y), bool), *(_words(columns[column]) == part for column, part in parts)]
+    sums = _resummed(values, unit, masks, resamples, np.random.default_rng([seed, 51]))
 
-    def measure(mask: np.ndarray) -> dict[str, np.ndarray]:
-        w = weights * mask
-        total = w.sum(1)
-        safe = np.where(total > 0, total, np.nan)
-        out = {k: (w @ v) / safe for k, v in each.items()}
-        return out | {"ece": np.abs(w @ bins).sum(1) / safe}
+    def measure(sum_: np.ndarray) -> dict[str, np.ndarray]:
+        safe = np.where(sum_[:, 0] > 0, sum_[:, 0], np.nan)
+        out = {k: sum_[:, 1 + i] / safe for i, k in enumerate(each)}
+        return out | {"ece": np.abs(sum_[:, 1 + len(each) :]).sum(1) / safe}
 
     spread = {k: _spread(v, unit) for k, v in each.items()}
-    parts = [(column, part) for column, values in columns.items() for part in _parts(values)]
     rows = []
-    for column, part in parts:
-        mask = (_words(columns[column]) == part).astype(np.float64)
-        mine, others = measure(mask), measure(1 - mask)
+    for (column, part), mask, own in zip(parts, masks[1:], sums[1:], strict=True):
+        mine, others = measure(own), measure(sums[0] - own)
         sides = [len(np.unique(unit[mask == side])) for side in (1, 0)]
         for metric in METRICS:
             value, gap = mine[metric], mine[metric] - others[metric]
             low, high = _ends(metric, value, sides[0])
             alone = not np.isfinite(gap[0])  # there are no others
-            ends = np.full(2, np.nan) if alone else _apart(metric, value, others[metric], sides)
+            ends = np.full(2, np.nan) if alone or min(sides) < 2 else _apart(metric, value, others[metric], sides)
             inside = int(mask.sum())
             alike = 0.0 if alone or metric == "ece" else spread[metric] * (1 / inside + 1 / (len(y) - inside)) ** 0.5
             far = 0.0 if alone else abs(gap[0]) / max(float(np.nanstd(gap[1:])), alike, 1e-12)
@@ -93,6 +93,27 @@ def table(
             beyond = metric != "ece" and not lone and bool(far > norm.isf(0.025 / (len(parts) * (len(METRICS) - 1))))
             rows.append((column, part, int(mask.sum()), metric, value[0], low, high, gap[0], *ends, beyond))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _resummed(
+    values: np.ndarray, unit: np.ndarray, masks: Sequence[np.ndarray], resamples: int, random: np.random.Generator
+) -> list[np.ndarray]:
+    """Sums of values (N, K) under each mask (N,): of all items as they are, and of each resample of units (N,), a few
+    resamples at a time: (1 + R, K) each.
+    """
+    units = int(unit.max()) + 1
+    mine = [np.unique(unit[mask], return_inverse=True) for mask in masks]
+    each = [
+        np.column_stack([np.bincount(code, column[mask], len(some)) for column in values.T])
+        for (some, code), mask in zip(mine, masks, strict=True)
+    ]
+    out = [[one.sum(0)[None]] for one in each]
+    step = max(1, TABLE // units)
+    for at in range(0, resamples, step):
+        draws = resampled(units, min(step, resamples - at), random)
+        for found, (some, _), one in zip(out, mine, each, strict=True):
+            found.append(draws[:, some] @ one)
+    return [np.concatenate(found) for found in out]
 
 
 def banded(values: np.ndarray) -> np.ndarray:
@@ -124,7 +145,9 @@ def small(values: np.ndarray) -> list[str]:
 
 
 def _ends(metric: str, found: np.ndarray, units: int) -> tuple[float, float]:
-    """The 95 % interval of a figure of a part, from (1 + R,) the figure itself and its resamples."""
+    """The 95 % interval of a figure of a part, from (1 + R,) the figure itself and its resamples; of one unit none."""
+    if units < 2:
+        return float("nan"), float("nan")
     if metric in SHARES:
         return calibration.ends(found[1:], units)
     drawn = calibration.centred(found[1:], float(found[0])) if metric == "ece" else found[1:]

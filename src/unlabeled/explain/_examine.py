@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unlabeled import catalog
 from unlabeled.errors import UserError
-from unlabeled.explain import Complete, Explainer, Score, _faithful, _sanity
+from unlabeled.explain import Complete, Explainer, Score, _faithful, _places, _sanity
 from unlabeled.explain._questions import Lens
 
 DRAWS = 19  # random maps: to beat all of them happens to one in 20 by chance
@@ -43,6 +43,7 @@ class Found:
         likeness: (B,) rank correlation with the maps of random weights.
         missing: (B,) by which share the sum of the map misses the score's difference; None where none is promised.
         seconds: spent on the maps.
+        of: (B,) how many different moved maps there are of each item: fewer than were drawn where it is short.
     """
 
     name: str
@@ -51,11 +52,13 @@ class Found:
     likeness: np.ndarray
     missing: np.ndarray | None
     seconds: float
+    of: np.ndarray
 
     def beaten(self) -> np.ndarray:
         """How many of the moved maps it beats (B,), by the area under insertion less that under deletion."""
         own = self.faith.own.inserted - self.faith.own.deleted
-        return np.asarray(sum((own > m.inserted - m.deleted).astype(int) for m in self.faith.moved))
+        wins = [own > m.inserted - m.deleted for m in self.faith.moved]
+        return np.asarray(np.sum([win & (draw < self.of) for draw, win in enumerate(wins)], 0, dtype=int))
 
 
 def chosen(how: Sequence[str]) -> list[tuple[catalog.Spec, Explainer]]:
@@ -109,14 +112,23 @@ def examine(
             continue
         seconds = time.perf_counter() - began
         again = [explainer.explain(question.ask(other), other.encoder, views) for other in random]
-        likeness = _sanity.changed(maps, again) if again else np.full(len(views), np.nan)
+        likeness = _sanity.changed(maps, again, _places.inside(views)) if again else np.full(len(views), np.nan)
         faith = _faithful.faith(
             score, views, maps, value=question.value, scattered=scattered, draws=draws, seed=seed, nothing=none
         )
-        found.append(Found(str(spec), maps.cpu(), faith, likeness, _missing(explainer, score, views, maps), seconds))
+        missing = _missing(explainer, score, views, maps)
+        found.append(Found(str(spec), maps.cpu(), faith, likeness, missing, seconds, _different(views, draws)))
         if each is not None:
             each(1)
     return found, left
+
+
+def _different(views: Tensor, draws: int) -> np.ndarray:
+    """How many of so many moved maps are different ones, of each of the views (B,)."""
+    there = _places.inside(views)
+    if there is None:
+        return np.full(len(views), draws)
+    return np.array([min(draws, len(_faithful.shifts(int(count)))) for count in there.sum(1).tolist()])
 
 
 def _missing(explainer: Explainer, score: Score, views: Tensor, maps: Tensor) -> np.ndarray | None:

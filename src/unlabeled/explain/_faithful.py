@@ -4,7 +4,8 @@ Petsiuk et al. (2018, arXiv:1806.07421): hide the places a map holds for most im
 fast; show them first in a blurred item, and it should rise fast. The area under the curve is the figure. What differs:
 places are taken block by block, so that a fine map and a coarse one are cut alike, and no figure stands alone.
 Beside it stands that of random maps of the same item, of two kinds. `moved` is the same map, shifted to another place
-and wrapped at the edges: as coarse and as compact, but elsewhere. `scattered` takes blocks in random order, which is no
+and wrapped at the edges: as coarse and as compact, but elsewhere; what lies behind the end of a recording or a text is
+no place, and comes last in every order. `scattered` takes blocks in random order, which is no
 fair match for a coarse map: blocks strewn over a texture hide, or show, some of everything at once, a compact map one
 region after the other, wherever that is.
 """
@@ -100,8 +101,9 @@ def faith(
         seed: of the random maps, and of the order among blocks that a map holds for equal.
         nothing: the number that hides a word.
     """
-    own = curves(score, views, ranked(maps, seed), value=value, nothing=nothing)
-    elsewhere = [ranked(moved(maps, seed, draw), seed) for draw in range(draws)]
+    there = _places.inside(views)
+    own = curves(score, views, ranked(maps, seed, there), value=value, nothing=nothing)
+    elsewhere = [ranked(moved(maps, seed, draw, there), seed, there) for draw in range(draws)]
     strewn = scattered or scattered_curves(score, views, value=value, draws=draws, seed=seed, nothing=nothing)
     return Faith(
         own, tuple(curves(score, views, turns, value=value, nothing=nothing) for turns in elsewhere), tuple(strewn)
@@ -114,22 +116,49 @@ def scattered_curves(
     """Curves of blocks in random order, `draws` for each of the views (B, C, ...)."""
     source = torch.Generator().manual_seed(seed + 1)
     chance = torch.rand((draws, len(views), *_places.sides(views)), generator=source)
-    return tuple(curves(score, views, ranked(noise, seed), value=value, nothing=nothing) for noise in chance)
+    orders = [ranked(noise, seed, _places.inside(views)) for noise in chance]
+    return tuple(curves(score, views, turns, value=value, nothing=nothing) for turns in orders)
 
 
-def moved(maps: Tensor, seed: int, draw: int) -> Tensor:
-    """Maps (B, ...), each shifted by an eighth of every side or more, what leaves at an edge coming in at the other."""
+def moved(maps: Tensor, seed: int, draw: int, there: Tensor | None = None) -> Tensor:
+    """Maps (B, ...), each shifted by an eighth of every side or more, what leaves at an edge coming in at the other.
+
+    Of lines (B, T) each draw is another shift, until all there are were had (`shifts`); with `there` (B, T) the places
+    that are there change among themselves.
+    """
     out = []
     for item, own in enumerate(maps):
         chance = np.random.default_rng([seed, 73, draw, item])
-        steps = [int(chance.integers(-(-side // 8), side - side // 8 + 1)) for side in own.shape]
-        out.append(torch.roll(own, steps, tuple(range(own.ndim))))
+        if own.ndim > 1:
+            steps = [int(chance.integers(-(-side // 8), side - side // 8 + 1)) for side in own.shape]
+            out.append(torch.roll(own, steps, tuple(range(own.ndim))))
+            continue
+        some = torch.arange(len(own)) if there is None else there[item].cpu().nonzero()[:, 0]
+        order = np.random.default_rng([seed, 73, item]).permutation(shifts(len(some)))
+        rolled = own.clone()
+        if len(order):
+            rolled[some] = own[some].roll(int(order[draw % len(order)]))
+        out.append(rolled)
     return torch.stack(out)
 
 
-def ranked(maps: Tensor, seed: int = 0) -> Tensor:
-    """The turn of each block (B, ...), from 0 for the most important one; equal ones take turns by chance."""
+def shifts(places: int) -> np.ndarray:
+    """By how much a line of so many places can be shifted, an eighth or more from where it was.
+
+    >>> shifts(8).tolist(), shifts(1).tolist()
+    ([1, 2, 3, 4, 5, 6, 7], [])
+    """
+    least = max(1, -(-places // 8))
+    return np.arange(least, places - least + 1)
+
+
+def ranked(maps: Tensor, seed: int = 0, there: Tensor | None = None) -> Tensor:
+    """The turn of each block (B, ...), from 0 for the most important one; equal ones take turns by chance, and those
+    without a place that is there (B, T) come last.
+    """
     small = _places.pooled(maps)
+    if there is not None:
+        small = small.masked_fill(_places.pooled(there.float()) == 0, -torch.inf)
     blocks = small.flatten(1)
     shuffle = torch.rand(blocks.shape, generator=torch.Generator().manual_seed(seed)).argsort(1)
     order = shuffle.gather(1, blocks.gather(1, shuffle).argsort(dim=1, descending=True, stable=True))

@@ -39,6 +39,17 @@ def hidden(views: Tensor, how: Hide, nothing: int = 0) -> Tensor:
     return out
 
 
+def inside(views: Tensor) -> Tensor | None:
+    """Which moments of a recording, or words of a text, are there and not behind the end (B, T); None for pictures.
+
+    >>> inside(torch.tensor([[2, 7, 8, 3, 0]]))
+    tensor([[False,  True,  True, False, False]])
+    """
+    if not views.is_floating_point():
+        return hidden(views, "mean", -1) == -1
+    return views[:, 0] > 0.5 if views.ndim == 3 else None
+
+
 def blurred(views: Tensor) -> Tensor:
     """Views (B, C, ...) seen through a Gaussian an eighth of the side wide, mirrored at the edges."""
     out = views

@@ -15,24 +15,27 @@ from unlabeled.explain._places import pooled
 SAME = 0.5  # a rank correlation from which on a map is called the same
 
 
-def likeness(a: Tensor, b: Tensor) -> np.ndarray:
+def likeness(a: Tensor, b: Tensor, there: Tensor | None = None) -> np.ndarray:
     """Spearman's rank correlation (B,) of maps (B, ...) and others of the same items, in blocks; 0 for flat ones.
+
+    Blocks of which no place is there (B, T), as behind the end of a text, do not count.
 
     >>> import torch
     >>> likeness(torch.arange(8.0)[None], 2 * torch.arange(8.0)[None]).round(3).tolist()
     [1.0]
     """
     out = []
-    for first, second in zip(_blocks(a), _blocks(b), strict=True):
-        x, y = (rankdata(v) - (len(v) + 1) / 2 for v in (first, second))
+    counts = np.ones(_blocks(a).shape, bool) if there is None else _blocks(there.float()) > 0
+    for first, second, some in zip(_blocks(a), _blocks(b), counts, strict=True):
+        x, y = (rankdata(v[some]) - (some.sum() + 1) / 2 for v in (first, second))
         size = float(np.sqrt((x @ x) * (y @ y)))
         out.append(float(x @ y) / size if size > 0 else 0.0)
     return np.array(out)
 
 
-def changed(own: Tensor, drawn: Sequence[Tensor]) -> np.ndarray:
+def changed(own: Tensor, drawn: Sequence[Tensor], there: Tensor | None = None) -> np.ndarray:
     """Mean likeness (B,) of maps (B, ...) to those of encoders with random weights."""
-    return np.asarray(np.mean([likeness(own, other) for other in drawn], 0))
+    return np.asarray(np.mean([likeness(own, other, there) for other in drawn], 0))
 
 
 def words(name: str, correlation: float) -> str:

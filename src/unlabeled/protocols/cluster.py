@@ -43,7 +43,8 @@ class Cluster:
             UserError: when features and labels do not fit together, or features are not finite.
         """
         check_pairs(np.asarray(x), y)
-        pool = np.asarray(x if unlabelled is None or len(unlabelled) < len(x) else unlabelled, np.float32)
+        pool = np.asarray(x if unlabelled is None else unlabelled, np.float32)
+        pool = pool if len(pool) >= len(x) else np.concatenate([np.asarray(x, np.float32), pool])
         check_finite(pool)
         classes = len(np.unique(y))
         count = min(self.heaps or classes, len(pool))

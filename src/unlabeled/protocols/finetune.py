@@ -133,11 +133,13 @@ class Finetune:
         for name, share in (("layer_decay", layer_decay), ("keep", keep), ("crop", crop or 1.0)):
             if not 0 < share <= 1:
                 raise UserError(f"{name}={share:g} was given", "give a share above 0, up to 1")
+        if not 0 < lr < math.inf:
+            raise UserError(f"lr is {lr:g}", "give a number above 0")
         self.steps, self.batch_size, self.lr, self.encoder_lr = steps, batch_size, lr, encoder_lr
         self.epochs = epochs
         self.trials, self.views, self.smoothing, self.weight_decay = trials, views, smoothing, weight_decay
         self.layer_decay, self.keep, self.crop = layer_decay, keep, crop
-        least = {"epochs": 0, "steps": 0, "batch_size": 1, "lr": 0, "weight_decay": 0}
+        least = {"epochs": 0, "steps": 0, "batch_size": 1, "weight_decay": 0}
         most: dict[str, tuple[float, float]] = {"smoothing": (0, 1), "trials": (1, len(GRID))}
         check(self, most | {name: (low, math.inf) for name, low in least.items()})
         self.further: Items | None = None

@@ -14,11 +14,13 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.sparse.linalg import cg
 from scipy.special import entr
-from sklearn.neighbors import kneighbors_graph
+from sklearn.neighbors import NearestNeighbors, kneighbors_graph
 
 from unlabeled.errors import UserError
 from unlabeled.protocols import check_finite, check_pairs
 from unlabeled.protocols.linear import Linear
+
+SAME = 1e-5  # of its length, by which the features of one item may differ
 
 
 class Propagate:
@@ -63,7 +65,7 @@ class Propagate:
         """
         check_pairs(np.asarray(x), y)
         pool = np.zeros((0, x.shape[1]), np.float32) if unlabelled is None else np.asarray(unlabelled)
-        if len(pool) <= len(x):
+        if len(pool) <= len(x) and _among(pool, np.asarray(x)):
             self.probe = Linear().fit(x, y, groups=groups, seed=seed, unlabelled=unlabelled)
             return self
         check_finite(pool)
@@ -79,6 +81,15 @@ class Propagate:
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Class probabilities (M, classes) float32 of features (M, D)."""
         return self.probe.predict(x)
+
+
+def _among(pool: np.ndarray, x: np.ndarray) -> bool:
+    """Whether all features (M, D) are some of (N, D), but for what a batch of another size rounds otherwise."""
+    if not len(pool):
+        return True
+    check_finite(pool)
+    far = NearestNeighbors(n_neighbors=1).fit(x).kneighbors(pool)[0][:, 0]
+    return bool((far <= SAME * (1e-12 + np.linalg.norm(pool, axis=1))).all())
 
 
 def spread(features: np.ndarray, codes: np.ndarray, k: int, alpha: float) -> np.ndarray:

@@ -65,6 +65,8 @@ def find(places: Sequence[str]) -> list[Subject]:
     Raises:
         UserError: when a folder holds neither, a run is not finished, or the runs do not read pictures alike.
     """
+    if not places:
+        raise UserError("no run was given", "give the folder of one")
     out: list[Subject] = []
     for place in places:
         found = _of(Path(place))

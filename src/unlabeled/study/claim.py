@@ -34,6 +34,7 @@ def identity(data: Prepared) -> dict[str, str]:
         "test items": fingerprint(paths, data.test),
         "labels": fingerprint(labels, np.concatenate([data.labelled, data.test])),
         "contents": contents(data.store),
+        "groups": fingerprint(table.items["group"].fillna("").astype(str).tolist(), np.arange(len(table))),
     }
     if data.turns is not None:
         out["folds"] = fingerprint(data.turns.astype(str).tolist(), np.arange(len(data.turns)))

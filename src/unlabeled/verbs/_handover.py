@@ -17,7 +17,7 @@ from unlabeled.deploy.make import Start, make
 from unlabeled.deploy.model import worth
 from unlabeled.errors import UserError
 from unlabeled.settings import Handover
-from unlabeled.shift.subjects import Subject
+from unlabeled.shift.subjects import Subject, find
 from unlabeled.study.conduct import check_labels
 from unlabeled.study.plan import folder_name, needs
 from unlabeled.study.turns import without_labelled
@@ -86,6 +86,28 @@ def assembled(subjects: Sequence[Subject], protocol: catalog.Spec, members: int)
             "pretrain with other seeds and give all the runs, or take --protocol finetune",
         )
     return [subjects[i % len(subjects)] for i in range(wanted)]
+
+
+def runs_of(places: Sequence[str]) -> list[Subject]:
+    """The runs that a model is to be made of; the folder of a study gives all seeds of its one method.
+
+    Raises:
+        UserError: when there are none, or a study holds several methods.
+    """
+    for place in places:
+        found = [s for s in find([place]) if s.folder is not None]
+        if len(arms := sorted({s.arm for s in found})) > 1:
+            what = f"{place} holds runs of several methods ({', '.join(arms)})"
+            raise UserError(what, f"give those of one, such as {found[0].folder}")
+    return [s for s in find(places) if s.folder is not None]
+
+
+def learnt(subjects: Sequence[Subject]) -> str:
+    """How the runs were pretrained: method, steps and seeds of each kind."""
+    seeds: dict[str, list[str]] = {}
+    for s in subjects:
+        seeds.setdefault(f"{s.recipe.method}, {s.recipe.steps} steps", []).append(str(s.recipe.seed))
+    return "; ".join(f"{how}, seed{'s' if len(some) > 1 else ''} {', '.join(some)}" for how, some in seeds.items())
 
 
 def hand_over(

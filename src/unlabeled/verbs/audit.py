@@ -16,7 +16,7 @@ from unlabeled.data.scan import scan
 from unlabeled.data.source import file_of
 from unlabeled.data.splits import unit_numbers
 from unlabeled.data.stream import stream
-from unlabeled.data.table import Table
+from unlabeled.data.table import SPLIT_WORDS, SPLITS, Table
 from unlabeled.deploy import fairness, figures
 from unlabeled.deploy.card import show
 from unlabeled.deploy.engines import gathered
@@ -110,15 +110,18 @@ def audit(
     Example:
         unlabeled audit brain.ul scans.csv --by site,sex --worse all
     """
+    part = SPLIT_WORDS.get(split.lower(), split)
+    if part not in (*SPLITS, "all"):
+        raise UserError(f'there is no split "{split}"', f"take all, or one of {', '.join(SPLITS)}")
     loaded = load_model(model, engine=engine)
     kinds = known(loaded, worse) if worse else []
     if items < 1:
         raise UserError(f"{items} items were to be made worse", "give one or more")
     table = as_stored(scan(data), loaded.prep)
     columns = {name: column(table, data, name) for name in by}
-    rows = table.rows(labelled=True) if split == "all" else table.rows(split, labelled=True)
+    rows = table.rows(*([] if part == "all" else [part]), labelled=True)
     left: tuple[str, ...] = ()
-    if split == "all" or not len(rows):
+    if part == "all" or not len(rows):
         rows, left = table.rows(labelled=True), (SEEN,)
     ours = table.items["label"].isin(loaded.classes).to_numpy()
     if not ours[rows].all():

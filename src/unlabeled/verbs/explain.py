@@ -197,7 +197,7 @@ def _row(found: Found, number: int) -> dict[str, Any]:
         "insertion": float(own.inserted[number]), "deletion_gain": float(lower[number]),
         "insertion_gain": float(higher[number]), "deletion_gain_scattered": float(strewn[0][number]),
         "insertion_gain_scattered": float(strewn[1][number]), "beats": int(found.beaten()[number]),
-        "of": len(found.faith.moved), "likeness": float(found.likeness[number]), "seconds": round(found.seconds, 2),
+        "of": int(found.of[number]), "likeness": float(found.likeness[number]), "seconds": round(found.seconds, 2),
         "missing": None if found.missing is None else float(found.missing[number]),
     }  # fmt: skip
 

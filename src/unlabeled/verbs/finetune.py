@@ -7,9 +7,9 @@ from unlabeled import catalog
 from unlabeled.deploy.make import Start
 from unlabeled.errors import UserError
 from unlabeled.settings import Handover, Training
-from unlabeled.shift.subjects import data_for, find
+from unlabeled.shift.subjects import data_for
 from unlabeled.training.devices import open_device
-from unlabeled.verbs._handover import Made, assembled, flags, hand_over, place, saw
+from unlabeled.verbs._handover import Made, assembled, flags, hand_over, learnt, place, runs_of, saw
 
 
 def finetune(
@@ -46,16 +46,14 @@ def finetune(
         raise UserError(f"seed is {seed}", "give 0 or more")
     folder = place(out, data)
     places = [r for r in run.split(",") if r]
-    subjects = [s for s in find(places) if s.folder is not None]
+    subjects = runs_of(places)
     spec = catalog.parse("protocols", protocol)
     members = assembled(subjects, spec, handover.members)
     device = open_device(training)
     prepared, notes = data_for(data, subjects)
     recipe = members[0].recipe
-    seeds = ", ".join(str(m.recipe.seed) for m in subjects)
-    words = f"{recipe.method}, {recipe.steps} steps, seed{'s' if len(subjects) > 1 else ''} {seeds}"
     encoder, *others = [m.encoder() for m in members]
-    start = Start(encoder, recipe, False, words, tuple(notes or [saw(prepared, subjects)]), tuple(others))
+    start = Start(encoder, recipe, False, learnt(subjects), tuple(notes or [saw(prepared, subjects)]), tuple(others))
     command = ["unlabeled", "finetune", run, data, "--labels", f"{labels:g}", "--protocol", str(spec)]
     command += ["--seed", str(seed), "--out", str(folder), *flags(handover)]
     told = {"command": shlex.join(command), "data": data, "seed": seed}

@@ -201,7 +201,11 @@ def _related(subjects: Sequence[Subject], prepared: Prepared, kinds: Sequence[st
 def _weights(s: Subject) -> dict[str, Any]:
     """What a subject's figures depend on; random weights do not depend on the method that they stand beside."""
     numbers = s.recipe.numbers()
-    return numbers if s.kind == "trained" else {k: v for k, v in numbers.items() if k not in ("method", "steps")}
+    if s.kind == "trained" and s.folder is not None:
+        own = Run.open(s.folder).config
+        return numbers | {"texts": own.get("wording", {}), "items of the run": own.get("items")}
+    text = catalog.wording(s.recipe.encoder.name)
+    return {k: v for k, v in numbers.items() if k not in ("method", "steps")} | ({"text": text} if text else {})
 
 
 def _claim(bench: Bench, data: str, subjects: Sequence[Subject], asked: Mapping[str, Any]) -> None:

@@ -35,18 +35,19 @@ def section(found: Any) -> Section:
     rows = []
     for number, item in enumerate(f["items"]):
         mine = {r["explainer"]: r for r in f["explainers"] if r["item"] == number}
+        good = {name: r["beats"] == r["of"] > 0 for name, r in mine.items()}
         if "words" in item:
             values = found.arrays("maps.npz")
             told = [
                 {"name": name, "beats": mine[name]["beats"], "of": mine[name]["of"],
-                 "good": mine[name]["beats"] == mine[name]["of"], "words": _shaded(item["words"], values[name][number])}
+                 "good": good[name], "words": _shaded(item["words"], values[name][number])}
                 for name in found.names
             ]  # fmt: skip
             rows.append({"name": short(item), "label": item["label"], "texts": told, "maps": []})
             continue
         maps = [
             {"name": name, "picture": uri(arrays[f"heat/{name}"][number]), "beats": mine[name]["beats"],
-             "of": mine[name]["of"], "good": mine[name]["beats"] == mine[name]["of"]}
+             "of": mine[name]["of"], "good": good[name]}
             for name in found.names
         ]  # fmt: skip
         rows.append({
