@@ -367,3 +367,13 @@ def test_domains_that_would_share_their_files_are_refused(cameras: Path, tmp_pat
     assert [c.target for c in crossings(ready, ["lamp +", "plain", "plain"])] == ["lamp +", "plain"]
     with pytest.raises(UserError, match=r'"lamp \+" and "lamp \?" are too alike'):
         crossings(ready, ["all"])
+
+
+@pytest.mark.parametrize(
+    "text", ['{"simclr": 4, "budget": {"steps": 4, "epochs": null, "minutes": null}}', '{"steps": ']
+)
+def test_the_pace_of_another_verb_or_a_torn_one_is_one_line(cameras: Path, tmp_path: Path, text: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "pace.json").write_text(text)
+    with pytest.raises(UserError, match=r"of another verb; take another --out|cannot read .*pace\.json"):
+        transfer(str(cameras), setup=Setup(size=16, out=str(tmp_path / "out")), budget=Budget(steps=4))

@@ -1,5 +1,7 @@
 """What comes next and what is missing: windows that keep to their part, maps like scikit-learn's, rules by hand."""
 
+import json
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -249,6 +251,25 @@ def test_runs_of_one_method_are_one_arm_only_as_seeds_of_one_encoder(tides: Path
     np.testing.assert_allclose(table["difference"], gap, atol=1e-9)
     with pytest.raises(UserError, match="are both of autoencoder with the seed 0"):
         impute([runs[0], runs[0]], str(tides), shares=(0.25,), out=str(tmp_path / "in"), training=TRAINING)
+
+
+def test_each_run_sees_the_data_in_units_of_its_own(tides: Path, run: Path, tmp_path: Path) -> None:
+    """Seeds that held out other items have measured another mean: their order must not matter."""
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    config = json.loads((other / "config.json").read_text())
+    config["recipe"] |= {"seed": 1, "mean": [m + 1.5 for m in config["recipe"]["mean"]]}
+    (other / "config.json").write_text(json.dumps(config))
+    told = []
+    for number, runs in enumerate(([str(run), str(other)], [str(other), str(run)])):
+        out = [str(tmp_path / f"{verb}{number}") for verb in ("ahead", "gaps")]
+        for found in (
+            forecast(runs, str(tides), horizons=(4,), out=out[0], training=TRAINING),
+            impute(runs, str(tides), shares=(0.25,), out=out[1], training=TRAINING),
+        ):
+            table = found.summary[found.summary["metric"] == "mse"].set_index("arm")["mean"]
+            told.append(table[["autoencoder", "random"]].tolist())
+    np.testing.assert_allclose(told[0], told[2], rtol=1e-6)
+    np.testing.assert_allclose(told[1], told[3], rtol=1e-6)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 
+from unlabeled.alone import alone
 from unlabeled.anomaly import _masks
 from unlabeled.data.scan import scan
 from unlabeled.deploy.inspector import Inspector
@@ -227,3 +228,17 @@ def test_masks_are_found_by_name_and_read_as_they_are(tiles: Path, tmp_path: Pat
 def test_labels_without_a_word_for_good_say_nothing(digits: Path) -> None:
     table = scan(digits / "test")
     assert set(_masks.kinds(table, table.rows())) == {None}
+
+
+def test_masks_in_the_test_folder_are_no_items(tiles: Path, cache: Path) -> None:
+    shutil.copytree(tiles / "test", cache / "here")
+    shutil.copytree(tiles / "ground_truth", cache / "here" / "ground_truth")
+    seen = found(tiles, cache / "out", on=str(cache / "here"), detector="planted(pictures=20,epochs=1,width=4)")
+    kinds = {path.name for path in (tiles / "test").iterdir()}
+    assert set(seen.table["label"]) == kinds and len(seen.table) == len(list((tiles / "test").rglob("*.*")))
+    assert "pixels" in seen.figures
+
+
+def test_two_calls_do_not_write_into_one_folder(tiles: Path, cache: Path) -> None:
+    with alone(cache / "out"), pytest.raises(UserError, match="another process is writing into"):
+        found(tiles, cache / "out", detector="planted(pictures=20,epochs=1,width=4)")

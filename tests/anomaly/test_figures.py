@@ -221,3 +221,16 @@ def test_every_group_counts_for_one_where_there_are_enough() -> None:
         p = threshold.p_values(tried, good, weight)
         np.testing.assert_allclose(p, slow)
         assert (threshold.flagged(p, 0.1) == (tried > threshold.threshold(good, 0.1, weight))).all()
+
+
+def test_a_kind_that_is_called_all_does_not_hide_the_others() -> None:
+    scores = np.array([0.1, 0.2, 0.9, 0.15, 0.8, 0.9])
+    kinds = ["", "", "all", "all", "crack", "crack"]
+    told, same = (figures.images(scores, names, 0.5) for names in (kinds, [k.replace("all", "dent") for k in kinds]))
+    assert told["all"] == same["all"] and told["all (a kind)"] == same["dent"]
+    pixels = figures.Pixels()
+    for kind in ("", "all", "crack"):
+        mask = np.zeros((4, 4), bool)
+        mask[0, : len(kind)] = True
+        pixels.add(np.arange(16.0).reshape(4, 4) * (kind == "all"), mask, kind)
+    assert pixels.figures()["all"]["regions"] == 2 and pixels.figures()["all (a kind)"]["regions"] == 1

@@ -17,7 +17,7 @@ from unlabeled import UserError, cli
 from unlabeled.alone import alone
 from unlabeled.data.prepare import prepare
 from unlabeled.settings import Augmentation, Budget, Setup, Training
-from unlabeled.study import fits
+from unlabeled.study import conduct, fits
 from unlabeled.study.pace import TRIALS
 from unlabeled.training.devices import open_device
 from unlabeled.training.loop import embed as embed_rows
@@ -295,8 +295,11 @@ def test_nothing_is_embedded_by_a_run_that_has_not_begun(digits: Path, tmp_path:
         embed(str(trained.folder), str(digits / "test" / "3"))
 
 
-def test_what_came_later_has_no_share_of_the_minutes(digits: Path, tmp_path: Path) -> None:
+def test_what_came_later_has_no_share_of_the_minutes(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its pretraining would be shorter than that of the others, and its fine-tuning as long as it likes."""
+    monkeypatch.setattr(conduct, "TIMED", 20)  # fewer than the first class has: a step is timed on items of both
     data = tmp_path / "data"
     for digit in "01":
         shutil.copytree(digits / "test" / digit, data / digit)
@@ -309,11 +312,14 @@ def test_what_came_later_has_no_share_of_the_minutes(digits: Path, tmp_path: Pat
         )  # fmt: skip
 
     minutes, steps = Budget(minutes=0.01), Budget(steps=3)
+    few(minutes, ("simclr", "moco"), ("linear",))
     few(minutes, ("simclr",), ("linear",))
+    few(minutes, ("simclr", "moco"), ("linear",))  # a narrower call has not taken its share away
     with pytest.raises(UserError, match=r"0\.01 minutes were shared without vicreg; .*--steps"):
         few(minutes, ("simclr", "vicreg"), ("linear",))
     with pytest.raises(UserError, match=r"0\.01 minutes were shared without the fine-tuning of simclr"):
         few(minutes, ("simclr",), ("linear", "finetune"))
+    few(Budget(minutes=0.02), ("simclr",), ("linear", "finetune"))
     few(steps, ("simclr",), ("linear",))
     found = few(steps, ("simclr", "vicreg"), ("linear",))  # as many steps for each: nothing is shared
     assert {"simclr", "vicreg"} < set(found.summary["arm"])

@@ -23,11 +23,13 @@ from unlabeled.data.series import SeriesPrep
 from unlabeled.data.table import Table
 from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
+from unlabeled.modalities import Modality
 from unlabeled.training.devices import Device
 from unlabeled.training.run import Run
 
 LONGEST_SEASON = 400  # steps up to which a season is looked for
 LINEAR = "linear"
+MOST, FEWEST, VALUES = 5000, 500, 200_000  # windows of a part: fewer of many variables, whose futures fill the memory
 Parts = Mapping[str, np.ndarray]  # by train, val, test
 
 
@@ -71,8 +73,7 @@ def forecast(runs: Sequence[Run], table: Table, horizons: Sequence[int], device:
     horizons = tuple(dict.fromkeys(horizons))
     prep = same_prep(runs)
     names, count = prep.variables, len(prep.variables)
-    found = w.parts(table, prep, max(horizons), stride)
-    looks = runs[0].recipe.looks()
+    found = w.parts(table, prep, max(horizons), stride, max(FEWEST, min(MOST, VALUES // count)))
     mean, spread = w.usual(found["train"], count)
     units = {name: w.scaled(part, mean, spread) for name, part in found.items()}
     season = season_of(units["train"], count)
@@ -97,7 +98,7 @@ def forecast(runs: Sequence[Run], table: Table, horizons: Sequence[int], device:
             plain[h] = _by_variable(inputs, history, units, levels, h)
             told(LINEAR, 0, plain[h]["test"])
             bar.advance(1, LINEAR)
-        for arm, seed, encoder in todo:
+        for arm, seed, encoder, looks in todo:
             adds = [False] if arm.startswith(RANDOM) else [False, True]  # what the features add to the plain rule
             cases = [(h, plus) for h in horizons for plus in adds]
             starts = [plain[h] if plus else levels for h, plus in cases]
@@ -166,13 +167,15 @@ def called(runs: Sequence[Run]) -> list[str]:
     return out
 
 
-def arms_of(runs: Sequence[Run]) -> list[tuple[str, int, Encoder]]:
-    """Name, seed and encoder of every run, and of every encoder as it starts."""
-    out = [(name, run.recipe.seed, run.encoder()) for name, run in zip(called(runs), runs, strict=True)]
+def arms_of(runs: Sequence[Run]) -> list[tuple[str, int, Encoder, Modality]]:
+    """Name, seed, encoder and looks (its own mean and spread) of every run, and of every encoder as it starts."""
+    named = zip(called(runs), runs, strict=True)
+    out = [(name, run.recipe.seed, run.encoder(), run.recipe.looks()) for name, run in named]
     kinds = {str(run.recipe.encoder) for run in runs}
     starts = {(str(run.recipe.encoder), run.recipe.seed): run.recipe for run in runs}
     for (spec, seed), recipe in starts.items():
-        out.append((RANDOM if len(kinds) == 1 else f"{RANDOM}[{spec}]", seed, recipe.build_encoder().eval()))
+        name = RANDOM if len(kinds) == 1 else f"{RANDOM}[{spec}]"
+        out.append((name, seed, recipe.build_encoder().eval(), recipe.looks()))
     return out
 
 

@@ -76,7 +76,6 @@ def impute(
     prep = same_prep(runs)
     count = len(prep.variables)
     found = w.parts(table, prep, 0, max(1, prep.size // 4), 2000)
-    looks = runs[0].recipe.looks()
     mean, spread = w.usual(found["train"], count)
     told: list[tuple[str, float, int, np.ndarray, np.ndarray]] = []
     shown: dict[str, np.ndarray] = {}
@@ -95,7 +94,7 @@ def impute(
             given = seen if prep.missing else {n: _bridged(part, count) for n, part in seen.items()}
             if share == max(shares):
                 shown |= {"true": true["test"][pick], "hidden": masks["test"][pick]}
-            for arm, seed, encoder in todo:
+            for arm, seed, encoder, looks in todo:
                 start = {n: np.zeros_like(x) for n, x in true.items()}
                 if encoder.apart:
                     units = {n: w.scaled(part, mean, spread) for n, part in given.items()}

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from unlabeled import stats
 from unlabeled.errors import UserError
@@ -66,11 +67,12 @@ def sentence(
     """
     part = table[table["metric"] == "mse"]
     details, won, level = [], [], []
+    wider = float(norm.isf(0.025 / max(1, len(set(arms)))) / norm.isf(0.025))  # the best of several arms is tested
     for value, rows in part.groupby(by, sort=True):
         best = rows.sort_values("mean").iloc[0]
         mine = rows[rows["arm"].isin(arms)].sort_values("mean").iloc[0]
         gap = f"{mine['difference']:+.3f} ({_ends(mine['difference_low'], mine['difference_high'])})"
-        won.append(bool(mine["difference_high"] < 0))
+        won.append(bool(mine["difference"] + wider * (mine["difference_high"] - mine["difference"]) < 0))
         fresh = rows[rows["arm"].str.startswith(RANDOM) & ~rows["arm"].isin(arms)]
         level.append(won[-1] and bool((fresh["mean"] <= mine["mean"]).any()))
         details.append(

@@ -127,7 +127,7 @@ def images(
     """
     names = np.asarray(kinds, dtype=object)
     good = names == ""
-    parts = {"all": ~good} | {k: names == k for k in sorted(set(kinds) - {""})}
+    parts = {"all": ~good} | {_named(k): names == k for k in sorted(set(kinds) - {""})}
     units = np.arange(len(names)) if groups is None else groups
     out = {}
     for name, ill in parts.items():
@@ -213,7 +213,13 @@ class Pixels:
             return {}
         good = np.sort(np.concatenate(self.good))
         parts: dict[str, Iterable[np.ndarray]] = {"all": [r for kind in self.regions.values() for r in kind]}
-        return {k: _pixels(list(v), good) for k, v in (parts | dict(sorted(self.regions.items()))).items()}
+        parts |= {_named(kind): regions for kind, regions in sorted(self.regions.items())}
+        return {k: _pixels(list(v), good) for k, v in parts.items()}
+
+
+def _named(kind: str) -> str:
+    """A kind beside the figures of all of them."""
+    return "all (a kind)" if kind == "all" else kind
 
 
 def _pixels(regions: Sequence[np.ndarray], good: np.ndarray) -> dict[str, float]:

@@ -13,6 +13,7 @@ from unlabeled import config, progress
 from unlabeled.alone import alone
 from unlabeled.data import doctor
 from unlabeled.data.prepare import Prepared
+from unlabeled.data.splits import nested_draws
 from unlabeled.errors import UserError
 from unlabeled.settings import Budget
 from unlabeled.study import causal, gallery, pace, record, turns
@@ -196,6 +197,10 @@ def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]], times: int
             f"{study.folder} holds a study whose {study.budget.minutes:g} minutes were shared without {late}",
             "take another --out, or give --steps, as many for each",
         )
+    each_arm = len(study.seeds) * times
+    if study.budget.minutes is not None and (before := known.get("trainings", each_arm)) < each_arm:
+        told = f"{study.budget.minutes:g} minutes were shared by {progress.count(before, 'training')} of each arm"
+        progress.say(f"mind: {told}; {each_arm} take about {each_arm / before:.1f} times as long")
     items, device = Items(study.prepared.store, study.prepared.learning), study.device
     methods = [a for a in study.arms if a.kind == "method"]
     minutes = study.budget.minutes
@@ -203,11 +208,15 @@ def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]], times: int
     made: dict[str, Any] = {a.name: known.get(a.name) or pace.steps(each, a.recipe, items, device) for a in methods}
     fits = dict(known.get("fits", {}))
     if minutes is not None and "fits" not in known:
-        some = study.prepared.labelled[:TIMED]
+        rows = study.prepared.labelled
+        many = float(min(TIMED, len(rows)))  # of every class
+        some = nested_draws(study.prepared.table.labels, rows, [many], 1, 0)[0][many] if many > 1 else rows
         y = study.prepared.table.labels[some]
         todo = cells(study.arms, draws, study.seeds)
         fits = pace.fits(minutes, study.arms, todo, Items(study.prepared.store, some), y, device, times)
-    record.write_json(path, made | {"fits": fits, "budget": budget})
+    record.write_json(
+        path, known | made | {"fits": fits, "budget": budget, "trainings": known.get("trainings", each_arm)}
+    )
     arms = [replace(a, recipe=a.recipe.with_steps(made[a.name])) if a.kind == "method" else a for a in study.arms]
     return arms, fits
 

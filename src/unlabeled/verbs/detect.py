@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from unlabeled import catalog, progress
-from unlabeled.anomaly import Crossed, Detector, _figures, _inspect, _kept, _shots, _threshold
+from unlabeled.alone import alone
+from unlabeled.anomaly import Crossed, Detector, _figures, _inspect, _kept, _masks, _shots, _threshold
 from unlabeled.anomaly._course import Recordings
 from unlabeled.anomaly._kept import Judge
 from unlabeled.anomaly._strips import stem
@@ -142,64 +143,70 @@ def detect(
         ill = sum(bool(k) for k in tested.kinds)
         if shots and ill <= max(shots):
             raise UserError(f"{on} has {ill} faulty items and {max(shots)} shots were asked for", "ask for fewer")
-        judge = _good.judge(ready, spec, finder, folder, budget, device, shots=bool(shots), seed=setup.seed)
-        judge = replace(judge, about={**judge.about, "rate": rate})
-        judge.save(folder)
-    table, kinds, usual = tested.table, tested.kinds, judge.usual
-    faulty = np.array([bool(k) for k in kinds])
-    weight = _threshold.weights(judge.units, len(usual.scores), rate)
-    line = _threshold.threshold(usual.scores, rate, weight)
-    with progress.bar(judge.detector, len(table)) as bar:
-        seen = tested.look(judge.finder, replace(judge.eye, each=bar.advance), usual, folder / "maps")
-    p = _threshold.p_values(seen.scores, usual.scores, weight)
-    flags = _threshold.flagged(p, rate)
-    figures: dict[str, Any] = {
-        **judge.about, "detector": judge.detector, "modality": table.modality, "rate": rate, "threshold": line,
-        "items": len(table), "flagged": int(flags.sum()), "groups": _threshold.vouching(judge.units, rate),
-        "good": sum(k == "" for k in kinds), "faulty": int(faulty.sum()),
-        "command": _command(good, on, run, "" if old else judge.detector, rate, setup.seed),
-    }  # fmt: skip
-    if any(k == "" for k in kinds):
-        is_good = np.array([k == "" for k in kinds])
-        own = overlap = judge.about["stride"] / judge.recipe.size if table.modality == "series" else 1.0
-        if table.modality == "image" and (units := unit_numbers(table, np.flatnonzero(is_good))) is not None:
-            own = len(np.unique(units)) / len(units)  # pictures of one part are flagged together
-        kept = len(weight if judge.units is None else np.unique(judge.units))
-        hits, n = int(flags[is_good].sum()), int(is_good.sum())
-        figures["false_alarms"] = _figures.share_with_interval(hits, n, own) | {
-            "beyond": _threshold.beyond(min(own, 1.0) * hits, min(own, 1.0) * n, min(overlap, 1.0) * kept, rate)
-        }
-        if faulty.any():
-            known = np.array([k is not None for k in kinds])
-            figures["images"] = _figures.images(
-                seen.scores[known], [k for k in kinds if k is not None], line,
-                groups=unit_numbers(table, np.flatnonzero(known)), own=min(overlap, 1.0),
-            )  # fmt: skip
-            figures["pixels"] = seen.pixels.figures()
-            figures["unmasked"] = seen.unmasked
-    if shots and seen.places and usual.places:
-        known_rows = np.flatnonzero([k is not None for k in kinds])
-        groups = unit_numbers(table, known_rows)
-        figures["shots"] = _shots.gain(
-            usual.places, seen.places[known_rows], faulty[known_rows], shots, groups=groups, seed=setup.seed
+    with alone(folder, device.lead):  # of two that wrote here at once each would leave a part
+        if not old:
+            judge = _good.judge(ready, spec, finder, folder, budget, device, shots=bool(shots), seed=setup.seed)
+            judge = replace(judge, about={**judge.about, "rate": rate})
+            judge.save(folder)
+        table, kinds, usual = tested.table, tested.kinds, judge.usual
+        faulty = np.array([bool(k) for k in kinds])
+        weight = _threshold.weights(judge.units, len(usual.scores), rate)
+        line = _threshold.threshold(usual.scores, rate, weight)
+        with progress.bar(judge.detector, len(table)) as bar:
+            seen = tested.look(judge.finder, replace(judge.eye, each=bar.advance), usual, folder / "maps")
+        p = _threshold.p_values(seen.scores, usual.scores, weight)
+        flags = _threshold.flagged(p, rate)
+        figures: dict[str, Any] = {
+            **judge.about, "detector": judge.detector, "modality": table.modality, "rate": rate, "threshold": line,
+            "items": len(table), "flagged": int(flags.sum()), "groups": _threshold.vouching(judge.units, rate),
+            "good": sum(k == "" for k in kinds), "faulty": int(faulty.sum()),
+            "command": _command(good, on, run, "" if old else judge.detector, rate, setup.seed),
+        }  # fmt: skip
+        if any(k == "" for k in kinds):
+            is_good = np.array([k == "" for k in kinds])
+            series = table.modality == "series"
+            overlap = judge.about["stride"] / judge.recipe.size if series else 1.0  # of the windows kept apart
+            own = apart = (setup.stride or judge.about["stride"]) / judge.recipe.size if series and old else overlap
+            if table.modality == "image" and (units := unit_numbers(table, np.flatnonzero(is_good))) is not None:
+                own = len(np.unique(units)) / len(units)  # pictures of one part are flagged together
+            kept = len(weight if judge.units is None else np.unique(judge.units))
+            hits, n = int(flags[is_good].sum()), int(is_good.sum())
+            figures["false_alarms"] = _figures.share_with_interval(hits, n, own) | {
+                "beyond": _threshold.beyond(min(own, 1.0) * hits, min(own, 1.0) * n, min(overlap, 1.0) * kept, rate)
+            }
+            if faulty.any():
+                known = np.array([k is not None for k in kinds])
+                figures["images"] = _figures.images(
+                    seen.scores[known], [k for k in kinds if k is not None], line,
+                    groups=unit_numbers(table, np.flatnonzero(known)), own=min(apart, 1.0),
+                )  # fmt: skip
+                figures["pixels"] = seen.pixels.figures()
+                figures["unmasked"] = seen.unmasked
+        if shots and seen.places and usual.places:
+            known_rows = np.flatnonzero([k is not None for k in kinds])
+            groups = unit_numbers(table, known_rows)
+            figures["shots"] = _shots.gain(
+                usual.places, seen.places[known_rows], faulty[known_rows], shots, groups=groups, seed=setup.seed
+            )
+        frame = pd.DataFrame(
+            {
+                "path": table.items["path"], "score": seen.scores, "p_value": p, "flagged": flags,
+                "label": pd.Series([("good" if k == "" else k) for k in kinds], dtype="str"),
+            }
+        )  # fmt: skip
+        if table.modality == "image":
+            frame["map"] = [f"maps/{row:05d}.png" for row in range(len(table))]
+        folder.mkdir(parents=True, exist_ok=True)
+        figures |= tested.show(folder, frame, judge.eye)
+        figures["sentence"], figures["details"], limits = told(figures, bool(judge.about["unseen"]))
+        if isinstance(tested, Recordings):
+            limits += tested.odd(judge.recipe.mean, judge.recipe.std)
+        figures["limits"] = limits + _left_out(table)
+        _write(folder, frame, figures, usual.scores)
+        done = page.publish(
+            Inspected(folder), ORDER, folder / "report.html", name=Path(on).resolve().name, title="faults"
         )
-    frame = pd.DataFrame(
-        {
-            "path": table.items["path"], "score": seen.scores, "p_value": p, "flagged": flags,
-            "label": pd.Series([("good" if k == "" else k) for k in kinds], dtype="str"),
-        }
-    )  # fmt: skip
-    if table.modality == "image":
-        frame["map"] = [f"maps/{row:05d}.png" for row in range(len(table))]
-    folder.mkdir(parents=True, exist_ok=True)
-    figures |= tested.show(folder, frame, judge.eye)
-    figures["sentence"], figures["details"], limits = told(figures, bool(judge.about["unseen"]))
-    if isinstance(tested, Recordings):
-        limits += tested.odd(judge.recipe.mean, judge.recipe.std)
-    figures["limits"] = limits + _left_out(table)
-    _write(folder, frame, figures, usual.scores)
-    done = page.publish(Inspected(folder), ORDER, folder / "report.html", name=Path(on).resolve().name, title="faults")
-    return Detected(folder, frame, figures, done)
+        return Detected(folder, frame, figures, done)
 
 
 def _idle(detector: str, run: str | None, needs: str, given: Sequence[str]) -> str:
@@ -286,7 +293,18 @@ def _tested(
         )
     if table.modality == "series":
         return Recordings.open(table, SeriesPrep(**recipe.prep), stride, shortest)
+    table = _without_masks(table, masks)
     return _inspect.Pictures.open(table, Prep(**recipe.prep), masks)
+
+
+def _without_masks(table: Table, masks: str | None) -> Table:
+    """The items that are no masks: `ground_truth/` may lie inside the test folder."""
+    place = _masks.folder(table, masks)
+    if place is None:
+        return table
+    inside = [(table.folder / path).resolve().is_relative_to(place.resolve()) for path in table.items["path"]]
+    items = table.items[~np.array(inside, bool)].reset_index(drop=True)
+    return replace(table, items=items) if 0 < len(items) < len(table) else table
 
 
 def _write(folder: Path, frame: pd.DataFrame, figures: Mapping[str, Any], usual: np.ndarray) -> None:

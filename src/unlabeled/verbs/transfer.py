@@ -28,6 +28,7 @@ from unlabeled.study.plan import PLAIN, Arm, arms, check_arms, folder_name, need
 from unlabeled.study.record import write_csv, write_json
 from unlabeled.training.devices import Device, open_device
 from unlabeled.training.loop import Items
+from unlabeled.training.run import read_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,9 +227,10 @@ def _steps(folder: Path, budget: Budget, crossing: Crossing, plan: Sequence[Arm]
     """Optimizer steps of every training; found once, so that a call that goes on makes as many."""
     path = folder / "pace.json"
     if path.is_file():
-        known = json.loads(path.read_text("utf-8"))
-        if known["budget"] != asdict(budget):
-            raise UserError(f"{folder} holds results of another budget", "take another --out, or delete the folder")
+        known = read_json(path)
+        if known.get("budget") != asdict(budget) or not isinstance(known.get("steps"), int):
+            what = f"{folder} holds results of another budget, or of another verb"
+            raise UserError(what, "take another --out, or delete the folder")
         return int(known["steps"])
     items = Items(crossing.source.store, crossing.source.learning)
     each = budget if budget.minutes is None else Budget(minutes=budget.minutes / runs)
@@ -251,7 +253,7 @@ def _claim(folder: Path, todo: Sequence[Crossing], plan: dict[str, list[Arm]], d
             )
     names = {name for a in plan[todo[0].target] for name in (a.recipe.method.name, a.recipe.encoder.name)}
     mine |= {f"the text of {name}": code for name in sorted(names) if (code := catalog.wording(name))}
-    old = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    old = read_json(path) if path.is_file() else {}
     if differs := [k for k in mine if k in old and old[k] != mine[k]]:
         raise UserError(
             f"{folder} holds results that differ in {', '.join(differs)}",
