@@ -180,3 +180,16 @@ def test_a_net_that_sees_maps_has_no_places_in_time() -> None:
         UserError, match="cpc looks ahead in time, and the encoder sees maps or pictures; take --encoder tcn"
     ):
         CPC(CNN(1, 32, width=4))
+
+
+def test_a_teacher_drops_nothing_and_its_norms_follow_the_batch() -> None:
+    """DINO's and I-JEPA's targets are of the whole network; BYOL's and MoCo's batch norms see the batch."""
+    net = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Sequential(nn.ReLU(), nn.Dropout(0.5)))
+    teacher, x = Teacher(net), torch.randn(5, 6)
+    both = nn.ModuleList([net, teacher]).train()
+    torch.testing.assert_close(teacher(x), teacher(x))
+    assert teacher.net[1].training and not torch.equal(net(x), net(x)) and len(both) == 2
+    mean = teacher.net[1].running_mean.clone()
+    both.eval()
+    teacher(x)
+    torch.testing.assert_close(teacher.net[1].running_mean, mean)

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from unlabeled import UserError, catalog
 from unlabeled.encoders import _build
 from unlabeled.methods import Batch
 from unlabeled.modalities.image import Image
+from unlabeled.modalities.series import Series
 from unlabeled.objectives.info_nce import info_nce
 
 SIDE = 32
@@ -69,3 +71,36 @@ def test_the_hybrid_contrasts_whole_views_and_paints_some(painted: float) -> Non
                 else:
                     assert holed[item, 0, y, x] == second[item, 0, y, x]
     assert float(told["reconstruction"]) == pytest.approx(sum(errors) / len(errors), rel=1e-4)
+
+
+def ward(items: int = 6, seed: int = 0) -> tuple[Series, Tensor]:
+    """Records of four variables of which a quarter is measured, and all their values are different."""
+    chance = torch.Generator().manual_seed(seed)
+    raw = torch.randn(items, 5, 32, generator=chance)
+    raw[:, 0] = 1.0
+    raw[:, 1:][torch.rand(items, 4, 32, generator=chance) < 0.75] = float("nan")
+    return Series(size=32, channels=5, missing=True), raw
+
+
+@pytest.mark.parametrize("name", ["tst", "mae"])
+def test_no_hidden_value_can_be_read_where_a_gap_holds_it_over(name: str) -> None:
+    looks, raw = ward()
+    looks = looks.at(0, 0)
+    net = _build.build(_build.spec("transformer(width=32, depth=1, heads=2, patch_size=4)"), 1 + 3 * 4, 32, 1)
+    method = catalog.load("methods", name)(net, **({"mask_ratio": 0.5} if name == "mae" else {"mask_length": 2.0}))
+    told = method.views(Batch(raw, torch.arange(6)), looks)
+    if name == "mae":
+        seen, order, target, _ = told
+        hidden = torch.zeros(6, 8).scatter(1, order[:, method.visible :], 1).repeat_interleave(4, 1)[:, None] > 0
+        x = looks.unpatch(target, 4)
+        lost = (looks.measured(x)[:, 1:5] > 0.5) & hidden
+        shown = seen[:, 1:5].masked_fill(hidden, 0.0)
+    else:
+        seen, x, hid = told
+        lost, shown = hid[:, 1:5] > 0, seen[:, 1:5]
+    assert int(lost.sum()) > 20
+    for item in range(6):
+        for variable in range(4):
+            for value in x[item, 1 + variable][lost[item, variable]]:
+                assert not (shown[item, variable] == value).any()
+    assert (shown != 0).any(), "what was measured elsewhere is seen"

@@ -124,3 +124,17 @@ def test_a_glimpse_of_every_patch_is_the_whole_item(text: str) -> None:
                 order[row] = order[row].roll(1)
         torch.testing.assert_close(encoder.glimpse(x, order), encoder(x), atol=1e-5, rtol=1e-4)
         assert not torch.allclose(encoder.glimpse(x, order[:, : encoder.places // 2]), encoder(x), atol=1e-3)
+
+
+def test_what_is_behind_the_end_changes_no_feature_of_a_network_over_time() -> None:
+    """A norm's shift is not 0 there, and the next convolution looks beyond the end."""
+    net = _build.build(_build.spec("tcn(width=8, stages=2)"), 3, 64, 1).eval()
+    with torch.no_grad():
+        for part in net.modules():
+            if isinstance(part, torch.nn.BatchNorm1d):
+                part.bias.uniform_(0.2, 1.0, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(2, 3, 32, generator=torch.Generator().manual_seed(0))
+    x[:, 0] = 1.0
+    longer = torch.nn.functional.pad(x, (0, 32))
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), net(longer), atol=1e-5, rtol=1e-5)

@@ -194,3 +194,17 @@ def test_a_variable_that_was_never_measured_before_is_left_out(missing: bool) ->
     if missing:
         assert (looks.plain(raw)[:, 1 + 3 + 1] == 0).all() and looks.plain(raw)[:, 1 + 3].any()
     torch.testing.assert_close(looks.at(0, 0).augment(raw), looks.at(0, 0).augment(other))
+
+
+def test_noise_is_on_what_was_measured_alone_and_a_gap_holds_it() -> None:
+    looks = Series(size=32, channels=4, missing=True)
+    view = looks.plain(items(ends=True, gaps=True))
+    noisy, known = looks.noisy(view, 0.5), looks.measured(view)[:, 1:4] > 0.5
+    changed = noisy[:, 1:4] != view[:, 1:4]
+    assert (changed[known]).all() and (noisy[:, 4:] == view[:, 4:]).all() and (noisy[:, 0] == view[:, 0]).all()
+    assert (noisy * (view[:, :1] < 0.5) == 0).all(), "nothing stands behind the end"
+    held = motion.latest(known)
+    inside = (view[:, :1] > 0.5) & (held >= 0)
+    same = noisy[:, 1:4].gather(2, held.clamp(min=0)) == noisy[:, 1:4]
+    assert same[inside.expand_as(same)].all()
+    assert not looks.tells(view, torch.zeros_like(view, dtype=torch.bool)).any()

@@ -1,6 +1,7 @@
 """Each loss against a slow loop written from its paper, and against lightly's where it has one."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -183,3 +184,17 @@ class TestAgainstLightly:
         students, teachers = draws(3, 16, 8), draws(2, 16, 8)
         theirs = self.peer.DINOLoss(output_dim=8, teacher_temp=0.04, warmup_teacher_temp=0.04)(teachers, students)
         assert float(distil(students, teachers, torch.zeros(8))) == pytest.approx(float(theirs), rel=1e-5)
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_earlier_items_count_once_however_many_processes_there_are(world: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each holds the same queue, and gives the codes of its own items as one process gives them for the whole batch."""
+    module = sys.modules["unlabeled.objectives.sinkhorn"]
+    scores, earlier = torch.randn(8, 5), 0.5 + torch.randn(20, 5)
+    whole = sinkhorn(torch.cat([scores, earlier]))[:8]
+    torch.testing.assert_close(sinkhorn(scores, earlier), whole)
+    monkeypatch.setattr(module, "gather", lambda _: scores)
+    for rank in range(world):
+        monkeypatch.setattr(module, "ranks", lambda rank=rank: (rank, world))
+        part = slice(rank * 8 // world, (rank + 1) * 8 // world)
+        torch.testing.assert_close(sinkhorn(scores[part], earlier), whole[part])

@@ -1,6 +1,7 @@
 """Equal losses by hand and against a slow loop; relatives by watching what methods draw."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from unlabeled import UserError, catalog, stats
+from unlabeled.data.series import SeriesPrep
 from unlabeled.modalities import audio, series
 from unlabeled.settings import Augmentation, Training
 from unlabeled.shift import overlap
@@ -150,3 +152,18 @@ def test_the_docs_show_the_table_of_relatives() -> None:
         shown |= {kind: set(known) for kind in kinds.split(", ")}
     shown.pop("corruption")
     assert shown == {kind: set(words) for kind, words in RELATIVES.items()}
+
+
+@pytest.mark.parametrize(
+    ("method", "seen"), [("tst", {"masking"}), ("ts2vec", {"masking"}), ("autoencoder", {"noise"})]
+)
+def test_what_a_method_hides_or_spoils_itself_is_seen_as_well(method: str, seen: set[str]) -> None:
+    still = Augmentation(jitter=0.0, noise=0.0, cutout=0.0, warp=0.0, drop=0.0)
+    net = catalog.Spec("transformer", {"width": 16, "depth": 1, "heads": 2})
+    prep = asdict(SeriesPrep(32, 3, 1.0, ("a", "b"), (), False))
+    form = {"size": 32, "plain_size": 32, "channels": 3, "mean": (0.0,), "std": (1.0,), "prep": prep}
+    recipe = Recipe(
+        catalog.Spec(method, {}), net, "series", **form, augmentation=still, training=Training(), steps=2, seed=0
+    )
+    raw = torch.cat([torch.ones(4, 1, 32), torch.randn(4, 2, 32)], 1)
+    assert seen <= overlap.drawn(recipe, raw)

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from typing import cast
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,13 @@ class Teacher(nn.Module):
         0.95
         """
         self.momentum = self.momentum or min(SLOWEST, 1 - 1 / math.sqrt(max(steps, 4)))
+
+    def train(self, mode: bool = True) -> Self:
+        """Batch norms follow the mode; nothing is dropped: what is aimed at has no noise of its own."""
+        super().train(mode)
+        for part in self.net.modules():
+            part.training = mode and isinstance(part, nn.modules.batchnorm._BatchNorm)
+        return self
 
     @torch.no_grad()
     def forward(self, *inputs: Tensor) -> Tensor:

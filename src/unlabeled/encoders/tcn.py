@@ -24,9 +24,10 @@ class Block(nn.Module):
         straight = before == after and stride == 1
         self.around = nn.Identity() if straight else nn.Conv1d(before, after, 1, stride, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, before, T) to (B, after, T / stride)."""
+    def forward(self, x: Tensor, inside: Tensor) -> Tensor:
+        """(B, before, T), of which what is not `inside` (B, 1, T) is 0, to (B, after, T / stride)."""
         y = functional.relu(self.norms[0](self.first(x)))
+        y = y * inside[..., :: -(-inside.shape[2] // y.shape[2])]  # a norm's shift is not 0 behind the end
         return functional.relu(self.norms[1](self.second(y)) + self.around(x))
 
 
@@ -100,6 +101,6 @@ class TCN(Encoder):
     def _map(self, x: Tensor) -> tuple[Tensor, Tensor]:
         y, inside = functional.relu(self.norm(self.stem(x))), inside_of(x)
         for layer in (None, *self.layers):
-            y = y if layer is None else layer(y * inside)
+            y = y if layer is None else layer(y * inside, inside)
             inside = inside[..., :: -(-inside.shape[2] // y.shape[2])]
         return y * inside, inside

@@ -66,7 +66,8 @@ class MAE(Method):
         """A mild view (B, C, ...), the order of its patches (B, T), their values (B, T, P), and which were measured."""
         x, size = modality.augment(batch.x, "mild"), self.encoder.patch_size
         order, known = modality.keep(len(x), self.encoder.places, self.mask_ratio, x.device), modality.measured(x)
-        return x, order, modality.patches(x, size), None if known is None else modality.patches(known, size)
+        known = known if known is None else modality.patches(known, size)
+        return modality.unheld(x, order[:, self.visible :], size), order, modality.patches(x, size), known
 
     def loss(self, views: tuple[Tensor, Tensor, Tensor, Tensor | None]) -> Tensor:
         """Mean squared error on the hidden patches alone, a scalar."""
@@ -90,7 +91,8 @@ class MAE(Method):
         """Original, masked (hidden patches grey) and painted views (B, C, H, W) of the items, to look at."""
         x, size = modality.plain(batch.x), self.encoder.patch_size
         order = modality.keep(len(x), self.encoder.places, self.mask_ratio, x.device)
-        target, painted = modality.patches(x, size), self.paint(x, order).float()
+        seen, target = modality.unheld(x, order[:, self.visible :], size), modality.patches(x, size)
+        painted = self.paint(seen, order).float()
         if self.normalise:
             painted = painted * (target.var(-1, keepdim=True) + 1e-6).sqrt() + target.mean(-1, keepdim=True)
         shown = torch.zeros_like(order).scatter(1, order[:, : self.visible], 1)[..., None]

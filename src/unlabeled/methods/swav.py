@@ -79,7 +79,7 @@ class SwAV(Method):
         z = self.projector(torch.cat(features))
         scores = self.prototypes(z, learn=bool(self.done > 0.02)).chunk(len(views))
         earlier = self.prototypes(self.queue.rows).detach() if self.done > 0.15 else scores[0][:0].detach()
-        codes = [sinkhorn(torch.cat([s.detach(), earlier]), epsilon=self.epsilon)[: len(s)] for s in scores[:2]]
+        codes = [sinkhorn(s.detach(), earlier, epsilon=self.epsilon) for s in scores[:2]]
         if self.training:
             self.queue.push(functional.normalize(z.chunk(len(views))[0].detach().float(), dim=1))
         return swapped(list(scores), codes, self.temperature)

@@ -69,7 +69,7 @@ class TNC(Method):
         start = (u[:, 0] * (slack + 1)).long()
         units = max(1, math.ceil(view.shape[2] / (2 * self.steps)))
         known = modality.measured(view)
-        values = view if known is None else view[:, known.amax((0, 2)) > 0]
+        values = view if known is None else view[:, 1:][:, known[:, 1:].amax((0, 2)) > 0.5]  # variables alone move
         wide = reach(values, whole, start + self.steps // 2, self.steps, units)
         away = math.sqrt(2) * torch.erfinv((2 * u[:, 1] - 1).clamp(-0.9999, 0.9999)) * wide * self.steps
         near = torch.minimum((start + away).round().long().clamp(min=0), slack)

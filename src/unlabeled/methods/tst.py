@@ -61,11 +61,12 @@ class TST(Method):
         known = modality.measured(x)
         hidden = hidden if known is None else hidden & (known > 0.5)
         hidden[:, :1] = False  # encoders and units ask where the recording is
+        told = modality.tells(x, hidden)  # a gap holds the last value over, which may be a hidden one
         if not self.encoder.apart:
-            return x.masked_fill(hidden, 0.0), x, hidden.float()
-        seen = (~hidden & (x[:, :1] > 0.5)).float()
+            return x.masked_fill(told, 0.0), x, hidden.float()
+        seen = (~told & (x[:, :1] > 0.5)).float()
         mean = (x * seen).sum(2, keepdim=True) / seen.sum(2, keepdim=True).clamp(min=1)
-        return torch.where(hidden, mean, x), x, hidden.float()
+        return torch.where(told, mean, x), x, hidden.float()
 
     def loss(self, views: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Mean squared error on the hidden values alone, a scalar."""

@@ -140,7 +140,7 @@ class Modality(ABC):
 
     @abstractmethod
     def corrupt(self, raw: Tensor, kind: str, severity: int) -> Tensor:
-        """Raw items as a worse world would give them, severity 1 to 5; raw in, raw out; disjoint from `intervene`."""
+        """Raw items as a worse world would give them, severity 1 to 5; raw in, raw out."""
 
     @abstractmethod
     def corruptions(self) -> list[str]:
@@ -168,6 +168,19 @@ class Modality(ABC):
         It is 1 where the value was measured and 0 where it is missing: no loss touches that.
         """
         return None
+
+    def tells(self, view: Tensor, hidden: Tensor) -> Tensor:
+        """Where a view tells the values that are hidden (both (B, C, ...)): there, and wherever they are held over."""
+        return hidden
+
+    def unheld(self, view: Tensor, hidden: Tensor, size: int) -> Tensor:
+        """A view (B, C, T) in which nothing of hidden patches (B, H) of so many steps is held over into others."""
+        known = self.measured(view) if view.ndim == 3 else None
+        if known is None:
+            return view
+        steps = torch.zeros(len(view), -(-view.shape[2] // size), dtype=torch.bool, device=view.device)
+        steps = steps.scatter(1, hidden, True).repeat_interleave(size, 1)[:, None, : view.shape[2]].expand_as(view)
+        return view.masked_fill(self.tells(view, steps & (known > 0.5)) & ~steps, 0.0)
 
     def measurements(self, raw: Tensor) -> Tensor:
         """Raw items as numbers (B, V, T) for rules without learning, NaN where nothing was measured."""

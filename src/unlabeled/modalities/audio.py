@@ -169,7 +169,7 @@ class Audio(Modality):
         chance = draw.normals([s ^ 1 for s in seeds], (TAPS + (self.bands * size if strong and self.noise else 0),))
         chance = chance.to(y.device)
         slope = torch.linspace(-1, 1, self.bands, device=y.device)
-        room = much * (ROOM * u[:, 5:6] * sound.curve(chance[:, :TAPS], self.bands) + TILT * signed[:, 10:11] * slope)
+        room = much * (ROOM * u[:, 5:6] * sound.curve(chance[:, :TAPS], self.bands) + TILT * signed[:, 15:16] * slope)
         y = y + room[..., None] + (GAIN * much * signed[:, 4])[:, None, None]
         if strong and self.noise:
             hiss = 2 * (math.log(self.noise) - SOFTEST * u[:, 3:4]) + COLOUR * signed[:, 14:15] * slope

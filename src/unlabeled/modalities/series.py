@@ -193,7 +193,21 @@ class Series(Modality):
         """A view with Gaussian noise on its values alone, from torch's own generator."""
         values = slice(1, 1 + self.variables)
         out = view.clone()
-        out[:, values] += std * torch.randn_like(view[:, values])
+        out[:, values] += std * torch.randn_like(view[:, values]) * view[:, :1]
+        if self.missing:  # a gap holds the last value as it was seen, and not another draw of it
+            known = self.measured(view)[:, values] > 0.5
+            out[:, values] = motion.fill(out[:, values].masked_fill(~known, float("nan"))) * view[:, :1]
+        return out
+
+    def tells(self, view: Tensor, hidden: Tensor) -> Tensor:
+        """Where a view tells the values that are hidden (B, C, T): there, and in the gaps behind, which hold them."""
+        if not self.missing:
+            return hidden
+        values = slice(1, 1 + self.variables)
+        source = motion.latest(self.measured(view)[:, values] > 0.5)
+        held = (source >= 0) & hidden[:, values].gather(2, source.clamp(min=0))
+        out = hidden.clone()
+        out[:, values] |= held
         return out
 
     def measured(self, view: Tensor) -> Tensor:

@@ -8,13 +8,14 @@ from unlabeled.objectives.gather import gather, ranks
 
 
 @torch.no_grad()
-def sinkhorn(scores: Tensor, *, epsilon: float = 0.05, rounds: int = 3) -> Tensor:
+def sinkhorn(scores: Tensor, earlier: Tensor | None = None, *, epsilon: float = 0.05, rounds: int = 3) -> Tensor:
     """Soft codes: each item's sum to 1, and all prototypes are used alike over the batch; computed in logarithms.
 
     Under `torch.distributed` the batch is that of all processes.
 
     Args:
         scores: (B, K) similarities of items and prototypes.
+        earlier: (Q, K) those of earlier items, the same on all processes, which are shared out with the batch.
         epsilon: softness, above 0; smaller is harder.
         rounds: how often rows and columns are balanced in turn, 1 or more.
 
@@ -25,12 +26,13 @@ def sinkhorn(scores: Tensor, *, epsilon: float = 0.05, rounds: int = 3) -> Tenso
     [1, 0]
     """
     every = gather(scores.float())
-    log = every / epsilon
+    both = every if earlier is None else torch.cat([every, earlier.float()])
+    log = both / epsilon
     for _ in range(rounds):
         log = log - log.logsumexp(0, keepdim=True)
         log = log - log.logsumexp(1, keepdim=True)
     rank, size = ranks()
-    return log.exp().chunk(size)[rank]
+    return log.exp()[: len(every)].chunk(size)[rank]
 
 
 def swapped(scores: list[Tensor], codes: list[Tensor], temperature: float = 0.1) -> Tensor:

@@ -18,7 +18,9 @@ from unlabeled.training.recipe import Recipe
 
 COLOURS = frozenset(("warmth", "tint", "hue", "pitch"))  # kinds of style that no corruption is like
 TURNS = 2  # steps after which a method has drawn all that it draws: some look at other things in every second one
-HIDING = frozenset(("mae", "inpainting", "hybrid", "ijepa", "mlm", "nsp", "simcse"))  # methods that hide places
+HIDING = frozenset(
+    ("mae", "inpainting", "hybrid", "ijepa", "mlm", "nsp", "simcse", "tst", "ts2vec")
+)  # methods that hide places
 RELATIVES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "gaussian_noise": ("noise", "grain"),
@@ -68,7 +70,7 @@ def drawn(recipe: Recipe, raw: Tensor, method: Method | None = None) -> frozense
     method = copy.deepcopy(method) if method else recipe.build()
     seen: set[str] = set()
     looks = copy.copy(recipe.looks().at(0, 0))
-    augment, intervene, keep = looks.augment, looks.intervene, looks.keep
+    augment, intervene, keep, noisy = looks.augment, looks.intervene, looks.keep, looks.noisy
 
     def watch_augment(raw: Tensor, strength: Any = "strong") -> Tensor:
         if strength != "mild":
@@ -84,7 +86,12 @@ def drawn(recipe: Recipe, raw: Tensor, method: Method | None = None) -> frozense
         seen.add("masking")
         return keep(items, tokens, ratio, device)
 
-    for name, watcher in (("augment", watch_augment), ("intervene", watch_intervene), ("keep", watch_keep)):
+    def watch_noisy(view: Tensor, std: float) -> Tensor:
+        seen.update(["noise"] if std > 0 else [])
+        return noisy(view, std)
+
+    watchers = {"augment": watch_augment, "intervene": watch_intervene, "keep": watch_keep, "noisy": watch_noisy}
+    for name, watcher in watchers.items():
         setattr(looks, name, watcher)
     with torch.no_grad():
         for _ in range(TURNS):

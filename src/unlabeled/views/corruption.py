@@ -5,8 +5,9 @@ In the spirit of ImageNet-C (Hendrycks & Dietterich 2019, arXiv:1903.12261). Str
 the same at every size, but never so short that nothing happens. Everything acts on values in 0 to 1, and an item's
 corruption depends on its own seed alone: the same seed at a higher severity is the same corruption, stronger.
 
-Blur, brightness and noise overlap in spirit with augmentations, brightness and contrast with `style`; none is the same
-operation in the same range (style stays below the first severity). Name that overlap where a result rests on it.
+Blur, brightness and noise overlap with augmentations, and with `style`, whose farthest offset and contrast are those of
+the second severity of brightness and contrast here, whose finest grain is as strong as the third of noise, and whose
+strongest focus lies between the second and the third of blur. `shift.overlap` names what a run has seen relatives of.
 """
 
 import io
