@@ -165,6 +165,22 @@ def test_the_sentence_follows_the_interval() -> None:
         assert words in scores.sentence(table, "horizon", "linear", ["mae"], "{} steps".format)[0]
 
 
+def test_the_best_of_many_is_not_tested_as_if_it_were_the_only_one() -> None:
+    """An interval just below 0 is enough for one arm, and not for the luckiest of six."""
+    base = np.random.default_rng(0).uniform(1, 2, 40)
+    noise = np.random.default_rng(1).normal(size=40)
+    noise = 0.25 * (noise - noise.mean()) / noise.std()
+    names = [f"m{i}" for i in range(6)]
+    rows = [{"arm": "linear", "horizon": 6, "seed": 0, "mse": base, "mae": base}]
+    rows += [{"arm": a, "horizon": 6, "seed": 0, "mse": base + noise - 0.09, "mae": base} for a in names]
+    table = scores.summary(rows, {6: np.arange(40)}, "horizon", "linear")
+    low = table[(table["arm"] == "m0") & (table["metric"] == "mse")].iloc[0]
+    assert low["difference_high"] < 0 < low["difference"] + 1.35 * (low["difference_high"] - low["difference"])
+    for arms, pays in ((names[:1], True), (names, False)):
+        sentence, [detail] = scores.sentence(table, "horizon", "linear", arms, "{} steps".format)
+        assert ("pays" in sentence) == pays and ("the best of 6 arms may have by chance" in detail) != pays
+
+
 @pytest.mark.parametrize(
     ("gaps", "words"),
     [

@@ -70,6 +70,7 @@ def test_a_variable_that_some_recordings_lack_is_missing_there(tmp_path: Path) -
     root = tables(tmp_path / "wards", "hr bp", "hr spo2")
     prep = ready(root)
     assert prep.variables == ("hr", "bp", "spo2") and prep.missing
+    assert series.survey(scan(root), 1.0)[0].gaps == pytest.approx(1 / 3), "two of three, in one half each"
     assert not ready(tables(tmp_path / "whole", "hr bp")).missing
 
 
@@ -80,6 +81,7 @@ def test_one_recording_with_an_empty_height_takes_it_from_no_other(tmp_path: Pat
     odd.to_csv(root / "3.csv", index=False)
     prep = ready(root)
     assert prep.variables == ("flow", "height") and prep.statics == ()
+    assert series.survey(scan(root), 1.0)[0].gaps == pytest.approx(1 / 12), "one of two in one of six"
     constant = odd.assign(height=2.5)
     constant.to_csv(root / "3.csv", index=False)
     table = scan(root)

@@ -67,7 +67,8 @@ def sentence(
     """
     part = table[table["metric"] == "mse"]
     details, won, level = [], [], []
-    wider = float(norm.isf(0.025 / max(1, len(set(arms)))) / norm.isf(0.025))  # the best of several arms is tested
+    many = max(1, len(set(arms)))
+    wider = float(norm.isf(0.025 / many) / norm.isf(0.025))  # it is the best of several that is tested
     for value, rows in part.groupby(by, sort=True):
         best = rows.sort_values("mean").iloc[0]
         mine = rows[rows["arm"].isin(arms)].sort_values("mean").iloc[0]
@@ -75,9 +76,11 @@ def sentence(
         won.append(bool(mine["difference"] + wider * (mine["difference_high"] - mine["difference"]) < 0))
         fresh = rows[rows["arm"].str.startswith(RANDOM) & ~rows["arm"].isin(arms)]
         level.append(won[-1] and bool((fresh["mean"] <= mine["mean"]).any()))
+        lucky = bool(mine["difference_high"] < 0) and not won[-1]
         details.append(
             f"{words(value)}: {best['arm']} is best with a squared error of {best['mean']:.3f}; "
-            f"{mine['arm']} has {mine['mean']:.3f}, {gap} against {plain}."
+            f"{mine['arm']} has {mine['mean']:.3f}, {gap} against {plain}"
+            + (f", which the best of {many} arms may have by chance." if lucky else ".")
         )
     if any(won) and level == won:
         where = "everywhere that was tried" if all(won) else "in part"

@@ -256,7 +256,7 @@ def survey(table: Table, step: float) -> tuple[Survey, tuple[Broken, ...]]:
     grids, watch = Grids(step, None), Watch()
     lengths, broken, notes = [], [], Counter[str]()
     seen, told, labels = Counter[str](), Counter[str](), list[str | None]()
-    steps, gaps, held = 0, 0, Counter[str]()
+    steps, held = 0, Counter[str]()  # in all, and those at which each variable was measured
     marked = False
     with bar("reading recordings", len(table)) as shown:
         for row, path in enumerate(table.items["path"].tolist()):
@@ -282,11 +282,12 @@ def survey(table: Table, step: float) -> tuple[Survey, tuple[Broken, ...]]:
             if learn[row]:
                 seen.update(dict.fromkeys(found.variables, 1))
                 told.update(dict.fromkeys(found.static, 1))
-                held.update(dict.fromkeys((*found.variables, *found.static), values.shape[1]))
-                steps, gaps = steps + values.shape[1], gaps + int(np.isnan(values).sum())
+                steps += values.shape[1]
+                held.update(dict(zip(found.variables, (~np.isnan(values)).sum(1).tolist(), strict=True)))
+                held.update({v: values.shape[1] for v, known in found.static.items() if not np.isnan(known)})
     names = tuple(v for v in seen if seen[v] > told[v])  # in the order in which they turned up
-    gaps += sum(steps - held[v] for v in names)  # of those that a recording lacks all steps are missing
-    statics, share = tuple(v for v in told if seen[v] <= told[v]), gaps / max(steps * len(names), 1)
+    statics = tuple(v for v in told if seen[v] <= told[v])
+    share = 1 - sum(held[v] for v in names) / max(steps * len(names), 1)  # of a variable that a recording lacks all
     many = np.array(lengths, np.int64)
     return Survey(many, step, names, statics, marked, share, notes, tuple(labels), watch), tuple(broken)
 

@@ -71,10 +71,10 @@ def table(
     masks = [np.ones(len(y), bool), *(_words(columns[column]) == part for column, part in parts)]
     sums = _resummed(values, unit, masks, resamples, np.random.default_rng([seed, 51]))
 
-    def measure(sum_: np.ndarray) -> dict[str, np.ndarray]:
-        safe = np.where(sum_[:, 0] > 0, sum_[:, 0], np.nan)
-        out = {k: sum_[:, 1 + i] / safe for i, k in enumerate(each)}
-        return out | {"ece": np.abs(sum_[:, 1 + len(each) :]).sum(1) / safe}
+    def measure(total: np.ndarray) -> dict[str, np.ndarray]:
+        items = np.where(total[:, 0] > 0, total[:, 0], np.nan)
+        out = {k: total[:, 1 + i] / items for i, k in enumerate(each)}
+        return out | {"ece": np.abs(total[:, 1 + len(each) :]).sum(1) / items}
 
     spread = {k: _spread(v, unit) for k, v in each.items()}
     rows = []

@@ -128,8 +128,8 @@ def moved(maps: Tensor, seed: int, draw: int, there: Tensor | None = None) -> Te
     """
     out = []
     for item, own in enumerate(maps):
-        chance = np.random.default_rng([seed, 73, draw, item])
         if own.ndim > 1:
+            chance = np.random.default_rng([seed, 73, draw, item])
             steps = [int(chance.integers(-(-side // 8), side - side // 8 + 1)) for side in own.shape]
             out.append(torch.roll(own, steps, tuple(range(own.ndim))))
             continue

@@ -94,12 +94,13 @@ def runs_of(places: Sequence[str]) -> list[Subject]:
     Raises:
         UserError: when there are none, or a study holds several methods.
     """
+    out = [s for s in find(places) if s.folder is not None]
     for place in places:
-        found = [s for s in find([place]) if s.folder is not None]
-        if len(arms := sorted({s.arm for s in found})) > 1:
-            what = f"{place} holds runs of several methods ({', '.join(arms)})"
-            raise UserError(what, f"give those of one, such as {found[0].folder}")
-    return [s for s in find(places) if s.folder is not None]
+        mine = {s.arm: s.folder for s in out if s.folder is not None and Path(place) / "runs" in s.folder.parents}
+        if len(mine) > 1:
+            what = f"{place} holds runs of several methods ({', '.join(sorted(mine))})"
+            raise UserError(what, f"give those of one, such as {mine[min(mine)]}")
+    return out
 
 
 def learnt(subjects: Sequence[Subject]) -> str:

@@ -119,7 +119,7 @@ def audit(
         raise UserError(f"{items} items were to be made worse", "give one or more")
     table = as_stored(scan(data), loaded.prep)
     columns = {name: column(table, data, name) for name in by}
-    rows = table.rows(*([] if part == "all" else [part]), labelled=True)
+    rows = table.rows(labelled=True) if part == "all" else table.rows(part, labelled=True)
     left: tuple[str, ...] = ()
     if part == "all" or not len(rows):
         rows, left = table.rows(labelled=True), (SEEN,)

@@ -164,9 +164,9 @@ def detect(
         }  # fmt: skip
         if any(k == "" for k in kinds):
             is_good = np.array([k == "" for k in kinds])
-            series = table.modality == "series"
-            overlap = judge.about["stride"] / judge.recipe.size if series else 1.0  # of the windows kept apart
-            own = apart = (setup.stride or judge.about["stride"]) / judge.recipe.size if series and old else overlap
+            size = judge.recipe.size if table.modality == "series" else 0  # pictures do not overlap
+            overlap = judge.about["stride"] / size if size else 1.0  # of the windows kept apart
+            own = apart = (setup.stride or judge.about["stride"]) / size if size else 1.0  # of those looked at
             if table.modality == "image" and (units := unit_numbers(table, np.flatnonzero(is_good))) is not None:
                 own = len(np.unique(units)) / len(units)  # pictures of one part are flagged together
             kept = len(weight if judge.units is None else np.unique(judge.units))

@@ -118,9 +118,7 @@ def collect(made: Bundle, data: str, most: int) -> Samples:
     some = _evenly(table.rows("test"), most)
     if len(some) < FEWEST:
         if len(some) and table.items["label"].notna().any():
-            told = (
-                f"{progress.count(len(some), 'test item')} are too few to measure on, so that others stand beside them"
-            )
+            told = f"there are but {progress.count(len(some), 'test item')}, and others stand beside them"
             progress.say(f"mind: {told}: if the model has learnt from those, its accuracy on them flatters")
         others = np.setdiff1d(table.rows(), some)
         some = np.concatenate([some, _evenly(others, (min(most, FEWEST) if len(some) else most) - len(some))])

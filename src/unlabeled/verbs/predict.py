@@ -132,9 +132,8 @@ def _stacks(table: Table) -> str:
     deep = [name for name, frames in found.items() if frames > 1]
     if not deep:
         return ""
-    words = f"{deep[0]} holds {found[deep[0]]:,} frames" + (
-        f", and others of {len(found):,} several" if deep[1:] else ""
-    )
+    words = f"{deep[0]} holds {found[deep[0]]:,} frames"
+    words += f", and others of {len(found):,} several" if deep[1:] else ""
     return f"{words}: of each file the first alone is answered for; save the frames as pictures of their own"
 
 

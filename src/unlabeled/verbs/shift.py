@@ -213,8 +213,7 @@ def _claim(bench: Bench, data: str, subjects: Sequence[Subject], asked: Mapping[
     mine: dict[str, Any] = {"data": data, "draws": len(bench.draws), **asked}
     mine |= {f"data: {name}": code for name, code in identity(bench.prepared).items()}
     items = bench.prepared.table.items
-    for column in ("domain", "group"):  # who is left out, and who stays together in folds
-        mine[f"data: {column}s"] = fingerprint(items[column].fillna("").astype(str).tolist(), np.arange(len(items)))
+    mine["data: domains"] = fingerprint(items["domain"].fillna("").astype(str).tolist(), np.arange(len(items)))
     runs = {s.key: fingerprint([repr(sorted(_weights(s).items()))], np.zeros(1, np.int64)) for s in subjects}
     path = bench.folder / "cells.json"
     if path.is_file():

@@ -5,10 +5,9 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
-from unlabeled.explain import _sanity
+from unlabeled.explain import _examine, _sanity
 from unlabeled.progress import count
 
-ELSEWHERE = 19  # maps that point elsewhere, where an item has so many places
 MISSED = 0.05  # share of the score's difference by which a complete map may miss it before that is said
 WATCHED = {
     "class": "probability of the class",
@@ -58,7 +57,7 @@ def _believed(f: Mapping[str, Any]) -> str:
     """Which maps beat all random ones on every item."""
     names = list(dict.fromkeys(r["explainer"] for r in f["explainers"]))
     good = [n for n in names if all(r["beats"] == r["of"] > 0 for r in f["explainers"] if r["explainer"] == n)]
-    draws = f["explainers"][0]["of"] if f["explainers"] else 0
+    draws = max((r["of"] for r in f["explainers"]), default=0)
     if not good:
         return f"No map names its places better than all of {draws} maps that point elsewhere: trust none of them here."
     verb = "names" if len(good) == 1 else "name"
@@ -102,8 +101,8 @@ def _limits(f: Mapping[str, Any]) -> list[str]:
     )
     if f["kind"] == "class" and f["probability"] < 0.5:
         out.append("The model is unsure, so the maps explain a class that it hardly believes in.")
-    few = min((r["of"] for r in f["explainers"]), default=ELSEWHERE)
-    if few < ELSEWHERE:
+    few = min((r["of"] for r in f["explainers"]), default=_examine.DRAWS)
+    if few < _examine.DRAWS:
         left = f"{count(few, 'other place')} to point to" if few else "no other place to point to"
         out.append(f"So short an item has {left}: of maps that know nothing one in {few + 1} beats all of those.")
     return [*out, *f["notes"]]
