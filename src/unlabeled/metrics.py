@@ -195,7 +195,8 @@ def _by_score(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Weights (R, N) summed over equal scores, the lowest first."""
     order = np.argsort(scores, kind="stable")
     first = np.flatnonzero(np.append(True, np.diff(scores[order]) != 0))
-    return np.asarray(np.add.reduceat(weights[:, order], first, axis=1))
+    mine = weights[:, order]
+    return mine if len(first) == len(order) else np.asarray(np.add.reduceat(mine, first, axis=1))
 
 
 def separation(known: np.ndarray, strange: np.ndarray) -> dict[str, float]:

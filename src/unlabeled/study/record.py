@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,7 @@ def tables(folder: Path, prepared: Prepared, plan: Sequence[Arm], cells: Sequenc
     by_key: dict[Key, list[Cell]] = {}
     for cell in cells:
         by_key.setdefault((cell.arm, cell.share, cell.labels, cell.protocol), []).append(cell)
+    todo: list[tuple[str, list[stats.Cell]]] = []
     for key, mine in by_key.items():
         told, own = list[stats.Cell](), list[dict[str, float]]()
         for cell in mine:
@@ -68,12 +71,14 @@ def tables(folder: Path, prepared: Prepared, plan: Sequence[Arm], cells: Sequenc
         hits[key] = [(seed, draw, metrics.right(p, labels)) for seed, draw, p in told]
         for metric in dict.fromkeys(name for figures in own for name in figures if "/" not in name):
             values = np.array([figures.get(metric, np.nan) for figures in own])
-            low, high = _interval(
-                metric, hits[key] if metric == "accuracy" else told, labels, len(classes), units, turns
-            )
             sd = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-            facts = {"metric": metric, "mean": float(values.mean()), "sd": sd, "low": low, "high": high}
+            facts = {"metric": metric, "mean": float(values.mean()), "sd": sd, "low": None, "high": None}
             summary.append(dict(zip(KEYS, key, strict=True)) | facts | {"n": len(values)})
+            todo.append((metric, hits[key] if metric == "accuracy" else told))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each draws for itself: their order is no matter
+        ends = pool.map(lambda task: _interval(task[0], task[1], labels, len(classes), units, turns), todo)
+        for row, (low, high) in zip(summary, ends, strict=True):
+            row |= {"low": low, "high": high}
     pairs = _differences(hits, units, turns)
     found = Tables(pd.DataFrame(rows), pd.DataFrame(summary), pairs, tuple(dict.fromkeys(diverged)))
     for name in ("table", "summary", "differences"):

@@ -15,7 +15,7 @@ CONV, TRANSFORMER = (
 )  # small, as the digits are and the time is
 
 
-def demo(*, out: str = "demo", minutes: float = 2.25, open: bool = False) -> Comparison:
+def demo(*, out: str = "demo", minutes: float = 2.75, open: bool = False) -> Comparison:
     """Compare methods on 1,797 real handwritten digits and write the page, in minutes.
 
     It writes the digits as folders of pictures and runs on them what "unlabeled compare" runs on yours: SimCLR and MAE
