@@ -34,7 +34,7 @@ from unlabeled.data.splits import nested_draws
 from unlabeled.errors import UserError
 from unlabeled.settings import Augmentation, Training
 from unlabeled.study.fits import Bench, fit
-from unlabeled.study.pace import seconds_per_fit_step, seconds_per_step
+from unlabeled.study.pace import cost_of_fits, seconds_per_step
 from unlabeled.study.plan import Arm, Cell, arms
 from unlabeled.training.devices import open_device
 from unlabeled.training.loop import Items
@@ -107,7 +107,7 @@ def pace(args: argparse.Namespace) -> None:
     for net in NETS:
         recipe, rows = arm_of(prepared, f"random[{net}]", ["linear"]).recipe, prepared.labelled[:256]
         y = prepared.table.labels[rows]
-        seconds[f"finetune {net}"] = seconds_per_fit_step(recipe, Items(prepared.store, rows), y, device)
+        seconds[f"finetune {net}"] = cost_of_fits(recipe, Items(prepared.store, rows), y, device).of(64)
     for name in for_pictures():
         try:
             seconds[name] = seconds_per_step(arm_of(prepared, name, ["linear"]).recipe, items, device)

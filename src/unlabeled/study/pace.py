@@ -2,16 +2,16 @@
 gets an equal share of them: a method to pretrain and to fine-tune, supervised training for its fits alone.
 """
 
-import itertools
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from unlabeled.catalog import Spec
+from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 from unlabeled.protocols.finetune import Finetune
 from unlabeled.settings import Budget
@@ -26,6 +26,25 @@ PRETRAINING = 0.75  # of a method's minutes where its net is fine-tuned too
 PROBES = 0.15  # of the minutes, for probes on features, where no net is fine-tuned
 TRIALS = 3  # learning rates that fine-tuning tries where there is time for it
 LEAST, MOST = 20, 1000  # steps of a fine-tuning
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What fine-tuning takes, in seconds.
+
+    Args:
+        step: of a step, however many items it sees.
+        item: more for each item of a step.
+        label: before the first step for each label, where a probe is the start.
+    """
+
+    step: float
+    item: float
+    label: float
+
+    def of(self, items: int) -> float:
+        """Seconds of a step on so many items."""
+        return self.step + self.item * items
 
 
 def steps(budget: Budget, recipe: Recipe, items: Items, device: Device) -> int:
@@ -109,28 +128,30 @@ def fits(
         device: from `open_device`.
         turns: how often each cell is fitted.
     """
-    seconds: dict[str, float] = {}
+    known: dict[str, Cost] = {}
     out: dict[str, dict[str, Any]] = {}
-    batch = Finetune().batch_size
     for arm in arms:
         nets = {str(p): p for p in arm.protocols if needs(p) == "encoder"}
         mine = [c for c in todo if c.arm == arm.name and c.protocol in nets]
         if not mine:
             continue
         net = str(arm.recipe.encoder)
-        if net not in seconds:
-            seconds[net] = seconds_per_fit_step(arm.recipe, items, y, device)
-        cost = dict.fromkeys((TRIALS, 1), 0.0)  # of all fits in units of the timed step, by the rates that are tried
-        for c, usual in itertools.product(mine, cost):
-            net_of = nets[c.protocol]
-            size = min(int(net_of.settings.get("batch_size", batch)), c.labels) / min(batch, len(items))
-            cost[usual] += size * (1 + (_trials(net_of, usual) if c.seed == mine[0].seed else 0))
-        part = share(minutes, arms, turns) * (1 - PRETRAINING if arm.kind == "method" else 1.0)
-        rounds = part * 60 / seconds[net]
-        if rounds / cost[TRIALS] >= 60:
-            out[arm.name] = {"steps": int(min(MOST, rounds / cost[TRIALS]))}
+        if net not in known:
+            known[net] = cost_of_fits(arm.recipe, items, y, device)
+        left, rounds = share(minutes, arms, turns) * (1 - PRETRAINING if arm.kind == "method" else 1.0) * 60, {}
+        for usual in (TRIALS, 1):  # rates that are tried
+            before = once = 0.0  # seconds of all fits: until their first step, and for a step in each
+            for c in mine:
+                net_of = nets[c.protocol]
+                size = min(int(net_of.settings.get("batch_size", Finetune().batch_size)), c.labels)
+                made = 1 + (_trials(net_of, usual) if c.seed == mine[0].seed else 0)
+                once += made * known[net].of(size)
+                before += made * known[net].label * c.labels * (arm.kind == "method")
+            rounds[usual] = max(0.0, left - before) / once
+        if rounds[TRIALS] >= 60:
+            out[arm.name] = {"steps": int(min(MOST, rounds[TRIALS]))}
         else:
-            out[arm.name] = {"steps": int(np.clip(rounds / cost[1], LEAST, MOST)), "trials": 1}
+            out[arm.name] = {"steps": int(np.clip(rounds[1], LEAST, MOST)), "trials": 1}
     return out
 
 
@@ -141,20 +162,27 @@ def _trials(protocol: Spec, usual: int) -> int:
     return wanted if wanted > 1 else 0
 
 
-def seconds_per_fit_step(recipe: Recipe, items: Items, y: np.ndarray, device: Device, count: int = 8) -> float:
-    """Median time of a step of fine-tuning this run's encoder on small views of labelled items (y: (N,) class numbers);
-    steps on large ones are as many fewer.
+def cost_of_fits(recipe: Recipe, items: Items, y: np.ndarray, device: Device) -> Cost:
+    """What fine-tuning this run's encoder on small views of labelled items (y: (N,) class numbers) takes, from a short
+    one with a whole batch and one with a quarter of it; steps on large views are as many fewer.
     """
-    encoder, marks = recipe.build_encoder(), list[float]()
+    encoder = recipe.build_encoder()
     device.place(encoder)
     numbers = np.unique(y, return_inverse=True)[1]
-    rule = Finetune(steps=count + 3, encoder_lr=0.3, views="small")
-    rule.fit(
-        encoder,
-        items,
-        numbers,
-        recipe.looks(),
-        device,
-        halfway=Halfway(each=lambda _: marks.append(time.perf_counter())),
-    )
-    return float(np.median(np.diff(marks)[2:]))
+    most = min(Finetune().batch_size, len(items))
+    least = max(2, most // 4)
+    _, whole = _timed_fit(encoder, recipe, items, numbers, device, most)
+    before, quarter = _timed_fit(encoder, recipe, items, numbers, device, least)
+    item = min(max(0.0, whole - quarter) / max(1, most - least), whole / most)
+    return Cost(whole - item * most, item, before / len(items))
+
+
+def _timed_fit(
+    encoder: Encoder, recipe: Recipe, items: Items, y: np.ndarray, device: Device, size: int, count: int = 8
+) -> tuple[float, float]:
+    """Seconds until the first step of a fit in batches of a size was made, less that step, and the median step's."""
+    rule, marks = Finetune(steps=count + 3, batch_size=size, encoder_lr=0.3, views="small"), [time.perf_counter()]
+    halfway = Halfway(each=lambda _: marks.append(time.perf_counter()))
+    rule.fit(encoder, items, y, recipe.looks(), device, halfway=halfway)
+    step = float(np.median(np.diff(marks)[3:]))
+    return max(0.0, marks[1] - marks[0] - step), step
