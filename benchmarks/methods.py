@@ -21,20 +21,25 @@ from unlabeled.settings import Augmentation, Training
 from unlabeled.study.plan import compose, method_and_encoder
 from unlabeled.training import optim
 from unlabeled.training.devices import Device, open_device
-from unlabeled.training.loop import Items, Step, train
+from unlabeled.training.loop import Items, Step, begin_pass, train
 
 HERE = Path(__file__).resolve().parent
 
 
-def steps_of(name: str, prepared: Prepared, training: Training, device: Device) -> Iterator[Step]:
-    """An endless training of a method."""
+def steps_of(name: str, prepared: Prepared, training: Training, device: Device) -> tuple[Iterator[Step], float]:
+    """An endless training of a method, and each step's seconds of what the method does before a pass over the items."""
     parts = method_and_encoder(name, None, prepared.table.modality)
     recipe = compose(prepared, *parts, Augmentation(), training, 100_000, 0)
     method = device.place(recipe.build())
     optimizer = optim.build(optim.groups(method, 0.0), training, 1e-4, method.betas)
     items = Items(prepared.store, prepared.learning)
     looks = recipe.looks()
-    return train(method, optimizer, items, looks, steps=recipe.steps, training=training, device=device, seed=0)
+    for _ in range(2):  # the first warms up
+        began = time.perf_counter()
+        begin_pass(method, looks, items, device)
+        before = (time.perf_counter() - began) / (len(items) // training.batch_size)
+    whole = train(method, optimizer, items, looks, steps=recipe.steps, training=training, device=device, seed=0)
+    return whole, before
 
 
 def measure(name: str, prepared: Prepared, training: Training, device: Device, args: argparse.Namespace) -> float:
@@ -43,11 +48,11 @@ def measure(name: str, prepared: Prepared, training: Training, device: Device, a
     ratios, seconds = [], 0.0
     for turn in range(args.rounds + 1):  # the first warms up
         took = []
-        for steps in pair:
+        for steps, before in pair:
             began = time.perf_counter()
             for _ in range(args.steps):
                 float(next(steps).loss)
-            took.append((time.perf_counter() - began) / args.steps)
+            took.append((time.perf_counter() - began) / args.steps + before)
         if turn:
             ratios.append(took[1] / took[0])
             seconds = took[1]

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
 from unlabeled.catalog import Spec
+from unlabeled.methods import Method
 from unlabeled.settings import Training
 from unlabeled.study import pace
 from unlabeled.study.plan import Arm, Cell
@@ -64,3 +66,44 @@ def test_what_few_labels_cost_is_counted(
     arms = [Arm("arm", kind, recipe, (protocol,))]
     found = pace.fits(minutes, arms, todo, items, np.zeros(64), device)
     assert found["arm"]["steps"] == steps
+
+
+class Grouping(Method):
+    """Something to train that does work before each pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder: Any = nn.Linear(1, 1)
+
+    def before_epoch(self, embed: Any) -> None:
+        """Work whose seconds the test counts itself."""
+
+
+@pytest.mark.parametrize(("items", "seconds"), [(96, 1.5), (160, 1.3), (32, 2.5), (16, 4.0)])
+@pytest.mark.parametrize("first", [0.0, 20.0])
+def test_what_is_done_before_each_pass_is_part_of_a_step(
+    items: int, seconds: float, first: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps of 1 s and 3 s before each pass: in batches of 16, a step of 96 items costs 1 + 3 / 6 s; what only the
+    first step in a process needs is not counted."""
+    clock, per_epoch = [0.0], items // 16
+    first *= per_epoch > 1  # else nothing tells it from the others
+
+    def begin(*_: Any) -> None:
+        clock[0] += 3.0
+
+    def steps(*_: Any, steps: int, **__: Any) -> Any:
+        for number in range(steps):
+            if number % per_epoch == 0:
+                begin()
+            clock[0] += 1.0 + (0 if number else first * 0.1)
+            yield SimpleNamespace(number=number, loss=0.0)
+
+    monkeypatch.setattr(pace, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(pace, "train", steps)
+    monkeypatch.setattr(pace, "begin_pass", begin)
+    recipe: Any = SimpleNamespace(training=Training(batch_size=16), seed=0, looks=lambda: None)
+    recipe.with_steps = lambda _: SimpleNamespace(build=Grouping)
+    device: Any = SimpleNamespace(place=lambda method: method, world=1)
+    thing: Any = range(items)
+    assert pace.seconds_per_step(recipe, thing, device) == pytest.approx(seconds)

@@ -143,8 +143,7 @@ def train(
         for step in range(start, steps):
             if step % per_epoch == 0:
                 _seed(seed, step, 0, 1)  # the same on all ranks
-                method.before_epoch(lambda: _features(method, modality, items, device))
-                method.train()
+                begin_pass(method, modality, items, device)
             began = time.perf_counter()
             raw, mine = coming.result()
             wait = time.perf_counter() - began
@@ -224,6 +223,12 @@ def _untouched(method: Method) -> Tensor:
     are encoders whose places do without the last layers of their features.
     """
     return torch.stack([0 * p.sum() for p in method.parameters() if p.requires_grad]).sum()
+
+
+def begin_pass(method: Method, modality: Modality, items: Items, device: Device) -> None:
+    """What a method does before each pass over the items."""
+    method.before_epoch(lambda: _features(method, modality, items, device))
+    method.train()
 
 
 def _features(method: Method, modality: Modality, items: Items, device: Device) -> Tensor:
