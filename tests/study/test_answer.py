@@ -39,6 +39,11 @@ def test_nothing_is_said_where_classes_are_even_or_nothing_can_be_ranked() -> No
     assert len(uneven(summary([("mae", "linear", 20, "accuracy", 0.9)]), ("a", 0.9))) == 1
 
 
+def arm(name: str, kind: str, net: str = "cnn") -> Arm:
+    """As much of an arm as an answer asks for."""
+    return cast(Arm, SimpleNamespace(name=name, kind=kind, recipe=SimpleNamespace(encoder=net)))
+
+
 def study_of(fitted: float) -> tuple[Tables, list[Arm]]:
     """Results of a method, its random start and a supervised arm that knows that share of its own items."""
     rows = [
@@ -55,9 +60,7 @@ def study_of(fitted: float) -> tuple[Tables, list[Arm]]:
     frame = frame.assign(sd=0.0, low=frame["mean"] - 0.02, high=frame["mean"] + 0.02, n=3)
     names = ["arm_a", "arm_b", "protocol_a", "protocol_b", "labels", "difference", "low", "high"]
     kinds = {"simclr": "method", "random": "random", "supervised": "supervised"}
-    return Tables(frame, frame, pd.DataFrame(columns=names)), [
-        cast(Arm, SimpleNamespace(name=n, kind=k)) for n, k in kinds.items()
-    ]
+    return Tables(frame, frame, pd.DataFrame(columns=names)), [arm(n, k) for n, k in kinds.items()]
 
 
 FACTS = {
@@ -125,7 +128,7 @@ def race(gaps: dict[int, tuple[float, float, float]], ours: dict[int, float], ki
     frame = pd.DataFrame(rows, columns=["arm", "protocol", "share", "labels", "metric", "mean"])
     frame = frame.assign(sd=0.0, low=frame["mean"] - 0.02, high=frame["mean"] + 0.02, n=3)
     names = ["arm_a", "arm_b", "protocol_a", "protocol_b", "labels", "difference", "low", "high"]
-    plan = [cast(Arm, SimpleNamespace(name=n, kind=k)) for n, k in (("mine", kind), ("theirs", other))]
+    plan = [arm(n, k) for n, k in (("mine", kind), ("theirs", other))]
     return answer(Tables(frame, frame, pd.DataFrame(pairs, columns=names)), plan, FACTS).sentence
 
 
@@ -171,8 +174,8 @@ def test_of_many_methods_each_has_to_show_more() -> None:
     frame = frame.assign(sd=0.0, low=0.5, high=0.7, n=3)
     gaps = [(n, "random", "linear", "linear", 10, 0.05, 0.04 if n == "m1" else 0.005, 0.095) for n in names]
     columns = ["arm_a", "arm_b", "protocol_a", "protocol_b", "labels", "difference", "low", "high"]
-    plan = [cast(Arm, SimpleNamespace(name=n, kind="method")) for n in names]
-    plan.append(cast(Arm, SimpleNamespace(name="random", kind="random")))
+    plan = [arm(n, "method") for n in names]
+    plan.append(arm("random", "random"))
     found = answer(Tables(frame, frame, pd.DataFrame(gaps, columns=columns)), plan, FACTS)
     assert any(d.startswith("m1 learned something") for d in found.details)
     assert any(d.startswith("m2 may have learned something") and "20 methods" in d for d in found.details)
@@ -216,10 +219,26 @@ def test_protocols_with_settings_are_named_in_words_and_fit_the_table(tmp_path: 
     frame = pd.DataFrame(rows, columns=["arm", "protocol", "share", "labels", "metric", "mean"])
     frame = frame.assign(sd=0.0, low=0.4, high=0.6, n=3)
     pairs = pd.DataFrame(columns=["arm_a", "arm_b", "protocol_a", "protocol_b", "labels", "difference", "low", "high"])
-    plan = [cast(Arm, SimpleNamespace(name=n, kind=k)) for n, k in (("supervised", "method"), ("pca", "pca"))]
+    plan = [arm(n, k) for n, k in (("supervised", "method"), ("pca", "pca"))]
     found = answer(Tables(frame, frame, pairs), plan, FACTS)
     assert "fine-tuning (steps=20, trials=1)" in found.sentence
     assert "nearest neighbours (k=3)" in found.sentence and "finetune" not in found.sentence
     lines = Comparison(tmp_path, found, frame, pairs, tmp_path / "report.html").lines()
     start = next(i for i, line in enumerate(lines) if line.startswith("accuracy with"))
     assert len({len(line) for line in lines[start : start + 3]}) == 1
+
+
+def test_what_a_method_learned_is_told_by_random_weights_of_its_own_network() -> None:
+    """A transformer ahead of its random start has learnt, though another network's random start is ahead of it."""
+    results, _ = study_of(fitted=0.99)
+    rows = [
+        ("mae", f"random[{net}]", "linear", "linear", 10, *gap)
+        for net, gap in (("vit", (0.05, 0.03, 0.07)), ("cnn", (-0.10, -0.14, -0.06)))
+    ]
+    frame = results.summary.replace({"arm": {"simclr": "mae", "random": "random[vit]", "supervised": "random[cnn]"}})
+    pairs = pd.DataFrame(rows, columns=list(results.differences.columns))
+    plan = [arm("mae", "method", "vit"), arm("random[vit]", "random", "vit"), arm("random[cnn]", "random")]
+    told = [d for d in answer(Tables(frame, frame, pairs), plan, FACTS).details if d.startswith("mae")]
+    assert told == [
+        "mae learned something: its frozen features beat random weights at 10 labels by +5.0 points, +3.0 to +7.0."
+    ]

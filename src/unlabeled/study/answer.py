@@ -62,7 +62,7 @@ def answer(results: Tables, plan: Sequence[Arm], facts: Mapping[str, Any]) -> An
     sentence = race.told(pretrained, saved)
     details: list[str] = []
     details.extend(uneven(results.summary, facts.get("majority")))
-    details.extend(_verdicts(results.differences, accuracy, learned, kinds))
+    details.extend(_verdicts(results.differences, accuracy, learned, plan))
     details.extend(_stopped(short))
     return Answer(sentence, winner, protocol, tuple(details), tuple(_limits(facts, kinds, winner)))
 
@@ -260,17 +260,18 @@ def _saved(
 
 
 def _verdicts(
-    differences: pd.DataFrame, accuracy: pd.DataFrame, learned: Sequence[tuple[str, str]], kinds: Mapping[str, str]
+    differences: pd.DataFrame, accuracy: pd.DataFrame, learned: Sequence[tuple[str, str]], plan: Sequence[Arm]
 ) -> list[str]:
-    """For each method: did it learn anything that random weights do not have? The more of them are judged, the clearer
-    each has to show it (Bonferroni).
+    """For each method: did it learn anything that random weights of its own network do not have? The more of them
+    are judged, the clearer each has to show it (Bonferroni).
     """
     out = []
     few = accuracy["labels"].min()
     names = list(dict.fromkeys(a for a, _ in learned))
     wider = float(norm.ppf(1 - 0.025 / max(1, len(names))) / norm.ppf(0.975))
     for arm in names:
-        randoms = [a for a, k in kinds.items() if k == "random"]
+        net = str(next(a for a in plan if a.name == arm).recipe.encoder)
+        randoms = [a.name for a in plan if a.kind == "random" and str(a.recipe.encoder) == net]
         rows = [
             r for name in randoms if (r := _difference(differences, (arm, "linear"), (name, "linear"), few)) is not None
         ]

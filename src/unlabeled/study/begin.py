@@ -4,6 +4,7 @@ from unlabeled.data.prepare import Prepared, prepare, read_prep
 from unlabeled.data.scan import scan
 from unlabeled.errors import UserError
 from unlabeled.settings import Setup
+from unlabeled.training.run import fingerprint
 from unlabeled.training.start import Start
 
 
@@ -27,5 +28,23 @@ def prepared_for(data: str, setup: Setup) -> tuple[Prepared, Start | None]:
     if start.prep is None:
         folder = setup.tokenizer or str(start.folder)
         return prepare(table, size=setup.size, tokenizer=folder, seed=setup.seed), start
+    for name in ("step", "tokenizer"):
+        if given := getattr(setup, name):
+            raise UserError(
+                f"--{name} {given} was given beside --start", f"leave --{name} out: the start's own is taken"
+            )
     prep = read_prep(start.modality, start.prep)
-    return prepare(table, size=setup.size or prep.size, prep=prep, seed=setup.seed, stride=setup.stride), start
+    return prepare(table, size=setup.size or start.size, prep=prep, seed=setup.seed, stride=setup.stride), start
+
+
+def seen_before(start: Start | None, prepared: Prepared) -> list[str]:
+    """What is to be said where the place where learning begins may have learnt from test items; else nothing."""
+    if start is None or start.prep is None:
+        return []
+    paths = prepared.table.items["path"].astype(str).tolist()
+    if start.items == fingerprint(paths, prepared.learning):
+        return []
+    return [
+        f"{start.folder} has learnt from {start.data or 'items that it does not name'}, not from just the items "
+        "outside this test split: if test items are among them, it has seen them without labels."
+    ]

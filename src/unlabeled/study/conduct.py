@@ -45,6 +45,7 @@ class Study:
         device: from `open_device`.
         command: that repeats the study.
         settings: of that command, by name; kept once it is clear that the folder may be gone on with.
+        notes: what is to be told beside the findings, a sentence each.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class Study:
     device: Device
     command: str
     settings: Mapping[str, Any]
+    notes: Sequence[str] = ()
 
 
 def conduct(study: Study) -> Answer:
@@ -75,9 +77,8 @@ def conduct(study: Study) -> Answer:
     with alone(study.folder, study.device.lead):
         claim(study.folder, prepared, told(study.arms))
         arms, fits = _paced(study, draws[0], len(draws))
-        findings = (
-            _data_card(study, draws[0]) + turns.told(prepared) + [w[:1].upper() + w[1:] + "." for w in warnings if w]
-        )
+        findings = [*_data_card(study, draws[0]), *turns.told(prepared), *study.notes]
+        findings += [w[:1].upper() + w[1:] + "." for w in warnings if w]
         config.dump(study.settings, study.folder / "config.yaml")
         bench = Bench(study.folder, prepared, study.device, fits, {})
         todo = cells(arms, draws[0], study.seeds)

@@ -117,8 +117,8 @@ def told(prepared: Prepared) -> list[str]:
     items, many = len(prepared.test), times(prepared)
     return [
         f"Each of the {items} labelled items was tested on once, in {many} turns, by what had learnt from the labels "
-        "of the others; no pretraining saw any of them. The intervals are wider than those of as many items that were "
-        "set apart, as the turns share labels."
+        "of the others; no pretraining of this study saw any of them. The intervals are wider than those of as many "
+        "items that were set apart, as the turns share labels."
     ]
 
 

@@ -23,12 +23,18 @@ class Start:
         encoder: that they fit.
         modality: what it looks at.
         prep: how its items were prepared, of a run; None for a Hugging Face folder.
+        size: of the views it learnt from, of a run.
+        data: what it learnt from, as the path was given, of a run.
+        items: the fingerprint of the items it learnt from, of a run.
     """
 
     folder: Path
     encoder: catalog.Spec
     modality: str
     prep: Mapping[str, Any] | None
+    size: int = 0
+    data: str = ""
+    items: str = ""
 
     @classmethod
     def of(cls, folder: str) -> "Start":
@@ -45,7 +51,8 @@ class Start:
             if step < known["steps"]:
                 raise UserError(f"{folder} stopped at step {step} of {known['steps']}", "let it finish first")
             encoder = catalog.Spec(known["encoder"]["name"], known["encoder"]["settings"])
-            return cls(path, encoder, known["modality"], known["prep"])
+            seen = {name: str(values.get(name) or "") for name in ("data", "items")}
+            return cls(path, encoder, known["modality"], known["prep"], known["size"], **seen)
         for name in catalog.names("encoders"):
             kind = catalog.load("encoders", name)
             if issubclass(kind, WordEncoder) and kind.architecture == values.get("model_type"):
@@ -69,4 +76,7 @@ def begin(encoder: Encoder, folder: str) -> None:
         encoder.load_state_dict(checkpoint.weights(start.folder / CHECKPOINT, "encoder"))
     except RuntimeError as error:
         reason = (str(error).splitlines() or [""])[-1].strip()
-        raise UserError(f"the encoder of {folder} does not fit this one ({reason})", f"take {start.encoder}") from None
+        raise UserError(
+            f"the encoder of {folder} does not fit this one ({reason})",
+            f"take {start.encoder}, and --size {start.size}",
+        ) from None

@@ -13,7 +13,7 @@ from unlabeled.errors import UserError
 from unlabeled.report.page import write
 from unlabeled.settings import Augmentation, Budget, Setup, Training
 from unlabeled.study.answer import Answer
-from unlabeled.study.begin import prepared_for
+from unlabeled.study.begin import prepared_for, seen_before
 from unlabeled.study.conduct import Study, check_labels, conduct
 from unlabeled.study.plan import arms, folder_name, suitable
 from unlabeled.study.turns import in_turns
@@ -125,6 +125,7 @@ def compare(
         device=device,
         command=shlex.join(["unlabeled", "compare", "--config", str(folder / "config.yaml")]),
         settings=settings | {"training": training, "augmentation": augmentation},
+        notes=seen_before(begun, prepared),
     )
     found = conduct(study)
     page = write(folder)
