@@ -87,8 +87,12 @@ def main() -> None:
         prepared = prepare(args.data, size=args.size) if pictures else prepare(args.series)
         try:
             cost = measure(name, prepared, training, device, args)
-        except UserError:
-            cost = measure(name, prepare(args.colour, size=args.size), training, device, args)
+        except UserError as error:
+            try:
+                cost = measure(name, prepare(args.colour, size=args.size), training, device, args)
+            except UserError:
+                print(f"{name}: not timed, {error}", flush=True)
+                continue
         if args.write:
             file = catalog.locate("methods", name)
             text, line = file.read_text("utf-8"), f"    cost: ClassVar[float] = {cost:.1f}\n"

@@ -175,7 +175,7 @@ class Setup:
     start: str | None = option(
         None, "folder of a finished run, or a local Hugging Face folder, whose encoder is where learning begins"
     )
-    seed: int = option(0, "of weights, order, views and draws")
+    seed: int = option(0, "of weights, order, views, and of the test split where the data bring none")
     unlabeled: str | None = option(None, "another folder of items without labels, to learn from as well")
     out: str | None = option(None, "folder for the results; named after data and method when not given")
 

@@ -69,7 +69,7 @@ class ViT(Maskable):
         drop_path: stochastic depth, 0 to below 1, rising with the depth.
 
     Raises:
-        UserError: when the patches do not fit the size or the heads do not fit the width.
+        UserError: when the patches do not fit the size, or no usual ones do, or the heads do not fit the width.
 
     >>> ViT(1, 64, width=64, depth=2, heads=2)(torch.zeros(2, 1, 64, 64)).shape
     torch.Size([2, 64])
@@ -93,6 +93,10 @@ class ViT(Maskable):
         if patch < 1 or size % patch:
             raise UserError(
                 f"patches of {patch} px do not fit views of {size} px", "take a patch_size that divides the size"
+            )
+        if not patch_size and patch < size // 8 / 2:
+            raise UserError(
+                f"nothing near an eighth of {size} px divides them into patches", "take a --size that 8 divides"
             )
         check_blocks(width, depth, heads)
         if not 0 <= drop_path < 1:

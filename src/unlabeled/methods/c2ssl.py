@@ -53,11 +53,12 @@ class C2SSL(Method):
         width: int = 128,
     ) -> None:  # fmt: skip
         super().__init__()
-        if min(weight, contrast) < 0 or weight + contrast == 0 or not (0 < share <= 1 and 0 <= free <= 1):
-            raise UserError(f"c2ssl with {weight=}, {contrast=}, {share=}, {free=}", "see their ranges")
-        self.encoder, self.mode, self.restyled, self.factors = encoder, mode, restyled, factors
-        self.weight, self.contrast, self.free, self.share = weight, contrast, free, share
-        self.temperature, self.projector = temperature, projector(encoder.dim, 0, width)
+        right = 0 <= free <= 1 and 0 < share <= 1 and temperature > 0
+        if not right or not min(weight, contrast) >= 0 < weight + contrast:
+            raise UserError(f"c2ssl with {weight=}, {contrast=}, {share=}, {free=}, {temperature=}", "see their ranges")
+        self.encoder, self.mode, self.restyled, self.factors, self.free = encoder, mode, restyled, factors, free
+        self.projector, self.temperature = projector(encoder.dim, 0, width), temperature
+        self.weight, self.contrast, self.share = weight, contrast, share
         self.softness = temperature if consistency == "nce" else None
         self.register_buffer("done", torch.zeros(()))
         self.register_buffer("turn", torch.zeros((), dtype=torch.int64))

@@ -1,6 +1,7 @@
 """Say what a slow teacher says of another view, in words that both invent (Caron et al. 2021, arXiv:2104.14294).
 
-Centring keeps the teacher from always saying the same word, sharpening from saying all at once.
+Centring keeps the teacher from always saying the same word, sharpening from saying all at once. What differs from the
+paper: the heads have batch norms, and the words learn from the first step on.
 """
 
 from typing import Any, ClassVar

@@ -61,8 +61,8 @@ class Hybrid(Method):
         decoder_width: int = 32,
     ) -> None:
         super().__init__()
-        if not (0 < mask_ratio < 1 and 0 < painted <= 1):
-            raise UserError(f"hybrid with mask_ratio={mask_ratio}, painted={painted}", "give shares between 0 and 1")
+        if not (0 < mask_ratio < 1 and 0 < painted <= 1 and temperature > 0):
+            raise UserError(f"hybrid with {mask_ratio=}, {painted=}, {temperature=}", "give shares, and more than 0")
         if min(contrast, reconstruct) < 0 or contrast + reconstruct == 0:
             raise UserError(f"hybrid with contrast={contrast}, reconstruct={reconstruct}", "give 0 or more, not both 0")
         self.encoder, self.temperature, self.mask_ratio = encoder, temperature, mask_ratio

@@ -25,7 +25,7 @@ class IJEPA(Method):
     Args:
         encoder: a transformer that can look at visible patches alone (`vit`).
         blocks: how many blocks are predicted, 1 or more.
-        area: largest share of the picture that one takes, above 0, to 1; the paper's four of 0.2 suit grids
+        area: largest share of the picture that one takes, above 0, to 0.8; the paper's four of 0.2 suit grids
             of 14 patches and more.
         momentum: share of itself that the slow encoder keeps, rising to 1; 0 follows the length of the run.
         predictor_width: length of the predictor's token vectors.
@@ -52,7 +52,7 @@ class IJEPA(Method):
         if not isinstance(encoder, ViT):
             raise UserError("ijepa needs an encoder that can look at visible patches alone", "take --encoder vit")
         within("ijepa", {"blocks": blocks}, 1)
-        within("ijepa", {"area": area}, 0, 1, above=True)
+        within("ijepa", {"area": area}, 0, 0.8, above=True)
         self.encoder, self.blocks, self.area = encoder, blocks, (0.75 * area, area)
         self.teacher = Teacher(encoder, momentum=momentum)
         self.enter = nn.Linear(encoder.dim, predictor_width)
@@ -76,7 +76,12 @@ class IJEPA(Method):
         seen = block(chance[:2], places[:, :2], grid, SEEN, 1.0)
         at = places[:, 2:].chunk(self.blocks, 1)
         hidden = [block(chance[2:], here, grid, self.area, STRETCH) for here in at]
-        seen = seen & ~torch.stack(hidden).any(0)
+        least, outside = grid**2 // 16, ~torch.stack(hidden).any(0)
+        crowded = outside.sum(1) < least  # so many blocks leave nothing to see: one does
+        hidden[1:] = [torch.where(crowded[:, None], hidden[0], h) for h in hidden[1:]]
+        outside = ~torch.stack(hidden).any(0)
+        few = (seen & outside).sum(1, keepdim=True) < least  # what is seen then is whatever is not asked for
+        seen = torch.where(few, outside, seen & outside)
         targets = [numbers(h, order, int(h[0].sum())) for h in hidden]
         return x, numbers(seen, order, max(1, int(seen.sum(1).min()))), torch.stack(targets)
 

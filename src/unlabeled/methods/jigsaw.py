@@ -35,6 +35,7 @@ class Jigsaw(Method):
     def __init__(self, encoder: Encoder, *, permutations: int = 30, grid: int = 3, gap: float = 0.2) -> None:
         super().__init__()
         within("jigsaw", {"gap": gap}, 0, 1)
+        within("jigsaw", {"grid": grid}, 2)
         self.encoder, self.grid, self.gap = encoder, grid, gap
         self.orders: Tensor
         self.register_buffer("orders", far_apart(grid * grid, permutations), persistent=False)

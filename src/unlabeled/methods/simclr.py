@@ -13,6 +13,7 @@ from unlabeled.encoders import Encoder
 from unlabeled.methods import Batch, Method
 from unlabeled.modalities import Modality
 from unlabeled.objectives.info_nce import info_nce
+from unlabeled.settings import within
 
 
 class SimCLR(Method):
@@ -20,9 +21,12 @@ class SimCLR(Method):
 
     Args:
         encoder: gives features (B, D).
-        temperature: of the softmax over similarities; 0.1 to 0.5, lower with larger batches.
+        temperature: of the softmax over similarities, above 0; 0.1 to 0.5, lower with larger batches.
         hidden: width of the projector's hidden layer; 0 takes the encoder's own.
         width: length of the projected vectors.
+
+    Raises:
+        UserError: when a setting is out of its range.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("image", "series", "audio", "text")
@@ -33,6 +37,7 @@ class SimCLR(Method):
 
     def __init__(self, encoder: Encoder, *, temperature: float = 0.2, hidden: int = 0, width: int = 128) -> None:
         super().__init__()
+        within("simclr", {"temperature": temperature}, 0, above=True)
         self.encoder = encoder
         self.temperature = temperature
         self.projector = projector(encoder.dim, hidden, width)

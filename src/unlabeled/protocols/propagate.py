@@ -30,10 +30,10 @@ class Propagate:
         k: neighbours that an item is tied to.
         alpha: how far labels spread, above 0 and below 1.
         strength: penalty of the linear probe on labels that were found, as in `linear`.
-        most: unlabelled items that take part at most, drawn by seed.
+        most: unlabelled items that take part at most, drawn by seed; of a study's or run's data no more than 10,000 do.
     """
 
-    def __init__(self, *, k: int = 10, alpha: float = 0.9, strength: float = 2e-4, most: int = 20_000) -> None:
+    def __init__(self, *, k: int = 10, alpha: float = 0.9, strength: float = 2e-4, most: int = 10_000) -> None:
         if not 0 < alpha < 1 or k < 1 or strength < 0 or most < 1:
             raise UserError(
                 f"propagate with k={k}, alpha={alpha}, strength={strength} and most={most}",

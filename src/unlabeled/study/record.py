@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from unlabeled.study.fits import groups
 from unlabeled.study.plan import PLAIN, Arm, Cell
 from unlabeled.study.short import FITTED
 from unlabeled.study.turns import times
+from unlabeled.training.threads import free_threads
 
 KEYS = ["arm", "share", "labels", "protocol"]
 Key = tuple[str, float, int, str]
@@ -75,7 +75,7 @@ def tables(folder: Path, prepared: Prepared, plan: Sequence[Arm], cells: Sequenc
             facts = {"metric": metric, "mean": float(values.mean()), "sd": sd, "low": None, "high": None}
             summary.append(dict(zip(KEYS, key, strict=True)) | facts | {"n": len(values)})
             todo.append((metric, hits[key] if metric == "accuracy" else told))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each draws for itself: their order is no matter
+    with ThreadPoolExecutor(min(8, free_threads())) as pool:  # each draws for itself: their order is no matter
         ends = pool.map(lambda task: _interval(task[0], task[1], labels, len(classes), units, turns), todo)
         for row, (low, high) in zip(summary, ends, strict=True):
             row |= {"low": low, "high": high}

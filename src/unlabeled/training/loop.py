@@ -232,12 +232,12 @@ def begin_pass(method: Method, modality: Modality, items: Items, device: Device)
 
 
 def _features(method: Method, modality: Modality, items: Items, device: Device) -> Tensor:
-    """Features (N, D) of all items, as methods look at them before a pass.
+    """Features (N, D) of all items as they are, at the size of random views, as methods look at them before a pass.
 
     Raises:
         UserError: when they are no numbers any more.
     """
-    found = embed(method.encoder, modality, items.store, items.rows, device)
+    found = embed(method.encoder, modality.even(), items.store, items.rows, device)
     if not bool(found.isfinite().all()):
         raise Diverged("the features are no numbers any more")
     return found
