@@ -53,8 +53,7 @@ class C2SSL(Method):
         width: int = 128,
     ) -> None:  # fmt: skip
         super().__init__()
-        right = 0 <= free <= 1 and 0 < share <= 1 and temperature > 0
-        if not right or not min(weight, contrast) >= 0 < weight + contrast:
+        if not (min(weight, contrast) >= 0 < weight + contrast and 0 <= free <= 1 >= share > 0 and temperature > 0):
             raise UserError(f"c2ssl with {weight=}, {contrast=}, {share=}, {free=}, {temperature=}", "see their ranges")
         self.encoder, self.mode, self.restyled, self.factors, self.free = encoder, mode, restyled, factors, free
         self.projector, self.temperature = projector(encoder.dim, 0, width), temperature

@@ -40,7 +40,7 @@ class DeepCluster(Method):
     family: ClassVar[str] = "clustering"
     wants: ClassVar[str] = "some thousand items or fewer, or patience for the clustering"
     when: ClassVar[str] = "when the data fall into kinds and the groups themselves are of interest"
-    cost: ClassVar[float] = 0.5
+    cost: ClassVar[float] = 0.8
 
     def __init__(self, encoder: Encoder, *, clusters: int = 0, temperature: float = 0.1) -> None:
         super().__init__()
