@@ -32,6 +32,17 @@ COST = (
 )
 
 
+def encoders(entry: catalog.Entry) -> str:
+    """What a method looks through unless another is given, by modality where they differ."""
+    kinds = entry.facts.get("modalities", ("image",))
+    found = {kind: entry.encoder_for(kind) for kind in kinds}
+    if len(set(found.values())) == 1:
+        return f"`{found[kinds[0]]}`"
+    return ", ".join(
+        f"`{net}` ({', '.join(k for k in kinds if found[k] == net)})" for net in dict.fromkeys(found.values())
+    )
+
+
 def cost(e: catalog.Entry) -> str:
     """The measured cost of a method's step in words."""
     measured = float(e.facts.get("cost", 0.0))
@@ -59,7 +70,7 @@ def methods_page() -> str:
         for e in entries:
             text += [f"### {e.name}", "", e.summary, ""]
             if folder == "methods":
-                text += [f"Encoder unless given: `{e.encoder}`.", ""]
+                text += [f"Encoder unless given: {encoders(e)}.", ""]
             if e.parameters:
                 text += ["| setting | kind | default | |", "|---|---|---|---|"]
                 for p in e.parameters:

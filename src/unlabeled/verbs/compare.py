@@ -80,7 +80,7 @@ def compare(
         labels: label budgets: shares of the training labels (0.1), or counts (20); of equal counts one.
         seeds: how many times each method is pretrained.
         draws: how many times the labelled items are drawn.
-        protocols: how labels are used: linear, knn, propagate, finetune.
+        protocols: how labels are used: linear, knn, propagate, finetune, styled, cluster.
         folds: where the data bring no test items: parts of the labelled ones that are tested on in turn, by what learnt
             from the others; 1 holds a fifth of them out; 0 takes 5 where fewer than 200 are labelled among many.
         setup: encoder, size, seed, further unlabelled items, where to write.

@@ -78,7 +78,7 @@ def evaluate(
             seen no test item.
         labels: shares of the training labels (0.1), or counts (20).
         draws: how many times the labelled items are drawn anew.
-        protocols: how labels are used: linear, knn, propagate, finetune.
+        protocols: how labels are used: linear, knn, propagate, finetune, styled, cluster.
         out: folder for the results; `evaluation` in the run's folder when not given.
         training: device, threads and precision.
 
