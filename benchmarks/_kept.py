@@ -21,7 +21,7 @@ RECORDS = Path(__file__).resolve().parent / "worlds"
 MEAN = "mean"
 
 
-def keep(world: str, folder: Path, manifest: Path, size: int) -> None:
+def keep(world: str, folder: Path, manifest: Path, size: int, encoder: str) -> None:
     """Write what stands in a folder of `transfer` to the records: a file for each domain kept back and seed."""
     prepared = prepare(manifest, size=size)
     labels, units = prepared.table.labels, unit_numbers(prepared.table, np.arange(len(prepared.table)))
@@ -31,10 +31,11 @@ def keep(world: str, folder: Path, manifest: Path, size: int) -> None:
         for seed in sorted({int(p.stem.rpartition("-s")[2]) for p in cells.glob("*.npz")}):
             path = RECORDS / world / f"{safe(c.target)}-s{seed}.json"
             record = {"world": world, "target": c.target, "seed": seed, "steps": told["steps"], "size": size}
+            record["encoder"] = encoder
             record |= {"items": len(c.test), "groups": None if units is None else units[c.test].tolist()}
             old = json.loads(path.read_text("utf-8")) if path.is_file() else record | {"arms": {}}
-            if any(old[name] != value for name, value in record.items()):
-                raise UserError(f"{path} is of another budget, size or other test items", "delete it first")
+            if any(({"encoder": "resnet18"} | old)[name] != value for name, value in record.items()):
+                raise UserError(f"{path} is of another encoder, budget, size or test items", "delete it first")
             arms: dict[str, Any] = {}
             for name in told["arms"]:
                 cell = cells / f"{safe(name)}-s{seed}.npz"

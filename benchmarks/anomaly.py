@@ -87,7 +87,7 @@ def encoder(told: Any, good: Path, seed: int) -> str:
 
 def measure(told: Any, good: Path, test: Path, seed: int, text: str) -> None:
     name = text.partition("(")[0]
-    setup, began = setup_of(told, seed, name), time.monotonic()
+    setup, began = setup_of(told, seed, safe(text)), time.monotonic()  # of each setting of a detector its own folder
     file = Path(str(setup.out)) / "figures.json"
     if file.is_file():
         return

@@ -137,7 +137,7 @@ def main() -> None:
             training=Training(threads=1, device="cpu"),
         )
         print("\n".join(found.lines()))
-        keep(args.world, folder, manifest(args.world, args.out), args.size or WORLDS[args.world])
+        keep(args.world, folder, manifest(args.world, args.out), args.size or WORLDS[args.world], args.encoder)
     print(table(args.world, args.against))
 
 

@@ -11,7 +11,9 @@ from unlabeled.data.table import Table
 from unlabeled.errors import UserError
 from unlabeled.formats import picture
 
-GOOD = frozenset(("good", "ok", "okay", "normal", "fine", "sound", "intact"))
+GOOD = frozenset(("good", "ok", "normal"))
+GOOD_TOO = frozenset(("okay", "fine", "sound", "intact"))  # where none of those is there: a fault may be a fine crack
+SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
 MOST = 512  # pixels of a mask's longer side that count; a larger one is thinned out, nearest pixels are kept
 PIXELS, SLACK = 2.0, 0.02  # pixels, and share of the shorter side, by which a mask may miss its picture's shape
 PLACES = ("ground_truth", "masks")
@@ -24,9 +26,11 @@ def kinds(table: Table, rows: np.ndarray) -> list[str | None]:
     """
     labels = table.items["label"].to_numpy(dtype=object)[rows].tolist()
     words = [label if isinstance(label, str) else None for label in labels]
-    if not any(word is not None and word.lower() in GOOD for word in words):
+    there = {word.lower() for word in words if word is not None}
+    good = there & GOOD or there & GOOD_TOO
+    if not good:
         return [None] * len(words)
-    return [None if word is None else "" if word.lower() in GOOD else word for word in words]
+    return [None if word is None else "" if word.lower() in good else word for word in words]
 
 
 def folder(table: Table, given: str | None) -> Path | None:
@@ -43,15 +47,26 @@ def folder(table: Table, given: str | None) -> Path | None:
     return next((place for place in around if place.is_dir()), None)
 
 
-def find(place: Path, path: str, kind: str) -> Path | None:
-    """The mask of one item: `<kind>/<stem>_mask.png`, `<kind>/<stem>.png`, or the same without the folder."""
-    stem = Path(path).stem
+def find(place: Path, item: Path, kind: str) -> Path | None:
+    """The mask of one item: `<kind>/<stem>_mask.png`, `<kind>/<stem>.png`, or the same without the folder, but never
+    the item itself.
+    """
     for base in (place / kind, place):
-        for name in (f"{stem}_mask", stem):
-            for suffix in (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg"):
-                if (base / (name + suffix)).is_file():
-                    return base / (name + suffix)
+        for name in (f"{item.stem}_mask", item.stem):
+            for suffix in SUFFIXES:
+                file = base / (name + suffix)
+                if file.is_file() and file.resolve() != item.resolve():
+                    return file
     return None
+
+
+def beside(table: Table) -> np.ndarray:
+    """Which items (N,) are masks of other items of their folder: `<stem>_mask` beside `<stem>`."""
+    paths = [Path(path) for path in table.items["path"]]
+    there = {path.with_suffix("") for path in paths}
+    names = [path.with_suffix("") for path in paths]
+    own = [n.with_name(n.name.removesuffix("_mask")) if n.name.endswith("_mask") else None for n in names]
+    return np.array([n is not None and n in there for n in own], bool)
 
 
 def read(file: Path) -> np.ndarray:
@@ -111,7 +126,7 @@ def empty(source: Source, row: int) -> np.ndarray:
 def masks(table: Table, rows: np.ndarray, names: Sequence[str | None], place: Path | None) -> list[Path | None]:
     """The mask file of each faulty item, None where there is none."""
     paths = table.items["path"].to_numpy(dtype=object)[rows]
-    return [find(place, p, k) if place and k else None for p, k in zip(paths, names, strict=True)]
+    return [find(place, table.folder / p, k) if place and k else None for p, k in zip(paths, names, strict=True)]
 
 
 def _bounded(width: int, height: int) -> tuple[int, int]:

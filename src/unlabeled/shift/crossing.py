@@ -19,7 +19,7 @@ from unlabeled.ood import Detector
 from unlabeled.protocols.finetune import Finetune
 from unlabeled.protocols.linear import Linear
 from unlabeled.protocols.styled import Styled
-from unlabeled.shift.strangers import KEEP, TEXTURE, split
+from unlabeled.shift.strangers import KEEP, TEXTURE, check_split, split
 from unlabeled.shift.texture import Texture
 from unlabeled.study.fits import Bench, full, groups, write_arrays
 from unlabeled.study.plan import Arm, needs, safe
@@ -29,6 +29,7 @@ from unlabeled.training.loop import Items, embed
 from unlabeled.training.run import create, fingerprint, learn
 
 HIDDEN, HIDDEN_TEST = "target", "target test"  # splits of the domain that is kept back
+SPREADS = frozenset(("mahalanobis", TEXTURE))  # detectors that need to know how items of a class differ
 FROZEN = ("method", "random")  # kinds of arm whose encoder never sees a label
 ADAPTS, ALIKE = "adaptation", "without target"  # kinds that see the target's pictures, and that make the sources alike
 
@@ -94,13 +95,14 @@ def crossings(prepared: Prepared, targets: Sequence[str]) -> list[Crossing]:
     return out
 
 
-def check(todo: Sequence[Crossing], arms: Sequence[Arm], seeds: Sequence[int]) -> None:
+def check(todo: Sequence[Crossing], arms: Sequence[Arm], seeds: Sequence[int], detector: str) -> None:
     """Refuse before hours of training what an arm would refuse after them.
 
     Args:
         todo: the crossings.
         arms: of each of them.
         seeds: of all arms.
+        detector: that looks for items of the target.
 
     Raises:
         UserError: when an arm has nothing to adapt to, or too few items are labelled to hold some out.
@@ -118,7 +120,7 @@ def check(todo: Sequence[Crossing], arms: Sequence[Arm], seeds: Sequence[int]) -
                 "leave --without-target empty, or give items of more domains",
             )
         for seed in seeds:
-            split(c.source, c.source.labelled, seed)
+            (check_split if detector in SPREADS else split)(c.source, c.source.labelled, seed)
 
 
 @dataclass(frozen=True)

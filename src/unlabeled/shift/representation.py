@@ -94,7 +94,7 @@ def tell(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> floa
         groups: (N,) which never stand on both sides of a fold.
 
     Returns:
-        The accuracy, 0 to 1; nan where there is nothing to tell apart or too little to cross-validate.
+        The accuracy, 0 to 1; nan where there is nothing to tell apart, too little to cross-validate, or no number.
 
     >>> random = np.random.default_rng(0)
     >>> y = np.arange(40) % 2
@@ -102,7 +102,7 @@ def tell(x: np.ndarray, y: np.ndarray, groups: np.ndarray | None = None) -> floa
     1.0
     """
     folds = inner_folds(y, groups, FOLDS, 0)
-    if not folds or len(np.unique(y)) < 2:
+    if not folds or len(np.unique(y)) < 2 or not np.isfinite(x).all():
         return float("nan")
     truth, said = [], []
     for learn, check in folds:

@@ -90,12 +90,21 @@ def check(prepared: Prepared, draws: Sequence[np.ndarray], texts: Sequence[str])
             here, wanted = (kinds.kind(m).what for m in (found, prepared.table.modality))
             raise UserError(f"{folder} holds {here}, and the data {wanted}", f"give folders of {wanted}")
     for draw, rows in enumerate(draws):
-        fit, _ = split(prepared, rows, draw)
-        if len(fit) == len(np.unique(prepared.table.labels[fit])):
-            raise UserError(
-                f"{len(rows)} labelled items leave one of each class where some are held out for a threshold",
-                "label three or more of a class",
-            )
+        check_split(prepared, rows, draw)
+
+
+def check_split(prepared: Prepared, rows: np.ndarray, seed: int) -> None:
+    """Refuse labelled rows of which too few are left to fit a detector on where some are held out for its threshold.
+
+    Raises:
+        UserError: when that is so.
+    """
+    fit, _ = split(prepared, rows, seed)
+    if len(fit) == len(np.unique(prepared.table.labels[fit])):
+        raise UserError(
+            f"{len(rows)} labelled items leave one of each class where some are held out for a threshold",
+            "label three or more of a class",
+        )
 
 
 def places(texts: Sequence[str]) -> dict[str, str]:
@@ -107,7 +116,7 @@ def places(texts: Sequence[str]) -> dict[str, str]:
     out: dict[str, str] = {}
     for text in texts:
         name, equals, folder = text.partition("=")
-        name, folder = (name, folder) if equals else (title(text), text)
+        name, folder = (name, folder) if equals and not Path(text).exists() else (title(text), text)
         if name in out:
             raise UserError(f'two sets of strangers are called "{name}"', "name them: near=folder,far=folder")
         out[name] = folder
@@ -117,8 +126,8 @@ def places(texts: Sequence[str]) -> dict[str, str]:
 def measure(bench: Bench, subjects: Sequence[Subject], folders: Mapping[str, str]) -> Strangers:
     """Fit all detectors of the catalog and that of bundles for every arm, and score test items and strangers with them.
 
-    Strangers go through the same reading and resizing as the data. Supervised arms are left out: their encoders have
-    learnt from the held-out labels; and so are further probes of the same features.
+    Strangers go through the same reading, cutting and resizing as the data. Supervised arms are left out: their
+    encoders have learnt from the held-out labels; and so are further probes of the same features.
 
     Args:
         bench: where the features lie.
@@ -128,7 +137,8 @@ def measure(bench: Bench, subjects: Sequence[Subject], folders: Mapping[str, str
     sets: dict[str, tuple[str, Store]] = {}
     units: dict[str, np.ndarray | None] = {}
     for name, folder in folders.items():
-        items, store = build(scan(folder), bench.prepared.prep)
+        whole, prep = scan(folder), bench.prepared.prep
+        items, store = build(kinds.kind(whole.modality).again(whole, prep), prep)
         if not len(items):
             raise UserError(f"{folder} holds no item that can be read", "give a folder of pictures")
         told = [*items.items["path"].astype(str), contents(store)]  # other folders may have files of the same names

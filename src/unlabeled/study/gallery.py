@@ -113,8 +113,8 @@ def maps(folder: Path, features: Mapping[str, tuple[np.ndarray, np.ndarray]], se
 
 
 def plane(x: np.ndarray, seed: int) -> np.ndarray:
-    """Features (N, D) on a plane by t-SNE (N, 2) float32."""
-    if len(x) < 4:
+    """Features (N, D) on a plane by t-SNE (N, 2) float32; all in one place where they are alike, or no numbers."""
+    if len(x) < 4 or not np.isfinite(x).all() or not np.ptp(x, axis=0).any():
         return np.zeros((len(x), 2), np.float32)
     x = (x - x.mean(0)) / (x.std(0) + 1e-6)
     flat = PCA(min(50, *x.shape), random_state=seed % 2**32).fit_transform(x)

@@ -128,6 +128,7 @@ def ready(
         table = _blind(table)
     table, store = build(table, prep)
     is_good = np.array([str(table.folder / stem(p)) in known for p in table.items["path"]], dtype=bool)
+    is_good &= np.isin(np.arange(len(table)), table.rows(*LEARN))  # parts of a recording may be there to test on
     fit, held, folds = _parts(table, np.flatnonzero(is_good), prep, crossed, setup.seed)
     more = np.setdiff1d(table.rows(*LEARN), np.flatnonzero(is_good))
     seen_by = np.concatenate([fit, more])

@@ -1,6 +1,7 @@
 """Which items are faulty, and where, when only good ones are there to learn from."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from unlabeled.anomaly._strips import stem
 from unlabeled.anomaly._words import told
 from unlabeled.data.prepare import LEARN
 from unlabeled.data.scan import scan
-from unlabeled.data.series import SeriesPrep
+from unlabeled.data.series import SeriesPrep, place
 from unlabeled.data.splits import unit_numbers
 from unlabeled.data.store import Prep
 from unlabeled.data.table import Table
@@ -244,10 +245,28 @@ def _again(
         raise UserError(
             f"{on.root} holds {on.modality} items, and {good} has learnt {judge.recipe.modality}", "give such"
         )
-    if on.root.resolve() == Path(judge.about["good"]) and not len(on.rows("test")):
-        raise UserError(f"the items in {on.root} are those that {good} has learnt from", "take others to look at")
     stride = setup.stride or int(judge.about["stride"])
+    looked, learnt = _looked(on), _there(judge.about["good"])
+    if learnt and (both := _shared(looked, learnt)):
+        raise UserError(
+            f"{both} of the {len(looked)} items in {on.root} are of those that {good} has learnt from",
+            "take others to look at",
+        )
     return judge, _tested(on, judge.recipe, None, masks, stride, int(judge.about["shortest"]))
+
+
+def _looked(table: Table) -> Table:
+    """The test split where there is one, else all items."""
+    rows = table.rows("test")
+    return replace(table, items=table.items.iloc[rows].reset_index(drop=True)) if len(rows) else table
+
+
+def _there(good: str) -> Table | None:
+    """The items that a detector has learnt from, where their folder still holds any."""
+    try:
+        return scan(good)
+    except UserError:
+        return None
 
 
 def _left_out(table: Table) -> list[str]:
@@ -281,13 +300,8 @@ def _tested(
     """The items to look at: the test split where there is one, else all; none of them may have been learnt from."""
     if table.modality != recipe.modality:
         raise UserError(f"{table.root} holds {table.modality} items, and {recipe.modality} was learnt", "give such")
-    rows = table.rows("test")
-    if len(rows):
-        table = replace(table, items=table.items.iloc[rows].reset_index(drop=True))
-    mine = learnt.items["path"].iloc[learnt.rows(*LEARN)] if learnt else ()
-    known = {str((learnt.folder / stem(path)).resolve()) for path in mine} if learnt else set()
-    both = sum(str((table.folder / stem(path)).resolve()) in known for path in table.items["path"])
-    if both:
+    table = _looked(table)
+    if learnt and (both := _shared(table, learnt)):
         raise UserError(
             f"{both} of the {len(table)} items in {table.root} are good ones to learn from", "take others to look at"
         )
@@ -297,8 +311,29 @@ def _tested(
     return _inspect.Pictures.open(table, Prep(**recipe.prep), masks)
 
 
+def _shared(table: Table, learnt: Table) -> int:
+    """How many items may be learnt from in another table; of one recording two tables may hold different times."""
+    known: dict[str, list[tuple[int, float]]] = {}
+    for path in learnt.items["path"].iloc[learnt.rows(*LEARN)]:
+        known.setdefault(str((learnt.folder / stem(path)).resolve()), []).append(_span(path))
+    both = 0
+    for path in table.items["path"]:
+        first, end = _span(path)
+        both += any(first < e and f < end for f, e in known.get(str((table.folder / stem(path)).resolve()), ()))
+    return both
+
+
+def _span(path: str) -> tuple[int, float]:
+    """The first step that a path names, and the one after the last; all there are where it names none."""
+    _, _, first, steps = place(path)
+    return first, math.inf if steps is None else first + steps
+
+
 def _without_masks(table: Table, masks: str | None) -> Table:
-    """The items that are no masks: `ground_truth/` may lie inside the test folder."""
+    """The items that are no masks: `ground_truth/` may lie inside the test folder, or each mask beside its picture."""
+    beside = _masks.beside(table)
+    if beside.any():
+        table = replace(table, items=table.items[~beside].reset_index(drop=True))
     place = _masks.folder(table, masks)
     if place is None:
         return table

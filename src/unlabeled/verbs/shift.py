@@ -25,7 +25,7 @@ from unlabeled.study.fits import groups
 from unlabeled.study.plan import needs, safe
 from unlabeled.study.record import write_csv, write_json
 from unlabeled.training.devices import open_device
-from unlabeled.training.run import Run, fingerprint
+from unlabeled.training.run import Run, fingerprint, read_json
 from unlabeled.values import title
 
 
@@ -113,7 +113,7 @@ def shift(
     if ood:
         strangers.check(prepared, rows, ood)
     _claim(bench, data, subjects, {"labels": labels, "supervised": supervised, "precision": training.precision})
-    related = _related(subjects, prepared, chosen)
+    related = _related(subjects, prepared, chosen, bench.supervised)
     new = overlap.unrelated(related)
 
     with alone(folder, bench.device.lead):
@@ -186,13 +186,17 @@ def _with_supervised(subjects: Sequence[Subject]) -> list[Subject]:
     return [*trained, *learned, *fresh]
 
 
-def _related(subjects: Sequence[Subject], prepared: Prepared, kinds: Sequence[str]) -> dict[str, dict[str, list[str]]]:
+def _related(
+    subjects: Sequence[Subject], prepared: Prepared, kinds: Sequence[str], supervised: str
+) -> dict[str, dict[str, list[str]]]:
     """For each arm the corruptions' relatives among what its training drew and its probe was shown."""
+    strong = catalog.parse("protocols", supervised).settings.get("views") == "strong"
     raw = prepared.store.batch(prepared.learning[:64])
     out: dict[str, dict[str, list[str]]] = {}
     for s in subjects:
         if s.arm not in out:
             seen = overlap.drawn(s.recipe, raw, Run.open(s.folder).method()) if s.folder else frozenset[str]()
+            seen |= frozenset(s.recipe.looks().changes()) if strong and s.kind == SUPERVISED else frozenset[str]()
             seen |= frozenset[str]() if s.probe == LINEAR else overlap.restyled(s.recipe, raw)
             out[s.arm] = {kind: list(names) for kind, names in overlap.relatives(kinds, seen).items()}
     return out
@@ -217,9 +221,9 @@ def _claim(bench: Bench, data: str, subjects: Sequence[Subject], asked: Mapping[
     runs = {s.key: fingerprint([repr(sorted(_weights(s).items()))], np.zeros(1, np.int64)) for s in subjects}
     path = bench.folder / "cells.json"
     if path.is_file():
-        import json
-
-        old = json.loads(path.read_text("utf-8"))
+        old = read_json(path)
+        if "runs" not in old:
+            raise UserError(f"{bench.folder} holds results of another verb", "take another --out")
         differs = [k for k in mine if k in old and old[k] != mine[k]]
         differs += [k for k in runs if old["runs"].get(k, runs[k]) != runs[k]]
         if differs:

@@ -134,7 +134,7 @@ def transfer(
     names = _arms(todo[0], methods, (adapt, without_target), how, 1)
     count = _steps(folder, budget, todo[0], names, device, len(todo) * seeds * len(names))
     plan = {c.target: _arms(c, methods, (adapt, without_target), how, count) for c in todo}
-    check(todo, plan[todo[0].target], numbers)
+    check(todo, plan[todo[0].target], numbers, detector)
     check_arms(plan[todo[0].target])
     settings = {"data": data, "methods": list(methods), "adapt": list(adapt), "targets": list(targets), "seeds": seeds}
     settings |= {
@@ -254,6 +254,8 @@ def _claim(folder: Path, todo: Sequence[Crossing], plan: dict[str, list[Arm]], d
     names = {name for a in plan[todo[0].target] for name in (a.recipe.method.name, a.recipe.encoder.name)}
     mine |= {f"the text of {name}": code for name in sorted(names) if (code := catalog.wording(name))}
     old = read_json(path) if path.is_file() else {}
+    if "runs" in old:
+        raise UserError(f"{folder} holds results of another verb", "take another --out")
     if differs := [k for k in mine if k in old and old[k] != mine[k]]:
         raise UserError(
             f"{folder} holds results that differ in {', '.join(differs)}",
