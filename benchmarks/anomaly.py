@@ -31,6 +31,7 @@ from unlabeled.data.splits import unit_numbers
 from unlabeled.data.store import Prep, Store, build
 from unlabeled.data.table import Table
 from unlabeled.settings import Budget, Setup, Training
+from unlabeled.study.plan import safe
 from unlabeled.training.devices import open_device
 from unlabeled.training.run import Run
 from unlabeled.verbs import _good
