@@ -62,9 +62,8 @@ def find(place: Path, item: Path, kind: str) -> Path | None:
 
 def beside(table: Table) -> np.ndarray:
     """Which items (N,) are masks of other items of their folder: `<stem>_mask` beside `<stem>`."""
-    paths = [Path(path) for path in table.items["path"]]
-    there = {path.with_suffix("") for path in paths}
-    names = [path.with_suffix("") for path in paths]
+    names = [Path(path).with_suffix("") for path in table.items["path"]]
+    there = set(names)
     own = [n.with_name(n.name.removesuffix("_mask")) if n.name.endswith("_mask") else None for n in names]
     return np.array([n is not None and n in there for n in own], bool)
 

@@ -333,6 +333,7 @@ def _without_masks(table: Table, masks: str | None) -> Table:
     """The items that are no masks: `ground_truth/` may lie inside the test folder, or each mask beside its picture."""
     beside = _masks.beside(table)
     if beside.any():
+        progress.say(f"mind: {count(int(beside.sum()), 'mask')} in {table.root} lie beside their pictures and are no items")
         table = replace(table, items=table.items[~beside].reset_index(drop=True))
     place = _masks.folder(table, masks)
     if place is None:
