@@ -333,7 +333,8 @@ def _without_masks(table: Table, masks: str | None) -> Table:
     """The items that are no masks: `ground_truth/` may lie inside the test folder, or each mask beside its picture."""
     beside = _masks.beside(table)
     if beside.any():
-        progress.say(f"mind: {count(int(beside.sum()), 'mask')} in {table.root} lie beside their pictures and are no items")
+        many = count(int(beside.sum()), "mask")
+        progress.say(f"mind: {many} beside pictures of {table.root}, not looked at")
         table = replace(table, items=table.items[~beside].reset_index(drop=True))
     place = _masks.folder(table, masks)
     if place is None:
