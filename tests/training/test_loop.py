@@ -293,6 +293,22 @@ def test_few_items_with_an_answer_each_alarm_no_one(name: str, count: int) -> No
     assert method.watch([10 * torch.eye(things)[:1].expand(64, -1)])[1] != ""
 
 
+@pytest.mark.parametrize(("sure", "ill"), [(0.0, True), (0.01, True), (1.0, False)])
+def test_swav_is_told_of_when_it_tells_no_item_from_another(sure: float, ill: bool) -> None:
+    """All prototypes are in use then, each by all items alike, and the loss stands at the logarithm of their number."""
+    method = catalog.load("methods", "swav")(_build.build(_build.spec("cnn(width=4, stages=2)"), 1, 16))
+    method.fit_to(Facts(50_000, 100, 1, 16))
+    for part in ("encoder", "projector", "prototypes"):
+        setattr(method, part, nn.Identity())
+    figures, words = method.watch([sure * torch.eye(90)])
+    assert figures["prototypes in use"] == pytest.approx(90)
+    assert ("lower epsilon" in words) == ill and bool(words) == ill
+    share = torch.softmax(torch.tensor([10 * sure] + [0.0] * 89), 0)
+    assert figures["prototypes an item"] == pytest.approx(
+        float(torch.distributions.Categorical(share).entropy().exp()), rel=1e-4
+    )
+
+
 def test_spread_and_rank_by_hand() -> None:
     """Four unit vectors along +-x and +-y: mean 0, standard deviation 1/sqrt(2) each way, two equal singular values."""
     cross = torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]])

@@ -29,7 +29,7 @@ class SwAV(Method):
         encoder: gives features (B, D).
         prototypes: how many, 2 or more; 0 follows the number of items.
         temperature: of the softmax over prototypes, above 0.
-        epsilon: softness of the codes, above 0.
+        epsilon: softness of the codes, above 0; where the views of an item agree little, a high one tells none apart.
         crops: further small views that only predict; 0 for none.
         queue: how many earlier items help to balance the codes.
         hidden: width of the projector's hidden layer; 0 takes the encoder's own.
@@ -89,8 +89,10 @@ class SwAV(Method):
         self.done.fill_(progress)
 
     def watch(self, views: Any) -> tuple[dict[str, float], str]:
-        """How many prototypes are in use, of those that so many items can use."""
-        scores = self.prototypes(self.projector(self.encoder(views[0])))
-        used, few = in_use((scores / self.temperature).softmax(1).mean(0)), 0.1 * min(scores.shape)
-        ill = "" if used > few else f"{used:.0f} of {scores.shape[1]} prototypes are in use; take fewer or a lower rate"
-        return {"prototypes in use": used}, ill
+        """How many prototypes are in use, of those that so many items can use, and among how many an item is shared."""
+        shares = (self.prototypes(self.projector(self.encoder(views[0]))) / self.temperature).softmax(1)
+        (items, count), used, each = shares.shape, in_use(shares.mean(0)), sum(map(in_use, shares)) / len(shares)
+        ill = "" if used > 0.1 * min(items, count) else f"{used:.0f} of {count} prototypes are in use; lower the rate"
+        if each > 0.98 * count:
+            ill = f"each item is shared among all {count} prototypes, so that none is told from another; lower epsilon"
+        return {"prototypes in use": used, "prototypes an item": each}, ill
