@@ -92,7 +92,8 @@ class SwAV(Method):
         """How many prototypes are in use, of those that so many items can use, and among how many an item is shared."""
         shares = (self.prototypes(self.projector(self.encoder(views[0]))) / self.temperature).softmax(1)
         (items, count), used, each = shares.shape, in_use(shares.mean(0)), sum(map(in_use, shares)) / len(shares)
-        ill = "" if used > 0.1 * min(items, count) else f"{used:.0f} of {count} prototypes are in use; lower the rate"
+        few = f"{used:.0f} of {count} prototypes are in use; take fewer or a lower rate"
+        ill = few if used <= 0.1 * min(items, count) else ""
         if each > 0.98 * count:
             ill = f"each item is shared among all {count} prototypes, so that none is told from another; lower epsilon"
         return {"prototypes in use": used, "prototypes an item": each}, ill
