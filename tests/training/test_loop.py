@@ -268,6 +268,8 @@ def test_health_sees_collapse_waiting_and_standstill() -> None:
     assert "collapsed" in watch.observe(20, 4.0, torch.ones(64, 16) + 1e-4 * good, 0.0)[2]
     assert "waiting for data" in watch.observe(30, 3.0, good, 0.6)[2]
     assert "no gain since step 30" in [watch.observe(s, 5.0, good, 0.0)[2] for s in (50, 70)][-1]
+    assert watch.observe(75, 5.0, good, 0.5, "two of ten are in use")[2] == "two of ten are in use"
+    assert "collapsed" in watch.observe(76, 5.0, torch.ones(8, 512), 0.5, "two of ten are in use")[2]
     with pytest.raises(UserError, match="became nan at step 71"):
         watch.check_loss(71, float("nan"), 1e-3)
 
@@ -293,20 +295,21 @@ def test_few_items_with_an_answer_each_alarm_no_one(name: str, count: int) -> No
     assert method.watch([10 * torch.eye(things)[:1].expand(64, -1)])[1] != ""
 
 
+@pytest.mark.parametrize("common", [0.0, 0.2], ids=["even", "uneven"])
 @pytest.mark.parametrize(("sure", "ill"), [(0.0, True), (0.01, True), (1.0, False)])
-def test_swav_is_told_of_when_it_tells_no_item_from_another(sure: float, ill: bool) -> None:
-    """All prototypes are in use then, each by all items alike, and the loss stands at the logarithm of their number."""
+def test_swav_is_told_of_when_it_tells_no_item_from_another(sure: float, ill: bool, common: float) -> None:
+    """Most prototypes are in use then, each by all items alike, be it evenly or not."""
     method = catalog.load("methods", "swav")(_build.build(_build.spec("cnn(width=4, stages=2)"), 1, 16))
     method.fit_to(Facts(50_000, 100, 1, 16))
     for part in ("encoder", "projector", "prototypes"):
         setattr(method, part, nn.Identity())
-    figures, words = method.watch([sure * torch.eye(90)])
-    assert figures["prototypes in use"] == pytest.approx(90)
+    scores = sure * torch.eye(90) + common * torch.linspace(0, 1, 90)
+    figures, words = method.watch([scores])
     assert ("lower epsilon" in words) == ill and bool(words) == ill
-    share = torch.softmax(torch.tensor([10 * sure] + [0.0] * 89), 0)
-    assert figures["prototypes an item"] == pytest.approx(
-        float(torch.distributions.Categorical(share).entropy().exp()), rel=1e-4
-    )
+    assert method.watch([scores[:1]])[1] == ""  # one item alone says nothing
+    p = (scores.double() / 0.1).softmax(1).numpy()
+    told = sum(q * math.log(q / m) for row in p for q, m in zip(row, p.mean(0), strict=True)) / 90
+    assert figures["kinds told apart"] == pytest.approx(math.exp(told), rel=1e-4)
 
 
 def test_spread_and_rank_by_hand() -> None:

@@ -17,7 +17,7 @@ from unlabeled.encoders import Encoder
 from unlabeled.errors import UserError
 from unlabeled.methods import Batch, Facts, Method
 from unlabeled.modalities import Modality
-from unlabeled.objectives.entropy import in_use
+from unlabeled.objectives.entropy import in_use, told_apart
 from unlabeled.objectives.sinkhorn import sinkhorn, swapped
 from unlabeled.settings import within
 
@@ -89,11 +89,12 @@ class SwAV(Method):
         self.done.fill_(progress)
 
     def watch(self, views: Any) -> tuple[dict[str, float], str]:
-        """How many prototypes are in use, of those that so many items can use, and among how many an item is shared."""
+        """How many prototypes are in use, of those that so many items can use, and how many kinds they tell apart."""
         shares = (self.prototypes(self.projector(self.encoder(views[0]))) / self.temperature).softmax(1)
-        (items, count), used, each = shares.shape, in_use(shares.mean(0)), sum(map(in_use, shares)) / len(shares)
-        few = f"{used:.0f} of {count} prototypes are in use; take fewer or a lower rate"
-        ill = few if used <= 0.1 * min(items, count) else ""
-        if each > 0.98 * count:
-            ill = f"each item is shared among all {count} prototypes, so that none is told from another; lower epsilon"
-        return {"prototypes in use": used, "prototypes an item": each}, ill
+        used, kinds, few = in_use(shares.mean(0)), told_apart(shares), 0.1 * min(shares.shape)
+        ill = "" if used > few else f"{used:.0f} of {shares.shape[1]} prototypes are in use; take fewer or a lower rate"
+        if not ill and len(shares) > 1 and kinds < 1.01:
+            ill = (
+                "all items are shared out among the prototypes alike, so that none is told from another; lower epsilon"
+            )
+        return {"prototypes in use": used, "kinds told apart": kinds}, ill

@@ -1,5 +1,7 @@
 """How evenly a thing is used: the exponential of an entropy, a number of things rather than of nats."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -12,3 +14,14 @@ def in_use(shares: Tensor) -> float:
     """
     p = shares.double() / shares.double().sum().clamp_min(1e-12)
     return float(torch.exp(-(p * torch.log(p.clamp_min(1e-12))).sum()))
+
+
+def told_apart(shares: Tensor) -> float:
+    """How many kinds of items K things tell apart, 1 to K, from each item's shares (B, K): the exponential of what a
+    thing says of its item in nats (mutual information). All items alike make 1.
+
+    >>> round(told_apart(torch.eye(3)), 6), round(told_apart(torch.tensor([[0.9, 0.1], [0.9, 0.1]])), 6)
+    (3.0, 1.0)
+    """
+    each = [math.log(in_use(item)) for item in shares]
+    return in_use(shares.mean(0)) / math.exp(sum(each) / len(each))

@@ -72,7 +72,7 @@ class Health:
         if self.mean < self.best - 1e-3 * abs(self.best if math.isfinite(self.best) else 1.0):
             self.best, self.best_step = self.mean, step
 
-    def observe(self, step: int, loss: float, features: Tensor, wait: float) -> tuple[float, float, str]:
+    def observe(self, step: int, loss: float, features: Tensor, wait: float, ill: str = "") -> tuple[float, float, str]:
         """Judge the run at a step.
 
         Args:
@@ -80,6 +80,7 @@ class Health:
             loss: mean loss since the last observation.
             features: (B, D) features of one view.
             wait: share of the time spent waiting for data, 0 to 1.
+            ill: what the method itself has to say, which only a collapse outweighs; empty for nothing.
 
         Returns:
             Spread, effective rank, and a sentence, `healthy` when there is nothing to say.
@@ -96,6 +97,8 @@ class Health:
                 f"collapsed: all items look alike to the encoder (spread {wide:.3f}, rank {rank:.1f}); "
                 "lower the learning rate or weaken the views"
             )
+        elif ill:
+            text = ill
         elif wait > 0.3:
             text = f"waiting for data {wait:.0%} of the time; put the cache on a faster disk (UNLABELED_CACHE)"
         elif step - self.best_step > 0.3 * self.steps and step < 0.95 * self.steps:

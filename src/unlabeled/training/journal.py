@@ -12,7 +12,7 @@ from torch import Tensor
 from unlabeled.errors import UserError
 from unlabeled.methods import Method
 from unlabeled.training.devices import Device
-from unlabeled.training.health import HEALTHY, Health
+from unlabeled.training.health import Health
 from unlabeled.training.loop import Step
 from unlabeled.training.recipe import Recipe
 
@@ -90,8 +90,7 @@ class Journal:
                 own, ill = method.watch(step.views)
         method.train()
         _check_names(own)
-        wide, rank, words = self.health.observe(step.number, loss, features, wait)
-        words = ill if ill and words == HEALTHY else words
+        wide, rank, words = self.health.observe(step.number, loss, features, wait, ill)
         own |= means
         row = {"step": step.number + 1, "epoch": round(step.epoch, 3), "loss": loss, "lr": step.lr}
         row |= {"items_per_second": speed, "seconds": self.seconds, "spread": wide, "rank": rank, "wait": wait}
