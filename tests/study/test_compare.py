@@ -64,6 +64,36 @@ def test_every_arm_stands_in_the_table(study: Comparison) -> None:
     assert counts["simclr", "linear", 20] == 4 and counts["simclr", "linear", 1437] == 2  # all labels: one draw
 
 
+def test_copies_across_the_split_are_told_before_and_after(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What makes an answer wrong stands in it, and is said before minutes are spent."""
+    said: list[str] = []
+    monkeypatch.setattr("unlabeled.progress.say", said.append)
+    data = tmp_path / "data"
+    for kind in "01":
+        for split, few in (("train", 40), ("test", 10)):
+            (data / split / kind).mkdir(parents=True)
+            for picture in sorted((digits / split / kind).iterdir())[:few]:
+                shutil.copy(picture, data / split / kind)
+        for picture in sorted((digits / "train" / kind).iterdir())[:4]:
+            shutil.copy(picture, data / "test" / kind / f"again_{picture.name}")
+    found = compare(
+        str(data),
+        methods=("simclr",),
+        labels=(1.0,),
+        seeds=1,
+        draws=1,
+        protocols=("linear",),
+        setup=Setup(encoder="cnn(width=4, stages=2)", size=16, out=str(tmp_path / "study")),
+        budget=Budget(steps=2),
+        training=TRAINING,
+    )
+    [early] = [i for i, words in enumerate(said) if words.startswith("mind: test pictures are there outside the test")]
+    assert early < next(i for i, words in enumerate(said) if "opening the test labels" in words)
+    assert any(limit.startswith("Test pictures are there outside the test split too") for limit in found.answer.limits)
+
+
 def test_summary_is_the_mean_of_the_cells(study: Comparison) -> None:
     table = pd.read_csv(study.folder / "table.csv")
     cells = table[(table["metric"] == "accuracy")].groupby(["arm", "protocol", "labels"])["value"].mean()

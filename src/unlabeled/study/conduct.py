@@ -151,7 +151,9 @@ def check_labels(data: str, prepared: Prepared) -> None:
 
 
 def _data_card(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> list[str]:
-    """Write `data.json` and return the warnings that limit the answer."""
+    """Write `data.json` and return what limits the answer: what makes it wrong, which is also told before anything is
+    learnt, and the first warnings.
+    """
     table, labels = turns.as_given(study.prepared), study.prepared.table.labels
     report = doctor.examine(table, store=study.prepared.store)
     counts = {
@@ -179,7 +181,10 @@ def _data_card(study: Study, draws: Sequence[Mapping[float, np.ndarray]]) -> lis
         ],
     }  # fmt: skip
     record.write_json(study.folder / "data.json", card)
-    return [f.text for f in report.findings if f.severity == "warning"][:4]
+    wrong, doubtful = ([f.text for f in report.findings if f.severity == s] for s in ("error", "warning"))
+    for text in wrong:
+        progress.say(f"mind: {text}")
+    return [*wrong, *doubtful[:4]]
 
 
 def _paced(study: Study, draws: Sequence[Mapping[float, np.ndarray]], times: int) -> tuple[list[Arm], dict[str, Any]]:
