@@ -176,7 +176,9 @@ def test_a_terminal_that_has_gone_cannot_be_written_to(tmp_path: Path) -> None:
     leader, follower = pty.openpty()
     env = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parents[1]), "TERM": "xterm"}
     env.pop("UNLABELED_QUIET", None)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may themselves run under nohup
     child = subprocess.Popen([sys.executable, "-c", script], stderr=follower, stdout=follower, env=env)
+    signal.signal(signal.SIGHUP, before)
     os.close(follower)
     while not (tmp_path / "there").exists() and child.poll() is None:
         time.sleep(0.05)
